@@ -1,0 +1,53 @@
+"""What the loop and the evaluation ask of anything that samples completions."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from rlvr.problems.problem import Problem
+from rlvr.rollout.group import Group
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How completions are drawn.
+
+    Attributes:
+        max_tokens: longest completion, in tokens.
+        temperature: divides the logits; training samples at 1, so that sampling log-probs are the policy's.
+        top_p: smallest set of tokens with at least this probability is kept; 1 keeps all.
+        top_k: number of most likely tokens that are kept; 0 keeps all.
+    """
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+
+class RolloutEngine(Protocol):
+    """Samples completions from a policy whose weights can be replaced at any time.
+
+    `policy_version` counts weight updates; every completion carries the version that made it.
+    """
+
+    policy_version: int
+
+    def generate(
+        self, requests: Sequence[tuple[Problem, int]], sampling: Sampling, *, seed: int
+    ) -> list[Group]:
+        """Sample `group_size` completions for each (problem, group_size), in the order of `requests`.
+
+        The same weights, requests, sampling and seed give the same tokens.
+        """
+        ...
+
+    def update_weights(self, named_tensors: Iterable[tuple[str, torch.Tensor]], version: int) -> None:
+        """Take over new weights (names as in the transformers model) without a restart."""
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+        ...
