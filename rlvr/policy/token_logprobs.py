@@ -1,0 +1,66 @@
+"""Log-probabilities of tokens, from hidden states, without ever holding [all tokens, vocabulary]."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+CHUNK_ELEMENTS = 2**25  # logits in flight: 128 MB in float32
+
+
+def chunks(count: int, vocabulary: int, elements: int = CHUNK_ELEMENTS) -> list[slice]:
+    """Slices of `count` tokens such that each has at most `elements` logits."""
+    size = max(1, elements // vocabulary)
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def logprobs_and_entropy(hidden_CE: Tensor, head_VE: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probability of each target and entropy of its distribution, float32 [C], in nats."""
+    logits_CV = (hidden_CE @ head_VE.T).float()
+    normaliser_C = logits_CV.logsumexp(-1)
+    logprobs_C = logits_CV.gather(-1, targets_C[:, None])[:, 0] - normaliser_C
+    with torch.no_grad():
+        probabilities_CV = (logits_CV - normaliser_C[:, None]).exp_()
+        entropy_C = normaliser_C - (probabilities_CV.mul_(logits_CV)).sum(-1)
+    return logprobs_C, entropy_C
+
+
+@torch.no_grad()
+def token_logprobs(hidden_ME: Tensor, head_VE: Tensor, targets_M: Tensor) -> Tensor:
+    """Log-probability of every target, float32 [M], in nats; no gradient."""
+    parts = [
+        logprobs_and_entropy(hidden_ME[chunk], head_VE, targets_M[chunk])[0]
+        for chunk in chunks(len(targets_M), len(head_VE))
+    ]
+    return torch.cat(parts) if parts else hidden_ME.new_zeros(0, dtype=torch.float32)
+
+
+def backward_through_head(
+    hidden_ME: Tensor,
+    head_VE: Tensor,
+    targets_M: Tensor,
+    loss: Callable[[Tensor, Tensor, slice], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Gradients of a sum over tokens, chunk by chunk through the head, then once through the model.
+
+    A chunk's logits are freed as soon as its gradient is known, so memory does not grow with the
+    vocabulary, and nothing is computed twice.
+
+    Args:
+        hidden_ME: hidden states that predict the targets, with their graph.
+        loss: (logprobs_C, entropy_C, chunk) -> scalar share of the loss of that chunk of tokens.
+
+    Returns:
+        Log-probabilities and entropies of all tokens, detached, float32 [M].
+    """
+    gradient_ME = torch.empty_like(hidden_ME)
+    logprobs_M, entropy_M = [], []
+    for chunk in chunks(len(targets_M), len(head_VE)):
+        hidden_CE = hidden_ME[chunk].detach().requires_grad_()
+        logprobs_C, entropy_C = logprobs_and_entropy(hidden_CE, head_VE, targets_M[chunk])
+        loss(logprobs_C, entropy_C, chunk).backward()
+        gradient_ME[chunk] = hidden_CE.grad
+        logprobs_M.append(logprobs_C.detach())
+        entropy_M.append(entropy_C)
+    hidden_ME.backward(gradient_ME)
+    return torch.cat(logprobs_M), torch.cat(entropy_M)

@@ -1,0 +1,64 @@
+"""Tasks from reasoning-gym's generators, asked in the words of the embedded policy.
+
+The generators draw the problem and know its answer; the question is put shortly ("gcd 12 18"), so that
+a policy with a vocabulary of some two hundred words can read it. The split between the warm start and
+the benchmarks is by a hash of the question, as for countdown.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+from rlvr.errors import unknown
+from rlvr.problems.problem import Problem
+
+# reasoning-gym task -> (default parameters, how its metadata becomes a question)
+TASKS: dict[str, tuple[dict, Callable[[dict], str]]] = {
+    "chain_sum": (
+        {"min_terms": 3, "max_terms": 4, "min_digits": 1, "max_digits": 1},
+        lambda metadata: f"compute {metadata['expression']}",
+    ),
+    "gcd": (
+        {"min_numbers": 2, "max_numbers": 2, "min_value": 2, "max_value": 144},
+        lambda metadata: f"gcd {' '.join(map(str, metadata['numbers']))}",
+    ),
+}
+CHUNK = 1024  # reasoning-gym data sets are finite: they are drawn chunk by chunk
+
+
+def solved_gym(task: str, *, held_out: bool, seed: int, **parameters) -> Iterator[tuple[Problem, str]]:
+    """An endless stream of (problem, right answer) of a reasoning-gym task, from one side of the split."""
+    import reasoning_gym
+
+    if task not in TASKS:
+        raise unknown("reasoning-gym task", task, TASKS)
+    defaults, ask = TASKS[task]
+    chunk = 0
+    while True:
+        entries = reasoning_gym.create_dataset(
+            task, size=CHUNK, seed=seed * 1_000_003 + chunk, **(defaults | parameters)
+        )
+        chunk += 1
+        for entry in entries:
+            question = ask(entry["metadata"])
+            digest = hashlib.blake2b(question.encode(), digest_size=4).digest()
+            if (int.from_bytes(digest, "big") % 8 == 0) == held_out:
+                yield (
+                    Problem(
+                        id=f"{task}/{question}",
+                        source=task,
+                        prompt=({"role": "user", "content": question},),
+                        answer=entry["answer"],
+                        verifier="integer",
+                    ),
+                    entry["answer"],
+                )
+
+
+def gym_problems(task: str, *, size: int, held_out: bool, seed: int, **parameters) -> list[Problem]:
+    """`size` different problems of a reasoning-gym task."""
+    problems: dict[str, Problem] = {}
+    for problem, _ in solved_gym(task, held_out=held_out, seed=seed, **parameters):
+        problems.setdefault(problem.id, problem)
+        if len(problems) == size:
+            break
+    return list(problems.values())
