@@ -1,0 +1,116 @@
+"""Losses of single tokens, to be minimised.
+
+Every argument is 1-D over tokens and every result has its shape. Summing them and dividing by the number
+of tokens of the whole optimizer step is the learner's business, and so is weighting them. DAPO is
+`grpo_token_loss` with clip_high above clip_low.
+
+Half-precision inputs are computed in float32. A log-ratio is cut at +20 before it meets exp: e^20 is
+5e8, far outside every clip range, and still finite. Below, exp goes to 0 by itself.
+"""
+
+import torch
+from torch import Tensor
+
+from rlvr.errors import UserError
+
+MAX_LOG_RATIO = 20.0
+
+
+def grpo_token_loss(
+    logp: Tensor,
+    old_logp: Tensor,
+    advantages: Tensor,
+    *,
+    clip_low: float,
+    clip_high: float,
+    dual_clip: float | None = None,
+) -> Tensor:
+    """-min(r A, clip(r, 1 - clip_low, 1 + clip_high) A) with r = exp(logp - old_logp) (F-GRPO, eq. 14).
+
+    Args:
+        logp: log-probabilities under the policy that is trained; the only argument with a gradient.
+        old_logp: log-probabilities before the update; may be `logp` itself, then r is 1.
+        advantages: the advantage of each token's rollout.
+        clip_low: how far r counts below 1; 0.2 in GRPO and DAPO.
+        clip_high: how far r counts above 1; 0.2 in GRPO, 0.28 in DAPO.
+        dual_clip: if given, the loss of a token with A < 0 is at most -dual_clip A (arXiv 1912.09729).
+
+    Raises:
+        UserError: a negative clip, or a dual_clip of at most 1.
+    """
+    if not (clip_low >= 0 and clip_high >= 0):
+        raise UserError(f"clip_low {clip_low}, clip_high {clip_high}: both must be at least 0")
+    if dual_clip is not None and not dual_clip > 1:
+        raise UserError(f"dual_clip {dual_clip} is not accepted: it must be above 1, or null for none")
+    ratio = capped_log_ratio(logp, old_logp.detach()).exp()
+    gain = torch.minimum(ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
+    if dual_clip is not None:
+        gain = torch.where(advantages < 0, torch.maximum(gain, dual_clip * advantages), gain)
+    return -gain
+
+
+def cispo_token_loss(
+    logp: Tensor,
+    old_logp: Tensor,
+    advantages: Tensor,
+    *,
+    is_weight_min: float,
+    is_weight_max: float,
+) -> Tensor:
+    """-sg(clamp(r, is_weight_min, is_weight_max)) A logp with r = exp(logp - old_logp) (F-GRPO, eq. 15-16).
+
+    The weight carries no gradient (sg), so that a clamped token still teaches. Bounds are absolute: the
+    paper's offsets 1.0 and 5.0 are a minimum of 0 and a maximum of 6.
+
+    Args:
+        logp: log-probabilities under the policy that is trained; the only argument with a gradient.
+        old_logp: log-probabilities before the update; may be `logp` itself, then r is 1.
+        advantages: the advantage of each token's rollout.
+        is_weight_min: smallest weight, at least 0.
+        is_weight_max: largest weight, above 1.
+
+    Raises:
+        UserError: a maximum of at most 1 (every on-policy token would be cut), a negative minimum, or a
+            minimum that is not below the maximum.
+    """
+    if not is_weight_max > 1:
+        raise UserError(
+            f"is_weight_max {is_weight_max} is not accepted: it bounds the weight itself and must be above 1 "
+            "(a bound given as an offset plus 1)"
+        )
+    if not 0 <= is_weight_min < is_weight_max:
+        raise UserError(
+            f"is_weight_min {is_weight_min} is not accepted: it must be at least 0 and below "
+            f"is_weight_max={is_weight_max}; 0 sets no lower bound"
+        )
+    weight = capped_log_ratio(logp, old_logp).detach().exp().clamp(is_weight_min, is_weight_max)
+    return -weight * advantages * logp.to(weight.dtype)
+
+
+def kl_k3(logp: Tensor, reference_logp: Tensor) -> Tensor:
+    """The k3 estimate q - ln q - 1, at least 0, of KL(policy || reference); q = exp(reference_logp - logp).
+
+    `reference_logp` gets no gradient.
+    """
+    log_q = capped_log_ratio(reference_logp.detach(), logp)
+    return log_q.expm1() - log_q
+
+
+def truncated_importance_weight(trainer_logp: Tensor, engine_logp: Tensor, cap: float = 2.0) -> Tensor:
+    """min(exp(trainer_logp - engine_logp), cap), without gradient: a factor on the token's loss.
+
+    Corrects for an engine that sampled from slightly other probabilities than the trainer's (truncated
+    importance sampling). Both arguments are log-probabilities under the same weights.
+
+    Raises:
+        UserError: a cap that is not above 0.
+    """
+    if not cap > 0:
+        raise UserError(f"importance weight cap {cap} is not accepted: it must be above 0 (2 is customary)")
+    return capped_log_ratio(trainer_logp, engine_logp).detach().exp().clamp(max=cap)
+
+
+def capped_log_ratio(logp: Tensor, other_logp: Tensor) -> Tensor:
+    """logp - other_logp in float32 or better, at most MAX_LOG_RATIO."""
+    dtype = torch.promote_types(torch.promote_types(logp.dtype, other_logp.dtype), torch.float32)
+    return (logp.to(dtype) - other_logp.to(dtype)).clamp(max=MAX_LOG_RATIO)

@@ -1,0 +1,31 @@
+"""Weights that multiply advantages after their normalisation."""
+
+import torch
+from torch import Tensor
+
+from rlvr.errors import UserError
+
+
+def focal_weight(success_rate: Tensor, gamma: float) -> Tensor:
+    """The focal weight g = (1 - success rate)^gamma (F-GRPO, eq. 12), elementwise; A_i^F = g A_i (eq. 13).
+
+    Easy problems, where most rollouts succeed, count for less. The weights are not normalised over the
+    batch, so that gamma also lowers the effective step; their mean belongs in the log.
+
+    Args:
+        success_rate: any shape, X/N of each group, in [0, 1].
+        gamma: at least 0; 0 gives exactly 1 everywhere, a success rate of 1 included.
+
+    Raises:
+        UserError: a negative gamma, or a success rate outside [0, 1] (NaN included).
+    """
+    if not gamma >= 0:
+        raise UserError(f"focal gamma {gamma} is not accepted: it must be at least 0 (0 turns it off)")
+    success_rate = torch.as_tensor(success_rate)
+    outside = ~((success_rate >= 0) & (success_rate <= 1))
+    if outside.any():
+        raise UserError(
+            f"success rate {success_rate[outside][0].item()} is not accepted: it must lie in [0, 1]; "
+            "give the share of correct rollouts, not a reward"
+        )
+    return (1 - success_rate) ** gamma
