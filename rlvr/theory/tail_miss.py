@@ -99,7 +99,7 @@ def _checked_probabilities(mu: ArrayLike, tau: ArrayLike) -> tuple[NDArray[np.fl
     wrong = ~((tau >= 0) & (tau <= mu) & (mu <= 1))
     if wrong.any():
         raise UserError(
-            f"success probability {mu[wrong].flat[0]} and target probability {tau[wrong].flat[0]} were given: "
-            "accepted are 0 <= target <= success <= 1"
+            f"success probability {mu[wrong].flat[0]} and target probability {tau[wrong].flat[0]} "
+            "were given: accepted are 0 <= target <= success <= 1"
         )
     return mu, tau
