@@ -12,9 +12,15 @@ class UserError(ValueError):
     """
 
 
+def nearest(given: object, accepted: Iterable[str]) -> str:
+    """"; did you mean X?" for the closest accepted name, or nothing when none is close."""
+    closest = difflib.get_close_matches(str(given), [str(name) for name in accepted], n=1, cutoff=0.5)
+    return f"; did you mean {closest[0]}?" if closest else ""
+
+
 def unknown(kind: str, given: object, accepted: Iterable[str]) -> UserError:
     """The error for a name that does not exist: `unknown("table", "fgrpo/tabel1", names)`."""
     accepted = sorted(map(str, accepted))
-    nearest = difflib.get_close_matches(str(given), accepted, n=1, cutoff=0.5)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    return UserError(f"unknown {kind} {given!r}: accepted are {', '.join(accepted)}{hint}")
+    return UserError(
+        f"unknown {kind} {given!r}: accepted are {', '.join(accepted)}{nearest(given, accepted)}"
+    )

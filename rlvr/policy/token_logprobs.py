@@ -14,14 +14,19 @@ def chunks(count: int, vocabulary: int, elements: int = CHUNK_ELEMENTS) -> list[
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def logprobs_and_entropy(hidden_CE: Tensor, head_VE: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probability of each target and entropy of its distribution, float32 [C], in nats."""
+def logprobs_and_entropy(
+    hidden_CE: Tensor, head_VE: Tensor, targets_C: Tensor, *, entropy_gradient: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Log-probability of each target and entropy of its distribution, float32 [C], in nats.
+
+    The entropy has a gradient only where one is asked for: it costs another [C, vocabulary].
+    """
     logits_CV = (hidden_CE @ head_VE.T).float()
     normaliser_C = logits_CV.logsumexp(-1)
     logprobs_C = logits_CV.gather(-1, targets_C[:, None])[:, 0] - normaliser_C
-    with torch.no_grad():
-        probabilities_CV = (logits_CV - normaliser_C[:, None]).exp_()
-        entropy_C = normaliser_C - (probabilities_CV.mul_(logits_CV)).sum(-1)
+    with torch.set_grad_enabled(entropy_gradient):
+        probabilities_CV = (logits_CV - normaliser_C[:, None]).exp()
+        entropy_C = normaliser_C - (probabilities_CV * logits_CV).sum(-1)
     return logprobs_C, entropy_C
 
 
@@ -40,6 +45,8 @@ def backward_through_head(
     head_VE: Tensor,
     targets_M: Tensor,
     loss: Callable[[Tensor, Tensor, slice], Tensor],
+    *,
+    entropy_gradient: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of a sum over tokens, chunk by chunk through the head, then once through the model.
 
@@ -57,10 +64,12 @@ def backward_through_head(
     logprobs_M, entropy_M = [], []
     for chunk in chunks(len(targets_M), len(head_VE)):
         hidden_CE = hidden_ME[chunk].detach().requires_grad_()
-        logprobs_C, entropy_C = logprobs_and_entropy(hidden_CE, head_VE, targets_M[chunk])
+        logprobs_C, entropy_C = logprobs_and_entropy(
+            hidden_CE, head_VE, targets_M[chunk], entropy_gradient=entropy_gradient
+        )
         loss(logprobs_C, entropy_C, chunk).backward()
         gradient_ME[chunk] = hidden_CE.grad
         logprobs_M.append(logprobs_C.detach())
-        entropy_M.append(entropy_C)
+        entropy_M.append(entropy_C.detach())
     hidden_ME.backward(gradient_ME)
     return torch.cat(logprobs_M), torch.cat(entropy_M)

@@ -1,0 +1,28 @@
+"""Where problems come from: each source is a function of (size, held_out, seed, **parameters)."""
+
+from collections.abc import Callable
+
+from rlvr.config import ProblemsConfig
+from rlvr.errors import UserError, unknown
+from rlvr.problems.countdown import countdown_problems
+from rlvr.problems.gym import TASKS, gym_problems
+from rlvr.problems.problem import Problem
+
+__all__ = ["SOURCES", "Problem", "load_problems"]
+
+SOURCES: dict[str, Callable[..., list[Problem]]] = {
+    "countdown": countdown_problems,
+    **{task: lambda task=task, **arguments: gym_problems(task, **arguments) for task in TASKS},
+}
+
+
+def load_problems(config: ProblemsConfig, *, held_out: bool) -> list[Problem]:
+    """The problems of a data set (`held_out=False`) or of a benchmark (`held_out=True`)."""
+    if config.source not in SOURCES:
+        raise unknown("problem source", config.source, SOURCES)
+    try:
+        return SOURCES[config.source](
+            size=config.size, held_out=held_out, seed=config.seed, **config.parameters
+        )
+    except TypeError as error:
+        raise UserError(f"parameters of {config.name}: {error}") from error

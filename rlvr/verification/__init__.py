@@ -1,0 +1,36 @@
+"""Is it right: verdicts on completions."""
+
+from collections.abc import Callable, Sequence
+
+from rlvr.errors import unknown
+from rlvr.problems.problem import Problem
+from rlvr.rollout.group import Group
+from rlvr.verification.arithmetic import verify_expression, verify_integer
+from rlvr.verification.verdict import UNSCORABLE, Verdict
+
+__all__ = ["UNSCORABLE", "VERIFIERS", "Verdict", "verify"]
+
+VERIFIERS: dict[str, Callable[[Problem, str], Verdict]] = {
+    "expression": verify_expression,
+    "integer": verify_integer,
+}
+
+
+def verify(groups: Sequence[Group]) -> None:
+    """Give every completion of every group its verdict; a text that comes up again is judged once.
+
+    A completion that was cut at the maximum length is TRUNCATED, whatever it says so far.
+    """
+    for group in groups:
+        if group.problem.verifier not in VERIFIERS:
+            raise unknown("verifier", group.problem.verifier, VERIFIERS)
+        judge = VERIFIERS[group.problem.verifier]
+        known: dict[str, Verdict] = {}
+        group.verdicts = []
+        for completion in group.completions:
+            if completion.finish_reason == "length":
+                group.verdicts.append(Verdict.TRUNCATED)
+                continue
+            if completion.text not in known:
+                known[completion.text] = judge(group.problem, completion.text)
+            group.verdicts.append(known[completion.text])

@@ -1,0 +1,446 @@
+"""The schema of every config group, and how a command line becomes a checked `Config`.
+
+Hydra composes the YAML files of `conf/`; this module holds the result against the dataclasses below.
+Whatever is wrong is found here, before anything is loaded, and said in one sentence (`UserError`).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from rlvr.errors import UserError, unknown
+
+PACKAGE = Path(__file__).parent
+
+
+def project_folder(name: str, packaged: str) -> Path:
+    """A top-level folder of a clone, or its copy inside an installed package."""
+    clone = PACKAGE.parent / name
+    return clone if clone.is_dir() else PACKAGE / packaged
+
+
+CONF = project_folder("conf", "_conf")
+EXPERIMENTS = project_folder("experiments", "_experiments")
+
+
+@dataclass
+class ModelConfig:
+    name: str = MISSING
+    path: str = MISSING  # "embedded", a local folder, or a hub id
+    dtype: str = "float32"  # of the weights: float32, bfloat16 or float16
+
+
+@dataclass
+class DynamicSamplingConfig:
+    enabled: bool = False  # replace groups without signal by fresh ones (DAPO)
+    max_refills: int = 3  # then go on with what there is
+
+
+@dataclass
+class OverlongPenaltyConfig:
+    buffer: int = 0  # last tokens before the maximum in which the penalty grows; 0 switches it off
+    factor: float = 1.0  # largest penalty
+
+
+@dataclass
+class AlgorithmConfig:
+    name: str = MISSING
+    loss: str = "grpo"  # grpo (two-sided clip) or cispo (clamped, detached weight)
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    dual_clip: float | None = None
+    is_weight_min: float = 0.0
+    is_weight_max: float = 6.0
+    normalize_std: bool = True
+    ddof: int = 1
+    advantage_eps: float = 1e-6
+    aggregation: str = "token_mean"  # token_mean, or constant_length (Dr. GRPO)
+    kl_coefficient: float = 0.0  # k3 against the initial policy
+    entropy_coefficient: float = 0.0
+    truncated: str = "wrong"  # wrong, or masked
+    old_logprobs: str = "trainer"  # trainer, or engine
+    mismatch_cap: float | None = None  # token-level truncated importance sampling, e.g. 2.0
+    dynamic_sampling: DynamicSamplingConfig = field(default_factory=DynamicSamplingConfig)
+    overlong_penalty: OverlongPenaltyConfig = field(default_factory=OverlongPenaltyConfig)
+
+
+@dataclass
+class NoScalingConfig:
+    name: str = "none"
+
+
+@dataclass
+class FocalConfig:
+    name: str = "focal"
+    gamma: float = 0.5
+
+
+@dataclass
+class CreditConfig:
+    name: str = MISSING  # outcome, or process_lambda
+
+
+@dataclass
+class FixedGroupSizeConfig:
+    name: str = "fixed"
+    n: int = 8
+
+
+@dataclass
+class ProblemsConfig:
+    """Where problems come from: a family of `rlvr.problems.SOURCES` and its parameters."""
+
+    name: str = MISSING
+    source: str = MISSING
+    size: int = MISSING
+    seed: int = 0
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class BenchmarkTaskConfig(ProblemsConfig):
+    domain: str = "in_domain"  # or out_of_domain
+
+
+@dataclass
+class BenchmarkConfig:
+    tasks: dict[str, BenchmarkTaskConfig] = field(default_factory=dict)
+
+
+@dataclass
+class CurriculumConfig:
+    name: str = "shuffled"
+
+
+@dataclass
+class TransformersRolloutConfig:
+    name: str = "transformers"
+    max_rows: int = 1024  # rollouts that run together
+
+
+@dataclass
+class VLLMRolloutConfig:
+    name: str = "vllm"
+    gpu_memory_utilization: float = 0.5
+    tensor_parallel_size: int = 1
+    enforce_eager: bool = False
+    enable_prefix_caching: bool = True
+    sleep: bool = True  # free the GPU while the trainer works
+
+
+@dataclass
+class SamplingConfig:
+    max_tokens: int = MISSING
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+
+@dataclass
+class TrainingConfig:
+    steps: int = MISSING  # rollout batches
+    prompts_per_step: int = MISSING
+    mini_batch_prompts: int = MISSING  # an optimizer step each
+    learning_rate: float = MISSING
+    warmup_steps: int = 0  # optimizer steps
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    max_tokens_per_micro_batch: int = 32768
+    precision: str = "float32"  # of the forward and backward: float32, or bfloat16 (autocast)
+    checkpoint_every: int = MISSING  # rollout batches
+    threads: int = 1  # CPU threads of one run
+    device: str = "auto"
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+
+@dataclass
+class EvaluationConfig:
+    samples: int = MISSING  # per problem
+    validation_samples: int = 16  # per in-domain problem, at every checkpoint
+    k: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 16, 32, 64, 128, 256])
+    seed: int = 12345
+    latest_step: int | None = None  # choose among checkpoints up to this one
+    after_training: bool = True
+    samples_per_shard: int = 16384
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+
+@dataclass
+class TrackingConfig:
+    name: str = MISSING  # wandb, or local
+    project: str = "rlvr"
+    mode: str = "auto"  # auto (offline without credentials), online, offline
+    entity: str | None = None
+    group: str | None = None
+
+
+@dataclass
+class BackendConfig:
+    name: str = "native"
+
+
+@dataclass
+class ScaleConfig:
+    name: str = MISSING
+
+
+@dataclass
+class Config:
+    """One run, complete."""
+
+    experiment: str = "adhoc"
+    arm: str | None = None  # named after its choices when not given
+    seed: int = 1
+    runs: str = "results/runs"
+    verb: str = "train"  # train, or evaluate
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
+    advantage_scaling: Any = None
+    credit: CreditConfig = field(default_factory=CreditConfig)
+    group_size: Any = None
+    data: ProblemsConfig = field(default_factory=ProblemsConfig)
+    curriculum: Any = None
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    rollout: Any = None
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    backend: BackendConfig = field(default_factory=BackendConfig)
+
+
+# groups whose options have fields of their own: option name -> schema
+VARIANTS: dict[str, dict[str, type]] = {
+    "advantage_scaling": {"none": NoScalingConfig, "focal": FocalConfig},
+    "group_size": {"fixed": FixedGroupSizeConfig},
+    "curriculum": {"shuffled": CurriculumConfig},
+    "rollout": {"transformers": TransformersRolloutConfig, "vllm": VLLMRolloutConfig},
+}
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "verb": ("train", "evaluate"),
+    "model.dtype": ("float32", "bfloat16", "float16"),
+    "algorithm.loss": ("grpo", "cispo"),
+    "algorithm.aggregation": ("token_mean", "constant_length"),
+    "algorithm.truncated": ("wrong", "masked"),
+    "algorithm.old_logprobs": ("trainer", "engine"),
+    "credit.name": ("outcome", "process_lambda"),
+    "training.precision": ("float32", "bfloat16"),
+    "tracking.name": ("wandb", "local"),
+    "tracking.mode": ("auto", "online", "offline"),
+    "backend.name": ("native", "verl"),
+}
+
+# key -> (condition that must hold, what is accepted, the nearest valid choice)
+BOUNDS: dict[str, tuple[Any, str, str]] = {
+    "group_size.n": (lambda n: n >= 2, "2 or more rollouts a problem", "2"),
+    "advantage_scaling.gamma": (lambda gamma: gamma >= 0, "0 or more", "0 (no scaling)"),
+    "algorithm.clip_low": (lambda clip: 0 < clip <= 1, "above 0 and at most 1", "0.2"),
+    "algorithm.clip_high": (lambda clip: clip > 0, "above 0", "0.2"),
+    "algorithm.dual_clip": (lambda clip: clip is None or clip > 1, "above 1, or null", "3.0"),
+    "algorithm.is_weight_min": (lambda weight: weight >= 0, "0 or more", "0"),
+    "algorithm.is_weight_max": (
+        lambda weight: weight > 1,
+        "an absolute maximum above 1 (on-policy tokens have weight 1)",
+        "6.0, the paper's 1 + 5.0",
+    ),
+    "algorithm.kl_coefficient": (lambda beta: beta >= 0, "0 or more", "0"),
+    "algorithm.mismatch_cap": (lambda cap: cap is None or cap >= 1, "1 or more, or null", "2.0"),
+    "algorithm.ddof": (lambda ddof: ddof in (0, 1), "0 or 1", "1"),
+    "training.steps": (lambda steps: steps >= 0, "0 or more", "0 (the base policy)"),
+    "training.learning_rate": (lambda rate: rate > 0, "above 0", "1e-6"),
+    "training.threads": (lambda threads: threads >= 1, "1 or more", "1"),
+    "training.checkpoint_every": (lambda every: every >= 1, "1 or more", "1"),
+    "training.prompts_per_step": (lambda count: count >= 1, "1 or more", "1"),
+    "training.mini_batch_prompts": (lambda count: count >= 1, "1 or more", "1"),
+    "evaluation.samples": (lambda samples: samples >= 1, "1 or more", "1"),
+}
+
+
+def check(composed: DictConfig) -> Config:
+    """Hold a composed config against the schema; returns it as plain dataclasses."""
+    schema = OmegaConf.structured(Config)
+    config = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
+    for group, variants in VARIANTS.items():
+        name = OmegaConf.select(config, f"{group}.name")
+        if name not in variants:
+            raise unknown(group, name, variants)
+        OmegaConf.update(schema, group, OmegaConf.structured(variants[name]), merge=False)
+    try:
+        merged = OmegaConf.merge(schema, config)
+        result = OmegaConf.to_object(merged)
+    except ConfigKeyError as error:
+        raise _unknown_key(error) from error
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} has no value: give one with {error.full_key}=...") from error
+    except OmegaConfBaseException as error:
+        reason = str(error.msg or error).splitlines()[0]
+        raise UserError(f"{error.full_key or 'the configuration'}: {reason}") from error
+    assert isinstance(result, Config)
+    _check_values(merged, result)
+    return result
+
+
+def _unknown_key(error: ConfigKeyError) -> UserError:
+    parent, _, leaf = str(error.full_key).rpartition(".")
+    accepted = [item.name for item in fields(error.object_type)] if is_dataclass(error.object_type) else []
+    return unknown(f"key in {parent or 'the configuration'}", leaf, accepted)
+
+
+def _check_values(merged: DictConfig, config: Config) -> None:
+    for key, accepted in CHOICES.items():
+        given = OmegaConf.select(merged, key)
+        if given not in accepted:
+            raise unknown(key, given, accepted)
+    for key, (holds, accepted, suggestion) in BOUNDS.items():
+        parent, _, leaf = key.rpartition(".")
+        if leaf in OmegaConf.select(merged, parent) and not holds(given := OmegaConf.select(merged, key)):
+            raise UserError(f"{key}={given}: accepted is {accepted}; the nearest valid choice is {suggestion}")
+    algorithm, training, evaluation = config.algorithm, config.training, config.evaluation
+    if algorithm.is_weight_min >= algorithm.is_weight_max:
+        raise UserError(
+            f"algorithm.is_weight_min={algorithm.is_weight_min}: accepted is less than is_weight_max="
+            f"{algorithm.is_weight_max}; the nearest valid choice is 0"
+        )
+    if training.prompts_per_step % training.mini_batch_prompts:
+        raise UserError(
+            f"training.mini_batch_prompts={training.mini_batch_prompts} does not divide prompts_per_step="
+            f"{training.prompts_per_step}; the nearest valid choice is "
+            f"{_nearest_divisor(training.prompts_per_step, training.mini_batch_prompts)}"
+        )
+    too_large = [k for k in evaluation.k if not 1 <= k <= evaluation.samples]
+    if too_large:
+        raise UserError(
+            f"evaluation.k holds {too_large[-1]}, but pass@k needs 1 <= k <= evaluation.samples="
+            f"{evaluation.samples}: draw more samples or leave that k out"
+        )
+    if training.prompts_per_step > config.data.size:
+        raise UserError(
+            f"training.prompts_per_step={training.prompts_per_step} is more than data.size={config.data.size}; "
+            f"the nearest valid choice is {config.data.size}"
+        )
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    return min((d for d in range(1, number + 1) if number % d == 0), key=lambda d: abs(d - wanted))
+
+
+@contextmanager
+def hydra_errors_as_sentences():
+    """Turn Hydra's composition errors into one sentence each."""
+    from hydra.core.override_parser.overrides_parser import OverrideParseException
+    from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+
+    try:
+        yield
+    except MissingConfigException as error:
+        if error.options is None:
+            raise UserError(str(error).splitlines()[0]) from error
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        raise unknown(group or "config", option, error.options) from error
+    except OverrideParseException as error:
+        raise UserError(f"{error.override!r} is not an override: write key=value, as in seed=2") from error
+    except ConfigCompositionException as error:
+        raise UserError(str(error).splitlines()[0]) from error
+    except HydraException as error:
+        raise UserError(" ".join(str(error).split())) from error
+
+
+def config_groups() -> list[str]:
+    """Names of the config groups: the folders of `conf/`."""
+    return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+
+
+def settable(overrides: Sequence[str]) -> list[str]:
+    """Overrides such that every key of the schema can be set, whether or not a YAML file mentions it.
+
+    Hydra refuses keys that no file mentions; `++` lets them pass, and the schema then judges them all.
+    """
+    groups = config_groups()
+    plain = re.compile(r"[A-Za-z_][\w.]*(?==)")
+    return [
+        f"++{text}" if (key := plain.match(text)) and key[0] not in groups and not key[0].startswith("hydra") else text
+        for text in overrides
+    ]
+
+
+def compose(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
+    """Compose `conf/config.yaml` with overrides, unchecked."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra.compose("config", settable(overrides), return_hydra_config=with_hydra)
+
+
+def load_config(overrides: Sequence[str] = ()) -> Config:
+    """Compose and check: what `rlvr train <overrides>` would run."""
+    with hydra_errors_as_sentences():
+        composed = compose(overrides)
+    return check(composed)
+
+
+def config_from_yaml(path: Path) -> Config:
+    """The config of a finished or broken-off run, from its run directory."""
+    return check(OmegaConf.load(path))  # type: ignore[arg-type]
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved config, enough on its own to run again."""
+    return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+
+
+# what may differ between two starts of the same run
+NOT_IDENTITY = ("seed", "runs", "verb", "experiment", "arm", "tracking", "evaluation", "benchmark")
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """The part of a config that decides what is trained, the seed aside."""
+    return {key: value for key, value in asdict(config).items() if key not in NOT_IDENTITY}
+
+
+def fingerprint(value: Any) -> str:
+    """Eight hexadecimal digits of any JSON-like value."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def arm_name(config: Config) -> str:
+    """The arm's given name, or one made of its choices and a fingerprint of all that is trained."""
+    if config.arm:
+        return config.arm
+    parts = [config.algorithm.name]
+    if config.advantage_scaling.name != "none":
+        settings = "-".join(f"{value}" for key, value in asdict(config.advantage_scaling).items() if key != "name")
+        parts.append(config.advantage_scaling.name + settings)
+    parts += [
+        choice.name
+        for choice, default in ((config.credit, "outcome"), (config.curriculum, "shuffled"), (config.group_size, "fixed"))
+        if choice.name != default
+    ]
+    return f"{'+'.join(parts)}-{fingerprint(identity(config))}"
+
+
+def run_directory(config: Config) -> Path:
+    """Where the run leaves what it makes; no two different runs share one."""
+    return Path(config.runs) / config.experiment / arm_name(config) / f"seed-{config.seed}"
+
+
+def schema_keys(schema: type = Config, prefix: str = "") -> list[str]:
+    """All keys of the schema, for completion and documentation."""
+    keys = []
+    for item in fields(schema):
+        keys.append(prefix + item.name)
+        if isinstance(item.type, type) and is_dataclass(item.type):
+            keys += schema_keys(item.type, f"{prefix}{item.name}.")
+    return keys

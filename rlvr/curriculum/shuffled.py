@@ -1,0 +1,45 @@
+"""Every problem once an epoch, in an order drawn anew each epoch."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from rlvr.problems.problem import Problem
+
+
+class ShuffledCurriculum:
+    """Yields batches of (problem, group size); an epoch's last incomplete batch is left out.
+
+    The order is a function of (seed, epoch) alone, so the state to resume from is the number of
+    batches drawn so far.
+    """
+
+    def __init__(self, problems: Sequence[Problem], *, group_size: int, batch_size: int, seed: int):
+        self.problems = problems
+        self.group_size = group_size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.drawn = 0
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return len(self.problems) // self.batch_size
+
+    @property
+    def epoch(self) -> float:
+        """Epochs drawn so far, counted in batches."""
+        return self.drawn / self.batches_per_epoch
+
+    def next_batch(self) -> list[tuple[Problem, int]]:
+        epoch, batch = divmod(self.drawn, self.batches_per_epoch)
+        self.drawn += 1
+        order = list(range(len(self.problems)))
+        random.Random(f"{self.seed}/{epoch}").shuffle(order)
+        chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        return [(self.problems[index], self.group_size) for index in chosen]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"drawn": self.drawn}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.drawn = state["drawn"]

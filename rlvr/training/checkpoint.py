@@ -1,0 +1,69 @@
+"""Checkpoints: written aside, renamed when whole, checked by digest when read."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from rlvr.policy.policy import Policy
+from rlvr.tracking.run_directory import user_errors_for
+
+MANIFEST = "manifest.json"
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"step-{step:06d}"
+
+
+def save_checkpoint(run: Path, step: int, policy: Policy, state: dict[str, Any]) -> Path:
+    """A transformers folder with the weights, `trainer.pt` with the state, and a manifest of digests."""
+    target = checkpoint_path(run, step)
+    aside = target.with_name(f".{target.name}.partial")
+    with user_errors_for(target):
+        shutil.rmtree(aside, ignore_errors=True)
+        policy.save(aside)
+        torch.save(state, aside / "trainer.pt")
+        digests = {file.name: digest(file) for file in sorted(aside.iterdir())}
+        (aside / MANIFEST).write_text(json.dumps({"step": step, "blake2b": digests}, indent=2))
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(aside, target)
+    return target
+
+
+def latest_checkpoint(run: Path) -> tuple[int, Path] | None:
+    """The newest checkpoint that is whole; a damaged one is passed over, and said to be."""
+    for path in sorted((run / "checkpoints").glob("step-*"), reverse=True):
+        if damage := damage_of(path):
+            Console(stderr=True).print(f"{path} is damaged ({damage}): going on from the one before it")
+        else:
+            return int(path.name.removeprefix("step-")), path
+    return None
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The trainer's state of a checkpoint; tensors and plain values only, no code."""
+    return torch.load(path / "trainer.pt", weights_only=True, map_location="cpu")
+
+
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return "its manifest can't be read"
+    for name, expected in manifest["blake2b"].items():
+        if not (path / name).is_file():
+            return f"{name} is missing"
+        if digest(path / name) != expected:
+            return f"{name} does not have the digest it was written with"
+    return None
+
+
+def digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

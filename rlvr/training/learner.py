@@ -1,0 +1,324 @@
+"""The update: several optimizer steps on one batch of rollouts.
+
+Nothing is computed that does not change the gradient. Groups without signal are left out of forward and
+backward but counted in the normaliser; prompts are computed once a group; there is no padding; old
+log-probabilities are taken only for mini-batches that come after the first weight change.
+"""
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlvr.algorithms import (
+    cispo_token_loss,
+    clip_fraction,
+    effective_sample_size,
+    grpo_token_loss,
+    kl_k3,
+    truncated_importance_weight,
+)
+from rlvr.config import AlgorithmConfig, Config
+from rlvr.policy.attention import PackedLayout
+from rlvr.policy.policy import Policy
+from rlvr.policy.token_logprobs import backward_through_head, token_logprobs
+from rlvr.training.batch import Batch, token_weights
+from rlvr.training.packing import pack
+
+
+@dataclass(slots=True)
+class Pack:
+    """Rollouts that go through the model together, flat over their M completion tokens.
+
+    Attributes:
+        layout: the tokens and who attends to whom.
+        advantage_M, weight_M, engine_logp_M: float32 per token; the weight is λ-GRPO's, else 1.
+        old_logp_M: the trainer's log-probabilities before the update; None where the policy has not
+            changed since, so that they are the current ones.
+        reference_logp_M: the reference policy's, where there is a KL term.
+    """
+
+    layout: PackedLayout
+    advantage_M: Tensor
+    weight_M: Tensor
+    engine_logp_M: Tensor
+    old_logp_M: Tensor | None = None
+    reference_logp_M: Tensor | None = None
+
+
+@dataclass(slots=True)
+class MiniBatch:
+    """What one optimizer step sees: its packs, and the normaliser of its loss."""
+
+    packs: list[Pack]
+    normaliser: float
+
+
+def token_loss(pack: Pack, logp_C: Tensor, chunk: slice, algorithm: AlgorithmConfig) -> Tensor:
+    """Loss of each token of a chunk of a pack, weighted, not yet normalised."""
+    advantage_C = pack.advantage_M[chunk]
+    old_logp_C = logp_C.detach() if pack.old_logp_M is None else pack.old_logp_M[chunk]
+    if algorithm.loss == "cispo":
+        loss_C = cispo_token_loss(
+            logp_C,
+            old_logp_C,
+            advantage_C,
+            is_weight_min=algorithm.is_weight_min,
+            is_weight_max=algorithm.is_weight_max,
+        )
+    else:
+        loss_C = grpo_token_loss(
+            logp_C,
+            old_logp_C,
+            advantage_C,
+            clip_low=algorithm.clip_low,
+            clip_high=algorithm.clip_high,
+            dual_clip=algorithm.dual_clip,
+        )
+    if algorithm.mismatch_cap is not None:
+        engine_logp_C = pack.engine_logp_M[chunk]
+        loss_C = loss_C * truncated_importance_weight(old_logp_C, engine_logp_C, algorithm.mismatch_cap)
+    if pack.reference_logp_M is not None:
+        loss_C = loss_C + algorithm.kl_coefficient * kl_k3(logp_C, pack.reference_logp_M[chunk])
+    return loss_C * pack.weight_M[chunk]
+
+
+class Learner:
+    """Owns the optimizer; changes the policy's weights in place.
+
+    Attributes:
+        updates: optimizer steps taken so far.
+    """
+
+    def __init__(self, policy: Policy, config: Config):
+        self.policy = policy
+        self.algorithm = config.algorithm
+        self.training = config.training
+        self.credit = config.credit.name
+        self.updates = 0
+        self.optimizer = torch.optim.AdamW(
+            policy.model.parameters(),
+            lr=config.training.learning_rate,
+            betas=tuple(config.training.betas),
+            weight_decay=config.training.weight_decay,
+            fused=True,
+        )
+        self.reference = None
+        if config.algorithm.kl_coefficient > 0:
+            self.reference = Policy(copy.deepcopy(policy.model).requires_grad_(False), policy.tokenizer)
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One pass over the batch, an optimizer step for every `mini_batch_prompts` problems."""
+        size = self.training.mini_batch_prompts
+        starts = range(0, len(batch.groups), size)
+        mini_batches = [
+            self._mini_batch(batch, range(start, min(start + size, len(batch.groups)))) for start in starts
+        ]
+        for number, mini_batch in enumerate(mini_batches):
+            for pack_ in mini_batch.packs:
+                if number > 0:  # the first step still has the policy that sampled
+                    engine = self.algorithm.old_logprobs == "engine"
+                    pack_.old_logp_M = pack_.engine_logp_M if engine else self._logprobs(self.policy, pack_)
+                if self.reference is not None:
+                    pack_.reference_logp_M = self._logprobs(self.reference, pack_)
+        health = Health()
+        for mini_batch in mini_batches:
+            self._step(mini_batch, health)
+        return health.metrics(self.algorithm)
+
+    def _mini_batch(self, batch: Batch, groups: range) -> MiniBatch:
+        """Pack the rollouts of some groups that change the gradient; count the tokens of all."""
+        # with a KL or entropy term, rollouts without an advantage have a gradient too
+        keep_all = self.algorithm.kl_coefficient > 0 or self.algorithm.entropy_coefficient != 0
+        counted_tokens = counted_rollouts = 0
+        prompts, rollouts, lengths = [], [], []
+        for g, rollout in self._rollouts(batch, groups):
+            if not batch.counted_R[rollout.index]:
+                continue
+            counted_tokens += len(rollout.token_ids)
+            counted_rollouts += 1
+            if keep_all or batch.advantage_R[rollout.index] != 0:
+                prompts.append(g)
+                rollouts.append(rollout)
+                lengths.append(len(rollout.token_ids))
+        normaliser = (
+            counted_rollouts * self.training.sampling.max_tokens
+            if self.algorithm.aggregation == "constant_length"
+            else counted_tokens
+        )
+        packs = [
+            self._pack(batch, [rollouts[i] for i in members])
+            for members in pack(
+                prompts,
+                [len(batch.groups[g].prompt_ids) for g in prompts],
+                lengths,
+                self.training.max_tokens_per_micro_batch,
+            )
+        ]
+        return MiniBatch(packs, float(max(normaliser, 1)))
+
+    def _rollouts(self, batch: Batch, groups: range) -> Iterator[tuple[int, "Rollout"]]:
+        index = batch.rollouts_of(groups).start
+        for g in groups:
+            group = batch.groups[g]
+            weights = token_weights(group, self.credit)
+            for i, completion in enumerate(group.completions):
+                yield (
+                    g,
+                    Rollout(
+                        g,
+                        index,
+                        completion.token_ids,
+                        completion.logprobs,
+                        None if weights is None else weights[i],
+                    ),
+                )
+                index += 1
+
+    def _pack(self, batch: Batch, rollouts: list["Rollout"]) -> Pack:
+        """Rollouts of a group stand together, so each prompt is in the pack once."""
+        order = list(dict.fromkeys(rollout.group for rollout in rollouts))
+        members = {g: [rollout.token_ids for rollout in rollouts if rollout.group == g] for g in order}
+        device = self.policy.device
+        layout = PackedLayout(
+            [batch.groups[g].prompt_ids for g in order], [members[g] for g in order], device
+        )
+        lengths = [len(rollout.token_ids) for rollout in rollouts]
+        advantage_R = batch.advantage_R[[rollout.index for rollout in rollouts]]
+        weight_M = (
+            torch.ones(sum(lengths))
+            if rollouts[0].weights is None
+            else torch.cat([rollout.weights for rollout in rollouts])
+        )
+        return Pack(
+            layout=layout,
+            advantage_M=torch.repeat_interleave(advantage_R, torch.tensor(lengths)).to(device),
+            weight_M=weight_M.to(device),
+            engine_logp_M=torch.tensor(
+                [value for rollout in rollouts for value in rollout.logprobs], device=device
+            ),
+        )
+
+    def _hidden(self, policy: Policy, layout: PackedLayout) -> Tensor:
+        return policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
+
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        if self.training.precision == "bfloat16":
+            return torch.autocast(self.policy.device.type, torch.bfloat16)
+        return contextlib.nullcontext()
+
+    @torch.no_grad()
+    def _logprobs(self, policy: Policy, pack_: Pack) -> Tensor:
+        with self._autocast():
+            return token_logprobs(self._hidden(policy, pack_.layout), policy.head, pack_.layout.targets_M)
+
+    def _step(self, mini_batch: MiniBatch, health: "Health") -> None:
+        for pack_ in mini_batch.packs:
+
+            def loss(logp_C: Tensor, entropy_C: Tensor, chunk: slice, pack_: Pack = pack_) -> Tensor:
+                loss_C = token_loss(pack_, logp_C, chunk, self.algorithm)
+                if self.algorithm.entropy_coefficient:
+                    loss_C = loss_C - self.algorithm.entropy_coefficient * entropy_C
+                total = loss_C.sum() / mini_batch.normaliser
+                health.add_loss(total)
+                return total
+
+            with self._autocast():
+                logp_M, entropy_M = backward_through_head(
+                    self._hidden(self.policy, pack_.layout),
+                    self.policy.head,
+                    pack_.layout.targets_M,
+                    loss,
+                    entropy_gradient=self.algorithm.entropy_coefficient != 0,
+                )
+            health.add_tokens(pack_, logp_M, entropy_M)
+        for group in self.optimizer.param_groups:
+            warmup = max(self.training.warmup_steps, 1)
+            group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
+        norm = torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.training.gradient_clip)
+        health.gradient_norms.append(float(norm))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.updates += 1
+
+    def state_dict(self) -> dict:
+        return {"updates": self.updates, "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.updates = state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+@dataclass(slots=True)
+class Rollout:
+    """One completion on its way into a pack."""
+
+    group: int
+    index: int
+    token_ids: list[int]
+    logprobs: list[float]
+    weights: Tensor | None
+
+
+class Health:
+    """Collects what the optimizer steps of one batch tell, over all their tokens."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+        self.gradient_norms: list[float] = []
+        self.tokens: list[tuple[Pack, Tensor, Tensor]] = []
+
+    def add_loss(self, loss: Tensor) -> None:
+        self.losses.append(loss.detach())
+
+    def add_tokens(self, pack_: Pack, logp_M: Tensor, entropy_M: Tensor) -> None:
+        self.tokens.append((pack_, logp_M, entropy_M))
+
+    def metrics(self, algorithm: AlgorithmConfig) -> dict[str, float]:
+        steps = len(self.gradient_norms)
+        metrics = {
+            "update/steps": float(steps),
+            "update/loss": float(sum(self.losses)) / max(steps, 1),
+            "update/gradient_norm": sum(self.gradient_norms) / max(steps, 1),
+            "update/gradient_norm_max": max(self.gradient_norms, default=0.0),
+            "tokens/trained": float(sum(len(logp_M) for _, logp_M, _ in self.tokens)),
+        }
+        if not self.tokens:
+            return metrics
+        logp, old_logp, engine_logp, advantage, entropy = (
+            torch.cat(parts)
+            for parts in zip(
+                *(
+                    (
+                        logp_M,
+                        logp_M if pack_.old_logp_M is None else pack_.old_logp_M,
+                        pack_.engine_logp_M,
+                        pack_.advantage_M,
+                        entropy_M,
+                    )
+                    for pack_, logp_M, entropy_M in self.tokens
+                ),
+                strict=True,
+            )
+        )
+        if algorithm.loss == "cispo":
+            ratio = (logp - old_logp).exp()
+            clipped = (ratio < algorithm.is_weight_min) | (ratio > algorithm.is_weight_max)
+            metrics["update/clip_fraction"] = clipped.float().mean().item()
+        else:
+            metrics["update/clip_fraction"] = clip_fraction(
+                logp, old_logp, advantage, clip_low=algorithm.clip_low, clip_high=algorithm.clip_high
+            ).item()
+        metrics["update/entropy_trained"] = entropy.mean().item()
+        # within the update: the policy moves away from the one that sampled
+        metrics["update/log_ratio_mean"] = (logp - old_logp).mean().item()
+        metrics["update/log_ratio_max"] = (logp - old_logp).abs().max().item()
+        metrics["update/effective_sample_size"] = effective_sample_size(logp - old_logp).item()
+        # before the update: engine and trainer have the same weights, so this should be 0
+        metrics["mismatch/log_ratio_mean"] = (old_logp - engine_logp).mean().item()
+        metrics["mismatch/log_ratio_max"] = (old_logp - engine_logp).abs().max().item()
+        metrics["mismatch/effective_sample_size"] = effective_sample_size(old_logp - engine_logp).item()
+        return metrics

@@ -1,0 +1,33 @@
+"""Which rollouts go through the model together."""
+
+from collections.abc import Sequence
+
+
+def pack(
+    groups: Sequence[int], prompt_lengths: Sequence[int], lengths: Sequence[int], budget: int
+) -> list[list[int]]:
+    """Fill packs of at most `budget` tokens with rollouts in their order; a prompt counts once a pack.
+
+    Rollouts of a group stand next to each other, so a group's prompt is repeated only where the group is
+    split. A rollout longer than the budget gets a pack of its own.
+
+    Args:
+        groups: [R], the group of each rollout, equal values adjacent.
+        prompt_lengths: [R], tokens of each rollout's prompt.
+        lengths: [R], tokens of each rollout's completion.
+        budget: tokens a pack may hold.
+
+    Returns:
+        Packs, as lists of positions in `groups`.
+    """
+    packs: list[list[int]] = []
+    used = 0
+    for i, (group, prompt, length) in enumerate(zip(groups, prompt_lengths, lengths, strict=True)):
+        shares_prompt = bool(packs) and groups[packs[-1][-1]] == group
+        cost = length if shares_prompt else prompt + length
+        if not packs or used + cost > budget:
+            packs.append([])
+            used, cost = 0, prompt + length
+        packs[-1].append(i)
+        used += cost
+    return packs

@@ -1,0 +1,239 @@
+"""One run from its config to its summary: train (or go on training), choose a checkpoint, evaluate it."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rlvr.config import Config, arm_name
+from rlvr.curriculum import build_curriculum
+from rlvr.errors import UserError
+from rlvr.evaluation import counts, pass_at_k
+from rlvr.evaluation.sampling import sample_benchmarks
+from rlvr.policy.policy import Policy, load_policy
+from rlvr.problems import Problem, load_problems
+from rlvr.rollout import build_engine
+from rlvr.rollout.engine import RolloutEngine, Sampling
+from rlvr.tracking.run_directory import RunDirectory, fingerprint_of, read_summary
+from rlvr.tracking.tracker import Tracker
+from rlvr.training.checkpoint import checkpoint_path, damage_of, latest_checkpoint, load_state, save_checkpoint
+from rlvr.training.learner import Learner
+from rlvr.training.loop import train
+from rlvr.verification import verify
+
+
+def run(config: Config) -> Path:
+    """Do what is left to do of a run; returns its directory. A finished run is not touched."""
+    directory = RunDirectory(config)
+    try:
+        torch.set_num_threads(config.training.threads)
+        if directory.read_summary().get("trained_steps") != config.training.steps:
+            train_run(config, directory)
+        if config.verb == "evaluate" or config.evaluation.after_training:
+            evaluate_run(config, directory)
+    finally:
+        directory.close()
+    return directory.path
+
+
+def device_of(config: Config) -> str:
+    if config.training.device != "auto":
+        return config.training.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def benchmark_problems(config: Config, domain: str | None = None) -> dict[str, list[Problem]]:
+    """The problems of each benchmark of the config, or of those of one domain."""
+    return {
+        name: load_problems(task, held_out=True)
+        for name, task in config.benchmark.tasks.items()
+        if domain in (None, task.domain)
+    }
+
+
+def train_run(config: Config, directory: RunDirectory) -> None:
+    """Train from the last checkpoint to the end, with a validation at every checkpoint."""
+    started = time.perf_counter()
+    path = directory.path
+    problems = load_problems(config.data, held_out=False)
+    directory.record_provenance(config, {config.data.name: fingerprint_of([p.id for p in problems])})
+    torch.manual_seed(config.seed)
+    found = latest_checkpoint(path)
+    first_step = found[0] + 1 if found else 1
+    policy = load_policy(found[1] if found else config.model.path, dtype=config.model.dtype, device=device_of(config))
+    learner = Learner(policy, config)
+    curriculum = build_curriculum(config, problems)
+    if found:
+        state = load_state(found[1])
+        learner.load_state_dict(state["learner"])
+        curriculum.load_state_dict(state["curriculum"])
+    engine = build_engine(config, policy)
+    engine.update_weights(policy.model.named_parameters(), version=learner.updates)
+    tracker = Tracker(config, path)
+    tracker.rewind(first_step - 1)
+    validation = Validation(config, path)
+    validation.rewind(first_step - 1)
+    if not found:
+        save_checkpoint(path, 0, policy, {"learner": learner.state_dict(), "curriculum": curriculum.state_dict()})
+    if not validation.has(first_step - 1):
+        validation.measure(engine, first_step - 1)
+
+    directory.report("training", first_step - 1, config.training.steps)
+    train(
+        config,
+        run=path,
+        policy=policy,
+        engine=engine,
+        learner=learner,
+        curriculum=curriculum,
+        tracker=tracker,
+        first_step=first_step,
+        on_step=lambda step: directory.report("training", step, config.training.steps),
+        on_checkpoint=lambda step: validation.measure(engine, step),
+    )
+    engine.close()
+    tracker.close()
+    seconds = directory.read_summary().get("seconds", {})
+    seconds["training"] = seconds.get("training", 0.0) + time.perf_counter() - started
+    directory.update_summary(
+        experiment=config.experiment,
+        arm=arm_name(config),
+        seed=config.seed,
+        scale=config.scale.name,
+        status="trained",
+        trained_steps=config.training.steps,
+        optimizer_steps=learner.updates,
+        tokens=token_counts(path),
+        seconds=seconds,
+    )
+
+
+def token_counts(path: Path) -> dict[str, float]:
+    """Tokens sampled and trained on over the whole run."""
+    lines = (path / "metrics.jsonl").read_text().splitlines() if (path / "metrics.jsonl").exists() else []
+    steps = [json.loads(line) for line in lines]
+    return {name: sum(step[f"tokens/{name}"] for step in steps) for name in ("sampled", "trained")}
+
+
+class Validation:
+    """In-domain pass@1 at every checkpoint, from a few samples a problem: what a checkpoint is chosen by."""
+
+    def __init__(self, config: Config, path: Path):
+        self.config = config
+        self.file = path / "validation.jsonl"
+        self.problems = benchmark_problems(config, "in_domain")
+
+    def has(self, step: int) -> bool:
+        return step in read_validation(self.file)
+
+    def rewind(self, step: int) -> None:
+        """Forget what was measured after `step`."""
+        if self.file.exists():
+            kept = [line for line in self.file.read_text().splitlines() if json.loads(line)["step"] <= step]
+            self.file.write_text("".join(line + "\n" for line in kept))
+
+    def measure(self, engine: RolloutEngine, step: int) -> None:
+        evaluation = self.config.evaluation
+        sampling = Sampling(**vars(evaluation.sampling))
+        scores = {}
+        for name, problems in self.problems.items():
+            groups = engine.generate(
+                [(problem, evaluation.validation_samples) for problem in problems], sampling, seed=evaluation.seed
+            )
+            verify(groups)
+            scores[name] = float(np.mean([[verdict == "correct" for verdict in g.verdicts] for g in groups]))
+        average = float(np.mean(list(scores.values()))) if scores else 0.0
+        with self.file.open("a") as lines:
+            lines.write(json.dumps({"step": step, "in_domain/pass@1": average, **scores}) + "\n")
+
+
+def read_validation(file: Path) -> dict[int, float]:
+    """Average in-domain pass@1 by step."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {line["step"]: line["in_domain/pass@1"] for line in map(json.loads, lines)}
+
+
+def chosen_step(config: Config, path: Path) -> int:
+    """The checkpoint with the best average in-domain pass@1, the earliest of equals (F-GRPO, App. L.2).
+
+    With `evaluation.latest_step`, among those up to it: a focal arm has no more compute than its baseline.
+    """
+    latest = config.evaluation.latest_step
+    scores = {
+        step: score
+        for step, score in read_validation(path / "validation.jsonl").items()
+        if (latest is None or step <= latest)
+        and (step > 0 or config.training.steps == 0 or latest == 0)
+        and damage_of(checkpoint_path(path, step)) is None
+    }
+    if not scores:
+        raise UserError(f"{path} has no whole checkpoint up to step {latest}: train it first")
+    return max(scores, key=lambda step: (scores[step], -step))
+
+
+def evaluate_run(config: Config, directory: RunDirectory) -> None:
+    """Sample all benchmarks with the chosen checkpoint and add pass@k to the summary."""
+    started = time.perf_counter()
+    path = directory.path
+    step = chosen_step(config, path)
+    summary = directory.read_summary()
+    evaluation = config.evaluation
+    wanted = {"step": step, "samples": evaluation.samples, "benchmarks": sorted(config.benchmark.tasks)}
+    if summary.get("status") == "finished" and summary.get("evaluated") == wanted:
+        return
+    folder = path / "evaluation"
+    if summary.get("evaluated", wanted)["step"] != step or summary.get("evaluated", wanted)["samples"] != evaluation.samples:
+        for stale in folder.glob("*.parquet"):
+            stale.unlink()
+    policy = load_policy(checkpoint_path(path, step), dtype=config.model.dtype, device=device_of(config))
+    engine = build_engine(config, policy)
+    files = sample_benchmarks(
+        engine,
+        benchmark_problems(config),
+        samples=evaluation.samples,
+        sampling=Sampling(**vars(evaluation.sampling)),
+        seed=evaluation.seed + config.seed,
+        folder=folder,
+        samples_per_shard=evaluation.samples_per_shard,
+        report=lambda done, total: directory.report("evaluation", done, total),
+    )
+    engine.close()
+    results = {name: benchmark_result(config, name, file) for name, file in files.items()}
+    seconds = summary.get("seconds", {})
+    seconds["evaluation"] = seconds.get("evaluation", 0.0) + time.perf_counter() - started
+    directory.update_summary(
+        status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results, seconds=seconds
+    )
+    tracker = Tracker(config, path)
+    tracker.log_evaluation(
+        [
+            {"benchmark": name, "k": k, "value": result["pass@k"][str(k)]}
+            for name, result in results.items()
+            for k in evaluation.k
+        ]
+    )
+    tracker.close()
+
+
+def benchmark_result(config: Config, name: str, file: Path) -> dict:
+    """Counts and mean pass@k of one benchmark, from its samples."""
+    tally = counts(file)
+    unscorable = {kind: int(tally[kind].sum()) for kind in tally.columns.drop(["n", "c"])}
+    return {
+        "domain": config.benchmark.tasks[name].domain,
+        "problems": len(tally),
+        "samples": config.evaluation.samples,
+        "unscorable": {kind: count for kind, count in unscorable.items() if count},
+        "pass@k": {
+            str(k): float(np.mean(pass_at_k(tally["n"].to_numpy(), tally["c"].to_numpy(), k)))
+            for k in config.evaluation.k
+        },
+    }
+
+
+def is_finished(config: Config, path: Path) -> bool:
+    """Whether a run has been trained and evaluated as its config asks."""
+    summary = read_summary(path)
+    return summary.get("status") == "finished" and summary.get("trained_steps") == config.training.steps
