@@ -1,0 +1,95 @@
+"""How sure a mean over problems and training seeds is: the bootstrap."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rlvr.errors import UserError
+
+
+class Estimate(NamedTuple):
+    """A value and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(
+    per_problem_values: ArrayLike, *, level: float = 0.95, iterations: int = 10_000, seed: int = 0
+) -> Estimate:
+    """The mean over problems and training seeds with its percentile bootstrap interval.
+
+    It says how the mean would vary with other problems of the same kind, other samples of the same
+    policy (the values of the problems carry their noise) and, from two seeds on, other training seeds.
+    With one seed it says nothing about training; with fewer than about five it is still too narrow there,
+    since no resampling can show a spread that a handful of runs did not. For the same reason values that
+    are all equal, such as a benchmark solved throughout, get an interval without width.
+
+    Args:
+        per_problem_values: [problems] or [seeds, problems], such as the pass@k of each problem under each
+            seed; differences between two arms for a paired interval.
+        level: share of the resampled means that the interval holds.
+        iterations: how many resampled means.
+        seed: of the resampling; the same seed gives the same interval.
+
+    Raises:
+        UserError: if there is no value, or one is not finite.
+    """
+    values = np.atleast_2d(np.asarray(per_problem_values, dtype=float))
+    if values.ndim > 2 or values.size == 0 or not np.isfinite(values).all():
+        raise UserError(
+            f"bootstrap_interval got an array of shape {np.shape(per_problem_values)} with "
+            f"{np.sum(~np.isfinite(values))} values that are not finite: accepted are finite values, "
+            "[problems] or [seeds, problems]"
+        )
+    seeds, problems = values.shape
+    means = resampled_means(
+        values,
+        problem_weights=resampling_weights(problems, iterations, [seed, 0]),
+        seed_weights=resampling_weights(seeds, iterations, [seed, 1]),
+    )
+    return Estimate(float(values.mean()), *map(float, percentile_interval(means, level)))
+
+
+def resampled_means(values: np.ndarray, problem_weights: np.ndarray, seed_weights: np.ndarray) -> np.ndarray:
+    """Bootstrap replicates of the mean over seeds and problems, both resampled by `resampling_weights`.
+
+    Every seed meets the same problems, so the two are crossed, not nested: each is resampled on its own,
+    and a replicate is the mean over all pairs (the pigeonhole bootstrap, Owen 2007).
+
+    Weights may be shared. The replicates of two arms made with the same problem weights are paired by
+    problem: their difference is a replicate of the arms' difference. The mean of replicates of several
+    benchmarks made with the same seed weights is a replicate of the benchmarks' average.
+
+    Args:
+        values: [seeds, problems, ...].
+        problem_weights: [iterations, problems].
+        seed_weights: [iterations, seeds].
+
+    Returns:
+        [iterations, ...].
+    """
+    by_seed = np.tensordot(problem_weights, values, axes=(1, 1))
+    return np.einsum("is,is...->i...", seed_weights, by_seed)
+
+
+def resampling_weights(size: int, iterations: int, stream: Sequence[int]) -> np.ndarray:
+    """[iterations, size], rows that sum to 1: the share of each of `size` items in a resample.
+
+    A resample has one item fewer than there are, with replacement: only then is the variance of the
+    resampled means an unbiased estimate of the mean's (Rao & Wu 1988); with all S seeds it would be
+    (S - 1) / S of that, half for two. `stream` seeds the generator.
+    """
+    draws = max(size - 1, 1)
+    chosen = np.random.default_rng(stream).integers(size, size=(iterations, draws))
+    row_start = size * np.arange(iterations)[:, None]
+    drawn = np.bincount((chosen + row_start).ravel(), minlength=iterations * size)
+    return drawn.reshape(iterations, size) / draws
+
+
+def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """The bounds [2, ...] that leave (1 - level) / 2 of the replicates [iterations, ...] outside each."""
+    return np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2], axis=0)

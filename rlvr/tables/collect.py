@@ -1,0 +1,186 @@
+"""From stored verdicts to one tidy frame with every number of a table and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rlvr.errors import UserError, unknown
+from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
+from rlvr.evaluation.passk import pass_at_k
+from rlvr.evaluation.significance import ALPHA, ITERATIONS, SUBSAMPLE, subsampled_means, two_sided_p_values
+from rlvr.tables.runs import Run
+from rlvr.tables.spec import arm_label, metric_k
+
+AVERAGE = "average"
+BOOTSTRAP_ITERATIONS = 10_000
+COUNTS = ["seeds", "problems", "left_out", "samples", "unscorable"]
+RESULTS = ["value", "low", "high", "difference", "difference_low", "difference_high", "p_value"]
+COLUMNS = ["arm", "label", "group", "benchmark", "metric", "k", *COUNTS, "baseline", *RESULTS]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """pass@k of one arm on one benchmark, or on the average of several, at each k; NaN where k > n.
+
+    The first three are linear in the arm, so the difference of two cells' and the mean of several
+    cells' are those of the difference and of the average.
+
+    Attributes:
+        value: [ks] mean over seeds and problems.
+        replicates: [BOOTSTRAP_ITERATIONS, ks] of the mean, resampled over problems and seeds.
+        subsampled: [iterations, ks] means of m of the n generations; NaN where k > m.
+        problems: how many the mean is over.
+        left_out: problems of the benchmark that it is not over, for any arm.
+        samples: most scorable samples that a problem has.
+        unscorable: samples of the arm that no verdict could be given on.
+    """
+
+    value: np.ndarray
+    replicates: np.ndarray
+    subsampled: np.ndarray
+    seeds: int
+    problems: int
+    left_out: int
+    samples: int
+    unscorable: int
+
+    @staticmethod
+    def average(cells: Sequence[Cell]) -> Cell:
+        """The unweighted average over benchmarks."""
+        return Cell(
+            value=np.mean([cell.value for cell in cells], axis=0),
+            replicates=np.mean([cell.replicates for cell in cells], axis=0),
+            subsampled=np.mean([cell.subsampled for cell in cells], axis=0),
+            seeds=cells[0].seeds,
+            problems=sum(cell.problems for cell in cells),
+            left_out=sum(cell.left_out for cell in cells),
+            samples=min(cell.samples for cell in cells),
+            unscorable=sum(cell.unscorable for cell in cells),
+        )
+
+
+def collect(
+    spec: dict[str, Any], runs: Sequence[Run], *, iterations: int = ITERATIONS, seed: int = 0
+) -> pd.DataFrame:
+    """Every number of a table.
+
+    A benchmark is measured on the problems that all finished runs answered, with enough scorable samples
+    for the largest k and no less than half of the samples drawn; the same ones for all arms.
+
+    Args:
+        spec: see `rlvr.tables.spec`.
+        runs: finished runs.
+        iterations: of the significance test.
+        seed: of the resampling.
+
+    Returns:
+        One row for each arm, benchmark (and `AVERAGE` of each group of them) and k, in the table's order:
+        `arm`, `label`, `group`, `benchmark`, `metric`, `k`; `seeds` finished (0: not run), `problems`,
+        `left_out` problems, `samples` of a problem, `unscorable` samples; `value` with its 95 % interval
+        `low` to `high`, from 0 to 1 (NaN: not run, or samples < k); and against its `baseline` the
+        `difference`, `difference_low`, `difference_high`, `p_value` and `significant` (NA: not tested).
+
+    Raises:
+        UserError: for runs of an arm that the table does not have, or that share no problem.
+    """
+    arms = {arm["name"]: arm for arm in spec["arms"]}
+    runs_by_arm: dict[str, list[Run]] = {name: [] for name in arms}
+    for run in runs:
+        if run.arm not in arms:
+            raise unknown("arm", run.arm, arms)
+        runs_by_arm[run.arm].append(run)
+    metric_ks = [metric_k(metric) for metric in spec["metrics"]]
+    doublings = 2 ** np.arange(max(metric_ks).bit_length())
+    ks = np.union1d(metric_ks, doublings[doublings <= max(metric_ks)])
+
+    frames = []
+    for group, benchmarks in spec["columns"].items():
+        measured = {
+            benchmark: _measure(benchmark, runs_by_arm, ks, iterations, seed) for benchmark in benchmarks
+        }
+        measured[AVERAGE] = {
+            name: Cell.average([cells[name] for cells in measured.values()])
+            for name in arms
+            if all(name in cells for cells in measured.values())
+        }
+        for benchmark, cells in measured.items():
+            for name, arm in arms.items():
+                baseline = arm.get("baseline", "")
+                numbers = _numbers(cells.get(name), cells.get(baseline), ks)
+                place = {"arm": name, "label": arm_label(arm), "baseline": baseline}
+                frames.append(numbers.assign(**place, group=group, benchmark=benchmark))
+    frame = pd.concat(frames, ignore_index=True)[COLUMNS]
+    frame["significant"] = (frame["p_value"] < ALPHA).where(frame["p_value"].notna()).astype("boolean")
+    return frame
+
+
+def _measure(
+    benchmark: str, runs_by_arm: dict[str, list[Run]], ks: np.ndarray, iterations: int, seed: int
+) -> dict[str, Cell]:
+    """The cells of the arms all of whose finished runs (one at least) answered the benchmark."""
+    tallies: dict[str, list[pd.DataFrame]] = {}
+    for name, runs in runs_by_arm.items():
+        tables = [run.counts(benchmark) for run in runs]
+        if tables and all(table is not None for table in tables):
+            tallies[name] = tables
+    if not tallies:
+        return {}
+    n_of_runs = pd.concat([table["n"] for tables in tallies.values() for table in tables], axis=1)
+    samples = int(n_of_runs.max(axis=None))
+    measurable = ks <= samples
+    enough = max(samples // 2, ks[measurable].max(initial=1))
+    kept = n_of_runs.index[(n_of_runs >= enough).all(axis=1)]
+    if kept.empty:
+        raise UserError(
+            f"the runs share no problem of {benchmark!r} with {enough} scorable samples in each: "
+            "accepted are runs evaluated on the same problems"
+        )
+    subsample = min(SUBSAMPLE, int(n_of_runs.loc[kept].min(axis=None)) // 2)
+    testable = ks <= subsample
+    problem_weights = resampling_weights(len(kept), BOOTSTRAP_ITERATIONS, [seed, *benchmark.encode()])
+    cells = {}
+    for name, tables in tallies.items():
+        n, c = (np.stack([table.loc[kept, column] for table in tables]) for column in ("n", "c"))
+        solved = np.full((*n.shape, len(ks)), np.nan)
+        solved[..., measurable] = pass_at_k(n[..., None], c[..., None], ks[measurable])
+        seed_weights = resampling_weights(len(tables), BOOTSTRAP_ITERATIONS, [seed, *name.encode()])
+        subsampled = np.full((iterations, len(ks)), np.nan)
+        if testable.any():
+            rng = np.random.default_rng([seed, *f"{benchmark}/{name}".encode()])
+            subsampled[:, testable] = subsampled_means(
+                n, c, ks[testable], subsample=subsample, iterations=iterations, rng=rng
+            )
+        cells[name] = Cell(
+            value=solved.mean(axis=(0, 1)),
+            replicates=resampled_means(solved, problem_weights, seed_weights),
+            subsampled=subsampled,
+            seeds=len(tables),
+            problems=len(kept),
+            left_out=len(n_of_runs) - len(kept),
+            samples=samples,
+            unscorable=int(sum(table.drop(columns=["n", "c"]).to_numpy().sum() for table in tables)),
+        )
+    return cells
+
+
+def _numbers(cell: Cell | None, baseline: Cell | None, ks: np.ndarray) -> pd.DataFrame:
+    """The measured columns of a cell, one row a k."""
+    numbers = pd.DataFrame({"metric": [f"pass@{k}" for k in ks], "k": ks})
+    numbers[COUNTS] = [getattr(cell, name) for name in COUNTS] if cell else 0
+    numbers[RESULTS] = np.nan
+    if cell:
+        numbers["value"] = cell.value
+        numbers["low"], numbers["high"] = percentile_interval(cell.replicates)
+    if cell and baseline:
+        numbers["difference"] = cell.value - baseline.value
+        bounds = percentile_interval(cell.replicates - baseline.replicates)
+        numbers["difference_low"], numbers["difference_high"] = bounds
+        differences = cell.subsampled - baseline.subsampled
+        tested = ~np.isnan(differences[0])
+        numbers["p_value"] = np.where(tested, two_sided_p_values(differences), np.nan)
+    return numbers

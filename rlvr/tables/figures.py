@@ -1,0 +1,145 @@
+"""The figures of a table: pass@k against k, and what an arm adds to its baseline.
+
+Both are grids: a row for the average of each group of benchmarks, a column for each arm with its baseline.
+"""
+
+from io import BytesIO
+from itertools import cycle
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from rlvr.tables.collect import AVERAGE
+from rlvr.tables.spec import arm_label, label, metric_k
+
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]  # Okabe and Ito's: told apart by everyone
+BASELINE, REFERENCE = "#444444", "#999999"
+CAPTIONS = {
+    "pass-at-k": "pass@k averaged over benchmarks; bands are the 95 % intervals of the cells.",
+    "difference": "Difference to the baseline in average pass@k, with its 95 % interval; filled markers are "
+    "significant, hollow ones are not or were not tested.",
+}
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "svg.hashsalt": "rlvr",  # the same numbers give the same bytes
+    "svg.fonttype": "none",
+}
+
+
+def pass_at_k_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
+    """The average pass@k of each arm (coloured) over its baseline (dashed).
+
+    Arms in no pair are dotted, in every panel. A table without any pair is one column of plain curves.
+    """
+    pairs = _pairs(spec)
+    with matplotlib.rc_context(STYLE):
+        figure, grid = _grid(spec, max(1, len(pairs)))
+        for group, row in zip(spec["columns"], grid, strict=True):
+            for column, axes in enumerate(row):
+                for name, (colour, line) in _lines(spec, pairs, column).items():
+                    curve = _average(frame, group, name)
+                    text = _label(spec, name) + (" (not run)" if curve["value"].isna().all() else "")
+                    axes.plot(curve["k"], curve["value"], line, color=colour, label=text)
+                    if line != ":":
+                        _band(axes, curve["k"], curve["low"], curve["high"], colour)
+            row[0].set_ylabel(f"{label(spec, group)} avg. pass@k (%)")
+        for axes in grid[0]:
+            axes.legend(loc="lower right", handlelength=2.4)
+    return figure
+
+
+def difference_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
+    """Arm minus baseline in average pass@k; filled markers where it is significant."""
+    pairs = _pairs(spec)
+    with matplotlib.rc_context(STYLE):
+        figure, grid = _grid(spec, len(pairs))
+        for group, row in zip(spec["columns"], grid, strict=True):
+            for (_, name), axes, colour in zip(pairs, row, cycle(COLOURS), strict=False):
+                curve = _average(frame, group, name)
+                axes.axhline(0, color=BASELINE, linewidth=0.8)
+                axes.plot(curve["k"], curve["difference"], color=colour)
+                _band(axes, curve["k"], curve["difference_low"], curve["difference_high"], colour)
+                significant = curve["significant"].fillna(False).astype(bool)
+                for points, fill in ((curve[~significant], "white"), (curve[significant], colour)):
+                    axes.plot(points["k"], points["difference"], "o", color=colour, markerfacecolor=fill)
+                if curve["difference"].isna().all():
+                    axes.text(0.5, 0.6, "not run", transform=axes.transAxes, ha="center", color=BASELINE)
+            row[0].set_ylabel(f"{label(spec, group)} avg.\ndifference (points)")
+        for axes, (baseline, name) in zip(grid[0], pairs, strict=True):
+            axes.set_title(f"{_label(spec, name)} − {_label(spec, baseline)}")
+    return figure
+
+
+def encode(figure: Figure, file_format: str) -> bytes:
+    """The figure as "png" or "svg", without the date and version that would make each one differ."""
+    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[file_format]
+    buffer = BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format=file_format, dpi=200, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _pairs(spec: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(arm["baseline"], arm["name"]) for arm in spec["arms"] if arm.get("baseline")]
+
+
+def _label(spec: dict[str, Any], name: str) -> str:
+    return next(arm_label(arm) for arm in spec["arms"] if arm["name"] == name)
+
+
+def _lines(spec: dict[str, Any], pairs: list[tuple[str, str]], column: int) -> dict[str, tuple[str, str]]:
+    """Colour and line of each arm of one column, the pair's last and so on top."""
+    paired = {name for pair in pairs for name in pair}
+    others = [arm["name"] for arm in spec["arms"] if arm["name"] not in paired]
+    if not pairs:
+        return {name: (colour, "-") for name, colour in zip(others, cycle(COLOURS), strict=False)}
+    baseline, name = pairs[column]
+    colour = COLOURS[column % len(COLOURS)]
+    return dict.fromkeys(others, (REFERENCE, ":")) | {baseline: (BASELINE, "--"), name: (colour, "-")}
+
+
+def _average(frame: pd.DataFrame, group: str, arm: str) -> pd.DataFrame:
+    """One curve, in percent."""
+    rows = (frame["group"] == group) & (frame["benchmark"] == AVERAGE) & (frame["arm"] == arm)
+    shares = ["value", "low", "high", "difference", "difference_low", "difference_high"]
+    return frame[rows].assign(**{name: 100 * frame[name] for name in shares})
+
+
+def _band(axes: Axes, k: pd.Series, low: pd.Series, high: pd.Series, colour: str) -> None:
+    axes.fill_between(k, low, high, color=colour, alpha=0.13, linewidth=0)
+
+
+def _grid(spec: dict[str, Any], columns: int) -> tuple[Figure, np.ndarray]:
+    """Axes [groups, columns] over a log2 axis of k that reads 1, 4, 16, and so on."""
+    rows = len(spec["columns"])
+    figure = Figure(figsize=(max(3.4, 2.4 * columns), 0.3 + 1.9 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
+    largest = max(map(metric_k, spec["metrics"]))
+    for axes in grid.flat:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks([4**power for power in range(largest.bit_length() // 2 + 1) if 4**power <= largest])
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    for axes in grid[-1]:
+        axes.set_xlabel("k")
+    return figure, grid

@@ -1,0 +1,67 @@
+"""A table's files, from the files of its runs: Markdown, CSV and LaTeX, and figures as PNG and SVG."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rlvr.errors import UserError
+from rlvr.tables import figures, render
+from rlvr.tables.collect import collect
+from rlvr.tables.published import published_table
+from rlvr.tables.runs import finished_runs
+from rlvr.tables.spec import check_spec
+
+
+def write_table(
+    spec: dict[str, Any], run_dirs: Iterable[Path], published_dir: Path | None, output_dir: Path
+) -> list[Path]:
+    """Render a table from finished runs; what did not run is shown as not run.
+
+    Args:
+        spec: see `rlvr.tables.spec`.
+        run_dirs: `results/runs/<experiment>/<arm>/seed-<s>`, in any order, finished or not.
+        published_dir: where the papers' numbers are; None finds them.
+        output_dir: gets `tables/` and `figures/`.
+
+    Returns:
+        The files written: the Markdown page first. The same runs give the same bytes.
+    """
+    check_spec(spec)
+    runs = finished_runs(run_dirs)
+    if not runs:
+        raise UserError(f"table {spec['name']} has no finished run: run one of its arms first")
+    scale = runs[0].scale
+    frame = collect(spec, runs)
+    published = spec.get("published")
+    if published:
+        published = published_table(
+            published["file"], published["table"], published.get("model"), published_dir
+        )
+
+    stem = f"{spec['name'].replace('/', '-')}-{scale}"
+    drawings = {"pass-at-k": figures.pass_at_k_curves(spec, frame)}
+    if frame["difference"].notna().any():
+        drawings["difference"] = figures.difference_curves(spec, frame)
+    facts = render.facts(spec, frame, runs, scale)
+    panels, notes = render.measured_panels(spec, frame), render.notes(spec, frame)
+    links = {f"../figures/{stem}-{kind}.png": figures.CAPTIONS[kind] for kind in drawings}
+
+    files = {
+        f"tables/{stem}.md": render.markdown(spec, facts, panels, notes, links, published).encode(),
+        f"tables/{stem}.csv": frame.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode(),
+        f"tables/{stem}.tex": render.latex(spec, facts, panels, notes, published).encode(),
+    }
+    for kind, figure in drawings.items():
+        for file_format in ("png", "svg"):
+            files[f"figures/{stem}-{kind}.{file_format}"] = figures.encode(figure, file_format)
+    return [_write_aside(output_dir / name, content) for name, content in files.items()]
+
+
+def _write_aside(path: Path, content: bytes) -> Path:
+    """Write under another name, then rename: a reader sees the old file or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_bytes(content)
+    aside.replace(path)
+    return path

@@ -1,0 +1,72 @@
+"""Finished runs, read from the files that they left behind."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from rlvr import evaluation
+from rlvr.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One arm under one seed, trained and evaluated.
+
+    Attributes:
+        scale: name of the scale it ran at.
+        commit: of the code it ran; "-dirty" is added if there were changes on top.
+        seconds: time of all its stages together.
+    """
+
+    directory: Path
+    arm: str
+    seed: int
+    scale: str
+    commit: str
+    seconds: float
+
+    def counts(self, benchmark: str) -> pd.DataFrame | None:
+        """`rlvr.evaluation.counts` of a benchmark; None if it was not evaluated."""
+        samples = self.directory / "evaluation" / f"{benchmark}.parquet"
+        return evaluation.counts(samples) if samples.exists() else None
+
+
+def finished_runs(run_dirs: Iterable[Path]) -> list[Run]:
+    """The runs whose summary says "finished", ordered by seed; all others count as not run.
+
+    Raises:
+        UserError: for two runs of the same arm and seed, or runs at different scales.
+    """
+    runs: dict[tuple[int, str], Run] = {}
+    for directory in map(Path, run_dirs):
+        summary_file = directory / "summary.json"
+        summary = json.loads(summary_file.read_text(encoding="utf-8")) if summary_file.exists() else {}
+        if summary.get("status") != "finished":
+            continue
+        key = summary["seed"], summary["arm"]
+        if key in runs:
+            raise UserError(
+                f"arm {summary['arm']!r}, seed {summary['seed']} is in both {runs[key].directory} and "
+                f"{directory}: accepted is one run an arm and seed"
+            )
+        runs[key] = _read(directory, summary)
+    if len(scales := {run.scale for run in runs.values()}) > 1:
+        raise UserError(f"a table got runs of the scales {', '.join(sorted(scales))}: accepted is one scale")
+    return [runs[key] for key in sorted(runs)]
+
+
+def _read(directory: Path, summary: dict) -> Run:
+    config = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
+    provenance = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
+    return Run(
+        directory=directory,
+        arm=summary["arm"],
+        seed=summary["seed"],
+        scale=config["scale"]["name"],
+        commit=provenance["commit"][:12] + ("-dirty" if provenance["dirty"] else ""),
+        seconds=sum(summary["seconds"].values()),
+    )
