@@ -76,8 +76,8 @@ def counts(samples: Path | str | pd.DataFrame) -> pd.DataFrame:
 
 def _accepted(n: float, c: float, k: float) -> str:
     """The condition that a refused (n, c, k) breaks, and the nearest value that does not break it."""
-    if not 0 <= c <= n:
+    if c < 0 or c > n:
         return f"0 <= c <= n, nearest c={int(np.clip(c, 0, max(n, 0)))}"
-    if not 1 <= k <= n:
+    if k < 1 or k > n:
         return "1 <= k <= n, " + (f"nearest k={int(np.clip(k, 1, n))}" if n >= 1 else "so n >= 1")
     return "0 <= c <= n and 1 <= k <= n"

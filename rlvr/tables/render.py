@@ -60,7 +60,7 @@ def measured_panels(spec: dict[str, Any], frame: pd.DataFrame) -> list[Panel]:
                 against = next(arm_label(other) for other in spec["arms"] if other["name"] == baseline)
                 differences.append([f"{arm_label(arm)} − {against}", *map(_difference, row)])
         panels.append(Panel(f"{metric}, %", ["", "seeds", *heads], values))
-        if differences:
+        if any(text != "–" for row in differences for text in row[1:]):
             panels.append(Panel(f"{metric}, difference in percentage points", ["", *heads], differences))
     return panels
 

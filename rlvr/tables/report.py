@@ -1,6 +1,5 @@
 """A table's files, from the files of its runs: Markdown, CSV and LaTeX, and figures as PNG and SVG."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from rlvr.tables.collect import collect
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
 from rlvr.tables.spec import check_spec
+from rlvr.tracking.run_directory import user_errors_for
 
 
 def write_table(
@@ -60,8 +60,9 @@ def write_table(
 
 def _write_aside(path: Path, content: bytes) -> Path:
     """Write under another name, then rename: a reader sees the old file or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    aside.replace(path)
+    aside = path.with_name(f".{path.name}.partial")
+    with user_errors_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(content)
+        aside.replace(path)
     return path

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from rlvr import evaluation
 from rlvr.errors import UserError
+from rlvr.tracking.run_directory import read_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Run:
 
     Attributes:
         scale: name of the scale it ran at.
-        commit: of the code it ran; "-dirty" is added if there were changes on top.
+        commit: of the code it ran; "-dirty" is added if files differed from it, "unknown" is an installed
+            package's.
         seconds: time of all its stages together.
     """
 
@@ -43,8 +44,7 @@ def finished_runs(run_dirs: Iterable[Path]) -> list[Run]:
     """
     runs: dict[tuple[int, str], Run] = {}
     for directory in map(Path, run_dirs):
-        summary_file = directory / "summary.json"
-        summary = json.loads(summary_file.read_text(encoding="utf-8")) if summary_file.exists() else {}
+        summary = read_summary(directory)
         if summary.get("status") != "finished":
             continue
         key = summary["seed"], summary["arm"]
@@ -60,13 +60,12 @@ def finished_runs(run_dirs: Iterable[Path]) -> list[Run]:
 
 
 def _read(directory: Path, summary: dict) -> Run:
-    config = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
-    provenance = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
+    git = json.loads((directory / "provenance.json").read_text())["git"]
     return Run(
         directory=directory,
         arm=summary["arm"],
         seed=summary["seed"],
-        scale=config["scale"]["name"],
-        commit=provenance["commit"][:12] + ("-dirty" if provenance["dirty"] else ""),
+        scale=summary["scale"],
+        commit=git.get("commit", "unknown")[:12] + ("-dirty" if git.get("dirty") else ""),
         seconds=sum(summary["seconds"].values()),
     )

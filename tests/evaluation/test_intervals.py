@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from rlvr.errors import UserError
+from rlvr.evaluation import bootstrap_interval
+from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
+
+
+def test_equal_values_have_no_spread():
+    assert bootstrap_interval(np.full((3, 7), 0.25)) == pytest.approx((0.25, 0.25, 0.25))
+
+
+def test_two_seeds_that_differ_in_everything_span_both():
+    values = np.repeat([[0.0], [1.0]], 5, axis=1)
+    assert bootstrap_interval(values) == (0.5, 0.0, 1.0)
+
+
+def test_one_seed_is_a_row_of_problems():
+    values = np.linspace(0, 1, 11) ** 2
+    assert bootstrap_interval(values) == bootstrap_interval(values[None])
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
+    values = np.linspace(0, 1, 50)
+    assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3)
+    assert bootstrap_interval(values, seed=3) != bootstrap_interval(values, seed=4)
+
+
+@pytest.mark.parametrize("size", [2, 3, 30])
+def test_variance_of_the_resampled_mean_is_unbiased(size):
+    """s² / size with s² over (size - 1), which resampling all `size` items would miss."""
+    values = np.random.default_rng(0).normal(size=(1, size))
+    one_seed = np.ones((100_000, 1))
+    means = resampled_means(values, resampling_weights(size, 100_000, [1]), one_seed)
+    assert means.var() == pytest.approx(values.var(ddof=1) / size, rel=0.02)
+
+
+def test_weights_are_shares_of_a_resample():
+    weights = resampling_weights(5, 1000, [0])
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    assert set(np.unique(weights)) <= {0, 0.25, 0.5, 0.75, 1}
+    assert resampling_weights(1, 3, [0]).tolist() == [[1], [1], [1]]
+
+
+def test_seeds_and_problems_are_crossed():
+    """Every seed of a replicate sees the same resample of problems."""
+    seeds, problems = np.array([[0.0], [10.0]]), np.array([1.0, 2.0, 4.0])
+    problem_weights = np.array([[0.5, 0.5, 0], [0, 0, 1]])
+    seed_weights = np.array([[0.5, 0.5], [0, 1]])
+    means = resampled_means(seeds + problems, problem_weights, seed_weights)
+    np.testing.assert_allclose(means, [5 + 1.5, 10 + 4])
+
+
+def test_arms_that_share_problem_weights_are_paired():
+    arm = np.random.default_rng(0).random((1, 40, 2))
+    problem_weights, one_seed = resampling_weights(40, 500, [7]), np.ones((500, 1))
+    better = resampled_means(arm + 0.125, problem_weights, one_seed)
+    difference = better - resampled_means(arm, problem_weights, one_seed)
+    np.testing.assert_allclose(percentile_interval(difference), np.full((2, 2), 0.125))
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says():
+    """Problems, seeds and their interaction all vary around 0; problems alone would cover far too little."""
+    rng = np.random.default_rng(0)
+    covered = problems_only_covered = 0
+    for trial in range(300):
+        values = rng.normal(size=(8, 1)) + rng.normal(size=(1, 30)) + rng.normal(size=(8, 30))
+        _, low, high = bootstrap_interval(values, iterations=400, seed=trial)
+        covered += low <= 0 <= high
+        _, low, high = bootstrap_interval(values.mean(axis=0), iterations=400, seed=trial)
+        problems_only_covered += low <= 0 <= high
+    assert 0.88 <= covered / 300 <= 0.98
+    assert problems_only_covered / 300 < 0.75
+
+
+@pytest.mark.parametrize("values", [[], [[]], [0.5, np.nan], [[[1.0]]]])
+def test_refuses_what_has_no_mean(values):
+    with pytest.raises(UserError, match="accepted are finite values"):
+        bootstrap_interval(values)

@@ -1,0 +1,154 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from rlvr.errors import UserError
+from rlvr.tables.collect import AVERAGE, collect
+from rlvr.tables.runs import finished_runs
+
+
+def everywhere(cs: list[int]) -> dict[str, list[int]]:
+    return {benchmark: cs for benchmark in ("easy", "hard", "other")}
+
+
+def cell(frame: pd.DataFrame, arm: str, benchmark: str, metric: str, group: str = "in_domain") -> pd.Series:
+    rows = frame.query("arm == @arm and benchmark == @benchmark and metric == @metric and group == @group")
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+@pytest.fixture
+def frame(spec, run_dirs):
+    return collect(spec, finished_runs(run_dirs), iterations=500)
+
+
+@pytest.mark.parametrize(
+    ("arm", "benchmark", "pass_1", "pass_8"),
+    [
+        ("base", "easy", 1 / 4, 1 / 2),
+        ("base", "hard", 1 / 8, 1),
+        ("base", AVERAGE, 3 / 16, 3 / 4),
+        ("grpo", "easy", (1 / 2 + 3 / 4) / 2, (1 / 2 + 1) / 2),
+        ("grpo", "hard", 1 / 8, 1 / 2),
+        ("grpo", AVERAGE, (5 / 8 + 1 / 8) / 2, (3 / 4 + 1 / 2) / 2),
+        ("f-grpo", AVERAGE, (3 / 4 + 1 / 4) / 2, 1),
+    ],
+)
+def test_values_are_means_over_seeds_and_averages_over_benchmarks(frame, arm, benchmark, pass_1, pass_8):
+    assert cell(frame, arm, benchmark, "pass@1").value == pytest.approx(pass_1)
+    assert cell(frame, arm, benchmark, "pass@8").value == pytest.approx(pass_8)
+
+
+def test_every_cell_has_a_row_in_the_order_of_the_table(frame, spec):
+    assert list(frame["metric"].unique()) == ["pass@1", "pass@2", "pass@4", "pass@8"]
+    assert list(frame["arm"].unique()) == ["base", "grpo", "f-grpo"]
+    assert list(frame["benchmark"].unique()) == ["easy", "hard", AVERAGE, "other"]
+    assert len(frame) == 3 * 5 * 4
+    assert frame.groupby("arm", sort=False)["seeds"].unique().explode().tolist() == [1, 2, 1]
+
+
+def test_pass_at_k_in_between(frame):
+    """4 of 8 correct: pass@2 = 1 - (4 * 3) / (8 * 7)."""
+    assert cell(frame, "base", "easy", "pass@2").value == pytest.approx((11 / 14) / 2)
+
+
+def test_differences_are_to_the_baseline(frame):
+    row = cell(frame, "f-grpo", AVERAGE, "pass@1")
+    assert row.difference == pytest.approx(1 / 2 - 3 / 8)
+    assert row.difference_low <= row.difference <= row.difference_high
+    assert row.low <= row.value <= row.high
+    assert frame[frame["arm"] == "grpo"][["difference", "p_value"]].isna().all(axis=None)
+
+
+def test_a_k_above_half_the_samples_is_not_tested(frame):
+    focal = frame[frame["arm"] == "f-grpo"].set_index("metric")
+    assert focal.loc[["pass@1", "pass@2", "pass@4"], "p_value"].notna().all()
+    assert focal.loc["pass@8", ["p_value", "significant"]].isna().all(axis=None)
+
+
+def test_clear_differences_are_significant_and_equal_arms_are_not(write_run, tmp_path, spec):
+    half, none = [16] * 10, [0] * 10
+    runs = [
+        write_run(tmp_path, "grpo", 0, {"easy": half, "hard": half, "other": half}, n=32),
+        write_run(tmp_path, "f-grpo", 0, {"easy": [24] * 10, "hard": half, "other": none}, n=32),
+    ]
+    frame = collect(spec, finished_runs(runs), iterations=2000)
+    better, equal = cell(frame, "f-grpo", "easy", "pass@1"), cell(frame, "f-grpo", "hard", "pass@1")
+    worse = cell(frame, "f-grpo", "other", "pass@1", "out_of_domain")
+    assert better.significant and better.difference == 0.25
+    assert not equal.significant and equal.difference == 0
+    assert worse.significant and worse.difference == -0.5
+    assert better.p_value == pytest.approx(2 / 2001)
+
+
+def test_the_interval_of_a_difference_is_paired_by_problem(write_run, tmp_path, spec):
+    """Problems differ widely and the arms by the same on each: no spread is left in the difference."""
+    runs = [
+        write_run(tmp_path, "grpo", 0, everywhere([0, 2, 4, 6])),
+        write_run(tmp_path, "f-grpo", 0, everywhere([1, 3, 5, 7])),
+    ]
+    row = cell(collect(spec, finished_runs(runs), iterations=50), "f-grpo", "easy", "pass@1")
+    assert (row.difference_low, row.difference_high) == pytest.approx((1 / 8, 1 / 8))
+    assert row.high - row.low > 0.3
+
+
+def test_what_did_not_run_stays_empty(tmp_path, spec, run_dirs):
+    (run_dirs[0] / "summary.json").unlink()
+    (run_dirs[2] / "evaluation" / "hard.parquet").unlink()
+    frame = collect(spec, finished_runs(run_dirs), iterations=50)
+    assert cell(frame, "base", "easy", "pass@1")[["seeds", "problems"]].tolist() == [0, 0]
+    assert np.isnan(cell(frame, "base", "easy", "pass@1").value)
+    assert cell(frame, "grpo", "easy", "pass@1").seeds == 2
+    for benchmark in ("hard", AVERAGE):  # one of two seeds is no mean over seeds
+        assert cell(frame, "grpo", benchmark, "pass@1").seeds == 0
+        assert np.isnan(cell(frame, "f-grpo", benchmark, "pass@1").difference)
+    assert not np.isnan(cell(frame, "f-grpo", AVERAGE, "pass@1").value)
+
+
+def test_a_k_above_the_samples_is_empty(tmp_path, spec, run_dirs):
+    frame = collect(spec | {"metrics": ["pass@1", "pass@12"]}, finished_runs(run_dirs), iterations=50)
+    assert list(frame["metric"].unique()) == ["pass@1", "pass@2", "pass@4", "pass@8", "pass@12"]
+    assert frame[frame["k"] == 12]["value"].isna().all()
+    assert frame[frame["k"] == 8]["value"].notna().all()
+
+
+def test_problems_that_lost_samples_are_left_out_for_every_arm(write_run, tmp_path, spec):
+    one = everywhere([8, 0, 4])
+    runs = [write_run(tmp_path, "grpo", 0, one), write_run(tmp_path, "f-grpo", 0, one)]
+    easy = runs[0] / "evaluation" / "easy.parquet"
+    samples = pd.read_parquet(easy)
+    samples.loc[0, "verdict"] = "timeout"  # of problem easy/0, which the other arm solved with all 8
+    samples.to_parquet(easy)
+    frame = collect(spec, finished_runs(runs), iterations=50)
+    for arm, unscorable in (("grpo", 1), ("f-grpo", 0)):
+        row = cell(frame, arm, "easy", "pass@1")
+        assert row[["value", "problems", "left_out", "samples", "unscorable"]].tolist() == [
+            0.25, 2, 1, 8, unscorable
+        ]  # fmt: skip
+        assert cell(frame, arm, "hard", "pass@1").value == 0.5
+
+
+def test_timeouts_beside_enough_samples_cost_nothing(write_run, tmp_path, spec):
+    runs = [write_run(tmp_path, "grpo", 0, everywhere([4, 4]), timeouts=3)]
+    row = cell(collect(spec, finished_runs(runs), iterations=50), "grpo", "easy", "pass@1")
+    assert row[["value", "problems", "left_out", "unscorable"]].tolist() == [0.5, 2, 0, 3]
+
+
+def test_is_the_same_in_any_order_of_runs(spec, run_dirs, frame):
+    again = collect(spec, finished_runs(run_dirs[::-1]), iterations=500)
+    pd.testing.assert_frame_equal(frame, again)
+
+
+def test_refuses_runs_that_do_not_belong(write_run, tmp_path, spec, run_dirs):
+    stranger = write_run(tmp_path, "gpro", 0, {"easy": [1]})
+    with pytest.raises(UserError, match=r"unknown arm 'gpro'.*did you mean grpo"):
+        collect(spec, finished_runs([*run_dirs, stranger]))
+
+
+def test_refuses_runs_without_a_common_problem(write_run, tmp_path, spec):
+    runs = [write_run(tmp_path, arm, 0, {"easy": [1, 2]}) for arm in ("base", "grpo")]
+    samples = pd.read_parquet(runs[0] / "evaluation" / "easy.parquet")
+    samples["problem_id"] = "elsewhere/" + samples["problem_id"]
+    samples.to_parquet(runs[0] / "evaluation" / "easy.parquet")
+    with pytest.raises(UserError, match="share no problem of 'easy'"):
+        collect(spec, finished_runs(runs))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from rlvr.tables import figures
+from rlvr.tables.collect import collect
+from rlvr.tables.runs import finished_runs
+
+
+@pytest.fixture
+def frame(spec, run_dirs):
+    return collect(spec, finished_runs(run_dirs[1:]), iterations=200)
+
+
+def curve(axes, name: str) -> np.ndarray:
+    (line,) = [line for line in axes.get_lines() if line.get_label() == name]
+    return line.get_xydata()
+
+
+def test_curves_are_the_averages_in_percent(spec, frame):
+    in_domain, out_of_domain = figures.pass_at_k_curves(spec, frame).axes
+    assert in_domain.get_ylabel() == "In-domain avg. pass@k (%)"
+    assert curve(in_domain, "GRPO")[[0, -1]].tolist() == [[1, 37.5], [8, 62.5]]
+    assert curve(out_of_domain, "F-GRPO")[:, 1].tolist() == [0, 0, 0, 0]
+    assert np.isnan(curve(in_domain, "Base (not run)")[:, 1]).all()
+    assert len(in_domain.collections) == 2  # a band for the arm and for its baseline
+    assert in_domain.get_xscale() == "log" and in_domain.xaxis.get_transform().base == 2
+
+
+def test_a_table_without_pairs_is_one_column_of_curves(spec, frame):
+    spec["arms"][2].pop("baseline")
+    axes = figures.pass_at_k_curves(spec, frame).axes
+    assert len(axes) == 2
+    colours = {line.get_color() for line in axes[0].get_lines()}
+    assert len(colours) == 3
+
+
+def test_differences_in_points_filled_where_significant(spec, frame):
+    significant = frame["arm"].eq("f-grpo") & frame["k"].eq(2)
+    frame.loc[frame["p_value"].notna(), "significant"] = False
+    frame.loc[significant, "significant"] = True
+    in_domain, _ = figures.difference_curves(spec, frame).axes
+    assert in_domain.get_title() == "F-GRPO − GRPO"
+    hollow, filled = [line for line in in_domain.get_lines() if line.get_marker() == "o"]
+    assert filled.get_xdata().tolist() == [2]
+    assert hollow.get_xdata().tolist() == [1, 4, 8]
+    assert hollow.get_ydata()[0] == pytest.approx(12.5)
+    assert hollow.get_markerfacecolor() == "white"
+
+
+def test_a_difference_to_an_arm_that_did_not_run_says_so(spec, run_dirs):
+    frame = collect(spec, finished_runs(run_dirs[:3]), iterations=50)
+    assert [
+        text.get_text() for axes in figures.difference_curves(spec, frame).axes for text in axes.texts
+    ] == ["not run"] * 2
+
+
+@pytest.mark.parametrize(("file_format", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_the_same_numbers_give_the_same_bytes(spec, frame, file_format, start):
+    first, second = (figures.encode(figures.pass_at_k_curves(spec, frame), file_format) for _ in range(2))
+    assert first == second
+    assert first.startswith(start)
