@@ -74,6 +74,9 @@ class SimulationGrid:
     def final(self, metric: str, gamma: float) -> tuple[list[int], NDArray[np.float32], NDArray[np.float32]]:
         """Group sizes, and the mean and the standard deviation (ddof 1) over seeds after the last step."""
         sizes = sorted({cell[0] for cell in self.runs if cell[1] == gamma})
+        if not sizes:
+            gammas = ", ".join(f"{gamma:g}" for gamma in sorted({cell[1] for cell in self.runs}))
+            raise UserError(f"the simulation grid has no runs of gamma {gamma:g}: it holds gamma {gammas}")
         last = [self.curves(metric, size, gamma)[:, -1] for size in sizes]
         deviation = [seeds.std(ddof=1) if len(seeds) > 1 else np.nan for seeds in last]
         return sizes, np.array([seeds.mean() for seeds in last]), np.array(deviation)
