@@ -41,7 +41,8 @@ def group_relative_advantages(
     count = _sum_of_group(scorable.double(), group)
     advantage = (gain - _sum_of_group(gain, group) / count).where(scorable, 0.0)
     if normalize_std:
-        variance = _sum_of_group(advantage.square(), group) / (count - ddof).clamp(min=1)
+        variance = _sum_of_group(advantage.square(), group) / (count - ddof)
+        # The variance is 0 where all rewards are equal, and 0 / 0 where there is just one.
         advantage = (advantage / (variance.sqrt() + eps)).where(variance > 0, 0.0)
     return advantage.to(_float_dtype(rewards))
 

@@ -84,7 +84,7 @@ def cispo_token_loss(
             f"is_weight_max={is_weight_max}; 0 sets no lower bound"
         )
     weight = capped_log_ratio(logp, old_logp).detach().exp().clamp(is_weight_min, is_weight_max)
-    return -weight * advantages * logp.to(weight.dtype)
+    return -weight * advantages * logp
 
 
 def kl_k3(logp: Tensor, reference_logp: Tensor) -> Tensor:
