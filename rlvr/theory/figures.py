@@ -11,7 +11,7 @@ What the paper says of Figure 2, and whether it shows in `results/theory` (4 see
 - retained mass stays high for small N, collapses between and is near 1 for N = 131,072: yes, at least 0.92
   up to N = 64, between 0.03 and 0.09 from 128 to 32,768, and 0.995; but N = 65,536 ends at 0.956 already;
 - gamma = 1 retains more, most of all in the zone: yes, 0.12 to 0.27 in place of 0.03 to 0.08 for N from
-  128 to 8,192, and from N = 32,768 nearly everything; for N = 2 it changes nothing, as both groups that
+  128 to 8,192, and from N = 32,768 nearly everything; for N = 2 it changes nothing, as all groups that
   teach have the same focal weight, which Adam normalises away. Its price shows too: correct mass ends
   lower, 0.971 in place of 0.993 at N = 131,072.
 """
