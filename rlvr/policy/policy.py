@@ -4,13 +4,21 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging
 
 from rlvr.errors import UserError
 from rlvr.policy.attention import ATTENTION, Layout
 from rlvr.problems.problem import Problem
 
 EMBEDDED = Path(__file__).parent / "embedded"
+logging.disable_progress_bar()  # transformers' own, one for every load
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -57,6 +65,13 @@ class Policy:
         self.tokenizer.save_pretrained(folder)
 
 
+def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
+    """A local tokenizer.json is taken at its word; AutoTokenizer rebuilds every Qwen2 tokenizer by its class."""
+    if (Path(path) / "tokenizer.json").exists():
+        return PreTrainedTokenizerFast.from_pretrained(path)
+    return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+
+
 def load_policy(path: str | Path, *, dtype: str = "float32", device: str = "cpu") -> Policy:
     """Load a policy from a local folder or a hub id; "embedded" is the one that ships with rlvr.
 
@@ -64,7 +79,7 @@ def load_policy(path: str | Path, *, dtype: str = "float32", device: str = "cpu"
     """
     path = EMBEDDED if str(path) == "embedded" else path
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        tokenizer = load_tokenizer(path)
         model = AutoModelForCausalLM.from_pretrained(
             path,
             dtype=DTYPES[dtype],

@@ -1,12 +1,17 @@
 """Is it right: verdicts on completions."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from rlvr.errors import unknown
 from rlvr.problems.problem import Problem
-from rlvr.rollout.group import Group
 from rlvr.verification.arithmetic import verify_expression, verify_integer
 from rlvr.verification.verdict import UNSCORABLE, Verdict
+
+if TYPE_CHECKING:  # a group holds verdicts, so its module imports this package
+    from rlvr.rollout.group import Group
 
 __all__ = ["UNSCORABLE", "VERIFIERS", "Verdict", "verify"]
 

@@ -5,7 +5,7 @@ import re
 from rlvr.problems.problem import Problem
 from rlvr.verification.verdict import Verdict
 
-TOKEN = re.compile(r"\s*(\d{1,6}|[-+*()])")
+TOKEN = re.compile(r"\s*([0-9]{1,6}|[-+*()])")
 MAX_TOKENS = 64  # bounds time, depth of nesting and the size of any product
 
 
@@ -84,7 +84,7 @@ def verify_expression(problem: Problem, text: str) -> Verdict:
     return Verdict.CORRECT if right else Verdict.WRONG
 
 
-INTEGER = re.compile(r"(-?)\s*(\d{1,18})")
+INTEGER = re.compile(r"(-?)\s*([0-9]{1,18})")
 
 
 def verify_integer(problem: Problem, text: str) -> Verdict:

@@ -1,0 +1,52 @@
+# Every target builds the environment it needs. `make help` lists them.
+PYTHON ?= python3
+VENV   ?= .venv
+TABLE  ?= fgrpo/table1
+SCALE  ?= laptop
+SEEDS  ?=
+ARGS   ?=
+TORCH  := torch==2.13.0
+
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce-table test test-all test-vllm vllm-env doctor bench lint clean
+
+help: ## what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@echo
+	@echo "  make reproduce-table TABLE=fgrpo/table1 SCALE=laptop SEEDS=1,2,3 ARGS='any.key=value'"
+
+setup: $(VENV)/.ready ## build the Python environment in .venv
+
+# A CPU build of torch where there is no NVIDIA driver; the plain wheel where there is one, or where that
+# build can't be had. Versions are those of requirements/lock.txt, which the tests passed with.
+$(VENV)/.ready: pyproject.toml requirements/lock.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "rlvr needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip uv
+	@if nvidia-smi >/dev/null 2>&1; then backend=auto; else backend=cpu; fi; \
+	echo "installing $(TORCH) ($$backend)"; \
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --torch-backend=$$backend "$(TORCH)" 2>/dev/null \
+	  || $(VENV)/bin/python -m pip install --quiet "$(TORCH)"
+	$(VENV)/bin/python -m pip install --quiet -c requirements/lock.txt -e '.[dev]'
+	@touch $@
+
+reproduce-table: setup ## train, evaluate and render a published table (TABLE=, SCALE=, SEEDS=)
+	$(VENV)/bin/rlvr reproduce table=$(TABLE) scale=$(SCALE) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
+
+test: setup ## the tests, under ten minutes
+	$(VENV)/bin/python -m pytest
+
+test-all: setup ## the slow tests too
+	$(VENV)/bin/python -m pytest -m 'not vllm'
+
+doctor: setup ## what this machine can run, and what to do about the rest
+	$(VENV)/bin/rlvr doctor
+
+lint: setup ## ruff
+	$(VENV)/bin/ruff check rlvr tests scripts
+
+clean: ## remove environments and caches; results stay
+	rm -rf .venv .venv-vllm .pytest_cache .hypothesis .ruff_cache

@@ -1,0 +1,147 @@
+"""The command line: `rlvr <verb> [key=value ...]`.
+
+Every verb's work is imported when the verb is called, so that `rlvr --help` answers at once.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from rlvr.errors import UserError, unknown
+
+HELP = """\
+rlvr: reinforcement learning with verifiable rewards, from a paper's table to your own policy.
+
+  rlvr reproduce table=fgrpo/table1          reproduce a published table at laptop scale
+  rlvr train algorithm=dapo seed=2           one run; any key of conf/ can be given as key=value
+  rlvr train -m algorithm=grpo,dapo advantage_scaling=none,focal seed=1,2,3
+                                             a sweep: every combination, two runs at a time
+  rlvr evaluate run=results/runs/...         evaluate a run's chosen checkpoint again
+  rlvr warm-start folder=my-policy           make the embedded policy from nothing
+  rlvr doctor                                what this machine can run, and what to do about the rest
+
+`rlvr <verb> --help` says more. `rlvr train --cfg` prints a run's config without running it.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `rlvr` command."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return
+    verb, rest = arguments[0], arguments[1:]
+    try:
+        if verb in ("-V", "--version"):
+            from rlvr import __version__
+
+            print(f"rlvr {__version__}")
+            return
+        if verb not in VERBS:
+            raise unknown("verb", verb, VERBS)
+        if "-h" in rest or "--help" in rest:
+            print(VERBS[verb].__doc__)
+            return
+        VERBS[verb](rest)
+    except UserError as error:
+        print(f"rlvr: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("rlvr: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+
+
+def train(arguments: list[str]) -> None:
+    """Train one policy, or with -m a sweep of them, and evaluate its best checkpoint.
+
+    rlvr train algorithm=cispo advantage_scaling=focal advantage_scaling.gamma=1.0
+    rlvr train -m algorithm=grpo,dapo seed=1,2,3      every combination, two at a time
+    rlvr train --cfg [overrides]                      print the composed config and stop
+
+    The run's folder is results/runs/<experiment>/<arm>/seed-<seed>; the same command goes on where
+    a broken-off run stopped, and leaves a finished one alone.
+    """
+    flags = {"-m", "--multirun", "--cfg"}
+    overrides = [argument for argument in arguments if argument not in flags]
+    if "--cfg" in arguments:
+        from rlvr.config import load_config, to_yaml
+
+        print(to_yaml(load_config(overrides)))
+    elif {"-m", "--multirun"} & set(arguments):
+        from rlvr.sweep import expand, launch
+
+        launch(expand(overrides))
+    else:
+        from rlvr.config import load_config
+        from rlvr.sweep import run_with_display
+
+        run_with_display(load_config(overrides))
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Evaluate a run's chosen checkpoint, or a model as it is.
+
+    rlvr evaluate run=results/runs/adhoc/grpo-99f03341/seed-1 evaluation.samples=1024
+    rlvr evaluate model=embedded benchmark=countdown_4 evaluation.samples=256
+
+    A killed evaluation goes on from its last shard.
+    """
+    from rlvr.config import load_config
+    from rlvr.sweep import config_of_run, run_with_display
+
+    named = [argument.removeprefix("run=") for argument in arguments if argument.startswith("run=")]
+    overrides = [argument for argument in arguments if not argument.startswith("run=")]
+    if named:
+        config = config_of_run(named[0], [*overrides, "verb=evaluate"])
+    else:
+        config = load_config(["experiment=evaluate", "training.steps=0", "verb=evaluate", *overrides])
+    run_with_display(config, print_results=True)
+
+
+def reproduce(arguments: list[str]) -> None:
+    """Reproduce a published table: train its arms, evaluate them, render table and figures.
+
+    rlvr reproduce table=fgrpo/table1 scale=laptop seeds=1,2,3
+    rlvr reproduce table=fgrpo/table1 scale=paper            the published setting, on GPUs
+    rlvr reproduce table=fgrpo/table1 --render               render what has been run so far
+
+    Further key=value pairs go to every run. Finished runs are not run again.
+    """
+    from rlvr.reproduce import reproduce_table
+
+    render_only = "--render" in arguments
+    reproduce_table([argument for argument in arguments if argument != "--render"], render_only=render_only)
+
+
+def warm_start(arguments: list[str]) -> None:
+    """Make the embedded policy from nothing: supervised training on solved examples.
+
+    rlvr warm-start folder=my-policy steps=2500 seed=0
+    """
+    from dataclasses import fields
+    from pathlib import Path
+
+    from rlvr.policy.warm_start import WarmStart, main
+
+    settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    folder = Path(settings.pop("folder", "warm-start"))
+    types = {item.name: type(item.default) for item in fields(WarmStart)}
+    for key in settings:
+        if key not in types:
+            raise unknown("setting of the warm start", key, [*types, "folder"])
+    main(WarmStart(**{key: types[key](value) for key, value in settings.items()}), folder)
+
+
+def doctor(arguments: list[str]) -> None:
+    """Say what this machine can run, and what to do about each lack."""
+    from rlvr.doctor import examine
+
+    examine()
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "reproduce": reproduce,
+    "warm-start": warm_start,
+    "doctor": doctor,
+}

@@ -1,0 +1,148 @@
+"""A published table, from nothing: plan its runs, do what is missing, render what is there."""
+
+import fcntl
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
+from rlvr.errors import UserError, unknown
+from rlvr.sweep import launch
+from rlvr.tables.report import write_table
+from rlvr.tables.spec import read_spec
+from rlvr.tracking.run_directory import read_summary, user_errors_for
+from rlvr.training.run import chosen_step, is_finished
+
+console = Console(stderr=True)
+
+
+def tables() -> list[str]:
+    """The names of all tables that can be reproduced."""
+    return sorted(
+        str(file.relative_to(EXPERIMENTS).with_suffix("")) for file in EXPERIMENTS.rglob("*.yaml")
+    )
+
+
+def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[Path]:
+    """Train the arms of a table, evaluate them, and render it; finished runs are left alone.
+
+    Args:
+        arguments: `table=<paper>/<table>`, and optionally `scale=`, `seeds=1,2`, `results=`, and any
+            override that is to hold for every run.
+
+    Returns:
+        The files rendered, the Markdown page first.
+    """
+    settings = {"table": "", "scale": "laptop", "seeds": "", "results": "results"}
+    overrides = []
+    for argument in arguments:
+        key, separator, value = argument.partition("=")
+        if separator and key in settings:
+            settings[key] = value
+        else:
+            overrides.append(argument)
+    name, scale = settings["table"], settings["scale"]
+    if name not in tables():
+        raise unknown("table", name, tables())
+    spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
+    seeds = parse_seeds(settings["seeds"]) or spec.get("seeds", [1])
+    results = Path(settings["results"])
+    folder = results / "runs" / name / scale
+    with user_errors_for(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = hold(folder)
+    started = time.perf_counter()
+    base = [f"experiment={name}/{scale}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
+    planned = plan(spec, seeds, base)
+    if not render_only:
+        run_missing(spec, planned)
+    files = write_table(spec, [run.directory for run in planned], None, results)
+    lock.close()
+    console.print(f"\n{files[0].read_text()}", highlight=False, markup=False)
+    minutes = (time.perf_counter() - started) / 60
+    console.print(f"{minutes:.1f} minutes. Written:", highlight=False)
+    for file in files:
+        console.print(f"  {file}", highlight=False)
+    return files
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One arm under one seed: what will be run, and where."""
+
+    arm: dict[str, Any]
+    seed: int
+    overrides: list[str]
+    config: Config
+
+    @property
+    def directory(self) -> Path:
+        return run_directory(self.config)
+
+    @property
+    def trained(self) -> bool:
+        return read_summary(self.directory).get("trained_steps") == self.config.training.steps
+
+
+def plan(spec: dict[str, Any], seeds: list[int], base: list[str]) -> list[PlannedRun]:
+    """Every run of a table; the base policy, which is not trained, has one seed only."""
+    planned = []
+    for seed in seeds:
+        for arm in spec["arms"]:
+            overrides = [*base, *arm.get("overrides", []), f"arm={arm['name']}", f"seed={seed}"]
+            run = PlannedRun(arm, seed, overrides, load_config(overrides))
+            if run.config.training.steps or seed == seeds[0]:
+                planned.append(run)
+    return planned
+
+
+def run_missing(spec: dict[str, Any], planned: list[PlannedRun]) -> None:
+    """First all training, then all evaluations: a focal arm's checkpoint is chosen among those that cost
+    no more than its baseline's choice (F-GRPO, App. L.2), so the baseline's has to be known."""
+    unfinished = [run for run in planned if not is_finished(run.config, run.directory)]
+    untrained = [run for run in unfinished if not run.trained]
+    console.print(
+        f"{spec['name']}: {len(planned)} runs, {len(planned) - len(unfinished)} of them finished; "
+        f"training {len(untrained)}, then evaluating {len(unfinished)}",
+        highlight=False,
+    )
+    if untrained:
+        launch([[*run.overrides, "evaluation.after_training=false"] for run in untrained])
+    if unfinished:
+        by_name = {(run.arm["name"], run.seed): run for run in planned}
+        jobs = []
+        for run in unfinished:
+            job = [*run.overrides, "verb=evaluate"]
+            if "baseline" in run.arm:
+                baseline = by_name[run.arm["baseline"], run.seed]
+                job.append(f"evaluation.latest_step={chosen_step(baseline.config, baseline.directory)}")
+            jobs.append(job)
+        launch(jobs)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "1,2,3" -> [1, 2, 3] """
+    try:
+        return [int(part) for part in text.split(",") if part]
+    except ValueError:
+        raise UserError(f"seeds={text!r}: write whole numbers with commas, as in seeds=1,2,3") from None
+
+
+def hold(folder: Path):
+    """Keep a second `reproduce` of the same table out for as long as this process lives."""
+    lock = open(folder / "lock", "a+")  # noqa: SIM115 (held until the table is written)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise UserError(
+            f"{folder} is being reproduced by process {lock.read().strip()}: wait for it; its finished runs will be used"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock

@@ -1,0 +1,122 @@
+"""Several runs at once through Hydra's launcher, and what a person sees meanwhile.
+
+The launcher is Hydra's own choice (`hydra/launcher=...`): joblib's processes on one machine by default.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from rlvr.config import (
+    CONF,
+    Config,
+    check,
+    compose,
+    hydra_errors_as_sentences,
+    load_config,
+    run_directory,
+    settable,
+)
+from rlvr.errors import UserError
+from rlvr.tracking.display import Display
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """One list of overrides a run: the product of all that have several values (`seed=1,2,3`)."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    with hydra_errors_as_sentences():
+        parsed = OverridesParser.create().parse_overrides(settable(overrides))
+        (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return jobs
+
+
+def launch(jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = ()) -> list[Path]:
+    """Run every list of overrides; all are checked before the first starts. Returns their directories.
+
+    A run that fails does not stop the others; what failed is said at the end.
+    """
+    jobs = [list(job) for job in jobs]
+    about_hydra = [o for o in jobs[0] if o.lstrip("+").startswith("hydra")] if jobs else []
+    jobs = [[o for o in job if o not in about_hydra] for job in jobs]
+    configs = [load_config(job) for job in jobs]
+    directories = [run_directory(config) for config in configs]
+    if repeated := [str(path) for path in directories if directories.count(path) > 1]:
+        raise UserError(f"two runs of this sweep would share {repeated[0]}: give them different arm= or seed=")
+    with Display(list(zip(configs, directories, strict=True))):
+        results = _launch_through_hydra(jobs, [*about_hydra, *hydra_overrides])
+    failures = []
+    for result, path in zip(results, directories, strict=True):
+        try:
+            _ = result.return_value
+        except UserError as error:
+            failures.append(str(error))
+        except Exception as error:
+            failures.append(f"{path}: {type(error).__name__}: {error}")
+    if failures:
+        raise UserError(f"{len(failures)} of {len(jobs)} runs failed, the others are kept: " + "; ".join(failures))
+    return directories
+
+
+def _launch_through_hydra(jobs: list[list[str]], hydra_overrides: list[str]):
+    import hydra
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+    from hydra.types import HydraContext, RunMode
+
+    GlobalHydra.instance().clear()
+    with hydra_errors_as_sentences(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        instance = GlobalHydra.instance().hydra
+        config = instance.compose_config(
+            "config", hydra_overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=False
+        )
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=HydraContext(config_loader=instance.config_loader, callbacks=Callbacks(config)),
+            task_function=run_job,
+            config=config,
+        )
+        return launcher.launch([settable(job) for job in jobs], initial_job_idx=0)
+
+
+def run_job(composed: DictConfig) -> str:
+    """What a launcher's process does."""
+    from rlvr.training.run import run
+
+    return str(run(check(composed)))
+
+
+def run_with_display(config: Config, *, print_results: bool = False) -> Path:
+    """One run in this process, with its progress shown."""
+    with Display([(config, run_directory(config))]) as display:
+        from rlvr.training.run import run
+
+        path = run(config)
+    if print_results:
+        display.print_results(path)
+    return path
+
+
+def config_of_run(path: str, overrides: Sequence[str]) -> Config:
+    """The config of an existing run with some keys changed."""
+    file = Path(path) / "config.yaml"
+    if not file.exists():
+        raise UserError(f"{path} is not a run directory: it has no config.yaml")
+    stored = OmegaConf.load(file)
+    groups = [o for o in overrides if o.split("=")[0] in {folder.name for folder in CONF.iterdir()}]
+    changes = compose(groups) if groups else None
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if override in groups:
+            OmegaConf.update(stored, key, changes[key], merge=False)
+        else:
+            OmegaConf.update(stored, key, OmegaConf.create({"value": _parse(value)})["value"], merge=False, force_add=True)
+    return check(stored)
+
+
+def _parse(value: str):
+    import yaml
+
+    return yaml.safe_load(value)

@@ -1,0 +1,115 @@
+"""What a person sees while runs work: a bar a run, the time that is left, and nothing that is not known."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from rlvr.config import Config, arm_name
+from rlvr.tracking.run_directory import read_summary
+
+TRAINING_SHARE = 0.8  # of a run's time, until both stages have been seen; the rest is evaluation
+INTERVAL = 1.0  # seconds between looks at the run directories
+
+
+class Display:
+    """Shows the progress of runs from their directories, so it does not matter which process runs them."""
+
+    def __init__(self, runs: list[tuple[Config, Path]]):
+        self.runs = runs
+        self.console = Console(stderr=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._started = time.time()
+        self._said: dict[Path, str] = {}
+
+    def __enter__(self) -> "Display":
+        self._progress = Progress(
+            TextColumn("{task.description}", style="bold"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%  {task.fields[stage]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._tasks: dict[Path, TaskID] = {
+            path: self._progress.add_task(
+                f"{arm_name(config)} seed {config.seed}", total=1.0, stage="waiting", start=False
+            )
+            for config, path in self.runs
+        }
+        self._all = (
+            self._progress.add_task("all", total=1.0, stage="") if len(self.runs) > 1 else None
+        )
+        self._progress.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+        self._progress.stop()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self._look()
+
+    def _look(self) -> None:
+        shares = []
+        for config, path in self.runs:
+            stage, share = fraction_done(config, path, self._started)
+            task = self._tasks[path]
+            if share > 0 and not self._progress.tasks[task].started:
+                self._progress.start_task(task)
+            self._progress.update(task, completed=share, stage=stage)
+            if not self.console.is_terminal and stage.split()[0] != self._said.get(path):
+                self._said[path] = stage.split()[0]
+                self.console.print(f"{arm_name(config)} seed {config.seed}: {stage}", highlight=False)
+            shares.append(share)
+        if self._all is not None:
+            done = sum(shares) / len(shares)
+            elapsed = time.time() - self._started
+            left = f"{elapsed * (1 - done) / done / 60:.0f} min left" if 0.02 < done < 1 else ""
+            self._progress.update(self._all, completed=done, stage=left)
+
+    def print_results(self, path: Path) -> None:
+        """pass@k of a finished run, benchmark by benchmark."""
+        evaluation = read_summary(path).get("evaluation", {})
+        if not evaluation:
+            return
+        k = list(next(iter(evaluation.values()))["pass@k"])
+        table = Table("benchmark", "problems", "n", *(f"pass@{value}" for value in k), title=str(path))
+        for name, result in evaluation.items():
+            numbers = [f"{100 * result['pass@k'][value]:.1f}" for value in k]
+            table.add_row(name, str(result["problems"]), str(result["samples"]), *numbers)
+        Console().print(table)
+
+
+def fraction_done(config: Config, path: Path, since: float) -> tuple[str, float]:
+    """What a run is doing, in words, and how much of it is done, from its files."""
+    summary = read_summary(path)
+    training_share = TRAINING_SHARE if config.training.steps else 0.0
+    if config.verb == "train" and not config.evaluation.after_training:
+        training_share = 1.0
+    elif config.verb == "evaluate" and summary.get("trained_steps") == config.training.steps:
+        training_share = 0.0
+    try:
+        progress = json.loads((path / "progress.json").read_text())
+    except (OSError, ValueError):  # not there yet, or being written
+        progress = {"time": 0}
+    if progress["time"] < since:
+        finished = summary.get("status") == "finished" and config.evaluation.after_training
+        trained = summary.get("trained_steps") == config.training.steps and config.verb == "train"
+        done = finished or (trained and not config.evaluation.after_training)
+        return ("done before", 1.0) if done else ("waiting", 0.0)
+    share = progress["done"] / max(progress["total"], 1)
+    if progress["stage"] == "training":
+        return f"training {progress['done']}/{progress['total']}", training_share * share
+    if summary.get("status") == "finished" and share == 1:
+        return "done", 1.0
+    return f"evaluation {progress['done']}/{progress['total']}", training_share + (1 - training_share) * share

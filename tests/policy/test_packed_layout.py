@@ -1,0 +1,107 @@
+"""The packed forward, prompts shared and no padding, against transformers' own padded one."""
+
+import random
+
+import pytest
+import torch
+
+from rlvr.policy.attention import PackedLayout
+from rlvr.policy.policy import Policy
+from rlvr.policy.token_logprobs import backward_through_head, logprobs_and_entropy, token_logprobs
+
+
+def ragged_groups(seed: int) -> tuple[list[list[int]], list[list[list[int]]]]:
+    """Prompts and completions of all lengths, a completion of one token and a group of one among them."""
+    rng = random.Random(seed)
+
+    def tokens(count: int) -> list[int]:
+        return [rng.randrange(5, 200) for _ in range(count)]
+
+    prompts = [tokens(rng.randrange(1, 15)) for _ in range(5)]
+    completions = [[tokens(rng.randrange(1, 10)) for _ in range(size)] for size in (1, 4, 2, 3, 5)]
+    completions[1][2] = tokens(1)
+    return prompts, completions
+
+
+def reference_logprobs(policy: Policy, prompts, completions) -> torch.Tensor:
+    """One sequence at a time through transformers' eager attention."""
+    policy.model.set_attn_implementation("eager")
+    parts = []
+    for prompt, answers in zip(prompts, completions, strict=True):
+        for answer in answers:
+            logits = policy.model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+            parts.append(logits.log_softmax(-1).gather(-1, torch.tensor(answer)[:, None])[:, 0])
+    policy.model.set_attn_implementation("rlvr_layout")
+    return torch.cat(parts)
+
+
+def packed_hidden(policy: Policy, layout: PackedLayout) -> torch.Tensor:
+    return policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_log_probabilities_and_gradients_equal_the_unpacked_ones(policy: Policy, seed: int):
+    prompts, completions = ragged_groups(seed)
+    layout = PackedLayout(prompts, completions)
+    weights = torch.randn(len(layout.targets_M), generator=torch.Generator().manual_seed(seed))
+
+    expected = reference_logprobs(policy, prompts, completions)
+    (expected * weights).sum().backward()
+    expected_gradients = [parameter.grad.clone() for parameter in policy.model.parameters()]
+    policy.model.zero_grad()
+    logprobs, _ = backward_through_head(
+        packed_hidden(policy, layout), policy.head, layout.targets_M, lambda logp, _, chunk: (logp * weights[chunk]).sum()
+    )
+
+    torch.testing.assert_close(logprobs, expected.detach(), atol=2e-6, rtol=2e-6)
+    for parameter, gradient in zip(policy.model.parameters(), expected_gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, atol=2e-5, rtol=1e-4)
+
+
+def test_a_completion_does_not_see_its_neighbours(frozen_policy: Policy):
+    prompts, completions = ragged_groups(2)
+    together = PackedLayout(prompts, completions)
+    alone = PackedLayout([prompts[3]], [[completions[3][1]]])
+    logprobs = token_logprobs(packed_hidden(frozen_policy, together), frozen_policy.head, together.targets_M)
+    own = token_logprobs(packed_hidden(frozen_policy, alone), frozen_policy.head, alone.targets_M)
+
+    before = sum(len(answer) for answers in completions[:3] for answer in answers) + len(completions[3][0])
+    torch.testing.assert_close(logprobs[before : before + len(own)], own, atol=2e-6, rtol=2e-6)
+
+
+def test_the_prompt_stands_in_the_row_once_and_last_tokens_not_at_all():
+    layout = PackedLayout([[10, 11]], [[[20, 21, 22], [30]]])
+
+    assert layout.tokens_T.tolist() == [10, 11, 20, 21]
+    assert layout.positions_T.tolist() == [0, 1, 2, 3]
+    assert layout.targets_M.tolist() == [20, 21, 22, 30]
+    assert layout.predictor_M.tolist() == [1, 2, 3, 1]
+
+
+def test_chunks_do_not_change_log_probabilities_or_gradients(policy: Policy, monkeypatch: pytest.MonkeyPatch):
+    prompts, completions = ragged_groups(3)
+    layout = PackedLayout(prompts, completions)
+
+    def gradients() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        policy.model.zero_grad()
+        logprobs, _ = backward_through_head(
+            packed_hidden(policy, layout), policy.head, layout.targets_M, lambda logp, _, chunk: logp.square().sum()
+        )
+        return logprobs, [parameter.grad.clone() for parameter in policy.model.parameters()]
+
+    whole = gradients()
+    monkeypatch.setattr("rlvr.policy.token_logprobs.chunks", lambda count, vocabulary: [slice(i, i + 7) for i in range(0, count, 7)])
+    chunked = gradients()
+    torch.testing.assert_close(chunked[0], whole[0], atol=1e-6, rtol=2e-6)
+    for one, other in zip(chunked[1], whole[1], strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_entropy_by_hand():
+    head = torch.eye(2)
+    hidden = torch.tensor([[0.0, 0.0], [torch.log(torch.tensor(3.0)), 0.0]])
+    logprobs, entropy = logprobs_and_entropy(hidden, head, torch.tensor([0, 1]))
+
+    # uniform: ln 2; probabilities 3/4, 1/4: ln 4 - 3/4 ln 3
+    torch.testing.assert_close(logprobs, torch.tensor([-0.6931472, -1.3862944]))
+    torch.testing.assert_close(entropy, torch.tensor([0.6931472, 0.5623351]))

@@ -1,0 +1,82 @@
+import itertools
+import random
+
+import pytest
+
+from rlvr.config import load_config
+from rlvr.errors import UserError
+from rlvr.policy.policy import Policy
+from rlvr.policy.warm_start import solved_examples
+from rlvr.problems import load_problems
+from rlvr.problems.countdown import Expression, combine, countdown_problems, random_expression, solved_countdowns
+from rlvr.training.run import benchmark_problems
+from rlvr.verification import Verdict, verify
+from rlvr.verification.arithmetic import parse_expression, verify_expression
+
+
+def number(value: int) -> Expression:
+    return Expression(str(value), value, 3)
+
+
+def test_parentheses_are_where_the_meaning_needs_them():
+    three_minus_two = combine(number(3), "-", number(2))
+
+    assert combine(number(5), "-", three_minus_two).text == "5-(3-2)"
+    assert combine(three_minus_two, "-", number(5)).text == "3-2-5"
+    assert combine(number(5), "*", three_minus_two).text == "5*(3-2)"
+    assert combine(number(5), "+", three_minus_two).text == "5+3-2"
+
+
+def test_random_expressions_are_worth_what_they_say():
+    rng = random.Random(0)
+    for _ in range(300):
+        numbers = [rng.randint(1, 12) for _ in range(rng.randint(2, 6))]
+        expression = random_expression(numbers, "+-*", rng)
+        value, used, _ = parse_expression(expression.text)
+        assert (value, used) == (expression.value, numbers)
+
+
+def test_a_solved_problem_comes_with_a_right_answer():
+    for problem, answer in itertools.islice(solved_countdowns(count=(3, 4, 5), held_out=False, seed=1), 300):
+        assert verify_expression(problem, answer) is Verdict.CORRECT
+
+
+def test_training_and_benchmarks_share_no_problem():
+    """The split is by a hash of the problem, so it holds whatever the seeds; here is the laptop's."""
+    config = load_config()
+    training = {problem.id for problem in load_problems(config.data, held_out=False)}
+    warm_start = {problem.id for problem, _ in itertools.islice(solved_examples(0), 20_000)}
+    tested = {problem.id for problems in benchmark_problems(config).values() for problem in problems}
+
+    assert len(training) == config.data.size
+    assert len(tested) == sum(task.size for task in config.benchmark.tasks.values())
+    assert not tested & (training | warm_start)
+
+
+def test_the_order_of_the_numbers_makes_no_other_problem():
+    first, second = (countdown_problems(size=400, count=3, held_out=held_out, seed=2) for held_out in (True, False))
+
+    assert len({p.id for p in first}) == 400
+    assert not {(p.metadata["numbers"], p.answer) for p in first} & {(p.metadata["numbers"], p.answer) for p in second}
+
+
+def test_same_seed_same_problems():
+    assert countdown_problems(size=20, held_out=True, seed=4) == countdown_problems(size=20, held_out=True, seed=4)
+    assert countdown_problems(size=20, held_out=True, seed=4) != countdown_problems(size=20, held_out=True, seed=5)
+
+
+def test_asking_for_more_problems_than_there_are():
+    with pytest.raises(UserError, match="ask for fewer"):
+        countdown_problems(size=50, count=2, largest=2, held_out=True, seed=0)
+
+
+def test_the_embedded_tokenizer_reads_every_question_and_answer(frozen_policy: Policy):
+    unknown = frozen_policy.tokenizer.unk_token_id
+    for problem, answer in itertools.islice(solved_examples(3), 300):
+        ids = frozen_policy.tokenizer(answer, add_special_tokens=False)["input_ids"]
+        assert unknown not in [*frozen_policy.encode(problem), *ids]
+        assert frozen_policy.tokenizer.decode(ids).replace(" ", "") == answer
+
+
+def test_verification_uses_the_verifier_a_problem_names():
+    assert verify([]) is None

@@ -1,0 +1,129 @@
+import math
+
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from rlvr.policy.attention import PackedLayout
+from rlvr.policy.policy import Policy, load_policy
+from rlvr.policy.token_logprobs import token_logprobs
+from rlvr.problems.countdown import countdown_problems
+from rlvr.rollout.engine import Sampling
+from rlvr.rollout.group import Group
+from rlvr.rollout.transformers_engine import TransformersEngine, draw
+
+PROBLEMS = countdown_problems(size=6, count=[3, 4, 5], held_out=True, seed=3)
+REQUESTS = list(zip(PROBLEMS, (4, 1, 8, 3, 5, 2), strict=True))
+SAMPLING = Sampling(max_tokens=16)
+
+
+def scored_by(policy: Policy, groups: list[Group]) -> torch.Tensor:
+    """The trainer's log-probabilities of all sampled tokens."""
+    layout = PackedLayout(
+        [group.prompt_ids for group in groups], [[c.token_ids for c in group.completions] for group in groups]
+    )
+    with torch.no_grad():
+        hidden = policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
+    return token_logprobs(hidden, policy.head, layout.targets_M)
+
+
+def sampled(groups: list[Group]) -> torch.Tensor:
+    return torch.tensor([value for group in groups for c in group.completions for value in c.logprobs])
+
+
+def test_groups_come_back_in_order_and_size(frozen_policy: Policy):
+    groups = TransformersEngine(frozen_policy).generate(REQUESTS, SAMPLING, seed=0)
+
+    assert [group.problem for group in groups] == PROBLEMS
+    assert [len(group.completions) for group in groups] == [4, 1, 8, 3, 5, 2]
+
+
+def test_log_probabilities_are_the_trainers_before_and_after_an_update(policy: Policy):
+    engine = TransformersEngine(load_policy("embedded"))
+    before = engine.generate(REQUESTS, SAMPLING, seed=0)
+    torch.testing.assert_close(sampled(before), scored_by(policy, before), atol=5e-6, rtol=0)
+
+    with torch.no_grad():
+        for parameter in policy.model.parameters():
+            parameter.mul_(1.05)
+    stale = engine.generate(REQUESTS, SAMPLING, seed=1)
+    assert (sampled(stale) - scored_by(policy, stale)).abs().max() > 0.05
+    engine.update_weights(policy.model.named_parameters(), version=7)
+    after = engine.generate(REQUESTS, SAMPLING, seed=1)
+    torch.testing.assert_close(sampled(after), scored_by(policy, after), atol=5e-6, rtol=0)
+    assert {c.policy_version for group in after for c in group.completions} == {7}
+
+
+def test_same_seed_same_tokens_and_another_seed_others(frozen_policy: Policy):
+    engine = TransformersEngine(frozen_policy)
+
+    def tokens(seed: int) -> list[list[int]]:
+        return [c.token_ids for group in engine.generate(REQUESTS, SAMPLING, seed=seed) for c in group.completions]
+
+    assert tokens(5) == tokens(5)
+    assert tokens(5) != tokens(6)
+
+
+def test_a_completion_ends_with_its_end_token_or_at_the_maximum(frozen_policy: Policy):
+    end = frozen_policy.tokenizer.eos_token_id
+    groups = TransformersEngine(frozen_policy).generate(REQUESTS, Sampling(max_tokens=8), seed=2)
+    completions = [c for group in groups for c in group.completions]
+
+    assert {c.finish_reason for c in completions} == {"stop", "length"}
+    for completion in completions:
+        assert len(completion.logprobs) == len(completion.token_ids) <= 8
+        assert end not in completion.token_ids[:-1]
+        assert (completion.token_ids[-1] == end) == (completion.finish_reason == "stop")
+
+
+def test_waves_and_rows_that_leave_do_not_change_what_is_sampled_from(frozen_policy: Policy):
+    """Two rows at a time: prompts are prefilled again and again, and nearly every step loses a row."""
+    groups = TransformersEngine(frozen_policy, max_rows=2).generate(REQUESTS, SAMPLING, seed=0)
+
+    assert [len(group.completions) for group in groups] == [4, 1, 8, 3, 5, 2]
+    torch.testing.assert_close(sampled(groups), scored_by(frozen_policy, groups), atol=5e-6, rtol=0)
+
+
+def test_sampled_first_tokens_follow_the_policy(frozen_policy: Policy):
+    count = 4000
+    (group,) = TransformersEngine(frozen_policy, max_rows=4000).generate(
+        [(PROBLEMS[0], count)], Sampling(max_tokens=1), seed=11
+    )
+    layout = PackedLayout([group.prompt_ids], [[[0]]])
+    with torch.no_grad():
+        hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
+    probabilities = (hidden @ frozen_policy.head.T).double().softmax(-1)[0]
+    observed = torch.bincount(torch.tensor([c.token_ids[0] for c in group.completions]), minlength=len(probabilities))
+    common = probabilities * count >= 5
+    expected = torch.cat([probabilities[common], probabilities[~common].sum()[None]]) * count
+    seen = torch.cat([observed[common], observed[~common].sum()[None]])
+
+    assert chisquare(seen.numpy(), (expected / expected.sum() * count).numpy()).pvalue > 1e-3
+
+
+def test_drawing_inverts_the_distribution_function():
+    logits = torch.log(torch.tensor([[0.5, 0.0, 0.3, 0.2]])).expand(4, -1)
+    uniform = torch.tensor([0.0, 0.499, 0.5, 0.999])
+    tokens, logprobs = draw(logits, uniform, Sampling(max_tokens=1))
+
+    assert tokens.tolist() == [0, 0, 2, 3]
+    torch.testing.assert_close(logprobs.exp(), torch.tensor([0.5, 0.5, 0.3, 0.2]))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(max_tokens=1, top_k=2), [0.625, 0.0, 0.375, 0.0]),
+        (Sampling(max_tokens=1, top_p=0.6), [0.625, 0.0, 0.375, 0.0]),
+        (Sampling(max_tokens=1, top_p=0.4), [1.0, 0.0, 0.0, 0.0]),
+        (Sampling(max_tokens=1, temperature=0.5), [0.25 / 0.38, 0.0, 0.09 / 0.38, 0.04 / 0.38]),
+    ],
+)
+def test_truncated_and_tempered_distributions(sampling: Sampling, expected: list[float]):
+    logits = torch.log(torch.tensor([[0.5, 0.0, 0.3, 0.2]])).expand(1000, -1)
+    tokens, logprobs = draw(logits, torch.linspace(0, 0.9999, 1000), sampling)
+
+    for token, probability in enumerate(expected):
+        assert math.isclose((tokens == token).float().mean().item(), probability, abs_tol=2e-3)
+        if probability:
+            torch.testing.assert_close(logprobs[tokens == token][0].exp().item(), probability, atol=1e-6, rtol=0)
