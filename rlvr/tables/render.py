@@ -82,12 +82,13 @@ def published_panels(spec: dict[str, Any], published: Published) -> list[Panel]:
 def facts(spec: dict[str, Any], frame: pd.DataFrame, runs: Sequence[Run], scale: str) -> dict[str, str]:
     """Where the numbers come from, and how to make them again."""
     seeds = frame.groupby("arm", sort=False)["seeds"].max()
+    repeat = ",".join(map(str, sorted({run.seed for run in runs})))
     return {
         "Scale": scale,
         "Seeds": ", ".join(f"{arm_label(arm)} {seeds[arm['name']] or 'not run'}" for arm in spec["arms"]),
         "Commit": ", ".join(sorted({run.commit for run in runs})) or "none",
         "Time": f"{_duration(sum(run.seconds for run in runs))}, summed over {len(runs)} runs",
-        "Repeat": f"`make reproduce-table TABLE={spec['name']} SCALE={scale}`",
+        "Repeat": f"`make reproduce-table TABLE={spec['name']} SCALE={scale} SEEDS={repeat}`",
     }
 
 

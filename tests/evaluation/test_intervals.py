@@ -77,3 +77,10 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
 def test_refuses_what_has_no_mean(values):
     with pytest.raises(UserError, match="accepted are finite values"):
         bootstrap_interval(values)
+
+
+def test_seeds_and_problems_are_drawn_apart():
+    """Drawn alike, the two halves of these values would cancel in every replicate."""
+    effect = np.arange(12.0)
+    _, low, high = bootstrap_interval(effect[:, None] - effect)
+    assert high - low > 2
