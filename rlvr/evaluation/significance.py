@@ -9,10 +9,11 @@ It covers sampling noise only: would these two trained policies differ on these 
 answered them again? It does not cover other problems or other training seeds (the bootstrap of
 `intervals` does), and nothing is corrected for the number of cells in a table.
 
-The level holds for every k as long as m <= n/2. With U_m the pass@k of m generations, the spread of the
-iterations around U_n satisfies E[spread²] = Var(U_m) - Var(U_n) >= (n/m - 1) Var(U_n), as m Var(U_m) never
-grows with m (Hoeffding 1948). At n = 4m the iterations so spread at least sqrt(3) times as far as chance
-does, and the test is careful: it calls about 1 true null in 1,500 significant at k = 1, not 1 in 20.
+The level holds for every k as long as m <= n/2 and means over problems are near normal. With U_m the
+pass@k of m generations, the spread of the iterations around U_n satisfies E[spread²] = Var(U_m) - Var(U_n)
+>= (n/m - 1) Var(U_n), as m Var(U_m) never grows with m (Hoeffding 1948). At n = 4m the iterations so spread
+at least sqrt(3) times as far as chance does, and the test is careful: at k = 1 it calls about 1 true null
+in 1,500 significant, not 1 in 20.
 """
 
 from collections.abc import Sequence

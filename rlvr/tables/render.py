@@ -114,7 +114,7 @@ def notes(spec: dict[str, Any], frame: pd.DataFrame) -> list[str]:
     size = run.drop_duplicates("benchmark").assign(
         name=lambda rows: [label(spec, b) for b in rows["benchmark"]]
     )
-    sizes = (f"{row.name} {row.problems} x {row.samples:,}" for row in size.itertuples(index=False))
+    sizes = (f"{row.name} ({row.problems} x {row.samples:,})" for row in size.itertuples(index=False))
     lines.append(f"Problems x samples: {', '.join(sizes)}.")
     size = size[size["left_out"] > 0]
     if left_out := ", ".join(f"{row.name} {row.left_out}" for row in size.itertuples(index=False)):

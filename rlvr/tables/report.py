@@ -40,8 +40,10 @@ def write_table(
         )
 
     stem = f"{spec['name'].replace('/', '-')}-{scale}"
-    drawings = {"pass-at-k": figures.pass_at_k_curves(spec, frame)}
-    if frame["difference"].notna().any():
+    drawings = {}
+    if frame["k"].nunique() > 1:
+        drawings["pass-at-k"] = figures.pass_at_k_curves(spec, frame)
+    if frame["k"].nunique() > 1 and frame["difference"].notna().any():
         drawings["difference"] = figures.difference_curves(spec, frame)
     facts = render.facts(spec, frame, runs, scale)
     panels, notes = render.measured_panels(spec, frame), render.notes(spec, frame)

@@ -82,7 +82,7 @@ def test_notes_say_what_is_missing(write_run, tmp_path, spec):
     ]
     notes = "\n".join(render.notes(spec, collect(spec, finished_runs(runs), iterations=50)))
     assert "Not tested, since it takes 2k samples of each problem: pass@8." in notes
-    assert "Problems x samples: Easy 3 x 8, hard 2 x 8, other 3 x 8." in notes
+    assert "Problems x samples: Easy (3 x 8), hard (2 x 8), other (3 x 8)." in notes
     assert "with too few scorable samples in some run: hard 1." in notes
     assert "left out of n: GRPO 6." in notes
 

@@ -41,6 +41,11 @@ def test_a_table_without_differences_has_no_figure_of_them(tmp_path, spec, run_d
     assert "not run" in written[0].read_text()
 
 
+def test_one_k_makes_no_curve(tmp_path, spec, run_dirs):
+    written = write_table(spec | {"metrics": ["pass@1"]}, run_dirs, None, tmp_path / "results")
+    assert [path.suffix for path in written] == [".md", ".csv", ".tex"]
+
+
 def test_refuses_to_make_a_table_of_nothing(tmp_path, spec):
     with pytest.raises(UserError, match="no finished run"):
         write_table(spec, [tmp_path / "grpo" / "seed-0"], None, tmp_path)
