@@ -1,0 +1,285 @@
+"""Sampling with vLLM inside the trainer's own process, on CPU or GPU.
+
+The engine lives where the trainer lives, so new weights are handed over by reference and copied in place,
+tensor by tensor: no file, no second process, no restart. Under torchrun every rank builds an engine of its
+own; `tensor_parallel_size` consecutive ranks then share one copy of the model.
+
+What this engine does not do: sample while the trainer trains, quantise, or cut answers at stop strings.
+"""
+
+import gc
+import os
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
+
+from rlvr.config import Config
+from rlvr.errors import UserError
+from rlvr.policy.policy import EMBEDDED, Policy
+from rlvr.problems.problem import Problem
+from rlvr.rollout.engine import Sampling
+from rlvr.rollout.group import Completion, Group
+
+# vLLM reads these when it is imported. A second process would need the weights pickled.
+os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+
+try:
+    from vllm import LLM, SamplingParams
+    from vllm.distributed.parallel_state import destroy_model_parallel
+except ModuleNotFoundError as error:
+    if error.name != "vllm":
+        raise
+    raise UserError(
+        "rollout=vllm was given but vLLM is not installed: run `pip install 'rlvr[vllm]'` for GPUs or "
+        "`make vllm-env` for CPUs, or choose rollout=transformers"
+    ) from error
+
+CPU_KV_CACHE_GIB = 1.0
+
+
+def build_vllm_engine(config: Config, policy: Policy) -> "VLLMEngine":
+    """The engine a config names, with the weights that `policy` has now."""
+    rollout = config.rollout
+    # under autocast the weights stay float32 and the forward is in `precision`; so it is here
+    dtype = config.training.precision if config.model.dtype == "float32" else config.model.dtype
+    engine = VLLMEngine(
+        EMBEDDED if config.model.path == "embedded" else config.model.path,
+        policy.tokenizer,
+        policy.encode,
+        max_model_len=policy.model.config.max_position_embeddings,
+        dtype=dtype,
+        gpu_memory_utilization=rollout.gpu_memory_utilization,
+        tensor_parallel_size=rollout.tensor_parallel_size,
+        enforce_eager=rollout.enforce_eager,
+        enable_prefix_caching=rollout.enable_prefix_caching,
+        sleep=rollout.sleep,
+    )
+    engine.update_weights(policy.model.named_parameters(), version=0)
+    return engine
+
+
+class VLLMEngine:
+    """A `RolloutEngine` on vLLM; the n rollouts of a problem are one request and share its prefill.
+
+    Log-probabilities are vLLM's "processed" ones: of the distribution after temperature, top-p and top-k,
+    that is, the one the tokens were sampled from. (vLLM's default, "raw", is before all three.)
+
+    Completions end at the tokenizer's end-of-sequence token and at those of the generation config.
+
+    Args:
+        model_path: folder or hub id of the initial weights and their config; no code from it is run.
+        tokenizer: decodes completions; its `eos_token_id` ends them.
+        encode_prompt: token ids of a problem's prompt.
+        max_model_len: most tokens of a prompt and its completion together.
+        dtype: of weights, activations and KV cache: "float32", "bfloat16" or "float16".
+        kv_cache_gib: size of the KV cache in GiB; by default 1 on CPU, and on GPU what
+            `gpu_memory_utilization` leaves over.
+        gpu_memory_utilization: share of the GPU's memory that weights and KV cache may take.
+        tensor_parallel_size: GPUs that share one copy of the model. Above 1 it needs torchrun, and the
+            ranks of a copy must be given the same requests, seed and weights.
+        enforce_eager: no compilation and no CUDA graphs: starts faster, samples slower.
+        enable_prefix_caching: keep the KV cache of prompts between calls; cleared by new weights.
+        sleep: give the GPU's memory back after every `generate`, to take it again when it is next needed
+            (nothing on CPU; not with PyTorch's expandable segments).
+
+    Raises:
+        UserError: when `tensor_parallel_size` does not divide the number of ranks.
+    """
+
+    def __init__(
+        self,
+        model_path: str | os.PathLike[str],
+        tokenizer: PreTrainedTokenizerBase,
+        encode_prompt: Callable[[Problem], list[int]],
+        *,
+        max_model_len: int,
+        dtype: str = "float32",
+        kv_cache_gib: float | None = None,
+        gpu_memory_utilization: float = 0.5,
+        tensor_parallel_size: int = 1,
+        enforce_eager: bool = False,
+        enable_prefix_caching: bool = True,
+        sleep: bool = False,
+    ):
+        ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        if ranks % tensor_parallel_size:
+            raise UserError(
+                f"rollout.tensor_parallel_size={tensor_parallel_size} was given with {ranks} torchrun "
+                "rank(s): accepted are divisors of the number of ranks, 1 always"
+            )
+        on_gpu = torch.cuda.is_available()
+        if kv_cache_gib is None and not on_gpu:
+            kv_cache_gib = CPU_KV_CACHE_GIB
+        self.policy_version = 0
+        self.max_model_len = max_model_len
+        self._tokenizer = tokenizer
+        self._stop_token_ids = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        self._encode_prompt = encode_prompt
+        self._parameter_names = _parameter_names(model_path)
+        self._sleeps = sleep and on_gpu
+        self._asleep = False
+        self._owns_process_group = not torch.distributed.is_initialized()
+        # vLLM compiles a helper of its log-probabilities even when told to be eager
+        self._stance = (lambda: torch.compiler.set_stance("force_eager")) if enforce_eager else nullcontext
+        with _process_state_kept():
+            self._llm = LLM(
+                model=str(model_path),
+                skip_tokenizer_init=True,
+                max_model_len=max_model_len,
+                dtype=dtype,
+                kv_cache_memory_bytes=kv_cache_gib and int(kv_cache_gib * 2**30),
+                gpu_memory_utilization=gpu_memory_utilization,
+                tensor_parallel_size=tensor_parallel_size,
+                distributed_executor_backend="external_launcher" if ranks > 1 else "uni",
+                enforce_eager=enforce_eager,
+                # a seeded request whose prefill is cut in two crashes vLLM on CPU ("no offset")
+                enable_chunked_prefill=on_gpu,
+                enable_prefix_caching=enable_prefix_caching,
+                enable_sleep_mode=self._sleeps,
+                logprobs_mode="processed_logprobs",
+            )
+
+    def generate(
+        self, requests: Sequence[tuple[Problem, int]], sampling: Sampling, *, seed: int
+    ) -> list[Group]:
+        """See `RolloutEngine.generate`.
+
+        Raises:
+            UserError: when a prompt leaves less than `sampling.max_tokens` of `max_model_len`.
+        """
+        groups = [Group(problem, self._encode_prompt(problem), []) for problem, _ in requests]
+        longest = max((len(group.prompt_ids) for group in groups), default=0)
+        if longest + sampling.max_tokens > self.max_model_len:
+            raise UserError(
+                f"rollout.max_model_len={self.max_model_len} was given for a prompt of {longest} tokens and "
+                f"{sampling.max_tokens} more to sample: at least {longest + sampling.max_tokens} is accepted"
+            )
+        parameters = [
+            SamplingParams(
+                n=group_size,
+                max_tokens=sampling.max_tokens,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                top_k=sampling.top_k,
+                seed=_request_seed(seed, index),
+                stop_token_ids=self._stop_token_ids,
+                logprobs=0,  # of the sampled token and no other
+                flat_logprobs=True,
+                detokenize=False,
+            )
+            for index, (_, group_size) in enumerate(requests)
+        ]
+        self.wake()
+        with _process_state_kept(), self._stance():
+            prompts = [{"prompt_token_ids": group.prompt_ids} for group in groups]
+            outputs = self._llm.generate(prompts, parameters, use_tqdm=False)
+        self.sleep()
+        for group, output in zip(groups, outputs, strict=True):
+            samples = output.outputs
+            texts = self._tokenizer.batch_decode([s.token_ids for s in samples], skip_special_tokens=True)
+            group.completions = [
+                Completion(s.token_ids, s.logprobs.logprobs, text, s.finish_reason, self.policy_version)
+                for s, text in zip(samples, texts, strict=True)
+            ]
+        return groups
+
+    def update_weights(self, named_tensors: Iterable[tuple[str, Tensor]], version: int) -> None:
+        """See `RolloutEngine.update_weights`.
+
+        Tensors are full (not sharded), on any device and in any floating dtype; those of one layer should
+        follow one another, as `named_parameters` gives them, so that one layer is in flight at a time.
+        They are copied: the engine keeps nothing of the trainer's. Tied embeddings may come once or twice.
+
+        Raises:
+            ValueError: for a name the model does not have, and when a parameter of the model is missing.
+        """
+        missing = set(self._parameter_names)
+
+        def arriving() -> Iterator[tuple[str, Tensor]]:
+            for name, tensor in named_tensors:
+                missing.discard(name)
+                yield name, tensor.detach()
+
+        self.wake()
+        with _process_state_kept():
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": arriving()})
+            self._llm.apply_model(_repack_tied_head)
+        if missing:  # vLLM only warns, and would sample from a mixture of old and new weights
+            raise ValueError(f"the new weights lack {len(missing)} parameter(s), {min(missing)} among them")
+        if not self._llm.reset_prefix_cache():
+            raise RuntimeError("vLLM did not drop the KV cache of the old weights")
+        self.policy_version = version
+
+    def sleep(self) -> None:
+        """Drop the KV cache and move the weights to host memory until `wake`, if `sleep` was asked for."""
+        if self._sleeps and not self._asleep:
+            self._llm.sleep(level=1)
+            self._asleep = True
+
+    def wake(self) -> None:
+        """Take GPU memory back after `sleep`."""
+        if self._asleep:
+            torch.cuda.empty_cache()  # what the trainer has freed but PyTorch still holds
+            self._llm.wake_up()
+            self._asleep = False
+
+    def close(self) -> None:
+        """Free the weights and the KV cache, and end the process group if it was vLLM that made it."""
+        self.wake()
+        engine = self._llm.llm_engine
+        if self._owns_process_group:
+            engine.engine_core.shutdown()
+        else:  # the same, less the end of the default process group, which is the trainer's
+            engine.engine_core._finalizer.detach()
+            engine.model_executor.shutdown()
+            destroy_model_parallel()
+        del self._llm, engine
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _request_seed(seed: int, index: int) -> int:
+    """Seed of the request at `index`; vLLM gives its n rollouts seed, seed + 1, ..., seed + n - 1.
+
+    Drawn from 62 bits, so that the rollouts of different requests do not meet.
+    """
+    return int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0] >> np.uint64(2))
+
+
+def _repack_tied_head(model: torch.nn.Module) -> None:
+    """On CPU vLLM multiplies by packed copies of the weights; the copy of an output embedding that is tied
+    to the input embedding stays the old one in a reload, for it has no tensor of its own to arrive."""
+    head = getattr(model, "lm_head", None)
+    if head is not None:
+        head.quant_method.process_weights_after_loading(head)
+
+
+def _parameter_names(model_path: str | os.PathLike[str]) -> set[str]:
+    """Names of the transformers model's parameters, tied ones once; no weights are loaded."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_path))
+    return {name for name, _ in model.named_parameters()}
+
+
+@contextmanager
+def _process_state_kept() -> Iterator[None]:
+    """Undo what vLLM does to the process: it seeds and draws from the global random generators, and sets
+    (on CPU, replaces) torch's thread count. The trainer's results must not depend on its engine."""
+    python, numpy = random.getstate(), np.random.get_state()
+    threads, set_num_threads = torch.get_num_threads(), torch.set_num_threads
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_num_threads = set_num_threads
+        torch.set_num_threads(threads)
