@@ -62,7 +62,7 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
         run_missing(spec, planned)
     files = write_table(spec, [run.directory for run in planned], None, results)
     lock.close()
-    console.print(f"\n{files[0].read_text()}", highlight=False, markup=False)
+    print(files[0].read_text())
     minutes = (time.perf_counter() - started) / 60
     console.print(f"{minutes:.1f} minutes. Written:", highlight=False)
     for file in files:

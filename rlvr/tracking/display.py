@@ -67,8 +67,9 @@ class Display:
             if share > 0 and not self._progress.tasks[task].started:
                 self._progress.start_task(task)
             self._progress.update(task, completed=share, stage=stage)
-            if not self.console.is_terminal and stage.split()[0] != self._said.get(path):
-                self._said[path] = stage.split()[0]
+            word = stage.split()[0]
+            if not self.console.is_terminal and word not in ("waiting", self._said.get(path)):
+                self._said[path] = word
                 self.console.print(f"{arm_name(config)} seed {config.seed}: {stage}", highlight=False)
             shares.append(share)
         if self._all is not None:

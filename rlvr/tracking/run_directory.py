@@ -1,5 +1,6 @@
 """A run directory: who may write to it, what it says about its run, and how files get there whole."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -38,15 +39,16 @@ def user_errors_for(path: Path) -> Iterator[None]:
     """Say in a sentence that a disk is full or a folder can't be written."""
     try:
         yield
-    except PermissionError as error:
-        raise UserError(f"{path} can't be written: make it writable, or choose another place with runs=") from error
     except OSError as error:
-        if error.errno in (28, 122):  # no space, quota
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"no space left on the disk of {path}: free some and start again; what was finished is kept"
             ) from error
-        if error.errno == 30:
-            raise UserError(f"{path} is on a read-only disk: choose another place with runs=") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise UserError(
+                f"{path} can't be written ({os.strerror(error.errno)}): make it writable, or choose another "
+                "place with runs="
+            ) from error
         raise
 
 

@@ -6,6 +6,7 @@ seconds and throughput, which nothing repeats. Both have one line a step.
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class Tracker:
 
         id_file = self.path / "wandb_id"
         if not id_file.exists():
-            id_file.write_text(wandb.util.generate_id())
+            id_file.write_text(secrets.token_hex(4))
         self._wandb = wandb.init(
             project=config.tracking.project,
             entity=config.tracking.entity,

@@ -14,7 +14,7 @@ from rlvr.algorithms import (
     success_rate,
 )
 from rlvr.config import Config
-from rlvr.rollout.group import Group
+from rlvr.rollout.group import Completion, Group
 from rlvr.verification import UNSCORABLE, Verdict
 
 
@@ -40,10 +40,11 @@ class Batch:
     advantage_R: Tensor
     counted_R: Tensor
 
-    def rollouts_of(self, groups: range) -> range:
-        """The rollouts of consecutive groups."""
-        start = sum(len(group.completions) for group in self.groups[: groups.start])
-        return range(start, start + sum(len(self.groups[g].completions) for g in groups))
+    def counted(self, g: int) -> list[tuple[int, Completion]]:
+        """The rollouts of a group that are part of the loss, each with its place among all rollouts."""
+        start = sum(len(group.completions) for group in self.groups[:g])
+        rollouts = enumerate(self.groups[g].completions, start)
+        return [(index, completion) for index, completion in rollouts if self.counted_R[index]]
 
 
 def correctness(groups: Sequence[Group], *, truncated: str = "wrong") -> Tensor:
@@ -96,15 +97,15 @@ def make_batch(groups: list[Group], config: Config) -> Batch:
     )
 
 
-def token_weights(group: Group, credit: str) -> list[Tensor] | None:
-    """Weights of the tokens of each rollout of a group, or None where all are 1.
+def token_weights(completions: Sequence[Completion], credit: str) -> list[Tensor]:
+    """Weights of the tokens of each scorable completion of one group, float32.
 
-    λ-GRPO (eq. 9): one over the number of rollouts that share the token and all before it.
+    λ-GRPO (eq. 9): one over the number of completions that share the token and all before it.
     """
-    if credit == "outcome":
-        return None
-    sizes = process_set_sizes([completion.token_ids for completion in group.completions])
-    return [1.0 / size.float() for size in sizes]
+    token_ids = [completion.token_ids for completion in completions]
+    if credit == "process_lambda":
+        return [1.0 / size.float() for size in process_set_sizes(token_ids)]
+    return [torch.ones(len(ids)) for ids in token_ids]
 
 
 def batch_metrics(batch: Batch) -> dict[str, float]:

@@ -7,7 +7,7 @@ log-probabilities are taken only for mini-batches that come after the first weig
 
 import contextlib
 import copy
-from collections.abc import Iterator
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,7 @@ from rlvr.config import AlgorithmConfig, Config
 from rlvr.policy.attention import PackedLayout
 from rlvr.policy.policy import Policy
 from rlvr.policy.token_logprobs import backward_through_head, token_logprobs
+from rlvr.rollout.group import Completion
 from rlvr.training.batch import Batch, token_weights
 from rlvr.training.packing import pack
 
@@ -35,7 +36,7 @@ class Pack:
 
     Attributes:
         layout: the tokens and who attends to whom.
-        advantage_M, weight_M, engine_logp_M: float32 per token; the weight is λ-GRPO's, else 1.
+        advantage_M, weight_M, engine_logp_M: float32 per token; the weight is λ-GRPO's, or 1.
         old_logp_M: the trainer's log-probabilities before the update; None where the policy has not
             changed since, so that they are the current ones.
         reference_logp_M: the reference policy's, where there is a KL term.
@@ -55,6 +56,16 @@ class MiniBatch:
 
     packs: list[Pack]
     normaliser: float
+
+
+@dataclass(slots=True)
+class Rollout:
+    """One completion on its way into a pack."""
+
+    group: int
+    completion: Completion
+    advantage: float
+    weights: Tensor
 
 
 def token_loss(pack: Pack, logp_C: Tensor, chunk: slice, algorithm: AlgorithmConfig) -> Tensor:
@@ -134,72 +145,48 @@ class Learner:
         # with a KL or entropy term, rollouts without an advantage have a gradient too
         keep_all = self.algorithm.kl_coefficient > 0 or self.algorithm.entropy_coefficient != 0
         counted_tokens = counted_rollouts = 0
-        prompts, rollouts, lengths = [], [], []
-        for g, rollout in self._rollouts(batch, groups):
-            if not batch.counted_R[rollout.index]:
-                continue
-            counted_tokens += len(rollout.token_ids)
-            counted_rollouts += 1
-            if keep_all or batch.advantage_R[rollout.index] != 0:
-                prompts.append(g)
-                rollouts.append(rollout)
-                lengths.append(len(rollout.token_ids))
-        normaliser = (
-            counted_rollouts * self.training.sampling.max_tokens
-            if self.algorithm.aggregation == "constant_length"
-            else counted_tokens
-        )
-        packs = [
-            self._pack(batch, [rollouts[i] for i in members])
-            for members in pack(
-                prompts,
-                [len(batch.groups[g].prompt_ids) for g in prompts],
-                lengths,
-                self.training.max_tokens_per_micro_batch,
-            )
-        ]
-        return MiniBatch(packs, float(max(normaliser, 1)))
-
-    def _rollouts(self, batch: Batch, groups: range) -> Iterator[tuple[int, "Rollout"]]:
-        index = batch.rollouts_of(groups).start
+        kept: list[Rollout] = []
         for g in groups:
-            group = batch.groups[g]
-            weights = token_weights(group, self.credit)
-            for i, completion in enumerate(group.completions):
-                yield (
-                    g,
-                    Rollout(
-                        g,
-                        index,
-                        completion.token_ids,
-                        completion.logprobs,
-                        None if weights is None else weights[i],
-                    ),
-                )
-                index += 1
+            counted = batch.counted(g)
+            counted_rollouts += len(counted)
+            counted_tokens += sum(len(completion.token_ids) for _, completion in counted)
+            weights = token_weights([completion for _, completion in counted], self.credit)
+            kept += [
+                Rollout(g, completion, float(batch.advantage_R[index]), weight)
+                for (index, completion), weight in zip(counted, weights, strict=True)
+                if keep_all or batch.advantage_R[index] != 0
+            ]
+        packs = pack(
+            [rollout.group for rollout in kept],
+            [len(batch.groups[rollout.group].prompt_ids) for rollout in kept],
+            [len(rollout.completion.token_ids) for rollout in kept],
+            self.training.max_tokens_per_micro_batch,
+        )
+        if self.algorithm.aggregation == "constant_length":
+            normaliser = counted_rollouts * self.training.sampling.max_tokens
+        else:
+            normaliser = counted_tokens
+        return MiniBatch(
+            [self._pack(batch, [kept[i] for i in members]) for members in packs], float(max(normaliser, 1))
+        )
 
     def _pack(self, batch: Batch, rollouts: list["Rollout"]) -> Pack:
         """Rollouts of a group stand together, so each prompt is in the pack once."""
-        order = list(dict.fromkeys(rollout.group for rollout in rollouts))
-        members = {g: [rollout.token_ids for rollout in rollouts if rollout.group == g] for g in order}
         device = self.policy.device
-        layout = PackedLayout(
-            [batch.groups[g].prompt_ids for g in order], [members[g] for g in order], device
-        )
-        lengths = [len(rollout.token_ids) for rollout in rollouts]
-        advantage_R = batch.advantage_R[[rollout.index for rollout in rollouts]]
-        weight_M = (
-            torch.ones(sum(lengths))
-            if rollouts[0].weights is None
-            else torch.cat([rollout.weights for rollout in rollouts])
-        )
+        of_group = {
+            g: [rollout.completion.token_ids for rollout in members]
+            for g, members in itertools.groupby(rollouts, key=lambda rollout: rollout.group)
+        }
+        lengths = torch.tensor([len(rollout.completion.token_ids) for rollout in rollouts])
+        advantage_R = torch.tensor([rollout.advantage for rollout in rollouts])
+        engine_logp = [value for rollout in rollouts for value in rollout.completion.logprobs]
         return Pack(
-            layout=layout,
-            advantage_M=torch.repeat_interleave(advantage_R, torch.tensor(lengths)).to(device),
-            weight_M=weight_M.to(device),
-            engine_logp_M=torch.tensor(
-                [value for rollout in rollouts for value in rollout.logprobs], device=device
+            layout=PackedLayout(
+                [batch.groups[g].prompt_ids for g in of_group], list(of_group.values()), device
             ),
+            advantage_M=torch.repeat_interleave(advantage_R, lengths).to(device),
+            weight_M=torch.cat([rollout.weights for rollout in rollouts]).to(device),
+            engine_logp_M=torch.tensor(engine_logp, device=device),
         )
 
     def _hidden(self, policy: Policy, layout: PackedLayout) -> Tensor:
@@ -250,17 +237,6 @@ class Learner:
     def load_state_dict(self, state: dict) -> None:
         self.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
-
-
-@dataclass(slots=True)
-class Rollout:
-    """One completion on its way into a pack."""
-
-    group: int
-    index: int
-    token_ids: list[int]
-    logprobs: list[float]
-    weights: Tensor | None
 
 
 class Health:

@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import pytest
+from wandb_file import history, offline_records, values
+
+from rlvr.config import load_config
+from rlvr.tracking.tracker import Tracker, wandb_mode
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+
+def test_what_is_logged_offline_can_be_read_back(tmp_path: Path, offline: None):
+    config = load_config(["experiment=table", "arm=grpo", "seed=3"])
+    tracker = Tracker(config, tmp_path)
+    tracker.log(1, {"reward/mean": 0.25}, {"seconds/step": 0.5})
+    tracker.log(2, {"reward/mean": 0.5}, {"seconds/step": 0.5})
+    tracker.log_evaluation([{"benchmark": "gcd", "k": 1, "value": 0.5}, {"benchmark": "gcd", "k": 8, "value": 0.75}])
+    tracker.close()
+    records = offline_records(tmp_path)
+    rows = history(records)
+    (run,) = [record.run for record in records if record.HasField("run")]
+    sent = values(run.config.update)
+    summary = {key: value for r in records if r.HasField("summary") for key, value in values(r.summary.update).items()}
+
+    assert [(row["step"], row["reward/mean"]) for row in rows if "reward/mean" in row] == [(1, 0.25), (2, 0.5)]
+    assert rows[0]["seconds/step"] == 0.5
+    assert (run.run_group, run.job_type, run.display_name) == ("table", "grpo", "grpo/seed-3")
+    assert sent["algorithm"]["name"] == "grpo"
+    assert any(key.startswith("evaluation/pass@k") for row in rows for key in row)
+    assert summary["evaluation/gcd/pass@8"] == 0.75
+
+
+def test_a_resumed_run_keeps_its_id_and_sends_no_step_twice(tmp_path: Path, offline: None):
+    config = load_config([])
+    first = Tracker(config, tmp_path)
+    for step in (1, 2, 3):
+        first.log(step, {"reward/mean": float(step)})
+    first.close()
+    second = Tracker(config, tmp_path)
+    second.rewind(1)  # the checkpoint was that of step 1
+    for step in (2, 3, 4):
+        second.log(step, {"reward/mean": float(step)})
+    second.close()
+    records = offline_records(tmp_path)
+
+    assert len({record.run.run_id for record in records if record.HasField("run")}) == 1
+    assert [row["step"] for row in history(records) if "reward/mean" in row] == [1, 2, 3, 4]
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_local_tracking_starts_no_wandb(tmp_path: Path):
+    tracker = Tracker(load_config(["tracking=local"]), tmp_path)
+    tracker.log(1, {"reward/mean": 0.5}, {"seconds/step": 2.0})
+    tracker.close()
+
+    assert not (tmp_path / "wandb").exists()
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "reward/mean": 0.5}
+    assert json.loads((tmp_path / "timing.jsonl").read_text()) == {"step": 1, "seconds/step": 2.0}
+
+
+def test_a_failing_dashboard_does_not_cost_the_run(tmp_path: Path, offline: None, capsys: pytest.CaptureFixture):
+    tracker = Tracker(load_config(["tracking.project=not/a/project"]), tmp_path)
+    tracker.log(1, {"reward/mean": 0.5})
+    tracker.close()
+
+    assert "W&B is off for this run" in capsys.readouterr().out
+    assert json.loads((tmp_path / "metrics.jsonl").read_text())["step"] == 1
+
+
+def test_auto_is_offline_without_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    assert wandb_mode("auto") == "offline"
+    assert wandb_mode("online") == "online"
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    assert wandb_mode("auto") == "online"

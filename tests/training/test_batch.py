@@ -1,0 +1,77 @@
+import math
+
+import pytest
+import torch
+
+from rlvr.config import load_config
+from rlvr.rollout.group import Completion, Group
+from rlvr.training.batch import batch_metrics, correctness, make_batch, token_weights
+from rlvr.verification import Verdict
+from training_groups import LOST, RIGHT, WRONG, make_groups
+
+NAN = math.nan
+
+
+def test_correctness_by_verdict():
+    verdicts = [list(Verdict)]
+    expected = {"correct": 1.0, "wrong": 0.0, "no_answer": 0.0, "truncated": 0.0}
+    wanted = torch.tensor([expected.get(verdict, NAN) for verdict in Verdict])
+
+    torch.testing.assert_close(correctness(make_groups(verdicts)), wanted, equal_nan=True)
+    masked = correctness(make_groups(verdicts), truncated="masked")
+    assert math.isnan(masked[list(Verdict).index(Verdict.TRUNCATED)])
+
+
+def test_focal_advantages_by_hand():
+    """One of four right: mean 1/4, std (ddof 1) 1/2, so 1.5 and -0.5; gamma .5 multiplies by sqrt(3/4)."""
+    config = load_config(["advantage_scaling=focal", "algorithm.advantage_eps=0"])
+    batch = make_batch(make_groups([[RIGHT, WRONG, WRONG, WRONG], [RIGHT, RIGHT]]), config)
+
+    weight = math.sqrt(0.75)
+    torch.testing.assert_close(batch.advantage_R, torch.tensor([1.5, -0.5, -0.5, -0.5, 0, 0]) * weight)
+    torch.testing.assert_close(batch.focal_R, torch.tensor([weight] * 4 + [0.0] * 2))
+
+
+def test_an_unscorable_rollout_is_left_out_of_mean_std_and_success_rate():
+    config = load_config(["advantage_scaling=focal", "advantage_scaling.gamma=1", "algorithm.advantage_eps=0"])
+    batch = make_batch(make_groups([[RIGHT, LOST, WRONG, WRONG]]), config)
+
+    # of three: mean 1/3, std sqrt(1/3), so 2/sqrt(3) and -1/sqrt(3); times 1 - 1/3
+    torch.testing.assert_close(batch.advantage_R, torch.tensor([2.0, 0.0, -1.0, -1.0]) / math.sqrt(3) * 2 / 3)
+    assert batch.counted_R.tolist() == [True, False, True, True]
+
+
+def test_the_overlong_penalty_shapes_rewards_but_not_the_success_rate():
+    config = load_config(
+        [
+            "advantage_scaling=focal",
+            "algorithm.overlong_penalty.buffer=4",
+            "training.sampling.max_tokens=8",
+        ]
+    )
+    groups = make_groups([[RIGHT, WRONG]])
+    groups[0].completions = [Completion([5] * 6, [0.0] * 6, "", "stop", 0), Completion([5] * 2, [0.0] * 2, "", "stop", 0)]
+    batch = make_batch(groups, config)
+
+    torch.testing.assert_close(batch.reward_R, torch.tensor([0.5, 0.0]))
+    torch.testing.assert_close(batch.focal_R, torch.tensor([0.5, 0.5]).sqrt())
+
+
+def test_process_weights_are_one_over_how_many_share_the_token():
+    completions = [Completion(ids, [0.0] * len(ids), "", "stop", 0) for ids in ([7, 8, 9], [7, 8], [7, 5])]
+    weights = token_weights(completions, "process_lambda")
+
+    torch.testing.assert_close(torch.cat(weights), torch.tensor([1 / 3, 1 / 2, 1, 1 / 3, 1 / 2, 1 / 3, 1]))
+    assert torch.equal(torch.cat(token_weights(completions, "outcome")), torch.ones(7))
+
+
+def test_metrics_count_groups_and_verdicts(groups: list[Group]):
+    metrics = batch_metrics(make_batch(groups, load_config()))
+
+    assert metrics["groups/mixed"] == pytest.approx(3 / 5)
+    assert metrics["groups/all_right"] == metrics["groups/all_wrong"] == pytest.approx(1 / 5)
+    assert metrics["groups/without_signal"] == pytest.approx(2 / 5)
+    assert metrics["reward/success_rate"] == pytest.approx(9 / 17)
+    assert metrics["verdict/timeout"] == pytest.approx(1 / 18)
+    assert metrics["policy/entropy"] == pytest.approx(1.0)
+    assert metrics["focal/weight_mean"] == 1.0

@@ -1,0 +1,193 @@
+"""The learner's gradients against plain ones: one sequence at a time, nothing dropped, nothing packed."""
+
+import random
+
+import pytest
+import torch
+
+from rlvr.config import Config, load_config
+from rlvr.policy.policy import Policy, load_policy
+from rlvr.rollout.group import Group
+from rlvr.training.batch import make_batch, token_weights
+from rlvr.training.learner import Learner
+from training_groups import RIGHT, WRONG, make_groups
+
+ONE_UPDATE = ["training.prompts_per_step=5", "training.mini_batch_prompts=5", "training.gradient_clip=1e9"]
+
+
+def learner_gradients(policy: Policy, groups: list[Group], config: Config) -> list[list[torch.Tensor]]:
+    """Gradients of every parameter at every optimizer step of one batch."""
+    learner = Learner(policy, config)
+    steps: list[list[torch.Tensor]] = []
+    learner.optimizer.register_step_pre_hook(
+        lambda *_: steps.append([parameter.grad.clone() for parameter in policy.model.parameters()])
+    )
+    learner.update(make_batch(groups, config))
+    return steps
+
+
+def plain_gradients(policy: Policy, groups: list[Group], config: Config) -> list[torch.Tensor]:
+    """The policy gradient at ratio 1, written out: - sum_t weight A grad log p / counted tokens."""
+    batch = make_batch(groups, config)
+    policy.model.set_attn_implementation("eager")
+    policy.model.zero_grad()
+    loss, tokens, index = torch.zeros(()), 0, 0
+    for group in groups:
+        counted = [c for i, c in enumerate(group.completions, index) if batch.counted_R[i]]
+        weights = iter(token_weights(counted, config.credit.name))
+        for completion in group.completions:
+            ids = completion.token_ids
+            if batch.counted_R[index]:
+                logits = policy.model(torch.tensor([group.prompt_ids + ids])).logits[0, len(group.prompt_ids) - 1 : -1]
+                logp = logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0]
+                loss = loss - (next(weights) * batch.advantage_R[index] * logp).sum()
+                tokens += len(ids)
+            index += 1
+    (loss / tokens).backward()
+    return [parameter.grad.clone() for parameter in policy.model.parameters()]
+
+
+def assert_same(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+
+def differ(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
+    return any((one - other).abs().max() > 1e-4 for one, other in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["algorithm=grpo"],
+        ["algorithm=grpo", "advantage_scaling=focal"],
+        ["algorithm=cispo", "credit=process_lambda"],
+        ["algorithm=grpo", "algorithm.normalize_std=false"],
+    ],
+    ids=["grpo", "focal", "cispo with process sets", "no std"],
+)
+def test_gradients_equal_the_plain_ones(policy: Policy, groups: list[Group], overrides: list[str]):
+    config = load_config([*ONE_UPDATE, *overrides])
+    (ours,) = learner_gradients(policy, groups, config)
+    assert_same(ours, plain_gradients(load_policy("embedded"), groups, config))
+
+
+def test_micro_batches_do_not_change_the_gradient(groups: list[Group]):
+    whole, split = (
+        learner_gradients(
+            load_policy("embedded"),
+            groups,
+            load_config([*ONE_UPDATE, f"training.max_tokens_per_micro_batch={budget}"]),
+        )
+        for budget in (100_000, 12)
+    )
+    assert_same(whole[0], split[0])
+
+
+def test_the_order_of_rollouts_and_groups_does_not_matter(groups: list[Group]):
+    config = load_config(ONE_UPDATE)
+    straight = learner_gradients(load_policy("embedded"), groups, config)
+    rng = random.Random(0)
+    for group in groups:
+        order = rng.sample(range(len(group.completions)), len(group.completions))
+        group.completions = [group.completions[i] for i in order]
+        group.verdicts = [group.verdicts[i] for i in order]
+    shuffled = learner_gradients(load_policy("embedded"), groups[::-1], config)
+    assert_same(straight[0], shuffled[0])
+
+
+def test_groups_without_signal_still_count_in_the_normaliser(groups: list[Group]):
+    config = load_config(ONE_UPDATE)
+    with_all = learner_gradients(load_policy("embedded"), groups, config)
+    mixed = [groups[0], groups[3], groups[4]]
+    without = learner_gradients(load_policy("embedded"), mixed, load_config([*ONE_UPDATE, "training.mini_batch_prompts=5"]))
+
+    def counted(of: list[Group]) -> int:
+        return sum(
+            len(c.token_ids)
+            for group in of
+            for c, verdict in zip(group.completions, group.verdicts, strict=True)
+            if verdict in (RIGHT, WRONG)
+        )
+
+    scale = counted(mixed) / counted(groups)
+    assert_same(with_all[0], [gradient * scale for gradient in without[0]])
+
+
+def test_gamma_zero_is_no_scaling(groups: list[Group]):
+    none, zero = (
+        learner_gradients(load_policy("embedded"), groups, load_config([*ONE_UPDATE, *overrides]))
+        for overrides in ([], ["advantage_scaling=focal", "advantage_scaling.gamma=0"])
+    )
+    for one, other in zip(none[0], zero[0], strict=True):
+        assert torch.equal(one, other)
+
+
+def test_with_one_update_all_algorithms_have_one_gradient_and_with_more_they_part():
+    """The second of two updates is off-policy: a large step makes ratios leave every clip range."""
+    groups = make_groups([[RIGHT, WRONG, WRONG, RIGHT]] * 4, seed=5)
+    settings = [
+        "training.prompts_per_step=4",
+        "training.mini_batch_prompts=2",
+        "training.learning_rate=3e-3",
+        "training.gradient_clip=1e9",
+    ]
+    grpo, dapo, cispo = (
+        learner_gradients(load_policy("embedded"), groups, load_config([*settings, f"algorithm={name}"]))
+        for name in ("grpo", "dapo", "cispo")
+    )
+
+    assert_same(grpo[0], dapo[0])
+    assert_same(grpo[0], cispo[0])
+    assert differ(grpo[1], dapo[1])
+    assert differ(grpo[1], cispo[1])
+    assert differ(dapo[1], cispo[1])
+
+
+def test_a_batch_without_any_signal_leaves_gradients_at_zero():
+    groups = make_groups([[RIGHT, RIGHT], [WRONG, WRONG, WRONG]])
+    config = load_config(["training.prompts_per_step=2", "training.mini_batch_prompts=2"])
+    learner = Learner(load_policy("embedded"), config)
+    metrics = learner.update(make_batch(groups, config))
+
+    assert metrics["update/gradient_norm"] == 0.0
+    assert metrics["tokens/trained"] == 0.0
+
+
+def test_the_kl_term_pulls_back_only_once_the_policy_has_moved(groups: list[Group]):
+    settings = ["training.prompts_per_step=5", "training.mini_batch_prompts=5", "training.learning_rate=1e-3"]
+    plain, pulled = (
+        Learner(load_policy("embedded"), load_config([*settings, f"algorithm.kl_coefficient={beta}"]))
+        for beta in (0.0, 0.5)
+    )
+    firsts, seconds = [], []
+    for learner in (plain, pulled):
+        config = load_config(settings)
+        recorded: list[list[torch.Tensor]] = []
+        parameters = list(learner.policy.model.parameters())
+        learner.optimizer.register_step_pre_hook(
+            lambda *_, recorded=recorded, parameters=parameters: recorded.append([p.grad.clone() for p in parameters])
+        )
+        learner.update(make_batch(groups, config))
+        learner.update(make_batch(groups, config))
+        firsts.append(recorded[0])
+        seconds.append(recorded[1])
+
+    assert_same(firsts[0], firsts[1])
+    assert differ(seconds[0], seconds[1])
+
+
+def test_the_entropy_bonus_raises_entropy():
+    groups = make_groups([[RIGHT, RIGHT]] * 2, seed=2)
+    config = load_config(
+        [
+            "algorithm.entropy_coefficient=1.0",
+            "training.prompts_per_step=2",
+            "training.mini_batch_prompts=2",
+            "training.learning_rate=1e-3",
+        ]
+    )
+    learner = Learner(load_policy("embedded"), config)
+    entropies = [learner.update(make_batch(groups, config))["update/entropy_trained"] for _ in range(4)]
+    assert entropies == sorted(entropies)
+    assert entropies[-1] > entropies[0] + 0.05
