@@ -48,7 +48,9 @@ def test_precedence():
         parse_expression("2+")
 
 
-@pytest.mark.parametrize(("text", "verdict"), [("-19", "correct"), ("- 19", "correct"), ("19", "wrong"), ("-19.", "no_answer")])
+@pytest.mark.parametrize(
+    ("text", "verdict"), [("-19", "correct"), ("- 19", "correct"), ("19", "wrong"), ("-19.", "no_answer")]
+)
 def test_integer_answers(text: str, verdict: str):
     problem = Problem("p", "chain_sum", (), "-19", "integer")
     assert verify_integer(problem, text) == verdict
@@ -61,7 +63,9 @@ def test_integers_are_judged_as_reasoning_gym_does(task: str):
     for problem, answer in (next(stream) for _ in range(50)):
         for text in (answer, str(int(answer) + 1), f"{answer}0"):
             entry = {"answer": answer, "metadata": {}}
-            assert (scorer.score_answer(text, entry) == 1.0) == (verify_integer(problem, text) is Verdict.CORRECT)
+            assert (scorer.score_answer(text, entry) == 1.0) == (
+                verify_integer(problem, text) is Verdict.CORRECT
+            )
 
 
 def test_gym_problems_are_different_and_repeatable():

@@ -1,0 +1,40 @@
+"""Reference answers are checked once, when data is prepared, rather than by the first completion."""
+
+from collections.abc import Sequence
+
+from rlvr.verification.answers import excess, normal_form
+from rlvr.verification.mathematics import simple_value
+from rlvr.verification.pool import VerifierPool
+from rlvr.verification.verdict import Verdict
+
+_PROBE = r"\sqrt{7}+1"  # equal to no reference, so the comparison has to go all the way
+
+_REASONS = {
+    Verdict.REFERENCE_UNPARSABLE: "cannot be parsed",
+    Verdict.WRONG: "is not equal to itself",
+    Verdict.TIMEOUT: "cannot be compared within the deadline",
+    Verdict.ERROR: "cannot be compared",
+}
+
+
+def check_references(references: Sequence[str], pool: VerifierPool) -> list[tuple[int, str]]:
+    """References that no completion could be judged by: (index, reason), in order.
+
+    A reference is good if it stays within the limits of `answers`, equals itself, and a comparison with
+    another number comes to an end. A text such as "Evelyn" is good.
+    """
+    faults: dict[int, str] = {}
+    probes: list[tuple[int, tuple[str, str]]] = []
+    for index, reference in enumerate(references):
+        reason = excess(reference.strip())
+        expected = "" if reason else normal_form(reference)
+        if not expected:
+            faults[index] = reason or "is empty"
+            continue
+        if simple_value(expected)[0] is None:
+            probes += [(index, (expected, expected)), (index, (expected, _PROBE))]
+    verdicts = pool.compare([pair for _, pair in probes])
+    for (index, (_, answer)), verdict in zip(probes, verdicts, strict=True):
+        if verdict is not (Verdict.WRONG if answer == _PROBE else Verdict.CORRECT):
+            faults.setdefault(index, _REASONS.get(verdict, "equals an unrelated number"))
+    return sorted(faults.items())

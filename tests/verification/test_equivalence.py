@@ -1,0 +1,176 @@
+"""What math-verify 0.9.0 gets wrong (by its issue tracker, and found here), and what we return."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from latex2sympy2_extended import latex2sympy2, normalize_latex
+from sympy import srepr
+
+from rlvr.verification.equivalence import _BOXED, _COMMON, compare, judge, numbers_differ
+from rlvr.verification.two_stage import TwoStage
+from rlvr.verification.verdict import Verdict
+
+CORRECT, WRONG, UNPARSABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.REFERENCE_UNPARSABLE
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "verdict"),
+    [
+        # It rounds to six decimals and cuts tiny differences to zero. We compare relative to the size.
+        (r"\frac{1}{2004!}", r"\frac{1}{2006!}", WRONG),
+        (r"6.63\times 10^{-34}", r"1.6\times 10^{-19}", WRONG),
+        (r"x=1.6\times 10^{-19}", r"x=2\times 10^{-19}", WRONG),
+        (r"\{10^{-8}, 1\}", r"\{10^{-9}, 1\}", WRONG),
+        ("1e-9", "0.000000001", CORRECT),
+        (r"\frac{1}{3}", "0.333333", CORRECT),
+        (r"\frac{1}{3}", "0.33", WRONG),
+        # Equations were cut to one side; they no longer are, when both are equations.
+        ("3x-y+13=0", "3x+4y+14=0", WRONG),
+        ("2x-y+1=0", "y=2x+1", CORRECT),
+        ("x^2+y^2=1", "y^2+x^2-1=0", CORRECT),
+        # An equation for a value is how policies name what was asked (`x+y=5`): its right side counts. So
+        # a line may pass for the number 0, and 1=5 for 5; a reference of a bare number cannot tell.
+        ("5", "x=5", CORRECT),
+        ("x=5", "5", CORRECT),
+        ("0", "3x-y+13=0", CORRECT),
+        ("5", "1=5", CORRECT),
+        ("3x-y+13=0", "0", WRONG),
+        ("f(x)=0", "0", CORRECT),
+        # Markdown's bold is no mathematics: removed.
+        ("73", "**73**", CORRECT),
+        # Not symmetric: the answer is read in the light of the reference, which goes first.
+        ("1<x<2", "(1,2)", CORRECT),
+        ("(1,2)", "1<x<2", WRONG),
+        (r"x\ge 1", r"[1,\infty)", CORRECT),
+        (r"[1,\infty)", r"x\ge 1", WRONG),
+        # A bare \dfrac was not parsed outside of a box; we always box the reference.
+        (r"\dfrac{1}{2}", r"\frac12", CORRECT),
+        # Its grammar breaks on per cent. A sign on one side only may stand or fall.
+        (r"9\%", "9", CORRECT),
+        ("9", r"9\%", CORRECT),
+        (r"9\%", "0.09", CORRECT),
+        ("0.09", r"9\%", CORRECT),
+        (r"\frac{3}{4}", r"75\%", CORRECT),
+        ("9", "0.09", WRONG),
+        (r"9\%", r"0.09\%", WRONG),
+        # It takes a variable at the end for a unit (c, t, s, d, ab) and drops it.
+        ("3c", "3", WRONG),
+        ("3", "3t", WRONG),
+        ("5t", "5s", WRONG),
+        ("2x+3d", "2x+3", WRONG),
+        ("3ab", "3", WRONG),
+        ("x + h", "h + x", CORRECT),
+        (r"3\text{ hours } 20\text{ minutes}", r"3\text{ hours } 40\text{ minutes}", WRONG),
+        # Unicode roots, full stops, spaces between thousands and repeating decimals were not read.
+        (r"4\sqrt{2}", "4√2", CORRECT),
+        (r"4\sqrt{2}", "4√(2)", CORRECT),
+        ("7", "7.", CORRECT),
+        ("1000", "1 000", CORRECT),
+        (r"\frac{1}{3}", r"0.\overline{3}", CORRECT),
+        # sqrt(1/n) = 1/sqrt(n) needs n > 0, which no answer says: not equal, here as there.
+        (r"\sqrt{\frac{1}{n}}", r"\frac{1}{\sqrt{n}}", WRONG),
+        (r"\pm 2021", "2021", WRONG),
+        ("2021", r"\pm 2021", WRONG),
+        # Lists are sets: order and repetition do not count, except between brackets.
+        ("1,2", "2,1", CORRECT),
+        ("1,2,2", "1,2", CORRECT),
+        ("(1,2)", "(2,1)", WRONG),
+        ("(1,2)", "1,2", CORRECT),
+        ("[1,2]", "(1,2)", WRONG),
+        (r"(1,2]\cup[3,4]", r"[3,4]\cup(1,2]", CORRECT),
+        # An integral without bounds is left for the verifier to do: no answer.
+        (r"\frac{x^2}{2}", r"\int x\,dx", WRONG),
+        (r"\frac{1}{3}", r"\int_0^1 x^2\,dx", CORRECT),
+        # What cannot be parsed is wrong on the one side, and the reference's fault on the other.
+        (r"\frac{1}{2}", r"\frac{1}", WRONG),
+        (r"\frac{1}", r"\frac{1}{2}", UNPARSABLE),
+    ],
+)
+def test_known_errors(reference: str, answer: str, verdict: Verdict) -> None:
+    assert judge(reference, rf"\boxed{{{answer}}}") is verdict
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "verdict"),
+    [
+        ("x^2+2x+1", "(x+1)^2", CORRECT),
+        ("x^2+2x+1", "(x+1)^2+1", WRONG),
+        (r"\sin^2 x+\cos^2 x", "1", CORRECT),
+        (r"\frac{n(n+1)}{2}", r"\frac{n^2+n}{2}", CORRECT),
+        (r"\frac{\sqrt{3}}{3}", r"\frac{1}{\sqrt{3}}", CORRECT),
+        ("2^{2005}", "2^{2005}+1", WRONG),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{bmatrix}1\\2\end{bmatrix}", CORRECT),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}", WRONG),
+        ("y=2x+1", "2x+1", CORRECT),
+        ("f(x)=2x", "g(x)=2x", WRONG),
+        ("x=1,x=2", "1,2", CORRECT),
+        ("C", "(C)", CORRECT),
+        (r"90^\circ", "90", CORRECT),
+        (r"\emptyset", r"\{\}", CORRECT),
+    ],
+)
+def test_ordinary_answers(reference: str, answer: str, verdict: Verdict) -> None:
+    assert judge(reference, rf"\boxed{{{answer}}}") is verdict
+
+
+def expression(latex: str) -> latex2sympy2.Basic:
+    return latex2sympy2.latex2sympy(latex, is_real=True)
+
+
+@pytest.mark.parametrize("latex", [side for pair in _COMMON for side in pair])
+def test_two_stage_parsing_gives_the_tree_of_full_parsing(latex: str) -> None:
+    latex = normalize_latex(latex, _BOXED[0].normalization_config)
+    full = TwoStage.__base__(is_real=True).parse(latex)
+    assert srepr(TwoStage(is_real=True).parse(latex)) == srepr(full)
+
+
+polynomials = st.lists(st.integers(-9, 9), min_size=1, max_size=4)
+
+
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(polynomials, polynomials, st.permutations(range(4)))
+def test_polynomials_are_equal_when_their_coefficients_are(
+    ours: list[int], theirs: list[int], order: list[int]
+) -> None:
+    def latex(coefficients: list[int], order: list[int]) -> str:
+        return "+".join(rf"({coefficients[i]})\cdot x^{{{i}}}" for i in order if i < len(coefficients))
+
+    def trimmed(coefficients: list[int]) -> list[int]:
+        while coefficients and not coefficients[-1]:
+            coefficients = coefficients[:-1]
+        return coefficients
+
+    verdict = compare(latex(ours, [0, 1, 2, 3]), latex(theirs, order))
+    assert verdict is (CORRECT if trimmed(ours) == trimmed(theirs) else WRONG)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("(x+1)^2-x^2-2x-1", "0"),  # all digits cancel: nothing is shown
+        (r"\sin^2 x+\cos^2 x-1", "0"),
+        (r"\sqrt{-1}", "2i"),  # no real number
+        ("x=y", "y=x"),  # equations about different things
+        ("f(x)", "g(x)"),
+        (r"\infty", "5"),
+    ],
+)
+def test_numbers_that_show_nothing(ours: str, theirs: str) -> None:
+    assert not numbers_differ(expression(ours), expression(theirs))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("2", "3"),
+        ("10^{-30}", "10^{-31}"),
+        ("x+1", "y+1"),
+        ("x^2", "x^3"),
+        ("y=2x", "y=3x"),
+        ("(1,2)", "(1,3)"),
+        (r"\{1,2\}", r"\{1,2,3\}"),
+        ("((10^{999})^{999})^{999}", "1"),  # quick: no digit of it is ever computed
+    ],
+)
+def test_numbers_that_differ(ours: str, theirs: str) -> None:
+    assert numbers_differ(expression(ours), expression(theirs))

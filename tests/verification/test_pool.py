@@ -1,0 +1,174 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rlvr.verification.pool import CHUNK, VerifierPool
+from rlvr.verification.verdict import Verdict
+
+ACT = "pool_judges:act"
+CORRECT, WRONG, TIMEOUT, ERROR = Verdict.CORRECT, Verdict.WRONG, Verdict.TIMEOUT, Verdict.ERROR
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[VerifierPool]:
+    with VerifierPool(2, deadline_seconds=60, function=ACT) as pool:
+        yield pool
+
+
+def ended(process: int) -> bool:
+    """Has a process that is no child of ours ended, within reason?"""
+    for _ in range(600):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_verdicts_come_in_order_of_the_pairs(pool: VerifierPool) -> None:
+    pairs = [(str(i), str(i if i % 3 else i + 1)) for i in range(5 * CHUNK + 3)]
+    assert pool.compare(pairs) == [CORRECT if i % 3 else WRONG for i in range(len(pairs))]
+
+
+def test_nothing_to_judge(pool: VerifierPool) -> None:
+    assert pool.verify([]) == []
+
+
+def test_what_needs_no_parser_never_reaches_a_worker(pool: VerifierPool) -> None:
+    pending = pool.submit([("exit", r"\boxed{exit}"), ("exit", "exit"), ("3", r"\boxed{4}")])
+    assert pending.done()
+    assert pending.result() == [CORRECT, Verdict.NO_ANSWER, WRONG]
+
+
+def test_equal_comparisons_are_made_once(pool: VerifierPool) -> None:
+    before = pool.replaced
+    assert pool.compare([("x", "exit")] * 20) == [ERROR] * 20
+    assert pool.replaced == before + 1
+
+
+def test_counts_by_kind() -> None:
+    with VerifierPool(1, function=ACT) as pool:
+        pending = pool.submit([("1", r"\boxed{1}"), ("1", r"\boxed{2}"), ("1", ""), ("x", r"\boxed{exit}")])
+        assert pending.result() == pending.result()
+        assert pool.counts == {CORRECT: 1, WRONG: 1, Verdict.NO_ANSWER: 1, ERROR: 1}
+
+
+@pytest.mark.parametrize(("answer", "replaced"), [("raise", 0), ("interrupt", 0), ("exit", 1)])
+def test_a_failure_is_the_verdict_of_one_answer(pool: VerifierPool, answer: str, replaced: int) -> None:
+    before = pool.replaced
+    pairs = [("a", "a"), ("a", answer), ("b", "b"), ("b", "c")]
+    assert pool.compare(pairs) == [CORRECT, ERROR, CORRECT, WRONG]
+    assert pool.replaced == before + replaced
+
+
+def test_the_reason_of_an_error_is_logged(pool: VerifierPool, caplog: pytest.LogCaptureFixture) -> None:
+    pool.compare([("a", "raise")])
+    assert "ValueError: not" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux only")
+def test_memory_is_bounded() -> None:
+    with VerifierPool(1, memory_bytes=1 << 30, function=ACT) as pool:
+        assert pool.compare([("x", "two gibibytes"), ("y", "y")]) == [ERROR, CORRECT]
+        assert pool.replaced == 1
+
+
+def test_an_overrun_costs_one_answer_and_only_its_own_process() -> None:
+    with VerifierPool(2, deadline_seconds=1, function=ACT) as pool:
+        pool.compare([(str(i), "") for i in range(4 * CHUNK)])
+        before = {worker.process for worker in pool._workers}
+        assert pool.compare([("a", "a"), ("b", "sleep 999"), ("c", "c")]) == [CORRECT, TIMEOUT, CORRECT]
+        after = {worker.process for worker in pool._workers}
+        assert len(before & after) == 1
+        assert pool.replaced == 1
+        assert ended((before - after).pop())
+
+
+def test_others_go_on_while_one_is_stuck() -> None:
+    with VerifierPool(2, deadline_seconds=600, function=ACT) as pool:
+        stuck = pool.submit([("x", r"\boxed{sleep 999}")])
+        pairs = [(str(i), str(i)) for i in range(50)]
+        assert pool.compare(pairs) == [CORRECT] * 50
+        assert not stuck.done()
+
+
+def test_the_deadline_counts_from_the_start_of_the_work() -> None:
+    with VerifierPool(1, deadline_seconds=2, function=ACT) as pool:
+        pairs = [(str(i), f"sleep 0.4{i}") for i in range(6)]  # 2.5 s of work in one message
+        assert pool.compare(pairs) == [WRONG] * 6
+
+
+def test_replies_to_a_message_that_a_killed_process_never_read_are_dropped() -> None:
+    with VerifierPool(1, deadline_seconds=1, function=ACT) as pool:
+        pool.compare([("a", "a")])
+        os.kill(pool._workers[0].process, signal.SIGSTOP)  # as if the machine were that busy
+        pairs = [("a", "b"), ("b", "b"), ("c", "d"), ("d", "d")]
+        assert pool.compare(pairs) == [TIMEOUT, CORRECT, WRONG, CORRECT]
+
+
+@pytest.mark.parametrize("text", ['"], ["x", "x"', "ready 1", "correct", "1 correct\n2 correct", "\ud800\0é"])
+def test_an_answer_is_only_data(pool: VerifierPool, text: str) -> None:
+    assert pool.compare([("x", text), (text, text)]) == [WRONG, CORRECT]
+
+
+def test_workers_do_not_import_torch(pool: VerifierPool) -> None:
+    assert pool.compare([("x", "torch")]) == [WRONG]
+    with VerifierPool(1, function="rlvr.verification.equivalence:compare") as real:
+        assert real.compare([(r"\frac{1}{2}", "0.5")]) == [CORRECT]
+        with open(f"/proc/{real._workers[0].process}/maps") as maps:
+            assert "libtorch" not in maps.read()
+
+
+def test_close_ends_everything_at_once() -> None:
+    pool = VerifierPool(2, deadline_seconds=600, function=ACT)
+    pool.compare([(str(i), "") for i in range(4 * CHUNK)])
+    pending = pool.submit([("x", r"\boxed{sleep 999}")])
+    processes = [worker.process for worker in pool._workers if worker.process]
+    pool.close()
+    assert all(ended(process) for process in processes)
+    with pytest.raises(RuntimeError, match=r"ended|closed"):
+        pending.result()
+    pool.close()
+
+
+def test_processes_that_cannot_start_are_an_error() -> None:
+    with (
+        VerifierPool(1, function="pool_judges:no_such_function") as pool,
+        pytest.raises(RuntimeError, match="ended"),
+    ):
+        pool.compare([("a", "a")])
+
+
+PARENT = """
+import os, sys
+from rlvr.verification.pool import VerifierPool
+with VerifierPool(2, deadline_seconds={deadline}, function="pool_judges:act") as pool:
+    pool.compare([(str(i), "sleep 0.01") for i in range(64)])
+    print(*[worker.process for worker in pool._workers if worker.process], flush=True)
+    pool.compare([("x", "sleep 999")])
+"""
+
+
+@pytest.mark.parametrize(("signal_number", "deadline"), [(signal.SIGINT, 600), (signal.SIGKILL, 0.5)])
+def test_nothing_outlives_the_parent(signal_number: int, deadline: float) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT.format(deadline=deadline)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        start_new_session=True,
+    )
+    processes = [int(process) for process in parent.stdout.readline().split()]
+    os.killpg(parent.pid, signal_number)  # as the terminal does: to the whole group
+    _, errors = parent.communicate(timeout=60)
+    assert processes
+    assert parent.returncode != 0
+    assert ("KeyboardInterrupt" in errors) == (signal_number == signal.SIGINT)
+    assert all(ended(process) for process in processes)
