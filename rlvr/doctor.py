@@ -38,23 +38,54 @@ def findings() -> list[Finding]:
     mode = wandb_mode("auto")
     return [
         ("Python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer"),
-        ("CPU", (os.cpu_count() or 1) >= 2, f"{os.cpu_count()} cores, {memory:.0f} GiB memory",
-         "the laptop's table takes twice as long on one core"),
+        (
+            "CPU",
+            (os.cpu_count() or 1) >= 2,
+            f"{os.cpu_count()} cores, {memory:.0f} GiB memory",
+            "the laptop's table takes twice as long on one core",
+        ),
         ("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads", ""),
-        ("GPU", bool(gpus), ", ".join(gpus) or "none",
-         "scales laptop and smoke run without; gpu and paper need CUDA devices"),
-        ("bfloat16", bool(gpus) or torch.backends.cpu.get_cpu_capability().startswith("AVX512"),
-         torch.backends.cpu.get_cpu_capability(), "keep training.precision=float32"),
-        ("embedded policy", (EMBEDDED / "model.safetensors").exists(), str(EMBEDDED),
-         "rlvr warm-start folder=rlvr/policy/embedded makes it"),
-        *(_package(name) for name in ("transformers", "hydra-core", "datasets", "math-verify", "reasoning-gym")),
-        ("vLLM", has_vllm, _version("vllm") if has_vllm else "not installed",
-         "rollout=transformers works without; GPU: pip install 'rlvr[vllm]'; CPU: make vllm-env"),
-        ("W&B", mode != "offline", f"mode {mode}",
-         "runs are kept offline: `wandb login`, then `wandb sync results/runs/**/wandb/offline-*`; or tracking=local"),
+        (
+            "GPU",
+            bool(gpus),
+            ", ".join(gpus) or "none",
+            "scales laptop and smoke run without; gpu and paper need CUDA devices",
+        ),
+        (
+            "bfloat16",
+            bool(gpus) or torch.backends.cpu.get_cpu_capability().startswith("AVX512"),
+            torch.backends.cpu.get_cpu_capability(),
+            "keep training.precision=float32",
+        ),
+        (
+            "embedded policy",
+            (EMBEDDED / "model.safetensors").exists(),
+            str(EMBEDDED),
+            "rlvr warm-start folder=rlvr/policy/embedded makes it",
+        ),
+        *(
+            _package(name)
+            for name in ("transformers", "hydra-core", "datasets", "math-verify", "reasoning-gym")
+        ),
+        (
+            "vLLM",
+            has_vllm,
+            _version("vllm") if has_vllm else "not installed",
+            "rollout=transformers works without; GPU: pip install 'rlvr[vllm]'; CPU: make vllm-env",
+        ),
+        (
+            "W&B",
+            mode != "offline",
+            f"mode {mode}",
+            "runs are kept offline: `wandb login`, then `wandb sync results/runs/**/wandb/offline-*`; or tracking=local",
+        ),
         ("disk", free > 2, f"{free:.0f} GiB free here", "the laptop's table needs 2 GiB: free some"),
-        ("results/", os.access("results", os.W_OK) if os.path.isdir("results") else os.access(".", os.W_OK),
-         os.path.abspath("results"), "it can't be written: choose another place with runs="),
+        (
+            "results/",
+            os.access("results", os.W_OK) if os.path.isdir("results") else os.access(".", os.W_OK),
+            os.path.abspath("results"),
+            "it can't be written: choose another place with runs=",
+        ),
     ]
 
 

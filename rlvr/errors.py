@@ -13,7 +13,7 @@ class UserError(ValueError):
 
 
 def nearest(given: object, accepted: Iterable[str]) -> str:
-    """"; did you mean X?" for the closest accepted name, or nothing when none is close."""
+    """ "; did you mean X?" for the closest accepted name, or nothing when none is close."""
     closest = difflib.get_close_matches(str(given), [str(name) for name in accepted], n=1, cutoff=0.5)
     return f"; did you mean {closest[0]}?" if closest else ""
 

@@ -22,9 +22,7 @@ console = Console(stderr=True)
 
 def tables() -> list[str]:
     """The names of all tables that can be reproduced."""
-    return sorted(
-        str(file.relative_to(EXPERIMENTS).with_suffix("")) for file in EXPERIMENTS.rglob("*.yaml")
-    )
+    return sorted(str(file.relative_to(EXPERIMENTS).with_suffix("")) for file in EXPERIMENTS.rglob("*.yaml"))
 
 
 def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[Path]:
@@ -125,7 +123,7 @@ def run_missing(spec: dict[str, Any], planned: list[PlannedRun]) -> None:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """ "1,2,3" -> [1, 2, 3] """
+    """ "1,2,3" -> [1, 2, 3]"""
     try:
         return [int(part) for part in text.split(",") if part]
     except ValueError:

@@ -44,7 +44,9 @@ def launch(jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = ()
     configs = [load_config(job) for job in jobs]
     directories = [run_directory(config) for config in configs]
     if repeated := [str(path) for path in directories if directories.count(path) > 1]:
-        raise UserError(f"two runs of this sweep would share {repeated[0]}: give them different arm= or seed=")
+        raise UserError(
+            f"two runs of this sweep would share {repeated[0]}: give them different arm= or seed="
+        )
     with Display(list(zip(configs, directories, strict=True))):
         results = _launch_through_hydra(jobs, [*about_hydra, *hydra_overrides])
     failures = []
@@ -56,7 +58,9 @@ def launch(jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = ()
         except Exception as error:
             failures.append(f"{path}: {type(error).__name__}: {error}")
     if failures:
-        raise UserError(f"{len(failures)} of {len(jobs)} runs failed, the others are kept: " + "; ".join(failures))
+        raise UserError(
+            f"{len(failures)} of {len(jobs)} runs failed, the others are kept: " + "; ".join(failures)
+        )
     return directories
 
 
@@ -112,7 +116,9 @@ def config_of_run(path: str, overrides: Sequence[str]) -> Config:
         if override in groups:
             OmegaConf.update(stored, key, changes[key], merge=False)
         else:
-            OmegaConf.update(stored, key, OmegaConf.create({"value": _parse(value)})["value"], merge=False, force_add=True)
+            OmegaConf.update(
+                stored, key, OmegaConf.create({"value": _parse(value)})["value"], merge=False, force_add=True
+            )
     return check(stored)
 
 

@@ -31,7 +31,12 @@ class Shard:
 
 
 def plan_shards(
-    benchmarks: Mapping[str, Sequence[Problem]], *, samples: int, samples_per_shard: int, seed: int, folder: Path
+    benchmarks: Mapping[str, Sequence[Problem]],
+    *,
+    samples: int,
+    samples_per_shard: int,
+    seed: int,
+    folder: Path,
 ) -> list[Shard]:
     """All shards of an evaluation, whether or not they are there already."""
     size = max(1, samples_per_shard // samples)
@@ -70,7 +75,9 @@ def sample_benchmarks(
     for done, shard in enumerate(shards):
         report(done, len(shards))
         if not _is_whole(shard.file):
-            groups = engine.generate([(problem, samples) for problem in shard.problems], sampling, seed=shard.seed)
+            groups = engine.generate(
+                [(problem, samples) for problem in shard.problems], sampling, seed=shard.seed
+            )
             verify(groups)
             write_samples(groups, shard.file)
     report(len(shards), len(shards))
@@ -86,7 +93,14 @@ def sample_benchmarks(
 def write_samples(groups: Sequence[Group], file: Path) -> None:
     """One row a sample, written aside and renamed."""
     rows = [
-        (group.problem.id, sample, str(verdict), completion.text, len(completion.token_ids), completion.finish_reason)
+        (
+            group.problem.id,
+            sample,
+            str(verdict),
+            completion.text,
+            len(completion.token_ids),
+            completion.finish_reason,
+        )
         for group in groups
         for sample, (completion, verdict) in enumerate(zip(group.completions, group.verdicts, strict=True))
     ]

@@ -51,7 +51,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     """Whole numbers, operators and task names are one token each."""
     words = [*WORDS, *map(str, range(LARGEST_NUMBER + 1))]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+|(?<=[^\s\d])(?=\d)|(?=[-+*()])|(?<=[-+*()])"), "removed")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(
+        Regex(r"\s+|(?<=[^\s\d])(?=\d)|(?=[-+*()])|(?<=[-+*()])"), "removed"
+    )
     tokenizer.decoder = decoders.Sequence([decoders.Fuse()])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -104,7 +106,10 @@ def warm_start(recipe: WarmStart, folder: Path) -> Policy:
     """Train by the recipe on the completions alone, and save the policy to `folder`."""
     policy = build_policy(recipe)
     optimizer = torch.optim.AdamW(
-        policy.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.95)
+        policy.model.parameters(),
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        betas=(0.9, 0.95),
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
@@ -140,7 +145,10 @@ def supervised_step(policy: Policy, examples: list[tuple[Problem, str]]) -> floa
     hidden_ME = policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
     count = len(layout.targets_M)
     logprobs_M, _ = backward_through_head(
-        hidden_ME, policy.head, layout.targets_M, lambda logprobs_C, _entropy, _chunk: -logprobs_C.sum() / count
+        hidden_ME,
+        policy.head,
+        layout.targets_M,
+        lambda logprobs_C, _entropy, _chunk: -logprobs_C.sum() / count,
     )
     return -logprobs_M.mean().item()
 

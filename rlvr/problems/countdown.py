@@ -100,9 +100,7 @@ def solved_countdowns(
         yield countdown_problem(numbers, expression.value, operators), expression.text
 
 
-def countdown_problem(
-    numbers: Sequence[int], target: int, operators: Sequence[str] = OPERATORS
-) -> Problem:
+def countdown_problem(numbers: Sequence[int], target: int, operators: Sequence[str] = OPERATORS) -> Problem:
     """The problem of reaching `target` with all `numbers`."""
     question = f"make {target} from {' '.join(map(str, numbers))} with {' '.join(operators)}"
     return Problem(

@@ -42,9 +42,7 @@ class Display:
             )
             for config, path in self.runs
         }
-        self._all = (
-            self._progress.add_task("all", total=1.0, stage="") if len(self.runs) > 1 else None
-        )
+        self._all = self._progress.add_task("all", total=1.0, stage="") if len(self.runs) > 1 else None
         self._progress.start()
         self._thread.start()
         return self

@@ -155,7 +155,9 @@ def git_state() -> dict[str, Any]:
     """Commit and whether files differ from it; empty outside a clone."""
 
     def git(*arguments: str) -> str | None:
-        done = subprocess.run(["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=False
+        )
         return done.stdout.strip() if done.returncode == 0 else None
 
     try:
@@ -179,4 +181,9 @@ def hardware() -> dict[str, Any]:
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"system": platform.platform(), "cpu_cores": os.cpu_count(), "gpus": gpus, "torch_threads": torch.get_num_threads()}
+    return {
+        "system": platform.platform(),
+        "cpu_cores": os.cpu_count(),
+        "gpus": gpus,
+        "torch_threads": torch.get_num_threads(),
+    }

@@ -52,10 +52,16 @@ class Tracker:
         def send() -> None:
             import wandb
 
-            table = wandb.Table(columns=["benchmark", "k", "pass@k"], data=[[r["benchmark"], r["k"], r["value"]] for r in rows])
+            table = wandb.Table(
+                columns=["benchmark", "k", "pass@k"],
+                data=[[r["benchmark"], r["k"], r["value"]] for r in rows],
+            )
             curves = {
                 f"evaluation/{benchmark}/curve": wandb.plot.line(
-                    wandb.Table(columns=["k", "pass@k"], data=[[r["k"], r["value"]] for r in rows if r["benchmark"] == benchmark]),
+                    wandb.Table(
+                        columns=["k", "pass@k"],
+                        data=[[r["k"], r["value"]] for r in rows if r["benchmark"] == benchmark],
+                    ),
                     "k",
                     "pass@k",
                     title=f"pass@k, {benchmark}",
@@ -63,7 +69,9 @@ class Tracker:
                 for benchmark in dict.fromkeys(row["benchmark"] for row in rows)
             }
             self._wandb.log({"evaluation/pass@k": table, **curves})
-            self._wandb.summary.update({f"evaluation/{r['benchmark']}/pass@{r['k']}": r["value"] for r in rows})
+            self._wandb.summary.update(
+                {f"evaluation/{r['benchmark']}/pass@{r['k']}": r["value"] for r in rows}
+            )
 
         self._survive(send)
 

@@ -49,7 +49,10 @@ def train(
         with clock.stage("handover"):
             engine.update_weights(policy.model.named_parameters(), version=learner.updates)
 
-        metrics |= batch_metrics(batch) | {"curriculum/epoch": curriculum.epoch, "curriculum/refills": refills}
+        metrics |= batch_metrics(batch) | {
+            "curriculum/epoch": curriculum.epoch,
+            "curriculum/refills": refills,
+        }
         tracker.log(step, metrics, clock.timing(metrics))
         if step % config.training.checkpoint_every == 0 or step == config.training.steps:
             state = {"learner": learner.state_dict(), "curriculum": curriculum.state_dict()}

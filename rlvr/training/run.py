@@ -12,13 +12,19 @@ from rlvr.curriculum import build_curriculum
 from rlvr.errors import UserError
 from rlvr.evaluation import counts, pass_at_k
 from rlvr.evaluation.sampling import sample_benchmarks
-from rlvr.policy.policy import Policy, load_policy
+from rlvr.policy.policy import load_policy
 from rlvr.problems import Problem, load_problems
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.tracking.run_directory import RunDirectory, fingerprint_of, read_summary
 from rlvr.tracking.tracker import Tracker
-from rlvr.training.checkpoint import checkpoint_path, damage_of, latest_checkpoint, load_state, save_checkpoint
+from rlvr.training.checkpoint import (
+    checkpoint_path,
+    damage_of,
+    latest_checkpoint,
+    load_state,
+    save_checkpoint,
+)
 from rlvr.training.learner import Learner
 from rlvr.training.loop import train
 from rlvr.verification import verify
@@ -62,7 +68,9 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     torch.manual_seed(config.seed)
     found = latest_checkpoint(path)
     first_step = found[0] + 1 if found else 1
-    policy = load_policy(found[1] if found else config.model.path, dtype=config.model.dtype, device=device_of(config))
+    policy = load_policy(
+        found[1] if found else config.model.path, dtype=config.model.dtype, device=device_of(config)
+    )
     learner = Learner(policy, config)
     curriculum = build_curriculum(config, problems)
     if found:
@@ -76,7 +84,9 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     validation = Validation(config, path)
     validation.rewind(first_step - 1)
     if not found:
-        save_checkpoint(path, 0, policy, {"learner": learner.state_dict(), "curriculum": curriculum.state_dict()})
+        save_checkpoint(
+            path, 0, policy, {"learner": learner.state_dict(), "curriculum": curriculum.state_dict()}
+        )
     if not validation.has(first_step - 1):
         validation.measure(engine, first_step - 1)
 
@@ -140,7 +150,9 @@ class Validation:
         scores = {}
         for name, problems in self.problems.items():
             groups = engine.generate(
-                [(problem, evaluation.validation_samples) for problem in problems], sampling, seed=evaluation.seed
+                [(problem, evaluation.validation_samples) for problem in problems],
+                sampling,
+                seed=evaluation.seed,
             )
             verify(groups)
             scores[name] = float(np.mean([[verdict == "correct" for verdict in g.verdicts] for g in groups]))
@@ -184,7 +196,10 @@ def evaluate_run(config: Config, directory: RunDirectory) -> None:
     if summary.get("status") == "finished" and summary.get("evaluated") == wanted:
         return
     folder = path / "evaluation"
-    if summary.get("evaluated", wanted)["step"] != step or summary.get("evaluated", wanted)["samples"] != evaluation.samples:
+    if (
+        summary.get("evaluated", wanted)["step"] != step
+        or summary.get("evaluated", wanted)["samples"] != evaluation.samples
+    ):
         for stale in folder.glob("*.parquet"):
             stale.unlink()
     policy = load_policy(checkpoint_path(path, step), dtype=config.model.dtype, device=device_of(config))
@@ -221,15 +236,18 @@ def benchmark_result(config: Config, name: str, file: Path) -> dict:
     """Counts and mean pass@k of one benchmark, from its samples."""
     tally = counts(file)
     unscorable = {kind: int(tally[kind].sum()) for kind in tally.columns.drop(["n", "c"])}
+
+    def mean_pass_at(k: int) -> float | None:
+        """Over the problems with at least k scorable samples; None where there are none."""
+        enough = tally[tally["n"] >= k]
+        return float(np.mean(pass_at_k(enough["n"], enough["c"], k))) if len(enough) else None
+
     return {
         "domain": config.benchmark.tasks[name].domain,
         "problems": len(tally),
         "samples": config.evaluation.samples,
         "unscorable": {kind: count for kind, count in unscorable.items() if count},
-        "pass@k": {
-            str(k): float(np.mean(pass_at_k(tally["n"].to_numpy(), tally["c"].to_numpy(), k)))
-            for k in config.evaluation.k
-        },
+        "pass@k": {str(k): mean_pass_at(k) for k in config.evaluation.k},
     }
 
 

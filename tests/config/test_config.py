@@ -33,7 +33,9 @@ def test_every_option_composes(group: str, option: str):
 @pytest.mark.parametrize("table", tables())
 def test_every_table_composes_at_every_scale_it_has(table: str):
     text = yaml.safe_load((EXPERIMENTS / f"{table}.yaml").read_text())
-    for scale in {"laptop", "smoke", *text.get("scales", {})} & {file.stem for file in (CONF / "scale").iterdir()}:
+    for scale in {"laptop", "smoke", *text.get("scales", {})} & {
+        file.stem for file in (CONF / "scale").iterdir()
+    }:
         spec = read_spec(EXPERIMENTS / f"{table}.yaml", scale)
         planned = plan(spec, [1, 2], [f"scale={scale}", f"experiment={table}/{scale}"])
         assert len({run.directory for run in planned}) == len(planned) > len(spec["arms"])
@@ -44,7 +46,10 @@ def test_every_table_composes_at_every_scale_it_has(table: str):
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["algorithm=grop"], r"unknown algorithm 'grop': accepted are cispo, dapo, dr_grpo, grpo; did you mean grpo\?"),
+        (
+            ["algorithm=grop"],
+            r"unknown algorithm 'grop': accepted are cispo, dapo, dr_grpo, grpo; did you mean grpo\?",
+        ),
         (["algoritm=grpo"], r"unknown key in the configuration 'algoritm'.*did you mean algorithm\?"),
         (["algorithm.clip_hihg=1"], r"unknown key in algorithm 'clip_hihg'.*did you mean clip_high\?"),
         (["training.stepss=3"], r"unknown key in training 'stepss'.*did you mean steps\?"),
@@ -54,9 +59,18 @@ def test_every_table_composes_at_every_scale_it_has(table: str):
         (["advantage_scaling.gamma=1"], r"unknown key in advantage_scaling 'gamma'"),
         (["group_size.n=1"], r"group_size.n=1: accepted is 2 or more.*nearest valid choice is 2"),
         (["advantage_scaling=focal", "advantage_scaling.gamma=-1"], r"gamma=-1.0: accepted is 0 or more"),
-        (["algorithm=cispo", "algorithm.is_weight_max=1"], r"is_weight_max=1.0: accepted is an absolute maximum above 1"),
-        (["evaluation.samples=100"], r"evaluation.k holds 256, but pass@k needs 1 <= k <= evaluation.samples=100"),
-        (["training.mini_batch_prompts=15"], r"does not divide prompts_per_step=64; the nearest valid choice is 16"),
+        (
+            ["algorithm=cispo", "algorithm.is_weight_max=1"],
+            r"is_weight_max=1.0: accepted is an absolute maximum above 1",
+        ),
+        (
+            ["evaluation.samples=100"],
+            r"evaluation.k holds 256, but pass@k needs 1 <= k <= evaluation.samples=100",
+        ),
+        (
+            ["training.mini_batch_prompts=15"],
+            r"does not divide prompts_per_step=64; the nearest valid choice is 16",
+        ),
         (["training.prompts_per_step=6400"], r"the nearest valid choice is 3200"),
         (["training.precision=fp16"], r"unknown training.precision 'fp16': accepted are bfloat16, float32"),
         (["seed=one"], r"seed: Value 'one'.*could not be converted to Integer"),
@@ -75,19 +89,30 @@ def test_a_key_that_no_file_mentions_can_be_set():
 
 
 def test_the_saved_config_is_enough_to_run_again(tmp_path: Path):
-    config = load_config(["algorithm=cispo", "advantage_scaling=focal", "advantage_scaling.gamma=2", "seed=4"])
+    config = load_config(
+        ["algorithm=cispo", "advantage_scaling=focal", "advantage_scaling.gamma=2", "seed=4"]
+    )
     assert check(__import__("omegaconf").OmegaConf.create(to_yaml(config))) == config
 
 
 def test_different_runs_never_share_a_directory():
-    jobs = expand(["algorithm=grpo,dapo,cispo", "advantage_scaling=none,focal", "training.learning_rate=1e-4,2e-4", "seed=1,2"])
+    jobs = expand(
+        [
+            "algorithm=grpo,dapo,cispo",
+            "advantage_scaling=none,focal",
+            "training.learning_rate=1e-4,2e-4",
+            "seed=1,2",
+        ]
+    )
     directories = {run_directory(load_config(job)) for job in jobs}
     assert len(jobs) == len(directories) == 24
 
 
 def test_what_does_not_change_training_does_not_change_the_name():
     name = arm_name(load_config([]))
-    assert name == arm_name(load_config(["seed=9", "evaluation.samples=1024", "tracking=local", "benchmark=gcd"]))
+    assert name == arm_name(
+        load_config(["seed=9", "evaluation.samples=1024", "tracking=local", "benchmark=gcd"])
+    )
     assert name != arm_name(load_config(["training.steps=201"]))
     assert arm_name(load_config(["advantage_scaling=focal"])).startswith("grpo+focal0.5-")
 
@@ -104,6 +129,8 @@ def test_composing_needs_no_torch():
     import subprocess
     import sys
 
-    code = "import sys; from rlvr.config import load_config; load_config([]); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from rlvr.config import load_config; load_config([]); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert compose([]).seed == 1

@@ -50,7 +50,10 @@ def test_log_probabilities_and_gradients_equal_the_unpacked_ones(policy: Policy,
     expected_gradients = [parameter.grad.clone() for parameter in policy.model.parameters()]
     policy.model.zero_grad()
     logprobs, _ = backward_through_head(
-        packed_hidden(policy, layout), policy.head, layout.targets_M, lambda logp, _, chunk: (logp * weights[chunk]).sum()
+        packed_hidden(policy, layout),
+        policy.head,
+        layout.targets_M,
+        lambda logp, _, chunk: (logp * weights[chunk]).sum(),
     )
 
     torch.testing.assert_close(logprobs, expected.detach(), atol=2e-6, rtol=2e-6)
@@ -85,12 +88,18 @@ def test_chunks_do_not_change_log_probabilities_or_gradients(policy: Policy, mon
     def gradients() -> tuple[torch.Tensor, list[torch.Tensor]]:
         policy.model.zero_grad()
         logprobs, _ = backward_through_head(
-            packed_hidden(policy, layout), policy.head, layout.targets_M, lambda logp, _, chunk: logp.square().sum()
+            packed_hidden(policy, layout),
+            policy.head,
+            layout.targets_M,
+            lambda logp, _, chunk: logp.square().sum(),
         )
         return logprobs, [parameter.grad.clone() for parameter in policy.model.parameters()]
 
     whole = gradients()
-    monkeypatch.setattr("rlvr.policy.token_logprobs.chunks", lambda count, vocabulary: [slice(i, i + 7) for i in range(0, count, 7)])
+    monkeypatch.setattr(
+        "rlvr.policy.token_logprobs.chunks",
+        lambda count, vocabulary: [slice(i, i + 7) for i in range(0, count, 7)],
+    )
     chunked = gradients()
     torch.testing.assert_close(chunked[0], whole[0], atol=1e-6, rtol=2e-6)
     for one, other in zip(chunked[1], whole[1], strict=True):

@@ -8,7 +8,13 @@ from rlvr.errors import UserError
 from rlvr.policy.policy import Policy
 from rlvr.policy.warm_start import solved_examples
 from rlvr.problems import load_problems
-from rlvr.problems.countdown import Expression, combine, countdown_problems, random_expression, solved_countdowns
+from rlvr.problems.countdown import (
+    Expression,
+    combine,
+    countdown_problems,
+    random_expression,
+    solved_countdowns,
+)
 from rlvr.training.run import benchmark_problems
 from rlvr.verification import Verdict, verify
 from rlvr.verification.arithmetic import parse_expression, verify_expression
@@ -54,15 +60,23 @@ def test_training_and_benchmarks_share_no_problem():
 
 
 def test_the_order_of_the_numbers_makes_no_other_problem():
-    first, second = (countdown_problems(size=400, count=3, held_out=held_out, seed=2) for held_out in (True, False))
+    first, second = (
+        countdown_problems(size=400, count=3, held_out=held_out, seed=2) for held_out in (True, False)
+    )
 
     assert len({p.id for p in first}) == 400
-    assert not {(p.metadata["numbers"], p.answer) for p in first} & {(p.metadata["numbers"], p.answer) for p in second}
+    assert not {(p.metadata["numbers"], p.answer) for p in first} & {
+        (p.metadata["numbers"], p.answer) for p in second
+    }
 
 
 def test_same_seed_same_problems():
-    assert countdown_problems(size=20, held_out=True, seed=4) == countdown_problems(size=20, held_out=True, seed=4)
-    assert countdown_problems(size=20, held_out=True, seed=4) != countdown_problems(size=20, held_out=True, seed=5)
+    assert countdown_problems(size=20, held_out=True, seed=4) == countdown_problems(
+        size=20, held_out=True, seed=4
+    )
+    assert countdown_problems(size=20, held_out=True, seed=4) != countdown_problems(
+        size=20, held_out=True, seed=5
+    )
 
 
 def test_asking_for_more_problems_than_there_are():

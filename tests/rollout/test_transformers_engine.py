@@ -58,7 +58,9 @@ def test_same_seed_same_tokens_and_another_seed_others(frozen_policy: Policy):
     engine = TransformersEngine(frozen_policy)
 
     def tokens(seed: int) -> list[list[int]]:
-        return [c.token_ids for group in engine.generate(REQUESTS, SAMPLING, seed=seed) for c in group.completions]
+        return [
+            c.token_ids for group in engine.generate(REQUESTS, SAMPLING, seed=seed) for c in group.completions
+        ]
 
     assert tokens(5) == tokens(5)
     assert tokens(5) != tokens(6)
@@ -93,7 +95,9 @@ def test_sampled_first_tokens_follow_the_policy(frozen_policy: Policy):
     with torch.no_grad():
         hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
     probabilities = (hidden @ frozen_policy.head.T).double().softmax(-1)[0]
-    observed = torch.bincount(torch.tensor([c.token_ids[0] for c in group.completions]), minlength=len(probabilities))
+    observed = torch.bincount(
+        torch.tensor([c.token_ids[0] for c in group.completions]), minlength=len(probabilities)
+    )
     common = probabilities * count >= 5
     expected = torch.cat([probabilities[common], probabilities[~common].sum()[None]]) * count
     seen = torch.cat([observed[common], observed[~common].sum()[None]])
@@ -126,4 +130,6 @@ def test_truncated_and_tempered_distributions(sampling: Sampling, expected: list
     for token, probability in enumerate(expected):
         assert math.isclose((tokens == token).float().mean().item(), probability, abs_tol=2e-3)
         if probability:
-            torch.testing.assert_close(logprobs[tokens == token][0].exp().item(), probability, atol=1e-6, rtol=0)
+            torch.testing.assert_close(
+                logprobs[tokens == token][0].exp().item(), probability, atol=1e-6, rtol=0
+            )

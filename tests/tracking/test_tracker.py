@@ -18,15 +18,25 @@ def test_what_is_logged_offline_can_be_read_back(tmp_path: Path, offline: None):
     tracker = Tracker(config, tmp_path)
     tracker.log(1, {"reward/mean": 0.25}, {"seconds/step": 0.5})
     tracker.log(2, {"reward/mean": 0.5}, {"seconds/step": 0.5})
-    tracker.log_evaluation([{"benchmark": "gcd", "k": 1, "value": 0.5}, {"benchmark": "gcd", "k": 8, "value": 0.75}])
+    tracker.log_evaluation(
+        [{"benchmark": "gcd", "k": 1, "value": 0.5}, {"benchmark": "gcd", "k": 8, "value": 0.75}]
+    )
     tracker.close()
     records = offline_records(tmp_path)
     rows = history(records)
     (run,) = [record.run for record in records if record.HasField("run")]
     sent = values(run.config.update)
-    summary = {key: value for r in records if r.HasField("summary") for key, value in values(r.summary.update).items()}
+    summary = {
+        key: value
+        for r in records
+        if r.HasField("summary")
+        for key, value in values(r.summary.update).items()
+    }
 
-    assert [(row["step"], row["reward/mean"]) for row in rows if "reward/mean" in row] == [(1, 0.25), (2, 0.5)]
+    assert [(row["step"], row["reward/mean"]) for row in rows if "reward/mean" in row] == [
+        (1, 0.25),
+        (2, 0.5),
+    ]
     assert rows[0]["seconds/step"] == 0.5
     assert (run.run_group, run.job_type, run.display_name) == ("table", "grpo", "grpo/seed-3")
     assert sent["algorithm"]["name"] == "grpo"
@@ -49,7 +59,12 @@ def test_a_resumed_run_keeps_its_id_and_sends_no_step_twice(tmp_path: Path, offl
 
     assert len({record.run.run_id for record in records if record.HasField("run")}) == 1
     assert [row["step"] for row in history(records) if "reward/mean" in row] == [1, 2, 3, 4]
-    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 def test_local_tracking_starts_no_wandb(tmp_path: Path):
@@ -62,7 +77,9 @@ def test_local_tracking_starts_no_wandb(tmp_path: Path):
     assert json.loads((tmp_path / "timing.jsonl").read_text()) == {"step": 1, "seconds/step": 2.0}
 
 
-def test_a_failing_dashboard_does_not_cost_the_run(tmp_path: Path, offline: None, capsys: pytest.CaptureFixture):
+def test_a_failing_dashboard_does_not_cost_the_run(
+    tmp_path: Path, offline: None, capsys: pytest.CaptureFixture
+):
     tracker = Tracker(load_config(["tracking.project=not/a/project"]), tmp_path)
     tracker.log(1, {"reward/mean": 0.5})
     tracker.close()

@@ -33,7 +33,9 @@ def test_focal_advantages_by_hand():
 
 
 def test_an_unscorable_rollout_is_left_out_of_mean_std_and_success_rate():
-    config = load_config(["advantage_scaling=focal", "advantage_scaling.gamma=1", "algorithm.advantage_eps=0"])
+    config = load_config(
+        ["advantage_scaling=focal", "advantage_scaling.gamma=1", "algorithm.advantage_eps=0"]
+    )
     batch = make_batch(make_groups([[RIGHT, LOST, WRONG, WRONG]]), config)
 
     # of three: mean 1/3, std sqrt(1/3), so 2/sqrt(3) and -1/sqrt(3); times 1 - 1/3
@@ -50,7 +52,10 @@ def test_the_overlong_penalty_shapes_rewards_but_not_the_success_rate():
         ]
     )
     groups = make_groups([[RIGHT, WRONG]])
-    groups[0].completions = [Completion([5] * 6, [0.0] * 6, "", "stop", 0), Completion([5] * 2, [0.0] * 2, "", "stop", 0)]
+    groups[0].completions = [
+        Completion([5] * 6, [0.0] * 6, "", "stop", 0),
+        Completion([5] * 2, [0.0] * 2, "", "stop", 0),
+    ]
     batch = make_batch(groups, config)
 
     torch.testing.assert_close(batch.reward_R, torch.tensor([0.5, 0.0]))

@@ -38,7 +38,9 @@ def plain_gradients(policy: Policy, groups: list[Group], config: Config) -> list
         for completion in group.completions:
             ids = completion.token_ids
             if batch.counted_R[index]:
-                logits = policy.model(torch.tensor([group.prompt_ids + ids])).logits[0, len(group.prompt_ids) - 1 : -1]
+                logits = policy.model(torch.tensor([group.prompt_ids + ids])).logits[
+                    0, len(group.prompt_ids) - 1 : -1
+                ]
                 logp = logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0]
                 loss = loss - (next(weights) * batch.advantage_R[index] * logp).sum()
                 tokens += len(ids)
@@ -100,7 +102,9 @@ def test_groups_without_signal_still_count_in_the_normaliser(groups: list[Group]
     config = load_config(ONE_UPDATE)
     with_all = learner_gradients(load_policy("embedded"), groups, config)
     mixed = [groups[0], groups[3], groups[4]]
-    without = learner_gradients(load_policy("embedded"), mixed, load_config([*ONE_UPDATE, "training.mini_batch_prompts=5"]))
+    without = learner_gradients(
+        load_policy("embedded"), mixed, load_config([*ONE_UPDATE, "training.mini_batch_prompts=5"])
+    )
 
     def counted(of: list[Group]) -> int:
         return sum(
@@ -166,7 +170,9 @@ def test_the_kl_term_pulls_back_only_once_the_policy_has_moved(groups: list[Grou
         recorded: list[list[torch.Tensor]] = []
         parameters = list(learner.policy.model.parameters())
         learner.optimizer.register_step_pre_hook(
-            lambda *_, recorded=recorded, parameters=parameters: recorded.append([p.grad.clone() for p in parameters])
+            lambda *_, recorded=recorded, parameters=parameters: recorded.append(
+                [p.grad.clone() for p in parameters]
+            )
         )
         learner.update(make_batch(groups, config))
         learner.update(make_batch(groups, config))

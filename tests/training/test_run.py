@@ -93,7 +93,9 @@ def test_a_finished_run_is_not_run_again(finished: Path):
     run(tiny(finished.parents[2]))
     after = {file: file.stat().st_mtime_ns for file in finished.rglob("*") if file.is_file()}
 
-    assert {file for file in after if before.get(file) != after[file]} <= {finished / name for name in changed}
+    assert {file for file in after if before.get(file) != after[file]} <= {
+        finished / name for name in changed
+    }
 
 
 def test_a_killed_run_ends_with_the_same_bits(finished: Path, tmp_path: Path):
@@ -104,7 +106,9 @@ def test_a_killed_run_ends_with_the_same_bits(finished: Path, tmp_path: Path):
     )
     overrides = [*TINY, f"runs={tmp_path}", "arm=tiny"]
     metrics = tmp_path / "adhoc" / "tiny" / "seed-1" / "metrics.jsonl"
-    process = subprocess.Popen([sys.executable, "-c", code, *overrides], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *overrides], env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     while not (metrics.exists() and len(metrics.read_text().splitlines()) >= 3) and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
