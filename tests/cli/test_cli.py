@@ -1,0 +1,64 @@
+import subprocess
+import sys
+
+import pytest
+
+from rlvr import cli
+from rlvr.doctor import findings
+from rlvr.errors import nearest
+
+
+def fails_with(capsys: pytest.CaptureFixture, *arguments: str) -> str:
+    """The one sentence a wrong command gets."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    sentence = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert sentence.count("\n") == 1
+    return sentence
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture):
+    cli.main(["--help"])
+    text = capsys.readouterr().out
+    for verb in ("reproduce", "train", "evaluate", "warm-start", "doctor"):
+        assert f"rlvr {verb}" in text
+
+
+@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture):
+    cli.main([verb, "--help"])
+    assert len(capsys.readouterr().out) > 20
+
+
+def test_help_does_not_load_torch():
+    code = "import sys; from rlvr.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_wrong_commands(capsys: pytest.CaptureFixture):
+    assert "did you mean train?" in fails_with(capsys, "trian")
+    assert "did you mean fgrpo/table1?" in fails_with(capsys, "reproduce", "table=fgrpo/tabel1")
+    assert "write whole numbers with commas" in fails_with(capsys, "reproduce", "table=fgrpo/table1", "seeds=a")
+    assert "did you mean grpo?" in fails_with(capsys, "train", "algorithm=grop")
+    assert "did you mean grpo?" in fails_with(capsys, "train", "-m", "algorithm=grop,dapo", "seed=1,2")
+    assert "give them different" in fails_with(capsys, "train", "-m", "arm=same", "algorithm=grpo,dapo")
+    assert "is not a run directory" in fails_with(capsys, "evaluate", "run=nowhere")
+    assert "did you mean steps?" in fails_with(capsys, "warm-start", "stepps=3")
+
+
+def test_the_config_can_be_printed(capsys: pytest.CaptureFixture):
+    cli.main(["train", "--cfg", "algorithm=cispo", "seed=7"])
+    printed = capsys.readouterr().out
+    assert "seed: 7" in printed
+    assert "is_weight_max: 6.0" in printed
+
+
+def test_the_doctor_gives_advice_for_every_lack():
+    for what, fine, found, advice in findings():
+        assert found, what
+        assert fine or advice, what
+
+
+def test_no_suggestion_is_better_than_a_wild_one():
+    assert nearest("xyzzy", ["train", "evaluate"]) == ""
