@@ -10,7 +10,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from rlvr.config import Config, ModelConfig, VLLMRolloutConfig
 from rlvr.errors import UserError
+from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
 
@@ -234,6 +236,22 @@ def test_the_trainers_random_state_and_threads_are_left_alone(tmp_path):
     torch.set_num_threads(threads + 1)  # vLLM would make this do nothing
     assert torch.get_num_threads() == threads + 1
     torch.set_num_threads(threads)
+
+
+@pytest.mark.vllm
+def test_the_engine_of_a_config_samples_from_the_policy_and_not_from_its_files(folder):
+    from rlvr.rollout.vllm_engine import build_vllm_engine
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    rollout = VLLMRolloutConfig(enforce_eager=True)
+    config = Config(model=ModelConfig(path=str(folder)), rollout=rollout)
+    engine = build_vllm_engine(config, Policy(tiny_model(4), tokenizer))
+    question = Problem("words", "test", ({"role": "user", "content": "w1 w2 w3"},), "", "none")
+    groups = engine.generate([(question, 8)], SAMPLING, seed=0)
+    engine.close()
+    assert groups[0].prompt_ids == [4, 5, 6]
+    assert disagreement(groups, tiny_model(4)) < 1e-5
 
 
 @pytest.mark.vllm
