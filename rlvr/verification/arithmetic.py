@@ -72,12 +72,14 @@ def parse_expression(text: str) -> tuple[int, list[int], set[str]]:
 
 def verify_expression(problem: Problem, text: str) -> Verdict:
     """An expression of the problem's numbers, each used once, that equals its answer."""
+    if (reference := parse_integer(problem.answer)) is None:
+        return Verdict.REFERENCE_UNPARSABLE
     try:
         value, numbers, operators = parse_expression(text)
     except NotAnExpression:
         return Verdict.NO_ANSWER
     right = (
-        value == int(problem.answer)
+        value == reference
         and sorted(numbers) == sorted(problem.metadata["numbers"])
         and operators <= set(problem.metadata["operators"])
     )
@@ -87,9 +89,17 @@ def verify_expression(problem: Problem, text: str) -> Verdict:
 INTEGER = re.compile(r"(-?)\s*([0-9]{1,18})")
 
 
+def parse_integer(text: str) -> int | None:
+    """The integer that is all of a text, or None."""
+    match = INTEGER.fullmatch(text.strip())
+    return None if match is None else int(match.group(1) + match.group(2))
+
+
 def verify_integer(problem: Problem, text: str) -> Verdict:
     """The integer that is the problem's answer, and nothing else."""
-    match = INTEGER.fullmatch(text.strip())
-    if match is None:
+    reference, answer = parse_integer(problem.answer), parse_integer(text)
+    if reference is None:
+        return Verdict.REFERENCE_UNPARSABLE
+    if answer is None:
         return Verdict.NO_ANSWER
-    return Verdict.CORRECT if int(match.group(1) + match.group(2)) == int(problem.answer) else Verdict.WRONG
+    return Verdict.CORRECT if answer == reference else Verdict.WRONG

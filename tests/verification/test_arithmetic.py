@@ -79,3 +79,10 @@ def test_a_cut_completion_is_truncated_whatever_it_says():
     group = Group(PROBLEM, [], [right, Completion([1], [0.0], "4*(3+2)+4", "stop", 0)])
     verify([group])
     assert group.verdicts == [Verdict.TRUNCATED, Verdict.CORRECT]
+
+
+def test_a_reference_that_cannot_be_parsed_is_nobodys_fault():
+    """Such rollouts have no reward and are counted; they are never a silent 0."""
+    broken = Problem("p", "countdown", (), "twenty", "expression", {"numbers": (2, 3), "operators": ("+",)})
+    assert verify_expression(broken, "2+3") is Verdict.REFERENCE_UNPARSABLE
+    assert verify_integer(broken, "5") is Verdict.REFERENCE_UNPARSABLE
