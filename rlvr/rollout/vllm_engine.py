@@ -25,7 +25,7 @@ from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.group import Completion, Group
 
-# vLLM reads these when it is imported. A second process would need the weights pickled.
+# vLLM reads these when it is imported. A process of its own would need the weights sent to it.
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -158,8 +158,9 @@ class VLLMEngine:
         longest = max((len(group.prompt_ids) for group in groups), default=0)
         if longest + sampling.max_tokens > self.max_model_len:
             raise UserError(
-                f"rollout.max_model_len={self.max_model_len} was given for a prompt of {longest} tokens and "
-                f"{sampling.max_tokens} more to sample: at least {longest + sampling.max_tokens} is accepted"
+                f"max_tokens={sampling.max_tokens} was given for a prompt of {longest} tokens: accepted are "
+                f"{self.max_model_len} tokens together (max_model_len), so at most "
+                f"max_tokens={self.max_model_len - longest} here"
             )
         parameters = [
             SamplingParams(
@@ -185,7 +186,7 @@ class VLLMEngine:
             samples = output.outputs
             texts = self._tokenizer.batch_decode([s.token_ids for s in samples], skip_special_tokens=True)
             group.completions = [
-                Completion(s.token_ids, s.logprobs.logprobs, text, s.finish_reason, self.policy_version)
+                Completion(list(s.token_ids), s.logprobs.logprobs, text, s.finish_reason, self.policy_version)
                 for s, text in zip(samples, texts, strict=True)
             ]
         return groups

@@ -256,7 +256,7 @@ def test_the_engine_of_a_config_samples_from_the_policy_and_not_from_its_files(f
 
 @pytest.mark.vllm
 def test_a_prompt_that_does_not_fit_is_refused(engine):
-    with pytest.raises(UserError, match=r"max_model_len=256.*prompt of 250 tokens.*at least 274"):
+    with pytest.raises(UserError, match=r"max_tokens=24 .* prompt of 250 tokens.*256 .*max_tokens=6 here"):
         engine.generate([(problem("long", 250), 1)], SAMPLING, seed=0)
 
 
