@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from rlvr.sweep import launch
 from rlvr.tables.report import write_table
 from rlvr.tables.spec import read_spec
 from rlvr.tracking.run_directory import read_summary, user_errors_for
+from rlvr.tracking.tracker import Tracker
 from rlvr.training.run import chosen_step, is_finished
 
 console = Console(stderr=True)
@@ -59,6 +60,9 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
     if not render_only:
         run_missing(spec, planned)
     files = write_table(spec, [run.directory for run in planned], None, results)
+    tracker = Tracker(replace(planned[0].config, arm="table"), folder)
+    tracker.log_table(files)
+    tracker.close()
     lock.close()
     print(files[0].read_text())
     minutes = (time.perf_counter() - started) / 60

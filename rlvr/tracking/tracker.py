@@ -75,6 +75,26 @@ class Tracker:
 
         self._survive(send)
 
+    def log_table(self, files: list[Path]) -> None:
+        """A rendered table's numbers (its CSV file) and figures (its PNG files) as W&B objects."""
+        if self._wandb is None:
+            return
+
+        def send() -> None:
+            import pandas as pd
+            import wandb
+
+            (numbers,) = (pd.read_csv(file) for file in files if file.suffix == ".csv")
+            rows = numbers.astype(object).where(numbers.notna(), None)
+            figures = {
+                f"figure/{file.stem}": wandb.Image(str(file)) for file in files if file.suffix == ".png"
+            }
+            self._wandb.log(
+                {"table": wandb.Table(columns=list(rows.columns), data=rows.values.tolist()), **figures}
+            )
+
+        self._survive(send)
+
     def close(self) -> None:
         if self._wandb:
             self._survive(self._wandb.finish)

@@ -67,6 +67,16 @@ def test_a_resumed_run_keeps_its_id_and_sends_no_step_twice(tmp_path: Path, offl
     ]
 
 
+def test_a_rendered_table_becomes_a_run_of_its_own(tmp_path: Path, offline: None):
+    (tmp_path / "table.csv").write_text("arm,value,low\ngrpo,0.25,\nf-grpo,0.5,0.4\n")
+    tracker = Tracker(load_config(["experiment=fgrpo/table1/laptop", "arm=table"]), tmp_path)
+    tracker.log_table([tmp_path / "table.csv"])
+    tracker.close()
+    (media,) = tmp_path.glob("wandb/offline-run-*/files/media/table/*.table.json")
+
+    assert json.loads(media.read_text())["data"] == [["grpo", 0.25, None], ["f-grpo", 0.5, 0.4]]
+
+
 def test_local_tracking_starts_no_wandb(tmp_path: Path):
     tracker = Tracker(load_config(["tracking=local"]), tmp_path)
     tracker.log(1, {"reward/mean": 0.5}, {"seconds/step": 2.0})
