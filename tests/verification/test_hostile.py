@@ -37,12 +37,33 @@ def test_ordinary_answers_are_judged_alike_with_and_without_hostile_ones(pool: V
 
 
 @pytest.mark.parametrize(
-    ("reference", "answer"), [("x=3", "x^{97}+x^{61}+x-1=0"), (r"\frac{1}{3}", "9^{(4+5)^{(4+5)^{9}}}")]
+    ("reference", "answer"),
+    [
+        (r"\frac{1}{3}", "9^{(4+5)^{(4+5)^{9}}}"),
+        pytest.param("x=3", "x^{97}+x^{61}+x-1=0", marks=pytest.mark.slow),
+    ],
 )
 def test_what_the_limits_do_not_see_ends_at_the_deadline(reference: str, answer: str) -> None:
     with VerifierPool(1, deadline_seconds=2) as pool:
         pairs = [(reference, rf"\boxed{{{answer}}}"), (r"\frac{1}{2}", r"\boxed{0.5}")]
         assert pool.verify(pairs) == [Verdict.TIMEOUT, Verdict.CORRECT]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        r"\max(\ln(-9580),-3292)",
+        r"\sum_{k=681}^{\infty}k",
+        r"\tan\prod_{k=\infty}^{-100}k",
+        r"\sqrt{\begin{pmatrix}n\\2\end{pmatrix}}",
+        r"\sin(\lceil 5\rceil)\begin{pmatrix}1&2\end{pmatrix}",
+    ],
+)
+def test_what_fuzzing_found_to_break_sympy_is_an_error(answer: str, pool: VerifierPool) -> None:
+    before = pool.replaced
+    assert pool.verify([("x+1", rf"\boxed{{{answer}}}"), ("x+1", r"\boxed{1+x}")])[1] is Verdict.CORRECT
+    assert pool.verify([("130", rf"\boxed{{{answer}}}")]) == [Verdict.ERROR]
+    assert pool.replaced == before
 
 
 def test_references_are_checked(pool: VerifierPool) -> None:

@@ -98,6 +98,7 @@ def test_others_go_on_while_one_is_stuck() -> None:
         assert not stuck.done()
 
 
+@pytest.mark.slow
 def test_the_deadline_counts_from_the_start_of_the_work() -> None:
     with VerifierPool(1, deadline_seconds=2, function=ACT) as pool:
         pairs = [(str(i), f"sleep 0.4{i}") for i in range(6)]  # 2.5 s of work in one message
@@ -155,7 +156,10 @@ with VerifierPool(2, deadline_seconds={deadline}, function="pool_judges:act") as
 """
 
 
-@pytest.mark.parametrize(("signal_number", "deadline"), [(signal.SIGINT, 600), (signal.SIGKILL, 0.5)])
+@pytest.mark.parametrize(
+    ("signal_number", "deadline"),
+    [(signal.SIGINT, 600), pytest.param(signal.SIGKILL, 0.5, marks=pytest.mark.slow)],
+)
 def test_nothing_outlives_the_parent(signal_number: int, deadline: float) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT.format(deadline=deadline)],

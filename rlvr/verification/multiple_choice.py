@@ -1,0 +1,27 @@
+r"""Verdicts on multiple-choice answers (GPQA): one letter in the last `\boxed{...}`."""
+
+import re
+
+from rlvr.problems.problem import Problem
+from rlvr.verification.answers import final_answer, normal_form
+from rlvr.verification.verdict import Verdict
+
+_MARKUP = re.compile(r"\\(?:text|mathrm|mathbf|boldsymbol)[a-z]*\s*\{([^{}]*)\}")
+_CHOICE = re.compile(
+    r"(?:(?:answer|option|choice)\s*:?\s*)?\(?([A-Z])\)?(?:[\s.:,)].*)?", re.IGNORECASE | re.DOTALL
+)
+
+
+def verify_choice(problem: Problem, text: str) -> Verdict:
+    r"""Is the letter in the box that of the reference?
+
+    `\boxed{C}`, `\boxed{(c)}`, `\boxed{\text{C. 4 eV}}` and `\boxed{Option C}` name C. A box that begins with
+    no letter standing alone is no answer, even if it repeats the right option's text.
+    """
+    answer = final_answer(text)
+    if answer is None:
+        return Verdict.NO_ANSWER
+    choice = _CHOICE.fullmatch(normal_form(_MARKUP.sub(r"\1", answer[:1000])))
+    if choice is None:
+        return Verdict.NO_ANSWER
+    return Verdict.CORRECT if choice[1].upper() == problem.answer.strip().upper() else Verdict.WRONG

@@ -1,0 +1,39 @@
+import pytest
+
+from rlvr.problems.problem import Problem
+from rlvr.verification.multiple_choice import verify_choice
+from rlvr.verification.verdict import Verdict
+
+CORRECT, WRONG, NO_ANSWER = Verdict.CORRECT, Verdict.WRONG, Verdict.NO_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        (r"\boxed{C}", CORRECT),
+        (r"\boxed{c}", CORRECT),
+        (r"\boxed{(C)}", CORRECT),
+        (r"\boxed{\text{C}}", CORRECT),
+        (r"\boxed{\textbf{(C)}}", CORRECT),
+        (r"\boxed{\mathbf{C}}", CORRECT),
+        (r"\boxed{**C**}", CORRECT),
+        (r"\boxed{C.}", CORRECT),
+        (r"\boxed{C. 4 eV}", CORRECT),
+        (r"\boxed{C) 4 eV}", CORRECT),
+        (r"\boxed{\text{Option C}}", CORRECT),
+        (r"\boxed{Answer: C}", CORRECT),
+        (r"\boxed{D}, no, \boxed{C}", CORRECT),
+        (r"\boxed{C}, no, \boxed{D}", WRONG),
+        (r"\boxed{D, not C}", WRONG),
+        (r"\boxed{A}", WRONG),
+        (r"\boxed{E}", WRONG),
+        (r"\boxed{Carbon}", NO_ANSWER),
+        (r"\boxed{CD}", NO_ANSWER),
+        (r"\boxed{4 eV}", NO_ANSWER),
+        (r"\boxed{}", NO_ANSWER),
+        ("The answer is C.", NO_ANSWER),
+    ],
+)
+def test_one_letter_in_the_last_box(text: str, verdict: Verdict) -> None:
+    problem = Problem(id="gpqa/1", source="gpqa", prompt=(), answer="C", verifier="choice")
+    assert verify_choice(problem, text) is verdict
