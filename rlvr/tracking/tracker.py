@@ -45,7 +45,7 @@ class Tracker:
             (self.path / "wandb_step").write_text(str(step))
 
     def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
-        """pass@k by benchmark as a W&B table and as one curve a benchmark; `rows` have benchmark, k, value."""
+        """pass@k as a W&B table and as one curve a benchmark; `rows` have benchmark, k and value."""
         if self._wandb is None:
             return
 

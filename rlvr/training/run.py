@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 
 from rlvr.config import Config, arm_name
 from rlvr.curriculum import build_curriculum
+from rlvr.curriculum.profile import load_profile, profile_file, weights_digest
+from rlvr.curriculum.selection import load_selection
 from rlvr.errors import UserError
 from rlvr.evaluation import counts, pass_at_k
 from rlvr.evaluation.sampling import sample_benchmarks
@@ -16,8 +19,9 @@ from rlvr.policy.policy import load_policy
 from rlvr.problems import Problem, load_problems
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import RolloutEngine, Sampling
-from rlvr.tracking.run_directory import RunDirectory, fingerprint_of, read_summary
+from rlvr.tracking.run_directory import RunDirectory, fingerprint_of, read_summary, user_errors_for
 from rlvr.tracking.tracker import Tracker
+from rlvr.training.accuracy import AccuracyRecord
 from rlvr.training.checkpoint import (
     checkpoint_path,
     damage_of,
@@ -35,10 +39,11 @@ def run(config: Config) -> Path:
     directory = RunDirectory(config)
     try:
         torch.set_num_threads(config.training.threads)
-        if directory.read_summary().get("trained_steps") != config.training.steps:
-            train_run(config, directory)
-        if config.verb == "evaluate" or config.evaluation.after_training:
-            evaluate_run(config, directory)
+        with user_errors_for(directory.path):
+            if directory.read_summary().get("trained_steps") != config.training.steps:
+                train_run(config, directory)
+            if config.verb == "evaluate" or config.evaluation.after_training:
+                evaluate_run(config, directory)
     finally:
         directory.close()
     return directory.path
@@ -65,14 +70,17 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     path = directory.path
     problems = load_problems(config.data, held_out=False)
     directory.record_provenance(config, {config.data.name: fingerprint_of([p.id for p in problems])})
+    profile, selection = load_profile(config, problems), load_selection(config, problems)
     torch.manual_seed(config.seed)
     found = latest_checkpoint(path)
     first_step = found[0] + 1 if found else 1
     policy = load_policy(
         found[1] if found else config.model.path, dtype=config.model.dtype, device=device_of(config)
     )
+    if profile and not found:
+        profile.check_policy(weights_digest(policy.model), profile_file(config))
     learner = Learner(policy, config)
-    curriculum = build_curriculum(config, problems)
+    curriculum = build_curriculum(config, problems, profile, selection)
     if found:
         state = load_state(found[1])
         learner.load_state_dict(state["learner"])
@@ -81,6 +89,8 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     engine.update_weights(policy.model.named_parameters(), version=learner.updates)
     tracker = Tracker(config, path)
     tracker.rewind(first_step - 1)
+    accuracy = AccuracyRecord(path)
+    accuracy.rewind(first_step - 1)
     validation = Validation(config, path)
     validation.rewind(first_step - 1)
     if not found:
@@ -99,6 +109,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
         learner=learner,
         curriculum=curriculum,
         tracker=tracker,
+        accuracy=accuracy,
         first_step=first_step,
         on_step=lambda step: directory.report("training", step, config.training.steps),
         on_checkpoint=lambda step: validation.measure(engine, step),
@@ -106,6 +117,8 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     engine.close()
     tracker.close()
     seconds = directory.read_summary().get("seconds", {})
+    if profile:
+        seconds["profiling"] = profile.seconds
     seconds["training"] = seconds.get("training", 0.0) + time.perf_counter() - started
     directory.update_summary(
         experiment=config.experiment,
@@ -115,16 +128,21 @@ def train_run(config: Config, directory: RunDirectory) -> None:
         status="trained",
         trained_steps=config.training.steps,
         optimizer_steps=learner.updates,
-        tokens=token_counts(path),
+        tokens=totals(path, "tokens/", ("sampled", "trained")),
+        flops={
+            **totals(path, "compute/flops_", ("generated", "trained")),
+            "profiling": profile.flops if profile else 0.0,
+            "selection": selection.flops if selection else 0.0,
+        },
         seconds=seconds,
     )
 
 
-def token_counts(path: Path) -> dict[str, float]:
-    """Tokens sampled and trained on over the whole run."""
+def totals(path: Path, prefix: str, names: Sequence[str]) -> dict[str, float]:
+    """Sums of some metrics over all steps of a run."""
     lines = (path / "metrics.jsonl").read_text().splitlines() if (path / "metrics.jsonl").exists() else []
     steps = [json.loads(line) for line in lines]
-    return {name: sum(step[f"tokens/{name}"] for step in steps) for name in ("sampled", "trained")}
+    return {name: sum(step[prefix + name] for step in steps) for name in names}
 
 
 class Validation:

@@ -2,12 +2,12 @@ import math
 
 import pytest
 import torch
+from training_groups import LOST, RIGHT, WRONG, make_groups
 
 from rlvr.config import load_config
 from rlvr.rollout.group import Completion, Group
 from rlvr.training.batch import batch_metrics, correctness, make_batch, token_weights
 from rlvr.verification import Verdict
-from training_groups import LOST, RIGHT, WRONG, make_groups
 
 NAN = math.nan
 

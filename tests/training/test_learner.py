@@ -4,13 +4,13 @@ import random
 
 import pytest
 import torch
+from training_groups import RIGHT, WRONG, make_groups
 
 from rlvr.config import Config, load_config
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.rollout.group import Group
 from rlvr.training.batch import make_batch, token_weights
 from rlvr.training.learner import Learner
-from training_groups import RIGHT, WRONG, make_groups
 
 ONE_UPDATE = ["training.prompts_per_step=5", "training.mini_batch_prompts=5", "training.gradient_clip=1e9"]
 

@@ -1,5 +1,6 @@
 """Whole runs on the real small policy: what they leave behind, and that nothing is lost on the way."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,9 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors import SafetensorError
 
 from rlvr.config import Config, load_config, run_directory
 from rlvr.errors import UserError
+from rlvr.tracking.run_directory import user_errors_for
 from rlvr.training.checkpoint import checkpoint_path, latest_checkpoint
 from rlvr.training.run import chosen_step, is_finished, run
 
@@ -199,6 +202,17 @@ def test_a_full_or_read_only_place_is_one_sentence(tmp_path: Path):
     blocked.write_text("")
     with pytest.raises(UserError, match="choose another place with runs="):
         run(tiny(blocked))
+
+
+def test_a_full_disk_is_one_sentence_whichever_library_met_it(tmp_path: Path):
+    for error in (
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ):
+        with pytest.raises(UserError, match="what was finished is kept"), user_errors_for(tmp_path):
+            raise error
+    with pytest.raises(RuntimeError, match="another reason"), user_errors_for(tmp_path):
+        raise RuntimeError("another reason")
 
 
 @pytest.mark.parametrize("overrides", [["algorithm=dapo", "algorithm.dynamic_sampling.enabled=true"]])
