@@ -16,6 +16,9 @@ rlvr: reinforcement learning with verifiable rewards, from a paper's table to yo
   rlvr train -m algorithm=grpo,dapo advantage_scaling=none,focal seed=1,2,3
                                              a sweep: every combination, two runs at a time
   rlvr evaluate run=results/runs/...         evaluate a run's chosen checkpoint again
+  rlvr profile n=8                           how often the initial policy solves each training problem
+  rlvr select method=lim run=results/runs/...
+                                             the problems worth training on, by how a run went
   rlvr warm-start folder=my-policy           make the embedded policy from nothing
   rlvr doctor                                what this machine can run, and what to do about the rest
 
@@ -112,6 +115,38 @@ def reproduce(arguments: list[str]) -> None:
     reproduce_table([argument for argument in arguments if argument != "--render"], render_only=render_only)
 
 
+def profile(arguments: list[str]) -> None:
+    """Sample every training problem n times under the initial policy, and count the right answers.
+
+    rlvr profile n=8
+    rlvr profile data.size=800 model=embedded n=16
+    rlvr train curriculum=sgpo group_size=inverse_success        finds it, with the same overrides
+
+    It is made once for a model, a data set and a way of sampling (results/runs/profiles/...); a killed
+    profile goes on from its last shard. With n other than 8, give profile.n=<n> to `rlvr train` too.
+    """
+    from rlvr.config import load_config
+    from rlvr.profile import describe, profile_with_display
+
+    file = profile_with_display(load_config([f"profile.{a}" if a.startswith("n=") else a for a in arguments]))
+    print(f"{file}\n{describe(file)}")
+
+
+def select(arguments: list[str]) -> None:
+    """Choose the problems worth training on, from how a run on all of them went.
+
+    rlvr select method=lim run=results/runs/adhoc/grpo-99f03341/seed-1 threshold=0.6
+    rlvr select method=linear run=...                   problems that improve steadily
+    rlvr select method=random_subset run=... size=500   without size=, as many as method=lim keeps
+    rlvr train curriculum=lim curriculum.selection=results/runs/adhoc/grpo-99f03341/seed-1/selection-lim.json
+
+    Further settings: epochs= (the first so many only), seed= (of a random subset), file=.
+    """
+    from rlvr.select import select_from_command_line
+
+    print(select_from_command_line(dict(argument.partition("=")[::2] for argument in arguments)))
+
+
 def warm_start(arguments: list[str]) -> None:
     """Make the embedded policy from nothing: supervised training on solved examples.
 
@@ -142,6 +177,8 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "evaluate": evaluate,
     "reproduce": reproduce,
+    "profile": profile,
+    "select": select,
     "warm-start": warm_start,
     "doctor": doctor,
 }

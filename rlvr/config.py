@@ -95,6 +95,14 @@ class FixedGroupSizeConfig:
 
 
 @dataclass
+class InverseSuccessConfig:
+    name: str = "inverse_success"
+    minimum: int = 2
+    maximum: int = 8
+    rounding: str = "down"  # to a power of two: down, nearest or up
+
+
+@dataclass
 class ProblemsConfig:
     """Where problems come from: a family of `rlvr.problems.SOURCES` and its parameters."""
 
@@ -118,6 +126,32 @@ class BenchmarkConfig:
 @dataclass
 class CurriculumConfig:
     name: str = "shuffled"
+
+
+@dataclass
+class SGPOConfig(CurriculumConfig):
+    name: str = "sgpo"
+    threshold: float = 0.75  # a success rate above it is trivial
+    unsolved_share: float = 0.1  # of the problems never solved, mixed into every phase
+    seed: int = 0  # of that subset
+    phase_end: str = "steps"  # steps, epochs or plateau
+    epochs: float = 1  # of a phase
+    window: int = 10  # steps over which a plateau is looked for
+    minimum_gain: float = 0.01  # in success rate
+
+
+@dataclass
+class SelectionConfig(CurriculumConfig):
+    selection: str | None = None  # a file that `rlvr select` wrote
+
+
+@dataclass
+class ProfileConfig:
+    """What `rlvr profile` samples, for `curriculum=sgpo` and `group_size=inverse_success`."""
+
+    n: int = 8  # samples a problem
+    seed: int = 0
+    file: str | None = None  # null: where `rlvr profile` puts that of this model, data and sampling
 
 
 @dataclass
@@ -210,6 +244,7 @@ class Config:
     group_size: Any = None
     data: ProblemsConfig = field(default_factory=ProblemsConfig)
     curriculum: Any = None
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     rollout: Any = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -221,8 +256,14 @@ class Config:
 # groups whose options have fields of their own: option name -> schema
 VARIANTS: dict[str, dict[str, type]] = {
     "advantage_scaling": {"none": NoScalingConfig, "focal": FocalConfig},
-    "group_size": {"fixed": FixedGroupSizeConfig},
-    "curriculum": {"shuffled": CurriculumConfig},
+    "group_size": {"fixed": FixedGroupSizeConfig, "inverse_success": InverseSuccessConfig},
+    "curriculum": {
+        "shuffled": CurriculumConfig,
+        "sgpo": SGPOConfig,
+        "lim": SelectionConfig,
+        "linear": SelectionConfig,
+        "random_subset": SelectionConfig,
+    },
     "rollout": {"transformers": TransformersRolloutConfig, "vllm": VLLMRolloutConfig},
 }
 
@@ -243,6 +284,18 @@ CHOICES: dict[str, tuple[str, ...]] = {
 # key -> (condition that must hold, what is accepted, the nearest valid choice)
 BOUNDS: dict[str, tuple[Any, str, str]] = {
     "group_size.n": (lambda n: n >= 2, "2 or more rollouts a problem", "2"),
+    "group_size.minimum": (lambda n: n >= 2, "2 or more rollouts a problem", "2"),
+    "group_size.rounding": (lambda way: way in ("down", "nearest", "up"), "down, nearest or up", "down"),
+    "curriculum.threshold": (lambda rate: 0 < rate <= 1, "above 0 and at most 1", "0.75"),
+    "curriculum.unsolved_share": (lambda share: 0 <= share <= 1, "0 to 1", "0.1"),
+    "curriculum.phase_end": (
+        lambda end: end in ("steps", "epochs", "plateau"),
+        "steps, epochs or plateau",
+        "steps",
+    ),
+    "curriculum.epochs": (lambda epochs: epochs > 0, "above 0", "1"),
+    "curriculum.window": (lambda steps: steps >= 1, "1 or more", "1"),
+    "profile.n": (lambda n: n >= 1, "1 or more", "8"),
     "advantage_scaling.gamma": (lambda gamma: gamma >= 0, "0 or more", "0 (no scaling)"),
     "algorithm.clip_low": (lambda clip: 0 < clip <= 1, "above 0 and at most 1", "0.2"),
     "algorithm.clip_high": (lambda clip: clip > 0, "above 0", "0.2"),

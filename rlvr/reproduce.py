@@ -10,7 +10,10 @@ from typing import Any
 from rich.console import Console
 
 from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
+from rlvr.curriculum.profile import needs_profile, profile_file
 from rlvr.errors import UserError, unknown
+from rlvr.profile import profile_with_display
+from rlvr.select import select, selection_file
 from rlvr.sweep import launch
 from rlvr.tables.report import write_table
 from rlvr.tables.spec import read_spec
@@ -74,12 +77,17 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One arm under one seed: what will be run, and where."""
+    """One arm under one seed: what will be run, and where.
+
+    Attributes:
+        source: the run whose accuracies choose this one's problems, if any.
+    """
 
     arm: dict[str, Any]
     seed: int
     overrides: list[str]
     config: Config
+    source: "PlannedRun | None" = None
 
     @property
     def directory(self) -> Path:
@@ -92,19 +100,43 @@ class PlannedRun:
 
 def plan(spec: dict[str, Any], seeds: list[int], base: list[str]) -> list[PlannedRun]:
     """Every run of a table; the base policy, which is not trained, has one seed only."""
-    planned = []
+    planned: list[PlannedRun] = []
     for seed in seeds:
         for arm in spec["arms"]:
-            overrides = [*base, *arm.get("overrides", []), f"arm={arm['name']}", f"seed={seed}"]
+            overrides = [*spec.get("overrides", []), *base, *arm.get("overrides", [])]
+            overrides += [f"arm={arm['name']}", f"seed={seed}"]
             run = PlannedRun(arm, seed, overrides, load_config(overrides))
+            if "select" in arm:
+                run = with_selection(run, planned)
             if run.config.training.steps or seed == seeds[0]:
                 planned.append(run)
     return planned
 
 
+def with_selection(run: PlannedRun, planned: list[PlannedRun]) -> PlannedRun:
+    """The run with the file of its problems, which the arm `select.from` of the same seed is to choose."""
+    earlier = {other.arm["name"]: other for other in planned if other.seed == run.seed}
+    if (name := run.arm["select"]["from"]) not in earlier:
+        raise unknown("arm to select from, before this one", name, earlier)
+    source = earlier[name]
+    file = selection_file(source.directory, run.config.curriculum.name)
+    overrides = [*run.overrides, f"curriculum.selection={file}"]
+    return PlannedRun(run.arm, run.seed, overrides, load_config(overrides), source)
+
+
+def prepare(run: PlannedRun) -> None:
+    """Make the profile or the selection that a run needs, unless it is there."""
+    if needs_profile(run.config) and not profile_file(run.config).exists():
+        profile_with_display(run.config)
+    if run.source and not Path(run.config.curriculum.selection).exists():
+        options = {key: value for key, value in run.arm["select"].items() if key != "from"}
+        select(run.source.directory, run.config.curriculum.name, **options)
+
+
 def run_missing(spec: dict[str, Any], planned: list[PlannedRun]) -> None:
     """First all training, then all evaluations: a focal arm's checkpoint is chosen among those that cost
-    no more than its baseline's choice (F-GRPO, App. L.2), so the baseline's has to be known."""
+    no more than its baseline's choice (F-GRPO, App. L.2), so the baseline's has to be known. A table with
+    `checkpoint: best` takes every arm's best one."""
     unfinished = [run for run in planned if not is_finished(run.config, run.directory)]
     untrained = [run for run in unfinished if not run.trained]
     console.print(
@@ -112,14 +144,17 @@ def run_missing(spec: dict[str, Any], planned: list[PlannedRun]) -> None:
         f"training {len(untrained)}, then evaluating {len(unfinished)}",
         highlight=False,
     )
-    if untrained:
-        launch([[*run.overrides, "evaluation.after_training=false"] for run in untrained])
+    for wave in ([run for run in untrained if not run.source], [run for run in untrained if run.source]):
+        for run in wave:
+            prepare(run)
+        if wave:
+            launch([[*run.overrides, "evaluation.after_training=false"] for run in wave])
     if unfinished:
         by_name = {(run.arm["name"], run.seed): run for run in planned}
         jobs = []
         for run in unfinished:
             job = [*run.overrides, "verb=evaluate"]
-            if "baseline" in run.arm:
+            if "baseline" in run.arm and spec.get("checkpoint") != "best":
                 baseline = by_name[run.arm["baseline"], run.seed]
                 job.append(f"evaluation.latest_step={chosen_step(baseline.config, baseline.directory)}")
             jobs.append(job)

@@ -1,10 +1,12 @@
 """Every problem once an epoch, in an order drawn anew each epoch."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from rlvr.errors import UserError
 from rlvr.problems.problem import Problem
+from rlvr.rollout.group import Group
 
 
 class ShuffledCurriculum:
@@ -14,7 +16,19 @@ class ShuffledCurriculum:
     batches drawn so far.
     """
 
-    def __init__(self, problems: Sequence[Problem], *, group_size: int, batch_size: int, seed: int):
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        *,
+        group_size: Callable[[Problem], int],
+        batch_size: int,
+        seed: int,
+    ):
+        if len(problems) < batch_size:
+            raise UserError(
+                f"training.prompts_per_step={batch_size} is more than the {len(problems)} problems to train "
+                f"on; the nearest valid choice is {len(problems)}"
+            )
         self.problems = problems
         self.group_size = group_size
         self.batch_size = batch_size
@@ -36,7 +50,13 @@ class ShuffledCurriculum:
         order = list(range(len(self.problems)))
         random.Random(f"{self.seed}/{epoch}").shuffle(order)
         chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        return [(self.problems[index], self.group_size) for index in chosen]
+        return [(self.problems[index], self.group_size(self.problems[index])) for index in chosen]
+
+    def observe(self, groups: Sequence[Group]) -> None:
+        """The order does not depend on what the policy answers."""
+
+    def metrics(self) -> dict[str, float]:
+        return {"curriculum/epoch": self.epoch}
 
     def state_dict(self) -> dict[str, Any]:
         return {"drawn": self.drawn}

@@ -15,8 +15,10 @@ from rlvr.policy.policy import Policy
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.rollout.group import Group
 from rlvr.tracking.tracker import Tracker
+from rlvr.training.accuracy import AccuracyRecord
 from rlvr.training.batch import Batch, batch_metrics, make_batch
 from rlvr.training.checkpoint import save_checkpoint
+from rlvr.training.compute import compute_metrics, parameter_count
 from rlvr.training.learner import Learner
 from rlvr.verification import verify
 
@@ -30,6 +32,7 @@ def train(
     learner: Learner,
     curriculum: Curriculum,
     tracker: Tracker,
+    accuracy: AccuracyRecord,
     first_step: int,
     on_step: Callable[[int], None] = lambda step: None,
     on_checkpoint: Callable[[int], None] = lambda step: None,
@@ -38,10 +41,11 @@ def train(
 
     Steps count from 1; checkpoint `step-000000` is the policy before any update.
     """
+    parameters = parameter_count(policy.model)
     for step in range(first_step, config.training.steps + 1):
         clock = Clock()
 
-        groups, refills = sample_and_verify(config, engine, curriculum, step, clock)
+        groups, sampled = sample_and_verify(config, engine, curriculum, step, clock)
         with clock.stage("advantage"):
             batch = make_batch(groups, config)
         with clock.stage("update"):
@@ -49,10 +53,10 @@ def train(
         with clock.stage("handover"):
             engine.update_weights(policy.model.named_parameters(), version=learner.updates)
 
-        metrics |= batch_metrics(batch) | {
-            "curriculum/epoch": curriculum.epoch,
-            "curriculum/refills": refills,
-        }
+        metrics |= batch_metrics(batch) | compute_metrics(parameters, sampled, batch, config)
+        metrics |= curriculum.metrics() | {"curriculum/refills": len(sampled) / len(groups) - 1}
+        accuracy.log(step, curriculum.epoch, sampled)
+        curriculum.observe(sampled)
         tracker.log(step, metrics, clock.timing(metrics))
         if step % config.training.checkpoint_every == 0 or step == config.training.steps:
             state = {"learner": learner.state_dict(), "curriculum": curriculum.state_dict()}
@@ -63,11 +67,12 @@ def train(
 
 def sample_and_verify(
     config: Config, engine: RolloutEngine, curriculum: Curriculum, step: int, clock: "Clock"
-) -> tuple[list[Group], float]:
-    """The verified groups of a step; with dynamic sampling, groups without signal are replaced.
+) -> tuple[list[Group], list[Group]]:
+    """The verified groups to train on, and all that were sampled for them.
 
-    The refill is bounded (DAPO's is not): after `max_refills` further rounds the step goes on with the
-    groups with signal it has, filled up with those without.
+    With dynamic sampling, groups without signal are replaced. The refill is bounded (DAPO's is not):
+    after `max_refills` further rounds the step goes on with the groups with signal it has, filled up with
+    those without.
     """
     sampling = Sampling(**vars(config.training.sampling))
     dynamic = config.algorithm.dynamic_sampling
@@ -81,13 +86,13 @@ def sample_and_verify(
         with clock.stage("verification"):
             verify(groups)
         if not dynamic.enabled:
-            return groups, 0.0
+            return groups, groups
         has_signal = signal(make_batch(groups, config))
         useful += [group for group, keep in zip(groups, has_signal, strict=True) if keep]
         useless += [group for group, keep in zip(groups, has_signal, strict=True) if not keep]
         if len(useful) >= wanted:
             break
-    return (useful + useless)[:wanted], float(round_)
+    return (useful + useless)[:wanted], useful + useless
 
 
 def signal(batch: Batch) -> list[bool]:

@@ -1,0 +1,112 @@
+"""A profile: how often the initial policy solves each training problem, measured once before training.
+
+`rlvr profile` makes it (`rlvr.profile`); `curriculum=sgpo` and `group_size=inverse_success` read it.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from rlvr.config import Config, fingerprint
+from rlvr.errors import UserError
+from rlvr.problems.problem import Problem
+from rlvr.tracking.run_directory import fingerprint_of, write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a profile file holds.
+
+    Attributes:
+        policy: `weights_digest` of the policy that answered.
+        data: `fingerprint_of` the ids of all training problems, in order.
+        counts: problem id -> (right answers, scorable answers).
+        prompt_tokens, generated_tokens: tokens spent, each prompt counted once.
+        flops: spent on sampling, see `rlvr.training.compute`.
+        seconds: spent, over all starts.
+    """
+
+    policy: str
+    data: str
+    counts: dict[str, tuple[int, int]]
+    prompt_tokens: int
+    generated_tokens: int
+    flops: float
+    seconds: float
+
+    def success_rate(self, problem: Problem) -> float:
+        """Share of right answers in [0, 1]; 0 for a problem of which no answer could be scored."""
+        successes, samples = self.counts[problem.id]
+        return successes / max(samples, 1)
+
+    def check_policy(self, digest: str, file: Path) -> None:
+        """Refuse a policy that the profile is not of."""
+        if digest != self.policy:
+            raise UserError(
+                f"{file} is a profile of another policy (weights {self.policy}, not {digest}): "
+                f"remove {file.parent} and make one of this policy with `rlvr profile`"
+            )
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """16 hexadecimal digits of all weights of a model and their names."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, weight in model.named_parameters():
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def needs_profile(config: Config) -> bool:
+    return config.curriculum.name == "sgpo" or config.group_size.name == "inverse_success"
+
+
+def profile_name(config: Config) -> str:
+    """The same for all runs that can share a profile: same policy, problems, sampling and seed."""
+    made_from = [asdict(part) for part in (config.model, config.data, config.training.sampling)]
+    return f"{config.model.name}-{config.data.name}-{fingerprint([*made_from, config.profile.n])}"
+
+
+def profile_file(config: Config) -> Path:
+    """`profile.file`, or where `rlvr profile` puts the profile of this model, data and sampling."""
+    if config.profile.file:
+        return Path(config.profile.file)
+    return (
+        Path(config.runs) / "profiles" / profile_name(config) / f"seed-{config.profile.seed}" / "profile.json"
+    )
+
+
+def load_profile(config: Config, problems: Sequence[Problem]) -> Profile | None:
+    """The profile that a config needs; None where it needs none.
+
+    Raises:
+        UserError: if it is not there, or is of other problems than these.
+    """
+    if not needs_profile(config):
+        return None
+    file = profile_file(config)
+    if not file.exists():
+        raise UserError(
+            f"curriculum={config.curriculum.name} with group_size={config.group_size.name} needs a profile, "
+            f"and {file} is not there: make it with `rlvr profile` and the same overrides"
+        )
+    profile = read_profile(file)
+    if profile.data != fingerprint_of([problem.id for problem in problems]):
+        raise UserError(
+            f"{file} is a profile of another data set than data={config.data.name} with data.size="
+            f"{config.data.size}: make one of this data with `rlvr profile`"
+        )
+    return profile
+
+
+def read_profile(file: Path) -> Profile:
+    content = json.loads(file.read_text())
+    return Profile(**content | {"counts": {key: tuple(pair) for key, pair in content["counts"].items()}})
+
+
+def write_profile(profile: Profile, file: Path) -> None:
+    write_whole(file, json.dumps(asdict(profile), indent=1) + "\n")

@@ -1,0 +1,149 @@
+"""sGPO (arXiv 2606.08854): drop what is solved anyway, then go from easy problems to hard ones.
+
+The profile of the initial policy decides everything: problems that it nearly always solves are left out;
+those it solves sometimes are trained on cluster by cluster, small groups (easy) first; of those it never
+solves, a fixed random subset is mixed into every cluster. Within a phase all groups have one size.
+
+The budget is in queries: every step asks `batch_size` problems, so an easy phase costs fewer rollouts.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rlvr.config import SGPOConfig
+from rlvr.curriculum.profile import Profile
+from rlvr.errors import UserError
+from rlvr.problems.problem import Problem
+from rlvr.rollout.group import Group
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The problems that are trained on together, and the group size of all of them."""
+
+    group_size: int
+    problems: list[Problem]
+
+
+def sgpo_phases(
+    problems: Sequence[Problem],
+    profile: Profile,
+    group_size: Callable[[Problem], int],
+    *,
+    threshold: float = 0.75,
+    unsolved_share: float = 0.1,
+    seed: int = 0,
+) -> list[Phase]:
+    """One phase a group size, smallest first (section 4.3).
+
+    Args:
+        group_size: of a problem that is solved sometimes. A constant makes one phase: filtering alone.
+        threshold: a success rate above it is trivial, and left out; one equal to it is kept.
+        unsolved_share: of the problems with success rate 0, mixed into every phase at that phase's size.
+        seed: of the draw of that subset, which is the same in every phase.
+
+    Raises:
+        UserError: if no problem is solved sometimes.
+    """
+    unsolved: list[Problem] = []
+    clusters: dict[int, list[Problem]] = {}
+    for problem in problems:
+        success_rate = profile.success_rate(problem)
+        if success_rate == 0:
+            unsolved.append(problem)
+        elif success_rate <= threshold:
+            clusters.setdefault(group_size(problem), []).append(problem)
+    if not clusters:
+        raise UserError(
+            f"none of {len(problems)} profiled problems has a success rate above 0 and up to {threshold}: "
+            "choose other data, or raise curriculum.threshold"
+        )
+    kept = random.Random(seed).sample(unsolved, round(unsolved_share * len(unsolved)))
+    return [Phase(size, [*cluster, *kept]) for size, cluster in sorted(clusters.items())]
+
+
+def has_plateaued(rewards: Sequence[float], window: int, minimum_gain: float) -> bool:
+    """Whether the last `window` rewards are on average less than `minimum_gain` above the `window` before."""
+    if len(rewards) < 2 * window:
+        return False
+    before, last = rewards[-2 * window : -window], rewards[-window:]
+    return float(np.mean(last) - np.mean(before)) < minimum_gain
+
+
+class SGPOCurriculum:
+    """Yields batches of one phase after another; the last phase goes on for as long as it is asked.
+
+    An order of a phase's problems is a function of (seed, phase, epoch of the phase); a batch may reach
+    from one epoch into the next.
+
+    Args:
+        steps: of the whole training; `phase_end=steps` gives every phase an equal share of them.
+    """
+
+    def __init__(
+        self, phases: Sequence[Phase], options: SGPOConfig, *, steps: int, batch_size: int, seed: int
+    ):
+        self.phases = phases
+        self.options = options
+        self.steps = steps
+        self.batch_size = batch_size
+        self.seed = seed
+        self.phase = 0
+        self.asked = 0  # problems, in this phase
+        self.observed = 0  # training steps, in all phases
+        self.rewards: list[float] = []  # success rate of each step of this phase
+
+    @property
+    def epoch(self) -> float:
+        """Epochs of the present phase."""
+        return self.asked / len(self.phases[self.phase].problems)
+
+    def next_batch(self) -> list[tuple[Problem, int]]:
+        phase = self.phases[self.phase]
+        places = range(self.asked, self.asked + self.batch_size)
+        self.asked += self.batch_size
+        size = len(phase.problems)
+        orders = {epoch: self._order(epoch) for epoch in {place // size for place in places}}
+        chosen = [orders[place // size][place % size] for place in places]
+        return [(phase.problems[index], phase.group_size) for index in chosen]
+
+    def _order(self, epoch: int) -> list[int]:
+        order = list(range(len(self.phases[self.phase].problems)))
+        random.Random(f"{self.seed}/{self.phase}/{epoch}").shuffle(order)
+        return order
+
+    def observe(self, groups: Sequence[Group]) -> None:
+        """Take note of a step's verified groups; go to the next phase if this one is over."""
+        correct = [verdict == "correct" for group in groups for verdict in group.verdicts]
+        self.observed += 1
+        self.rewards.append(float(np.mean(correct)))
+        if self.phase + 1 < len(self.phases) and self._is_over():
+            self.phase += 1
+            self.asked = 0
+            self.rewards = []
+
+    def _is_over(self) -> bool:
+        options = self.options
+        if options.phase_end == "plateau":
+            return has_plateaued(self.rewards, options.window, options.minimum_gain)
+        if options.phase_end == "epochs":
+            return self.epoch >= options.epochs
+        return self.observed * len(self.phases) >= (self.phase + 1) * self.steps
+
+    def metrics(self) -> dict[str, float]:
+        return {
+            "curriculum/epoch": self.epoch,
+            "curriculum/phase": float(self.phase),
+            "curriculum/group_size": float(self.phases[self.phase].group_size),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("phase", "asked", "observed", "rewards")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
