@@ -32,10 +32,24 @@ EXPERIMENTS = project_folder("experiments", "_experiments")
 
 
 @dataclass
+class PromptConfig:
+    """What stands around a problem's own words; the rest is the tokenizer's chat template."""
+
+    system: str | None = None  # system message; null: what the template puts there by itself
+    instruction: str | None = None  # after the question, a blank line between
+    thinking: bool | None = None  # for templates that have the switch (Qwen3)
+    date: str | None = None  # for templates that print today's (Llama 3), so that prompts stay the same
+
+
+@dataclass
 class ModelConfig:
     name: str = MISSING
     path: str = MISSING  # "embedded", a local folder, or a hub id
     dtype: str = "float32"  # of the weights: float32, bfloat16 or float16
+    package: str | None = None  # a Python package with the weights as GGUF, used where the hub's are not
+    max_completion_tokens: int | None = None  # as the model's paper samples; scale=paper takes it over
+    end_tokens: list[str] = field(default_factory=list)  # end a completion, besides the tokenizer's own
+    prompts: dict[str, PromptConfig] = field(default_factory=dict)  # by verifier; `default` for the others
 
 
 @dataclass
@@ -108,8 +122,9 @@ class ProblemsConfig:
 
     name: str = MISSING
     source: str = MISSING
-    size: int = MISSING
+    size: int | None = MISSING  # null: all there are
     seed: int = 0
+    path: str | None = None  # a local JSONL or Parquet file in the place of a hub's data set
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
@@ -180,7 +195,8 @@ class SamplingConfig:
 
 @dataclass
 class TrainingConfig:
-    steps: int = MISSING  # rollout batches
+    steps: int | None = MISSING  # rollout batches; null: as many as `epochs` take
+    epochs: int | None = None  # passes over the data, each without its last incomplete batch
     prompts_per_step: int = MISSING
     mini_batch_prompts: int = MISSING  # an optimizer step each
     learning_rate: float = MISSING
@@ -190,7 +206,7 @@ class TrainingConfig:
     gradient_clip: float = 1.0
     max_tokens_per_micro_batch: int = 32768
     precision: str = "float32"  # of the forward and backward: float32, or bfloat16 (autocast)
-    checkpoint_every: int = MISSING  # rollout batches
+    checkpoint_every: int | None = MISSING  # rollout batches; null: an epoch
     threads: int = 1  # CPU threads of one run
     device: str = "auto"
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -310,6 +326,7 @@ BOUNDS: dict[str, tuple[Any, str, str]] = {
     "algorithm.mismatch_cap": (lambda cap: cap is None or cap >= 1, "1 or more, or null", "2.0"),
     "algorithm.ddof": (lambda ddof: ddof in (0, 1), "0 or 1", "1"),
     "training.steps": (lambda steps: steps >= 0, "0 or more", "0 (the base policy)"),
+    "training.epochs": (lambda epochs: epochs is None or epochs >= 1, "1 or more, or null", "1"),
     "training.learning_rate": (lambda rate: rate > 0, "above 0", "1e-6"),
     "training.threads": (lambda threads: threads >= 1, "1 or more", "1"),
     "training.checkpoint_every": (lambda every: every >= 1, "1 or more", "1"),
@@ -330,6 +347,7 @@ def check(composed: DictConfig) -> Config:
         OmegaConf.update(schema, group, OmegaConf.structured(variants[name]), merge=False)
     try:
         merged = OmegaConf.merge(schema, config)
+        _count_epochs(merged)
         result = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
         raise _unknown_key(error) from error
@@ -347,6 +365,22 @@ def _unknown_key(error: ConfigKeyError) -> UserError:
     parent, _, leaf = str(error.full_key).rpartition(".")
     accepted = [item.name for item in fields(error.object_type)] if is_dataclass(error.object_type) else []
     return unknown(f"key in {parent or 'the configuration'}", leaf, accepted)
+
+
+def _count_epochs(merged: DictConfig) -> None:
+    """Give `steps` and `checkpoint_every` as rollout batches where they are left to the size of the data."""
+    training, size = merged.training, merged.data.size
+    if None not in (training.steps, training.checkpoint_every):
+        return
+    if size is None:
+        raise UserError("data.size=null: counting training in epochs needs the number of problems, as data.size=...")
+    epoch = max(size // training.prompts_per_step, 1)
+    if training.steps is None:
+        if training.epochs is None:
+            raise UserError("training.steps=null and training.epochs=null: accepted is one of the two; try training.epochs=1")
+        training.steps = training.epochs * epoch
+    if training.checkpoint_every is None:
+        training.checkpoint_every = epoch
 
 
 def _check_values(merged: DictConfig, config: Config) -> None:
@@ -376,7 +410,7 @@ def _check_values(merged: DictConfig, config: Config) -> None:
             f"evaluation.k holds {too_large[-1]}, but pass@k needs 1 <= k <= evaluation.samples="
             f"{evaluation.samples}: draw more samples or leave that k out"
         )
-    if training.prompts_per_step > config.data.size:
+    if config.data.size is not None and training.prompts_per_step > config.data.size:
         raise UserError(
             f"training.prompts_per_step={training.prompts_per_step} is more than data.size={config.data.size}; "
             f"the nearest valid choice is {config.data.size}"

@@ -1,5 +1,7 @@
 """A policy: a transformers causal language model, its tokenizer, and how it is prompted."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,11 +15,16 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from rlvr.errors import UserError
+from rlvr.config import ModelConfig
+from rlvr.errors import UserError, nearest
 from rlvr.policy.attention import ATTENTION, Layout
+from rlvr.policy.linear import use_onednn
+from rlvr.policy.location import EMBEDDED, find, unavailable
+from rlvr.policy.prompts import Prompts, render
 from rlvr.problems.problem import Problem
 
-EMBEDDED = Path(__file__).parent / "embedded"
+__all__ = ["EMBEDDED", "Policy", "load_policy", "load_tokenizer"]
+
 logging.disable_progress_bar()  # transformers' own, one for every load
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -25,18 +32,32 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class Policy:
     """The model with its tokenizer.
 
+    Args:
+        prompts: what stands around a problem's own words, by verifier (`rlvr.policy.prompts`).
+        end_tokens: tokens that end a completion, besides those of the tokenizer and the generation config.
+
     Attributes:
         model: any transformers decoder whose attention goes through the attention interface.
         end_ids: token ids that end a completion.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        prompts: Prompts | None = None,
+        end_tokens: Sequence[str] = (),
+    ):
         self.model = model
         self.tokenizer = tokenizer
+        self.prompts = prompts or {}
         self.model.set_attn_implementation(ATTENTION)
+        use_onednn(self.model)
         ends = model.generation_config.eos_token_id
         ends = [ends] if isinstance(ends, int) else list(ends or [])
-        self.end_ids: list[int] = sorted({*ends, tokenizer.eos_token_id} - {None})
+        named = [token_id(tokenizer, token) for token in end_tokens]
+        self.end_ids: list[int] = sorted({*ends, *named, tokenizer.eos_token_id} - {None})
 
     @property
     def device(self) -> torch.device:
@@ -55,9 +76,7 @@ class Policy:
 
     def encode(self, problem: Problem) -> list[int]:
         """Token ids of a problem's prompt, up to where the answer begins."""
-        return self.tokenizer.apply_chat_template(
-            list(problem.prompt), add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+        return render(self.tokenizer, problem, self.prompts)
 
     def save(self, folder: Path) -> None:
         """Write a transformers folder: safetensors, config and tokenizer."""
@@ -65,31 +84,48 @@ class Policy:
         self.tokenizer.save_pretrained(folder)
 
 
-def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
     """A local tokenizer.json is taken at its word; AutoTokenizer rebuilds every Qwen2 tokenizer by its class."""
+    path = find(model)
     if (Path(path) / "tokenizer.json").exists():
         return PreTrainedTokenizerFast.from_pretrained(path)
     return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
 
 
-def load_policy(path: str | Path, *, dtype: str = "float32", device: str = "cpu") -> Policy:
+def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    """The id of a special token such as `<|im_end|>`."""
+    if token not in (vocabulary := tokenizer.get_vocab()):
+        raise UserError(
+            f"model.end_tokens: {token!r} is not in the vocabulary{nearest(token, tokenizer.get_added_vocab())}"
+        )
+    return vocabulary[token]
+
+
+def load_policy(
+    path: str | Path, *, settings: ModelConfig | None = None, dtype: str = "float32", device: str = "cpu"
+) -> Policy:
     """Load a policy from a local folder or a hub id; "embedded" is the one that ships with rlvr.
 
-    Weights are read as safetensors only, and no code from the folder is ever run.
+    Weights are read as safetensors only (a package's GGUF is converted first), and no code that comes
+    with them is ever run.
+
+    Args:
+        path: of the weights and tokenizer; may be a checkpoint of the model that `settings` describes.
+        settings: what the config says of the model: its prompts, end tokens and package.
+        dtype: of the weights: "float32", "bfloat16" or "float16".
     """
-    path = EMBEDDED if str(path) == "embedded" else path
+    described = replace(settings or ModelConfig(), path=str(path))
     try:
-        tokenizer = load_tokenizer(path)
+        tokenizer = load_tokenizer(described)
         model = AutoModelForCausalLM.from_pretrained(
-            path,
+            find(described),
             dtype=DTYPES[dtype],
             trust_remote_code=False,
             use_safetensors=True,
             attn_implementation=ATTENTION,
         )
     except OSError as error:
-        raise UserError(
-            f"no policy at {str(path)!r}: give a local folder with config.json, model.safetensors and a "
-            f"tokenizer, or, where there is a network, fetch it first with `hf download {path}`"
-        ) from error
-    return Policy(model.to(device).eval(), tokenizer)
+        raise unavailable(described) from error
+    return Policy(
+        model.to(device).eval(), tokenizer, prompts=described.prompts, end_tokens=described.end_tokens
+    )

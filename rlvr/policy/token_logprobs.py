@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from rlvr.policy.linear import linear
+
 CHUNK_ELEMENTS = 2**25  # logits in flight: 128 MB in float32
 
 
@@ -21,22 +23,48 @@ def logprobs_and_entropy(
 
     The entropy has a gradient only where one is asked for: it costs another [C, vocabulary].
     """
-    logits_CV = (hidden_CE @ head_VE.T).float()
-    normaliser_C = logits_CV.logsumexp(-1)
-    logprobs_C = logits_CV.gather(-1, targets_C[:, None])[:, 0] - normaliser_C
-    with torch.set_grad_enabled(entropy_gradient):
-        probabilities_CV = (logits_CV - normaliser_C[:, None]).exp()
-        entropy_C = normaliser_C - (probabilities_CV * logits_CV).sum(-1)
-    return logprobs_C, entropy_C
+    return _LogprobsAndEntropy.apply(linear(hidden_CE, head_VE), targets_C, entropy_gradient)
+
+
+class _LogprobsAndEntropy(torch.autograd.Function):
+    """A row of logits z with p = softmax(z), target y and entropy H = -sum p log p has the gradients
+    d log p_y / dz = onehot(y) - p and dH / dz = -p (log p + H)."""
+
+    @staticmethod
+    def forward(ctx, logits_CV: Tensor, targets_C: Tensor, entropy_gradient: bool) -> tuple[Tensor, Tensor]:
+        logp_CV = logits_CV.float().log_softmax(-1)
+        logprobs_C = logp_CV.gather(-1, targets_C[:, None])[:, 0]
+        probabilities_CV = logits_CV.float().softmax(-1)  # closer than the exponential of logp
+        entropy_C = -torch.linalg.vecdot(probabilities_CV, logp_CV)
+        if entropy_gradient:
+            ctx.save_for_backward(targets_C, probabilities_CV, logp_CV, entropy_C)
+        else:
+            ctx.mark_non_differentiable(entropy_C)
+            ctx.save_for_backward(targets_C, probabilities_CV)
+        ctx.dtype = logits_CV.dtype
+        return logprobs_C, entropy_C
+
+    @staticmethod
+    def backward(ctx, logprobs_gradient_C: Tensor, entropy_gradient_C: Tensor):
+        targets_C, probabilities_CV, *entropy = ctx.saved_tensors
+        factor_C1 = -logprobs_gradient_C[:, None]
+        if entropy:
+            logp_CV, entropy_C = entropy
+            factor_CV = factor_C1 - entropy_gradient_C[:, None] * (logp_CV + entropy_C[:, None])
+            gradient_CV = probabilities_CV * factor_CV
+        else:
+            gradient_CV = probabilities_CV.mul_(factor_C1)  # in place: nobody needs them any more
+        gradient_CV.scatter_add_(-1, targets_C[:, None], -factor_C1)
+        return gradient_CV.to(ctx.dtype), None, None
 
 
 @torch.no_grad()
 def token_logprobs(hidden_ME: Tensor, head_VE: Tensor, targets_M: Tensor) -> Tensor:
     """Log-probability of every target, float32 [M], in nats; no gradient."""
-    parts = [
-        logprobs_and_entropy(hidden_ME[chunk], head_VE, targets_M[chunk])[0]
-        for chunk in chunks(len(targets_M), len(head_VE))
-    ]
+    parts = []
+    for chunk in chunks(len(targets_M), len(head_VE)):
+        logp_CV = linear(hidden_ME[chunk], head_VE).float().log_softmax(-1)
+        parts.append(logp_CV.gather(-1, targets_M[chunk, None])[:, 0])
     return torch.cat(parts) if parts else hidden_ME.new_zeros(0, dtype=torch.float32)
 
 

@@ -4,14 +4,20 @@ from collections.abc import Callable
 
 from rlvr.config import ProblemsConfig
 from rlvr.errors import UserError, unknown
+from rlvr.problems.champ import champ_problems
 from rlvr.problems.countdown import countdown_problems
+from rlvr.problems.dataset import dataset_problems
 from rlvr.problems.gym import TASKS, gym_problems
+from rlvr.problems.gym_words import worded_gym_problems
 from rlvr.problems.problem import Problem
 
 __all__ = ["SOURCES", "Problem", "load_problems"]
 
 SOURCES: dict[str, Callable[..., list[Problem]]] = {
     "countdown": countdown_problems,
+    "dataset": dataset_problems,
+    "reasoning_gym": worded_gym_problems,
+    "champ": champ_problems,
     **{task: lambda task=task, **arguments: gym_problems(task, **arguments) for task in TASKS},
 }
 
@@ -20,9 +26,8 @@ def load_problems(config: ProblemsConfig, *, held_out: bool) -> list[Problem]:
     """The problems of a data set (`held_out=False`) or of a benchmark (`held_out=True`)."""
     if config.source not in SOURCES:
         raise unknown("problem source", config.source, SOURCES)
+    parameters = config.parameters if config.path is None else config.parameters | {"path": config.path}
     try:
-        return SOURCES[config.source](
-            size=config.size, held_out=held_out, seed=config.seed, **config.parameters
-        )
+        return SOURCES[config.source](size=config.size, held_out=held_out, seed=config.seed, **parameters)
     except TypeError as error:
         raise UserError(f"parameters of {config.name}: {error}") from error

@@ -2,40 +2,71 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from rlvr.errors import unknown
 from rlvr.problems.problem import Problem
 from rlvr.verification.arithmetic import verify_expression, verify_integer
+from rlvr.verification.multiple_choice import verify_choice
+from rlvr.verification.pool import VerifierPool
 from rlvr.verification.verdict import UNSCORABLE, Verdict
+from rlvr.verification.words import verify_tagged_words, verify_words
 
 if TYPE_CHECKING:  # a group holds verdicts, so its module imports this package
     from rlvr.rollout.group import Group
 
-__all__ = ["UNSCORABLE", "VERIFIERS", "Verdict", "verify"]
+__all__ = ["POOLED", "UNSCORABLE", "VERIFIERS", "Verdict", "pool_of", "verify"]
 
+# judged here, one completion after the other
 VERIFIERS: dict[str, Callable[[Problem, str], Verdict]] = {
     "expression": verify_expression,
     "integer": verify_integer,
+    "multiple_choice": verify_choice,
+    "synlogic": verify_tagged_words,
+    "words": verify_words,
+}
+# judged by other processes, because a comparison may hang or crash
+POOLED = {
+    "math": "rlvr.verification.equivalence:compare",
+    "ifeval": "rlvr.verification.ifeval:follow",
 }
 
 
 def verify(groups: Sequence[Group]) -> None:
     """Give every completion of every group its verdict; a text that comes up again is judged once.
 
-    A completion that was cut at the maximum length is TRUNCATED, whatever it says so far.
+    A completion that was cut at the maximum length is TRUNCATED, whatever it says so far. What goes to
+    a pool goes there together.
     """
-    for group in groups:
-        if group.problem.verifier not in VERIFIERS:
-            raise unknown("verifier", group.problem.verifier, VERIFIERS)
-        judge = VERIFIERS[group.problem.verifier]
-        known: dict[str, Verdict] = {}
-        group.verdicts = []
-        for completion in group.completions:
-            if completion.finish_reason == "length":
-                group.verdicts.append(Verdict.TRUNCATED)
-                continue
-            if completion.text not in known:
-                known[completion.text] = judge(group.problem, completion.text)
-            group.verdicts.append(known[completion.text])
+    known: dict[tuple[int, str], Verdict] = {}
+    pending: dict[str, list[tuple[int, str]]] = {}
+    for index, group in enumerate(groups):
+        name = group.problem.verifier
+        texts = dict.fromkeys(c.text for c in group.completions if c.finish_reason != "length")
+        if name in POOLED:
+            pending.setdefault(name, []).extend((index, text) for text in texts)
+        elif name in VERIFIERS:
+            known |= {(index, text): VERIFIERS[name](group.problem, text) for text in texts}
+        else:
+            raise unknown("verifier", name, [*VERIFIERS, *POOLED])
+    for name, keys in pending.items():
+        pairs = [(groups[index].problem.answer, text) for index, text in keys]
+        # mathematics has a screen in front of its pool, which settles most answers
+        judge = pool_of(name).verify if name == "math" else pool_of(name).compare
+        known |= dict(zip(keys, judge(pairs), strict=True))
+    for index, group in enumerate(groups):
+        group.verdicts = [
+            Verdict.TRUNCATED if completion.finish_reason == "length" else known[index, completion.text]
+            for completion in group.completions
+        ]
+
+
+@cache
+def pool_of(verifier: str) -> VerifierPool:
+    """The pool of a verifier in this process: started when first needed, ended with the process."""
+    pool = VerifierPool(function=POOLED[verifier])
+    atexit.register(pool.close)
+    return pool

@@ -1,0 +1,79 @@
+r"""Tasks from reasoning-gym in its own words, for language models: the answer goes into a box.
+
+The split between training and benchmarks is by a hash of the question, as for countdown, so the two share no
+question whatever the seeds. Only tasks whose answer is one number, or words that can't be put otherwise, are
+here: the verdict must not depend on how a right answer is written.
+"""
+
+import hashlib
+
+from rlvr.errors import UserError, unknown
+from rlvr.problems.problem import Problem
+
+# reasoning-gym task -> verifier of its answer
+TASKS = {
+    "aiw": "math",
+    "basic_arithmetic": "math",
+    "chain_sum": "math",
+    "gsm_symbolic": "math",
+    "lcm": "math",
+    "leg_counting": "math",
+    "simple_equations": "math",
+    "letter_counting": "math",
+    "number_sequence": "math",
+    "family_relationships": "words",
+    "spell_backward": "words",
+    "syllogism": "words",
+}
+HELD_OUT_SHARE = 8  # one question in eight belongs to the benchmarks
+
+
+def worded_gym_problems(
+    *, task: str, size: int | None, held_out: bool, seed: int, **parameters: object
+) -> list[Problem]:
+    """`size` different problems of a reasoning-gym task from one side of the split.
+
+    Args:
+        task: one of `TASKS`.
+        parameters: reasoning-gym's own of that task (`max_digits`, ...).
+
+    Raises:
+        UserError: for an unknown task or parameter, or when the task has too few different questions.
+    """
+    import reasoning_gym
+
+    if task not in TASKS:
+        raise unknown("reasoning-gym task", task, TASKS)
+    if size is None:
+        raise UserError(f"{task} is generated without end: give a size")
+    problems: dict[str, Problem] = {}
+    chunk = 2 * HELD_OUT_SHARE * size if held_out else 2 * size  # about twice what is needed
+    for draw in range(8):
+        try:
+            entries = reasoning_gym.create_dataset(
+                task, size=chunk, seed=seed * 1_000_003 + draw, **parameters
+            )
+        except (TypeError, AssertionError) as error:
+            raise UserError(f"parameters of reasoning-gym's {task}: {error}") from error
+        for entry in entries:
+            question = entry["question"].strip()
+            if is_held_out(question) == held_out:
+                problem = Problem(
+                    id=f"reasoning_gym/{task}/{hashlib.blake2b(question.encode(), digest_size=8).hexdigest()}",
+                    source=f"reasoning_gym/{task}",
+                    prompt=({"role": "user", "content": question},),
+                    answer=entry["answer"],
+                    verifier=TASKS[task],
+                )
+                problems.setdefault(problem.id, problem)
+            if len(problems) == size:
+                return list(problems.values())
+    raise UserError(
+        f"{size} different problems of {task} asked for, but {len(problems)} were found: ask for fewer"
+    )
+
+
+def is_held_out(question: str) -> bool:
+    """Whether a question belongs to the benchmarks."""
+    digest = hashlib.blake2b(question.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") % HELD_OUT_SHARE == 0
