@@ -71,7 +71,7 @@ _DELIMITER = re.compile(r"\\?\$|(?<!\\)\\[()\[\]]")
 _PERCENT = re.compile(r"\s*(?:\\?%|\\text\s*\{\s*(?:percent|\\?%)\s*\}|\bpercent\b)$")
 _UNIT = re.compile(r"\\(?:text(?:rm|bf|it)?|mathrm|mathit|mbox)\s*\{[^{}]*\}\s*(?:\^\s*(?:\{-?\d+\}|\d))?")
 _SPACING = " ~/\\,;"
-_PLAIN_UNIT = re.compile(r"(?:\s+(?!pi\b)[A-Za-z]{2,}(?:\s[A-Za-z]+)*|(?<=\d)(?:[cmk]m|kg|mph))(?:\^\d)?$")
+_PLAIN_UNIT = re.compile(r"(?:\s+(?!pi\b)[a-z][A-Za-z]+(?:\s[A-Za-z]+)*|(?<=\d)(?:[cmk]m|kg|mph))(?:\^\d)?$")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _GROUPED_NUMBER = re.compile(r"([+-]?\d{1,3})((?:(?:,(?:\\!)?|\{,\}|\\[,;:! ]| )\d{3})+)(\.\d+)?")
 
@@ -89,7 +89,7 @@ def normal_form(answer: str) -> str:
     """
     answer = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in answer)
     answer = _ROOT_OF_SIGN.sub(r"\\sqrt{\1}", _ROOT_OF_BRACKET.sub(r"\\sqrt{\1}", answer))
-    answer = _DELIMITER.sub("", answer.translate(_SYMBOLS))
+    answer = _DELIMITER.sub("", answer.translate(_SYMBOLS).replace(r"\varnothing", r"\emptyset"))
     answer = " ".join(answer.split()).strip(" *").rstrip(" .,;:\\")
     percent = _PERCENT.search(answer)
     answer = _without_units(answer[: percent.start()] if percent else answer)
@@ -112,7 +112,7 @@ def _plain_number(answer: str) -> str:
 def _without_units(answer: str) -> str:
     r"""Cut units from the end of a value: `\text{ m}/\text{s}^2`, or words after a number (`5 cm`).
 
-    A single letter is a variable and stays: `3 c` is no 3.
+    A single letter is a variable and stays: `3 c` is no 3. So does a name: `20 June`.
     """
     end = len(answer)
     for group in reversed(list(_UNIT.finditer(answer))):

@@ -19,6 +19,7 @@ from rlvr.verification.mathematics import screen
 from rlvr.verification.verdict import Verdict
 
 two_stage.install()
+logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its alarms are off
 
 RELATIVE_TOLERANCE = 5e-4
 
@@ -125,7 +126,6 @@ def _coordinate(name: str) -> sympy.Rational:
 def warm_up() -> None:
     """Compare one expression of each common kind: the parser's tables are built at first use, slowly."""
     warnings.simplefilter("ignore")
-    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its alarms are off
     for reference, answer in _COMMON:
         compare(reference, answer)
 

@@ -16,7 +16,7 @@ _INTEGER = re.compile(r"[+-]?\d+")
 _IN_BASE = re.compile(r"([0-9A-F]+)_\{?([2-9]|1[0-6])\}?")
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)")
 _TEXT = re.compile(r"\\(?:text(?:rm|bf|it)?|mathrm|mbox)\s*\{([^{}]*)\}")
-_WORDS = re.compile(r"[A-Za-z]{4,}|(?=.*[A-Za-z]{3})[A-Za-z]+(?: [A-Za-z]+)+")
+_WORDS = re.compile(r"[A-Za-z]{4,}|(?=.*[A-Za-z]{3})[A-Za-z0-9]+(?: [A-Za-z0-9]+)+")
 
 
 def screen(reference: str, text: str) -> Verdict | tuple[str, str]:

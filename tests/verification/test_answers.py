@@ -83,6 +83,8 @@ def test_what_was_boxed_comes_out(before: str, content: str, after: str) -> None
         ("3 c", "3 c"),  # a variable
         ("3ab", "3ab"),
         ("3 pi", "3 pi"),
+        ("20 June", "20 June"),
+        (r"\varnothing", r"\emptyset"),
         ("x + h", "x + h"),
         (r"\text{Evelyn}", r"\text{Evelyn}"),
         (r"x=\text{odd}", r"x=\text{odd}"),

@@ -28,6 +28,8 @@ CORRECT, WRONG, UNPARSABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.REFERENCE_U
         ("3x-y+13=0", "3x+4y+14=0", WRONG),
         ("2x-y+1=0", "y=2x+1", CORRECT),
         ("x^2+y^2=1", "y^2+x^2-1=0", CORRECT),
+        ("x=2y", r"y=\frac{x}{2}", CORRECT),
+        ("x=2y", "y=2x", WRONG),
         # An equation for a value is how policies name what was asked (`x+y=5`): its right side counts. So
         # a line may pass for the number 0, and 1=5 for 5; a reference of a bare number cannot tell.
         ("5", "x=5", CORRECT),

@@ -29,6 +29,8 @@ UNPARSABLE = Verdict.REFERENCE_UNPARSABLE
         ("Evelyn", r"\text{evelyn}", CORRECT),
         ("even", "(Even)", CORRECT),
         (r"\text{no solution}", "No  solution", CORRECT),
+        (r"\text{June 20}", "June 20", CORRECT),
+        ("20 June", "20 July", WRONG),
         ("even", "2", ("even", "2")),
         ("xyz", "zyx", ("xyz", "zyx")),
         ("a b c d", "d c b a", ("a b c d", "d c b a")),
