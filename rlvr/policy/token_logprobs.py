@@ -34,7 +34,7 @@ class _LogprobsAndEntropy(torch.autograd.Function):
     def forward(ctx, logits_CV: Tensor, targets_C: Tensor, entropy_gradient: bool) -> tuple[Tensor, Tensor]:
         logp_CV = logits_CV.float().log_softmax(-1)
         logprobs_C = logp_CV.gather(-1, targets_C[:, None])[:, 0]
-        probabilities_CV = logits_CV.float().softmax(-1)  # closer than the exponential of logp
+        probabilities_CV = logp_CV.exp()
         entropy_C = -torch.linalg.vecdot(probabilities_CV, logp_CV)
         if entropy_gradient:
             ctx.save_for_backward(targets_C, probabilities_CV, logp_CV, entropy_C)
