@@ -32,6 +32,7 @@ from rlvr.training.compute import forward_flops, parameter_count
 from rlvr.training.run import device_of
 
 SAMPLES = "profile"  # the file of samples, beside the profile
+SAMPLES_PER_SHARD = 16384  # fixed, because a resumed profile must cut the problems as the first start did
 
 
 def profile_config(config: Config) -> Config:
@@ -40,6 +41,8 @@ def profile_config(config: Config) -> Config:
     training = replace(
         plain.training,
         steps=0,
+        prompts_per_step=1,
+        mini_batch_prompts=1,
         sampling=config.training.sampling,
         device=config.training.device,
         threads=config.training.threads,
@@ -102,7 +105,7 @@ def profile(config: Config) -> Path:
             sampling=Sampling(**vars(own.training.sampling)),
             seed=own.profile.seed,
             folder=file.parent,
-            samples_per_shard=own.evaluation.samples_per_shard,
+            samples_per_shard=SAMPLES_PER_SHARD,
             report=report,
         )[SAMPLES]
         engine.close()
@@ -115,7 +118,11 @@ def profile(config: Config) -> Path:
             counts={p.id: (int(tally["c"][p.id]), int(tally["n"][p.id])) for p in problems},
             prompt_tokens=prompt_tokens,
             generated_tokens=generated_tokens,
-            flops=forward_flops(parameter_count(policy.model), prompt_tokens + generated_tokens),
+            # positions computed: nothing follows the last token of a sample
+            flops=forward_flops(
+                parameter_count(policy.model),
+                prompt_tokens + generated_tokens - own.profile.n * len(problems),
+            ),
             seconds=clock.seconds,
         )
         write_profile(result, file)

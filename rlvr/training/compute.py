@@ -1,9 +1,10 @@
 """Floating-point operations of training, profiling included: 2ND for a forward pass, 6ND with the backward.
 
 N is the number of parameters that every token is multiplied with: all of them, save an input embedding that
-is not the output head too, since looking a token up takes no product. D counts token positions, prompts
-included, each prompt once a group, as the engines and the learner compute it. Not counted: attention's own
-products (small beside 2ND at these lengths), the optimizer, verification, validation and evaluation.
+is not the output head too, since looking a token up takes no product. D counts the token positions that
+engine and learner compute: a group's prompt once, and of each completion all but the last token, which
+nothing follows. Not counted: attention's own products (small beside 2ND at these lengths), the optimizer,
+verification, validation and evaluation.
 """
 
 from collections.abc import Sequence
@@ -70,4 +71,4 @@ def compute_metrics(
 
 
 def _positions(group: Group, completions: Sequence[Completion]) -> int:
-    return len(group.prompt_ids) + sum(len(completion.token_ids) for completion in completions)
+    return len(group.prompt_ids) + sum(len(completion.token_ids) - 1 for completion in completions)

@@ -55,7 +55,7 @@ def test_gaps_take_the_next_epochs_value_in_one_pass():
 
 
 def test_expected_survivors_of_limrs_setting():
-    """8 of floor(8523 / 1024) batches an epoch leave 331 prompts out, 21 times: about 7,968 prompts remain."""
+    """8 batches of 1,024 an epoch leave 331 of 8,523 prompts out, 21 times: about 7,968 prompts remain."""
     rng = np.random.default_rng(0)
     asked = np.full((8523, 21), NAN)
     for epoch in range(21):
