@@ -19,6 +19,7 @@ from rlvr.curriculum.profile import Profile
 from rlvr.errors import UserError
 from rlvr.problems.problem import Problem
 from rlvr.rollout.group import Group
+from rlvr.verification import UNSCORABLE, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,10 @@ class SGPOCurriculum:
 
     def observe(self, groups: Sequence[Group]) -> None:
         """Take note of a step's verified groups; go to the next phase if this one is over."""
-        correct = [verdict == "correct" for group in groups for verdict in group.verdicts]
+        verdicts = [verdict for group in groups for verdict in group.verdicts if verdict not in UNSCORABLE]
         self.observed += 1
-        self.rewards.append(float(np.mean(correct)))
+        if verdicts:
+            self.rewards.append(verdicts.count(Verdict.CORRECT) / len(verdicts))
         if self.phase + 1 < len(self.phases) and self._is_over():
             self.phase += 1
             self.asked = 0
