@@ -110,12 +110,17 @@ def _values(expression: Expression) -> list[sympy.Float] | None:
         parts = expression.args[:2] if isinstance(expression, sympy.Interval) else expression.args
         values = [_values(part) for part in parts]
         return None if None in values else [value for part in values for value in part]
-    if not isinstance(expression, sympy.Expr) or expression.is_Symbol:
-        return None
+    value = _value(expression) if isinstance(expression, sympy.Expr) and not expression.is_Symbol else None
+    return None if value is None else [value]
+
+
+@lru_cache(maxsize=4096)
+def _value(expression: sympy.Expr) -> sympy.Float | None:
+    """The value of a formula at one arbitrary point, or None if it is no real number there."""
     point = {symbol: _coordinate(symbol.name) for symbol in expression.free_symbols}
     value = expression.evalf(15, subs=point)
     # A precision of one bit is sympy's way to say that all digits cancelled.
-    return [value] if value.is_Number and value.is_finite and value._prec > 1 else None
+    return value if value.is_Number and value.is_finite and value._prec > 1 else None
 
 
 def _coordinate(name: str) -> sympy.Rational:

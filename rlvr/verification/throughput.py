@@ -92,24 +92,23 @@ def seconds(pool: VerifierPool, pairs: list[Pair]) -> float:
 
 
 def main() -> None:
-    workers, count, rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 2, 2000, 5
+    workers, count, rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 2, 1000, 10
+    plain, parsed, ratios = [], [], []
     with VerifierPool(workers) as pool:
-        pool.compare([("1", str(i)) for i in range(100)])  # until all processes are ready
-        rates: dict[str, list[float]] = {"ordinary": [], "parsed": [], "hostile": []}
+        pool.verify(
+            ordinary(300, integers=True, seed=-1) + hostile(4 * len(HOSTILE))
+        )  # all are ready and warm
         for round_ in range(rounds):
-            mixed = ordinary(count, integers=True, seed=round_)
-            rates["ordinary"].append(count / seconds(pool, mixed))
-            parsed = ordinary(count, integers=False, seed=rounds + round_)
-            rates["parsed"].append(count / seconds(pool, parsed))
-            mixed = ordinary(count, integers=True, seed=2 * rounds + round_) + hostile(count // 20, round_)
+            plain.append(seconds(pool, ordinary(count, integers=True, seed=3 * round_)))
+            parsed.append(seconds(pool, ordinary(count, integers=False, seed=3 * round_ + 1)))
+            mixed = ordinary(count, integers=True, seed=3 * round_ + 2) + hostile(count // 20, round_)
             random.Random(round_).shuffle(mixed)
-            rates["hostile"].append(count / seconds(pool, mixed))
-        medians = {name: statistics.median(values) for name, values in rates.items()}
-        print(f"{workers} workers, {rounds} rounds of {count} ordinary answers, medians:")
-        print(f"  ordinary answers                 {medians['ordinary']:8.0f} a second")
-        print(f"  of those that need the parser    {medians['parsed']:8.0f} a second")
-        print(f"  ordinary, among hostile ones     {medians['hostile']:8.0f} a second")
-        print(f"  verdicts {dict(pool.counts)}, {pool.replaced} processes replaced")
+            ratios.append(plain[-1] / seconds(pool, mixed))
+        print(f"{workers} workers, medians of {rounds} rounds of {count} ordinary answers:")
+        print(f"  {count / statistics.median(plain):6.0f} ordinary answers a second")
+        print(f"  {count / statistics.median(parsed):6.0f} a second of those that need the parser")
+        print(f"  {statistics.median(ratios):6.0%} of the ordinary rate among hostile answers")
+        print(f"  verdicts: {dict(pool.counts)}; {pool.replaced} processes replaced")
 
 
 if __name__ == "__main__":
