@@ -80,55 +80,59 @@ def profile(config: Config) -> Path:
         return file
     directory = RunDirectory(own)
     try:
-        problems = load_problems(own.data, held_out=False)
-        data = fingerprint_of([problem.id for problem in problems])
-        directory.record_provenance(own, {own.data.name: data})
-        policy = load_policy(own.model.path, dtype=own.model.dtype, device=device_of(own))
-        digest = weights_digest(policy.model)
-        before = directory.read_summary()
-        if before.get("policy", digest) != digest:
-            raise UserError(
-                f"{file.parent} has samples of another policy (weights {before['policy']}, not {digest}): "
-                "remove that folder"
-            )
-        clock = Stopwatch(before.get("seconds", {}).get("profiling", 0.0))
-
-        def report(done: int, total: int) -> None:
-            directory.report("evaluation", done, total)
-            directory.update_summary(policy=digest, seconds={"profiling": clock.seconds})
-
-        engine = build_engine(own, policy)
-        samples = sample_benchmarks(
-            engine,
-            {SAMPLES: problems},
-            samples=own.profile.n,
-            sampling=Sampling(**vars(own.training.sampling)),
-            seed=own.profile.seed,
-            folder=file.parent,
-            samples_per_shard=SAMPLES_PER_SHARD,
-            report=report,
-        )[SAMPLES]
-        engine.close()
-        tally = counts(samples)
-        prompt_tokens = sum(len(policy.encode(problem)) for problem in problems)
-        generated_tokens = pc.sum(pq.read_table(samples, columns=["num_tokens"])["num_tokens"]).as_py()
-        result = Profile(
-            policy=digest,
-            data=data,
-            counts={p.id: (int(tally["c"][p.id]), int(tally["n"][p.id])) for p in problems},
-            prompt_tokens=prompt_tokens,
-            generated_tokens=generated_tokens,
-            # positions computed: nothing follows the last token of a sample
-            flops=forward_flops(
-                parameter_count(policy.model),
-                prompt_tokens + generated_tokens - own.profile.n * len(problems),
-            ),
-            seconds=clock.seconds,
-        )
-        write_profile(result, file)
+        write_profile(measure(own, directory), file)
     finally:
         directory.close()
     return file
+
+
+def measure(config: Config, directory: RunDirectory) -> Profile:
+    """Sample what is missing, and count."""
+    problems = load_problems(config.data, held_out=False)
+    data = fingerprint_of([problem.id for problem in problems])
+    directory.record_provenance(config, {config.data.name: data})
+    policy = load_policy(
+        config.model.path, settings=config.model, dtype=config.model.dtype, device=device_of(config)
+    )
+    digest = weights_digest(policy.model)
+    before = directory.read_summary()
+    if before.get("policy", digest) != digest:
+        raise UserError(
+            f"{directory.path} has samples of another policy (weights {before['policy']}, not {digest}): "
+            "remove that folder"
+        )
+    clock = Stopwatch(before.get("seconds", {}).get("profiling", 0.0))
+
+    def report(done: int, total: int) -> None:
+        directory.report("evaluation", done, total)
+        directory.update_summary(policy=digest, seconds={"profiling": clock.seconds})
+
+    engine = build_engine(config, policy)
+    samples = sample_benchmarks(
+        engine,
+        {SAMPLES: problems},
+        samples=config.profile.n,
+        sampling=Sampling(**vars(config.training.sampling)),
+        seed=config.profile.seed,
+        folder=directory.path,
+        samples_per_shard=SAMPLES_PER_SHARD,
+        report=report,
+    )[SAMPLES]
+    engine.close()
+    tally = counts(samples)
+    prompt_tokens = sum(len(policy.encode(problem)) for problem in problems)
+    generated_tokens = pc.sum(pq.read_table(samples, columns=["num_tokens"])["num_tokens"]).as_py()
+    # nothing follows the last token of a sample, so it goes through no model
+    positions = prompt_tokens + generated_tokens - config.profile.n * len(problems)
+    return Profile(
+        policy=digest,
+        data=data,
+        counts={p.id: (int(tally["c"][p.id]), int(tally["n"][p.id])) for p in problems},
+        prompt_tokens=prompt_tokens,
+        generated_tokens=generated_tokens,
+        flops=forward_flops(parameter_count(policy.model), positions),
+        seconds=clock.seconds,
+    )
 
 
 def profile_with_display(config: Config) -> Path:

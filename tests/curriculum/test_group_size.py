@@ -18,14 +18,14 @@ def test_rounding_matters_for_three_of_eight_only():
     successes = np.arange(1, 7)
     assert inverse_success_group_size(successes, 8, rounding="up").tolist() == [8, 4, 4, 2, 2, 2]
     assert inverse_success_group_size(successes, 8, rounding="nearest").tolist() == [8, 4, 2, 2, 2, 2]
-    # 3 is nearer to 4 than to 2 in proportion, 2.8 is not
-    assert inverse_success_group_size([10, 10], [30, 28], rounding="nearest").tolist() == [4, 2]
+    # 2.9 is nearer to 4 than to 2 in proportion, 2.8 is not
+    assert inverse_success_group_size([10, 10], [29, 28], rounding="nearest").tolist() == [4, 2]
 
 
 def test_bounds_and_problems_never_solved():
     assert inverse_success_group_size(1, 64) == 8
     assert inverse_success_group_size(1, 64, maximum=64) == 64
-    assert inverse_success_group_size(0, 8) == 8
+    assert inverse_success_group_size([0, 0], [8, 2]).tolist() == [8, 8]
     assert inverse_success_group_size(8, 8) == 2
 
 
