@@ -1,8 +1,8 @@
 """The answer inside a completion: where it stands, its normal form, and how large it may be.
 
-Everything here is linear in the length of the text and parses no mathematics, so it may see
-anything a policy writes. What it does not do is decide what two expressions have in common; that is
-`equivalence`, behind the walls of `pool`.
+Nothing here parses mathematics. `final_answer` and `excess` are linear in the length of the text, so they
+may see anything a policy writes; `normal_form` is for what `excess` has let pass. What two
+expressions have in common is for `equivalence` to say, behind the walls of `pool`.
 """
 
 import re
@@ -74,7 +74,6 @@ _SPACING = " ~/\\,;"
 _PLAIN_UNIT = re.compile(r"(?:\s+(?!pi\b)[a-z][A-Za-z]+(?:\s[A-Za-z]+)*|(?<=\d)(?:[cmk]m|kg|mph))(?:\^\d)?$")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _GROUPED_NUMBER = re.compile(r"([+-]?\d{1,3})((?:(?:,(?:\\!)?|\{,\}|\\[,;:! ]| )\d{3})+)(\.\d+)?")
-
 _SCIENTIFIC = re.compile(r"([+-]?\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})")
 _REPEATING = re.compile(r"(-?)(\d*)\.(\d*)\\overline\s*\{(\d+)\}")
 

@@ -13,7 +13,7 @@ from rlvr.verification.answers import excess, final_answer, normal_form
 from rlvr.verification.verdict import Verdict
 
 _INTEGER = re.compile(r"[+-]?\d+")
-_IN_BASE = re.compile(r"([0-9A-F]+)_\{?([2-9]|1[0-6])\}?")
+_IN_BASE = re.compile(r"([0-9][0-9A-F]*|[A-F][0-9A-F]+)_\{?([2-9]|1[0-6])\}?")
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)")
 _TEXT = re.compile(r"\\(?:text(?:rm|bf|it)?|mathrm|mbox)\s*\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z]{4,}|(?=.*[A-Za-z]{3})[A-Za-z0-9]+(?: [A-Za-z0-9]+)+")

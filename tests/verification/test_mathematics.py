@@ -41,7 +41,9 @@ UNPARSABLE = Verdict.REFERENCE_UNPARSABLE
         ("1:2", "2:4", ("1:2", "2:4")),
         # math-verify drops the base.
         ("1011_2", "1011_3", WRONG),
-        ("1011_2", "B_{16}", CORRECT),
+        ("1011_2", "0B_{16}", CORRECT),
+        ("F0_{16}", "240_{10}", CORRECT),
+        ("A_{11}", "A_{12}", ("A_{11}", "A_{12}")),  # names
         ("1012_2", "1012_3", ("1012_2", "1012_3")),
         # Beyond the limits: right only if written like the reference.
         ("10^{10^{10}}", "10^{10^{10}}", CORRECT),
