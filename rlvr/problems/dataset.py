@@ -121,8 +121,9 @@ def read_table(hub: str | None, subset: str | None, split: str, path: str | None
         cached = Path(datasets.config.HF_DATASETS_CACHE) / (hub or "").replace("/", "___")
         if not cached.exists() and not reachable():
             raise UserError(
-                f"data set {hub!r} is not on this machine and the hub can't be reached: fetch it where there is a "
-                f"network with `hf download --repo-type dataset {hub}`, and give its JSONL or Parquet file as path="
+                f"data set {hub!r} is not on this machine and the hub can't be reached: fetch it where there "
+                f"is a network with `hf download --repo-type dataset {hub}`, and give its JSONL or Parquet "
+                "file as path="
             )
         try:
             return datasets.load_dataset(hub, subset, split=split)
@@ -134,8 +135,8 @@ def read_table(hub: str | None, subset: str | None, split: str, path: str | None
     if path.startswith("https://"):
         if not reachable(path):
             raise UserError(
-                f"{path} can't be reached: fetch it where there is a network with `curl -LO {path}`, and give "
-                "the file as path="
+                f"{Path(path).name} is not on this machine and can't be reached: fetch it where there is a "
+                f"network with `curl -LO {path}`, and give the file as path="
             )
     elif not Path(path).is_file():
         raise UserError(f"there is no data file {path}: give a JSONL or Parquet file as path=")
@@ -159,9 +160,8 @@ def value_of(row: Mapping[str, Any], name: str, place: str) -> Any:
             value = value[part]
         else:
             known = list(value) if isinstance(value, Mapping) else []
-            raise UserError(
-                f"{place} has no field {name!r}: it has {', '.join(map(repr, known)) or repr(value)}{nearest(part, known)}"
-            )
+            has = ", ".join(map(repr, known)) or repr(value)
+            raise UserError(f"{place} has no field {name!r}: it has {has}{nearest(part, known)}")
     return value
 
 

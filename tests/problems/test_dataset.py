@@ -1,0 +1,254 @@
+"""Data sets from small local files: what is read, what is refused, and what is left out."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlvr.config import load_config
+from rlvr.errors import UserError
+from rlvr.problems import Problem, load_problems
+from rlvr.problems.cleaning import normalized_text, overlap, without_conflicting, without_repeated
+from rlvr.problems.dataset import dataset_problems, multiple_choice
+
+PA = {"problem": "problem", "answer": "answer"}
+
+
+def problem(question: str, answer: str = "1", identifier: str = "x") -> Problem:
+    return Problem(identifier, "test", ({"role": "user", "content": question},), answer, "math")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what `datasets` writes out of the user's own cache."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Write rows to a JSONL file; returns its path."""
+
+    def write_rows(rows: list[dict], name: str = "rows.jsonl") -> str:
+        file = tmp_path / name
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return str(file)
+
+    return write_rows
+
+
+def read(path: str, **parameters) -> list[Problem]:
+    return dataset_problems(
+        **{"size": None, "held_out": False, "seed": 0, "fields": PA, "path": path} | parameters
+    )
+
+
+def test_rows_become_problems_in_order(write):
+    path = write([{"problem": "1+1?", "answer": 2.0}, {"problem": " 3+4? ", "answer": "7"}])
+    first, second = read(path)
+    assert (first.prompt, first.answer) == (({"role": "user", "content": "1+1?"},), "2")
+    assert (second.prompt[0]["content"], second.answer) == ("3+4?", "7")
+    assert first.verifier == "math"
+    assert first.id.startswith("rows/")
+
+
+def test_parquet_reads_as_jsonl_does(write, tmp_path: Path):
+    import pandas as pd
+
+    rows = [{"problem": "1+1?", "answer": "2"}, {"problem": "3+4?", "answer": "7"}]
+    file = tmp_path / "rows.parquet"
+    pd.DataFrame(rows).to_parquet(file)
+    assert read(str(file)) == read(write(rows))
+
+
+def test_ids_stay_when_rows_move_and_change_with_the_answer(write):
+    rows = [{"problem": f"{i}?", "answer": f"{i}"} for i in range(4)]
+    ids = {p.id for p in read(write(rows))}
+    assert {p.id for p in read(write(rows[::-1]))} == ids
+    assert len({p.id for p in read(write([*rows[:3], {"problem": "3?", "answer": "4"}]))} & ids) == 3
+
+
+def test_a_problem_that_comes_twice_has_two_ids(write):
+    twice = read(write([{"problem": "1?", "answer": "1"}] * 2))
+    assert twice[1].id == f"{twice[0].id}#2"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("prompt.0.content", [{"role": "user", "content": "1+1?"}], "1+1?"),
+        ("reward_model.ground_truth", {"ground_truth": "2", "style": "rule"}, "2"),
+        ("extra.game.answer", {"game": json.dumps({"answer": "left"})}, "left"),
+        ("list", ["1", "2"], "1, 2"),
+        ("number", 27.0, "27"),
+        ("text", "$27.0$", "$27.0$"),
+        ("negative", "-3.0", "-3"),
+        ("zero", 0, "0"),
+        ("With spaces", "a", "a"),
+    ],
+)
+def test_fields_may_be_nested_and_are_text(write, field: str, value: object, expected: str):
+    row = {"problem": "?", field.split(".")[0]: value}
+    assert read(write([row]), fields={"problem": "problem", "answer": field})[0].answer == expected
+
+
+def test_the_answer_may_stand_in_the_solutions_last_box(write):
+    solution = r"First \boxed{3}, no: \boxed{\frac{1}{2}} it is."
+    rows = [{"problem": "?", "answer": solution}, {"problem": "??", "answer": "none"}]
+    assert read(write(rows[:1]), boxed=True)[0].answer == r"\frac{1}{2}"
+    with pytest.raises(UserError, match=r"row 2 .*: 'answer' has no \\boxed"):
+        read(write(rows), boxed=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "parameters", "sentence"),
+    [
+        ([{"problem": "a", "answer": "1"}], {"rows": 2}, "has 1 rows, not the 2 expected"),
+        ([{"problem": "a", "answer": "1"}], {"size": 2}, "has 1 problems, not 2: give size=1"),
+        ([{"problem": "a", "anwser": "1"}], {}, r"row 1 .* no field 'answer': .*did you mean anwser\?"),
+        (
+            [{"problem": "a", "answer": "1"}, {"problem": "b", "answer": "  "}],
+            {},
+            "row 2 .*: field 'answer' is empty",
+        ),
+        (
+            [{"problem": "a", "answer": "1"}, {"problem": "b", "answer": None}],
+            {},
+            "row 2 .*: field 'answer' is empty",
+        ),
+        ([{"problem": "", "answer": "1"}], {}, "row 1 .*: field 'problem' is empty"),
+    ],
+)
+def test_faults_of_a_file_name_row_and_field(write, rows: list[dict], parameters: dict, sentence: str):
+    with pytest.raises(UserError, match=sentence) as error:
+        read(write(rows), **parameters)
+    assert "\n" not in str(error.value)
+
+
+def test_no_such_file_and_no_such_kind_of_file(tmp_path: Path):
+    with pytest.raises(UserError, match=r"there is no data file .*nothing\.jsonl"):
+        read(str(tmp_path / "nothing.jsonl"))
+    with pytest.raises(UserError, match=r"unknown kind of data file '\.csv'"):
+        read("rows.csv")
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"problem": ')
+    with pytest.raises(UserError, match="can't be read as jsonl"):
+        read(str(broken))
+
+
+def test_without_a_network_the_error_says_which_command_fetches_the_data(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("rlvr.problems.dataset.reachable", lambda address=None: False)
+    with pytest.raises(UserError, match="hf download --repo-type dataset HuggingFaceH4/MATH-500"):
+        load_problems(load_config(["benchmark=math500"]).benchmark.tasks["math500"], held_out=True)
+    with pytest.raises(UserError, match=r"curl -LO https://.*minerva_math/test\.jsonl"):
+        load_problems(load_config(["benchmark=minerva"]).benchmark.tasks["minerva"], held_out=True)
+
+
+def test_deepscaler_is_filtered_as_the_paper_did(write, capsys: pytest.CaptureFixture):
+    """Six rows: one too long, a pair that contradicts itself, a pair that agrees, one plain."""
+    rows = [
+        {"problem": "What is $x$ if $x+1=3$?", "answer": "2"},
+        {"problem": "make " * 1100, "answer": "1"},
+        {"problem": "How many?", "answer": "5"},
+        {"problem": "how many ?", "answer": "6"},
+        {"problem": "Compute 1/2.", "answer": "0.5"},
+        {"problem": "Compute $1/2$.", "answer": "$0.5$"},
+    ]
+    config = load_config(
+        ["data=deepscaler", f"data.path={write(rows)}", "data.parameters.rows=6", "data.size=64"]
+    ).data
+    kept = load_problems(config, held_out=False)
+    assert [p.prompt[0]["content"] for p in kept] == [rows[i]["problem"] for i in (0, 4, 5)]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "6 rows, 1 longer than 1,024 tokens, 2 with different answers to the same problem" in said
+    assert "3 problems remain, 64 published" in said
+    assert load_config(["data=deepscaler"]).data.size == 39_202
+
+
+def test_dapo_has_each_problem_once(write, capsys: pytest.CaptureFixture):
+    rows = [{"prompt": f"Find {i}.", "solution": f"{i}"} for i in (1, 2, 1, 1, 3, 2)]
+    config = load_config(
+        ["data=dapo_math_17k", f"data.path={write(rows)}", "data.parameters.rows=6", "data.size=64"]
+    )
+    assert [p.answer for p in load_problems(config.data, held_out=False)] == ["1", "2", "3"]
+    assert "3 repeated; 3 problems remain" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_path_is_for_data_sets_only():
+    with pytest.raises(UserError, match="unexpected keyword argument 'path'"):
+        load_problems(load_config(["data.path=rows.jsonl"]).data, held_out=False)
+
+
+def test_options_are_shuffled_by_problem_and_seed(write):
+    rows = [
+        {
+            "Question": f"Which is {i}?",
+            "Correct Answer": "right",
+            **{f"Incorrect Answer {j}": f"wrong {j}" for j in (1, 2, 3)},
+        }
+        for i in range(40)
+    ]
+    task = load_config(["benchmark=gpqa_diamond", "benchmark.tasks.gpqa_diamond.size=40"]).benchmark.tasks[
+        "gpqa_diamond"
+    ]
+    task.path, task.parameters["rows"] = write(rows), 40
+    problems = load_problems(task, held_out=True)
+    assert problems == load_problems(task, held_out=True)
+    assert {p.answer for p in problems} == set("ABCD")
+    for p in problems:
+        assert f"\n{p.answer}. right\n" in p.prompt[0]["content"]
+        assert p.verifier == "multiple_choice"
+    task.seed = 1
+    assert [p.answer for p in load_problems(task, held_out=True)] != [p.answer for p in problems]
+
+
+def test_four_options_in_full():
+    text, letter = multiple_choice("Which?", "right", ["a", "b"], seed=0)
+    lines = text.split("\n")
+    assert lines[:2] == ["Which?", ""]
+    assert sorted(line[3:] for line in lines[2:5]) == ["a", "b", "right"]
+    assert lines[2 + "ABC".index(letter)] == f"{letter}. right"
+    assert lines[5:] == ["", "Answer with the letter of the right option."]
+
+
+def test_ifeval_keeps_its_instructions(write, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("rlvr.problems.dataset.check_instructions", lambda references: None)
+    row = {
+        "key": 1,
+        "prompt": "Write.",
+        "instruction_id_list": ["punctuation:no_comma"],
+        "kwargs": [{"n": None}],
+    }
+    task = load_config(["benchmark=ifeval"]).benchmark.tasks["ifeval"]
+    task.path, task.size, task.parameters["rows"] = write([row]), 1, 1
+    (p,) = load_problems(task, held_out=True)
+    assert json.loads(p.answer) == {k: row[k] for k in ("prompt", "instruction_id_list", "kwargs")}
+    assert p.verifier == "ifeval"
+
+
+def test_copies_differ_in_case_spaces_and_dollars_only():
+    assert normalized_text(problem("Find $x + 1$.")) == normalized_text(problem("find x+1"))
+    assert normalized_text(problem("pairs (1, 2)")) != normalized_text(problem("pairs (12)"))
+    assert normalized_text(problem("x-1")) != normalized_text(problem("x+1"))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["1", "2"])), max_size=12))
+def test_conflicts_and_repetitions_are_counted_exactly(pairs: list[tuple[str, str]]):
+    problems = [problem(question, answer) for question, answer in pairs]
+    agreeing = {q for q, _ in pairs if len({a for other, a in pairs if other == q}) == 1}
+    kept, dropped = without_conflicting(problems)
+    assert kept == [p for p in problems if p.prompt[0]["content"] in agreeing]
+    assert dropped == len(problems) - len(kept)
+    once, repeated = without_repeated(problems)
+    assert [p.prompt[0]["content"] for p in once] == list(dict.fromkeys(q for q, _ in pairs))
+    assert repeated == len(problems) - len(once)
+
+
+def test_overlap_names_the_problems_of_each_benchmark():
+    training = [problem("Find $x$."), problem("Find $y$.")]
+    tested = {
+        "seen": [problem("find x", identifier="a"), problem("find z", identifier="b")],
+        "unseen": [problem("find w", identifier="c")],
+    }
+    assert overlap(training, tested) == {"seen": ["a"]}
