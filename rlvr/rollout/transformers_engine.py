@@ -58,7 +58,8 @@ class DecodingLayout:
             rows = []
             for block in block_PKWD:
                 heads, size = block.shape[1], block.shape[3]
-                buffer = block.new_empty(len(prompt_of_row_R), heads, self.width + max_tokens, size)
+                # under autocast values come in the lower precision, keys do not: both are kept in it
+                buffer = prompt_value.new_empty(len(prompt_of_row_R), heads, self.width + max_tokens, size)
                 buffer[:, :, : self.width] = block[prompt_of_row_R]
                 rows.append(buffer)
             self.cache.append(tuple(rows))
@@ -115,11 +116,13 @@ class TransformersEngine:
     Args:
         policy: the model to sample from.
         max_rows: rollouts that run together; bounds memory.
+        precision: of the forward, "float32" or "bfloat16", as the trainer's.
     """
 
-    def __init__(self, policy: Policy, *, max_rows: int = 1024):
+    def __init__(self, policy: Policy, *, max_rows: int = 1024, precision: str = "float32"):
         self.policy = policy
         self.max_rows = max_rows
+        self.precision = precision
         self.policy_version = 0
 
     @torch.inference_mode()
@@ -133,7 +136,8 @@ class TransformersEngine:
         for wave in _waves([size for _, size in requests], self.max_rows):
             prompts = [groups[index].prompt_ids for index, _ in wave]
             sizes = [count for _, count in wave]
-            tokens, logprobs, ended = self._sample_wave(prompts, sizes, sampling, generator)
+            with self.policy.autocast(self.precision):
+                tokens, logprobs, ended = self._sample_wave(prompts, sizes, sampling, generator)
             row = 0
             for index, count in wave:
                 for _ in range(count):

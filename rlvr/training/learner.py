@@ -5,7 +5,6 @@ backward but counted in the normaliser; prompts are computed once a group; there
 log-probabilities are taken only for mini-batches that come after the first weight change.
 """
 
-import contextlib
 import copy
 import itertools
 from dataclasses import dataclass
@@ -192,14 +191,9 @@ class Learner:
     def _hidden(self, policy: Policy, layout: PackedLayout) -> Tensor:
         return policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
 
-    def _autocast(self) -> contextlib.AbstractContextManager:
-        if self.training.precision == "bfloat16":
-            return torch.autocast(self.policy.device.type, torch.bfloat16)
-        return contextlib.nullcontext()
-
     @torch.no_grad()
     def _logprobs(self, policy: Policy, pack_: Pack) -> Tensor:
-        with self._autocast():
+        with self.policy.autocast(self.training.precision):
             return token_logprobs(self._hidden(policy, pack_.layout), policy.head, pack_.layout.targets_M)
 
     def _step(self, mini_batch: MiniBatch, health: "Health") -> None:
@@ -213,7 +207,7 @@ class Learner:
                 health.add_loss(total)
                 return total
 
-            with self._autocast():
+            with self.policy.autocast(self.training.precision):
                 logp_M, entropy_M = backward_through_head(
                     self._hidden(self.policy, pack_.layout),
                     self.policy.head,

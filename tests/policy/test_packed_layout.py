@@ -58,7 +58,7 @@ def test_log_probabilities_and_gradients_equal_the_unpacked_ones(policy: Policy,
 
     torch.testing.assert_close(logprobs, expected.detach(), atol=2e-6, rtol=2e-6)
     for parameter, gradient in zip(policy.model.parameters(), expected_gradients, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(parameter.grad, gradient, atol=2e-4, rtol=1e-4)
 
 
 def test_a_completion_does_not_see_its_neighbours(frozen_policy: Policy):

@@ -1,0 +1,69 @@
+"""`rlvr bench`: chosen parts, measured, printed, written and held against what is committed."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from rlvr.bench import alone, contest, scaling
+from rlvr.bench.job import jobs
+from rlvr.bench.result import Result, committed, save, show
+from rlvr.errors import UserError, unknown
+
+PARTS = (*contest.PARTS, "scaling", *alone.PARTS)
+MODELS = ("embedded", "smollm2")
+SETTINGS = ("part", "model", "smollm2", "precision", "rounds", "threads", "folder")
+
+
+def bench(arguments: list[str]) -> None:
+    """Run what `rlvr bench key=value ...` asks for; see the verb's help for the keys."""
+    settings = dict(argument.partition("=")[::2] for argument in arguments)
+    for key in settings:
+        if key not in SETTINGS:
+            raise unknown("setting of bench", key, SETTINGS)
+    parts = chosen(settings, "part", PARTS)
+    models = chosen(settings, "model", MODELS)
+    precisions = chosen(settings, "precision", ("float32", "bfloat16"))
+    rounds, threads = number(settings, "rounds", 5), number(settings, "threads", 2)
+    console = Console(stderr=True)
+    smollm2 = folder_of_smollm2(settings, console) if "smollm2" in models else None
+
+    results: list[Result] = []
+    if set(parts) & set(contest.PARTS):
+        for job in jobs(smollm2, precisions, threads):
+            if job.name != "embedded" or "embedded" in models:
+                console.print(f"{job.name}, {job.precision}")
+                results += contest.contest(job, parts, rounds, console.print)
+    if "scaling" in parts:
+        results += scaling.scaling(threads, console.print)
+    results += alone.measure([part for part in parts if part in alone.PARTS], rounds)
+
+    pythons = [python for python in (contest.trl_python(), contest.vllm_python()) if python]
+    folder = Path(settings.get("folder", "results/bench"))
+    file = save(results, folder, pythons)
+    show(results, committed(file))
+    console.print(f"written to {file}")
+
+
+def folder_of_smollm2(settings: dict[str, str], console: Console) -> Path | None:
+    """Where SmolLM2-135M lies, if it does."""
+    folder = Path(settings.get("smollm2", "results/models/SmolLM2-135M-Instruct"))
+    if (folder / "config.json").exists():
+        return folder
+    console.print(f"{folder} has no model, so SmolLM2-135M is left out: give its folder with smollm2=")
+    return None
+
+
+def chosen(settings: dict[str, str], key: str, accepted: tuple[str, ...]) -> list[str]:
+    """The names given with a comma between them; all when none is given."""
+    names = settings.get(key, ",".join(accepted)).split(",")
+    for name in names:
+        if name not in accepted:
+            raise unknown(f"{key} of bench", name, accepted)
+    return names
+
+
+def number(settings: dict[str, str], key: str, default: int) -> int:
+    given = settings.get(key, str(default))
+    if not given.isdigit() or int(given) < 1:
+        raise UserError(f"{key}={given}: accepted are whole numbers from 1 on; the default is {default}")
+    return int(given)

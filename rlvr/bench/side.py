@@ -1,0 +1,78 @@
+"""One contestant is one process: its own environment, threads and memory. Others wait while it works.
+
+A side reads requests, one JSON object a line, and answers each with one line; it is started by `Side` and
+built by `serve`. Its peak memory is the process's, from its start.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rlvr.errors import UserError
+
+
+class Side:
+    """A running contestant.
+
+    Args:
+        module: file or module to run, with the job as its only argument.
+        python: interpreter of the environment it lives in.
+    """
+
+    def __init__(self, name: str, module: str, job: dict[str, Any], python: str = sys.executable):
+        self.name = name
+        run = [module] if module.endswith(".py") else ["-m", module]
+        environment = os.environ | {"OMP_NUM_THREADS": str(job["threads"]), "TOKENIZERS_PARALLELISM": "false"}
+        self._process = subprocess.Popen(
+            [python, *run, json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if not os.environ.get("RLVR_BENCH_DEBUG") else None,
+            text=True,
+            env=environment,
+        )
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Have the side do something; returns what it says, `seconds` among it."""
+        try:
+            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            reason = self._process.stderr.read().strip().splitlines() if self._process.stderr else []
+            raise UserError(f"{self.name} ended during {do}: {reason[-1] if reason else 'it gave no reason'}")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """End the process: it has nothing more to read."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def requests() -> Iterator[tuple[dict[str, Any], Callable[[dict[str, Any]], None]]]:
+    """In a side's process: each request with the function that answers it. Other output goes to stderr."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+
+        def answer(values: dict[str, Any]) -> None:
+            print(json.dumps(values), file=answers, flush=True)
+
+        yield json.loads(line), answer
+
+
+def peak_bytes() -> int:
+    """The largest resident memory this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def python_of(environment: str) -> str | None:
+    """The interpreter of an environment beside the project, where it has been built."""
+    path = Path(environment) / "bin" / "python"
+    return str(path) if path.exists() else None

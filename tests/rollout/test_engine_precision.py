@@ -1,0 +1,31 @@
+"""Sampling in bfloat16 from float32 weights."""
+
+import torch
+
+from rlvr.policy.attention import PackedLayout
+from rlvr.policy.policy import Policy
+from rlvr.policy.token_logprobs import token_logprobs
+from rlvr.problems.countdown import countdown_problems
+from rlvr.rollout.engine import Sampling
+from rlvr.rollout.transformers_engine import TransformersEngine
+
+
+def test_bfloat16_log_probabilities_are_the_bfloat16_trainers(frozen_policy: Policy):
+    problems = countdown_problems(size=4, count=[3, 4, 5], held_out=True, seed=3)
+    engine = TransformersEngine(frozen_policy, precision="bfloat16")
+    groups = engine.generate([(problem, 8) for problem in problems], Sampling(max_tokens=16), seed=0)
+    sampled = torch.tensor([value for group in groups for c in group.completions for value in c.logprobs])
+
+    layout = PackedLayout(
+        [group.prompt_ids for group in groups], [[c.token_ids for c in group.completions] for group in groups]
+    )
+
+    def scored(precision: str) -> torch.Tensor:
+        with torch.no_grad(), frozen_policy.autocast(precision):
+            hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
+            return token_logprobs(hidden, frozen_policy.head, layout.targets_M)
+
+    # bfloat16 has 8 bits: near, but not the same as float32
+    assert (sampled - scored("bfloat16")).abs().mean() < 0.02
+    assert 1e-5 < (sampled - scored("float32")).abs().mean() < 0.02
+    assert all(parameter.dtype == torch.float32 for parameter in frozen_policy.model.parameters())
