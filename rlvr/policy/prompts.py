@@ -1,4 +1,4 @@
-"""Prompts: a problem's own words, what a model's paper puts around them, and the tokenizer's chat template."""
+"""Prompts: a problem's own words, what a paper puts around them, and the tokenizer's chat template."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -40,7 +40,8 @@ def render(
     """
     if tokenizer.chat_template is None:
         raise UserError(
-            f"the tokenizer of {tokenizer.name_or_path!r} has no chat template: put one beside it as chat_template.jinja"
+            f"the tokenizer of {tokenizer.name_or_path!r} has no chat template: put one beside it as "
+            "chat_template.jinja"
         )
     prompt = prompt_for(problem, prompts)
     switches = {"enable_thinking": prompt.thinking, "date_string": prompt.date}

@@ -48,7 +48,8 @@ def champ_problems(*, size: int | None, held_out: bool, seed: int) -> list[Probl
     ]
     if size is not None and size > len(problems):
         raise UserError(
-            f"champ has {len(problems)} problems with comparable answers, not {size}: give size={len(problems)}"
+            f"champ has {len(problems)} problems whose answers can be compared, not {size}: "
+            f"give size={len(problems)}"
         )
     return problems[:size]
 

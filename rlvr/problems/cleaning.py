@@ -12,7 +12,7 @@ _WORD = re.compile(r"[^\W\d_]+|\d+|[-+*/^=<>]")
 
 
 def normalized_text(problem: Problem) -> str:
-    """A question's words, numbers and operators: equal for two copies that differ in spaces, case or TeX dollars."""
+    """A question's words, numbers and operators: equal for copies that differ in spaces, case or dollars."""
     return " ".join(_WORD.findall(problem.prompt[-1]["content"].casefold()))
 
 

@@ -47,6 +47,7 @@ def dataset_problems(
     tokenizer: str | None = None,
     drop_conflicting: bool = False,
     deduplicate: bool = False,
+    drop_unanswered: bool = False,
 ) -> list[Problem]:
     """The problems of a data set, in its order.
 
@@ -65,6 +66,7 @@ def dataset_problems(
         max_tokens: longer problems are left out, counted by `tokenizer` (folder or hub id).
         drop_conflicting: leave out problems that occur with different answers.
         deduplicate: keep only the first of problems with the same words.
+        drop_unanswered: leave out rows with an empty answer, which are an error otherwise.
 
     Raises:
         UserError: a wrong number of rows, a missing field, an empty problem or answer, no such data.
@@ -77,10 +79,14 @@ def dataset_problems(
             f"{path or hub} has {len(table)} rows, not the {rows} expected: check the file, or accept any "
             "number with parameters.rows=null"
         )
-    problems = []
+    problems: list[Problem] = []
+    dropped: dict[str, int] = defaultdict(int)
     for number, row in enumerate(table, 1):
         place = f"row {number} of {path or hub}"
         question = text_of(row, fields["problem"], place)
+        if drop_unanswered and value_of(row, fields["answer"], place) in (None, ""):
+            dropped["without an answer"] += 1
+            continue
         if reference:
             answer = json.dumps({name: value_of(row, name, place) for name in reference})
         else:
@@ -96,7 +102,7 @@ def dataset_problems(
     if verifier == "ifeval":
         check_instructions([problem.answer for problem in problems])
 
-    kept, dropped = problems, {}
+    kept = problems
     if max_tokens is not None:
         kept, dropped[f"longer than {max_tokens:,} tokens"] = without_long(kept, max_tokens, tokenizer)
     if drop_conflicting:
@@ -104,7 +110,7 @@ def dataset_problems(
     if deduplicate:
         kept, dropped["repeated"] = without_repeated(kept)
     if any(dropped.values()):
-        report(source, len(problems), dropped, len(kept), size)
+        report(source, len(table), dropped, len(kept), size)
     elif size is not None and len(kept) < size:
         raise UserError(
             f"{path or hub} has {len(kept)} problems, not {size}: give size={len(kept)}, or null for all"

@@ -58,8 +58,9 @@ def worded_gym_problems(
         for entry in entries:
             question = entry["question"].strip()
             if is_held_out(question) == held_out:
+                digest = hashlib.blake2b(question.encode(), digest_size=8).hexdigest()
                 problem = Problem(
-                    id=f"reasoning_gym/{task}/{hashlib.blake2b(question.encode(), digest_size=8).hexdigest()}",
+                    id=f"reasoning_gym/{task}/{digest}",
                     source=f"reasoning_gym/{task}",
                     prompt=({"role": "user", "content": question},),
                     answer=entry["answer"],

@@ -175,6 +175,12 @@ def test_dapo_has_each_problem_once(write, capsys: pytest.CaptureFixture):
     assert "3 repeated; 3 problems remain" in " ".join(capsys.readouterr().err.split())
 
 
+def test_rows_without_an_answer_are_left_out_only_where_asked(write, capsys: pytest.CaptureFixture):
+    rows = [{"problem": "a", "answer": ""}, {"problem": "b", "answer": "1"}]
+    assert [p.answer for p in read(write(rows), drop_unanswered=True)] == ["1"]
+    assert "2 rows, 1 without an answer; 1 problems remain" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_path_is_for_data_sets_only():
     with pytest.raises(UserError, match="unexpected keyword argument 'path'"):
         load_problems(load_config(["data.path=rows.jsonl"]).data, held_out=False)
