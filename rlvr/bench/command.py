@@ -7,11 +7,13 @@ from rich.console import Console
 from rlvr.bench import alone, contest, scaling
 from rlvr.bench.job import jobs
 from rlvr.bench.result import Result, committed, save, show
+from rlvr.config import load_config
 from rlvr.errors import UserError, unknown
+from rlvr.policy.location import local_files, unavailable
 
 PARTS = (*contest.PARTS, "scaling", *alone.PARTS)
 MODELS = ("embedded", "smollm2")
-SETTINGS = ("part", "model", "smollm2", "precision", "rounds", "threads", "folder")
+SETTINGS = ("part", "model", "precision", "rounds", "threads", "folder")
 
 
 def bench(arguments: list[str]) -> None:
@@ -25,7 +27,7 @@ def bench(arguments: list[str]) -> None:
     precisions = chosen(settings, "precision", ("float32", "bfloat16"))
     rounds, threads = number(settings, "rounds", 5), number(settings, "threads", 2)
     console = Console(stderr=True)
-    smollm2 = folder_of_smollm2(settings, console) if "smollm2" in models else None
+    smollm2 = folder_of_smollm2(console) if "smollm2" in models else None
 
     results: list[Result] = []
     if set(parts) & set(contest.PARTS):
@@ -44,13 +46,13 @@ def bench(arguments: list[str]) -> None:
     console.print(f"written to {file}")
 
 
-def folder_of_smollm2(settings: dict[str, str], console: Console) -> Path | None:
-    """Where SmolLM2-135M lies, if it does."""
-    folder = Path(settings.get("smollm2", "results/models/SmolLM2-135M-Instruct"))
-    if (folder / "config.json").exists():
-        return folder
-    console.print(f"{folder} has no model, so SmolLM2-135M is left out: give its folder with smollm2=")
-    return None
+def folder_of_smollm2(console: Console) -> Path | None:
+    """Where SmolLM2-135M lies; where it comes in a Python package, its first use converts it."""
+    model = load_config(["model=smollm2-135m"]).model
+    folder = local_files(model)
+    if folder is None:
+        console.print(f"SmolLM2-135M is left out: {unavailable(model)}")
+    return folder
 
 
 def chosen(settings: dict[str, str], key: str, accepted: tuple[str, ...]) -> list[str]:
