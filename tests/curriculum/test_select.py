@@ -76,10 +76,10 @@ def test_a_random_subset_is_as_large_as_lims_choice_and_seeded(finished: Path):
 
 
 def test_only_the_first_epochs(tmp_path: Path):
-    path = make_run(tmp_path / "run", [[*row, 4] for row in RIGHT])
+    path = make_run(tmp_path / "run", [[*row, 2] for row in RIGHT])
     with_all, first = select(path, "lim").scores, select(path, "lim", epochs=2).scores
     assert list(first.values()) == pytest.approx([1, 0.8, 0, 0, 0.8, 1])
-    expected = learning_impact(np.array([[*row, 4] for row in RIGHT]) / 4)
+    expected = learning_impact(np.array([[*row, 2] for row in RIGHT]) / 4)
     assert list(with_all.values()) == pytest.approx(expected.tolist())
 
 

@@ -133,6 +133,14 @@ def test_plateau_by_hand():
     assert has_plateaued([0.9, 0.1, 0.2, 0.3, 0.4], window=2, minimum_gain=0.25)
 
 
+def test_answers_that_could_not_be_scored_are_no_part_of_the_reward():
+    curriculum = make("plateau")
+    completions = [Completion([], [], "", "stop", 0)] * 2
+    for verdicts in ([Verdict.CORRECT, Verdict.TIMEOUT], [Verdict.TIMEOUT, Verdict.ERROR]):
+        curriculum.observe([Group(problem("p"), [], completions, verdicts)])
+    assert curriculum.rewards == [1.0]
+
+
 def test_every_problem_of_a_phase_once_an_epoch():
     batches = walk(make("steps", steps=1000), 15)
     asked = [name for batch in batches for name, _ in batch]

@@ -33,7 +33,7 @@ def test_accuracy_by_problem_and_complete_epoch(tmp_path: Path):
     """Two steps an epoch; the second epoch leaves p0 out, the third is not complete."""
     record = AccuracyRecord(tmp_path)
     p0, p1, p2 = ([verdicts] for verdicts in ([RIGHT, WRONG], [RIGHT, RIGHT], [LOST, LOST]))
-    for step, answers in enumerate(([*p0, *p1], [], [[], *p1], [*p2], [*p0]), start=1):
+    for step, answers in enumerate((p0, [[], *p1], [[], *p1], p2, p0), start=1):
         groups = [group for group in make_groups(answers) if group.completions]
         record.log(step, step / 2, groups)
     accuracy = accuracy_by_epoch(record.file, ["p1", "p0", "p2"])
