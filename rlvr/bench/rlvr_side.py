@@ -84,8 +84,9 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def main() -> None:
     """Serve until there is nothing more to read."""
+    incoming = requests()
     side = RlvrSide(Job(**json.loads(sys.argv[1])))
-    for request, answer in requests():
+    for request, answer in incoming:
         match request["do"]:
             case "sample":
                 seconds, groups = timed(side.sample)

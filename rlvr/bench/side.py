@@ -9,6 +9,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,12 @@ class Side:
         self.name = name
         run = [module] if module.endswith(".py") else ["-m", module]
         environment = os.environ | {"OMP_NUM_THREADS": str(job["threads"]), "TOKENIZERS_PARALLELISM": "false"}
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (read when the process has ended)
         self._process = subprocess.Popen(
             [python, *run, json.dumps(job)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if not os.environ.get("RLVR_BENCH_DEBUG") else None,
+            stderr=self._errors,
             text=True,
             env=environment,
         )
@@ -46,7 +48,9 @@ class Side:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            reason = self._process.stderr.read().strip().splitlines() if self._process.stderr else []
+            self._process.wait()
+            self._errors.seek(0)
+            reason = self._errors.read().strip().splitlines()
             raise UserError(f"{self.name} ended during {do}: {reason[-1] if reason else 'it gave no reason'}")
         return json.loads(answer)
 
@@ -56,15 +60,21 @@ class Side:
         self._process.wait()
 
 
-def requests() -> Iterator[tuple[dict[str, Any], Callable[[dict[str, Any]], None]]]:
-    """In a side's process: each request with the function that answers it. Other output goes to stderr."""
-    answers, sys.stdout = sys.stdout, sys.stderr
-    for line in sys.stdin:
+Request = tuple[dict[str, Any], Callable[[dict[str, Any]], None]]
 
-        def answer(values: dict[str, Any]) -> None:
-            print(json.dumps(values), file=answers, flush=True)
 
-        yield json.loads(line), answer
+def requests() -> Iterator[Request]:
+    """In a side's process: each request with the function that answers it.
+
+    From this call on all other output goes to stderr, that of libraries too, which write past `sys.stdout`.
+    """
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(values: dict[str, Any]) -> None:
+        print(json.dumps(values), file=answers, flush=True)
+
+    return ((json.loads(line), answer) for line in sys.stdin)
 
 
 def peak_bytes() -> int:

@@ -18,20 +18,19 @@ def main() -> None:
     from rlvr.bench.side import peak_bytes, requests
     from rlvr.policy.location import EMBEDDED
 
+    incoming = requests()
     job = json.loads(sys.argv[1])
     model = str(EMBEDDED) if job["model"] == "embedded" else job["model"]
     # prompts are asked again and again: without this vLLM would take them from its cache
     llm = LLM(
         model, dtype=job["precision"], max_model_len=128, enable_prefix_caching=False, max_num_seqs=1024
     )
-    seed = 0
-    for request, answer in requests():
+    for request, answer in incoming:
         if request["do"] == "memory":
             answer({"peak": peak_bytes()})
             continue
-        seed += 1
         sampling = SamplingParams(
-            n=job["group_size"], max_tokens=job["max_tokens"], temperature=1.0, logprobs=0, seed=seed
+            n=job["group_size"], max_tokens=job["max_tokens"], temperature=1.0, logprobs=0
         )
         prompts = [{"prompt_token_ids": ids} for ids in request["prompts"]]
         started = time.perf_counter()

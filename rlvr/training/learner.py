@@ -196,26 +196,31 @@ class Learner:
         with self.policy.autocast(self.training.precision):
             return token_logprobs(self._hidden(policy, pack_.layout), policy.head, pack_.layout.targets_M)
 
+    def _accumulate_gradients(self, pack_: Pack, normaliser: float, health: "Health") -> None:
+        entropy_coefficient = self.algorithm.entropy_coefficient
+
+        def loss(logp_C: Tensor, entropy_C: Tensor, chunk: slice) -> Tensor:
+            loss_C = token_loss(pack_, logp_C, chunk, self.algorithm)
+            if entropy_coefficient:
+                loss_C = loss_C - entropy_coefficient * entropy_C
+            total = loss_C.sum() / normaliser
+            health.add_loss(total)
+            return total
+
+        logp_M, entropy_M = backward_through_head(
+            self._hidden(self.policy, pack_.layout),
+            self.policy.head,
+            pack_.layout.targets_M,
+            loss,
+            entropy_gradient=entropy_coefficient != 0,
+        )
+        health.add_tokens(pack_, logp_M, entropy_M)
+
     def _step(self, mini_batch: MiniBatch, health: "Health") -> None:
-        for pack_ in mini_batch.packs:
-
-            def loss(logp_C: Tensor, entropy_C: Tensor, chunk: slice, pack_: Pack = pack_) -> Tensor:
-                loss_C = token_loss(pack_, logp_C, chunk, self.algorithm)
-                if self.algorithm.entropy_coefficient:
-                    loss_C = loss_C - self.algorithm.entropy_coefficient * entropy_C
-                total = loss_C.sum() / mini_batch.normaliser
-                health.add_loss(total)
-                return total
-
-            with self.policy.autocast(self.training.precision):
-                logp_M, entropy_M = backward_through_head(
-                    self._hidden(self.policy, pack_.layout),
-                    self.policy.head,
-                    pack_.layout.targets_M,
-                    loss,
-                    entropy_gradient=self.algorithm.entropy_coefficient != 0,
-                )
-            health.add_tokens(pack_, logp_M, entropy_M)
+        # one context for all packs: under autocast it keeps the converted weights
+        with self.policy.autocast(self.training.precision):
+            for pack_ in mini_batch.packs:
+                self._accumulate_gradients(pack_, mini_batch.normaliser, health)
         for group in self.optimizer.param_groups:
             warmup = max(self.training.warmup_steps, 1)
             group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
