@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"rlvr: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("rlvr: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        sentence = "interrupted; what was finished is kept, the same command goes on from there"
+        print(f"rlvr: {sentence}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -215,7 +216,7 @@ def bench(arguments: list[str]) -> None:
 
     rlvr bench                                        everything: most of an hour on two cores
     rlvr bench part=step,update model=embedded rounds=10
-    rlvr bench part=generation model=smollm2 smollm2=<folder of SmolLM2-135M-Instruct> precision=bfloat16
+    rlvr bench part=generation model=smollm2 precision=float32,bfloat16
 
     part: step, generation, logprobs, update, memory, scaling, pass_at_k, process_sets, packing,
     verification, startup. Others: threads=2, folder=results/bench. `make bench` builds TRL's environment.

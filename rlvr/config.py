@@ -373,11 +373,16 @@ def _count_epochs(merged: DictConfig) -> None:
     if None not in (training.steps, training.checkpoint_every):
         return
     if size is None:
-        raise UserError("data.size=null: counting training in epochs needs the number of problems, as data.size=...")
+        raise UserError(
+            "data.size=null: counting training in epochs needs the number of problems, as data.size=..."
+        )
     epoch = max(size // training.prompts_per_step, 1)
     if training.steps is None:
         if training.epochs is None:
-            raise UserError("training.steps=null and training.epochs=null: accepted is one of the two; try training.epochs=1")
+            raise UserError(
+                "training.steps=null and training.epochs=null: accepted is one of the two; "
+                "try training.epochs=1"
+            )
         training.steps = training.epochs * epoch
     if training.checkpoint_every is None:
         training.checkpoint_every = epoch
@@ -391,7 +396,9 @@ def _check_values(merged: DictConfig, config: Config) -> None:
     for key, (holds, accepted, suggestion) in BOUNDS.items():
         parent, _, leaf = key.rpartition(".")
         if leaf in OmegaConf.select(merged, parent) and not holds(given := OmegaConf.select(merged, key)):
-            raise UserError(f"{key}={given}: accepted is {accepted}; the nearest valid choice is {suggestion}")
+            raise UserError(
+                f"{key}={given}: accepted is {accepted}; the nearest valid choice is {suggestion}"
+            )
     algorithm, training, evaluation = config.algorithm, config.training, config.evaluation
     if algorithm.is_weight_min >= algorithm.is_weight_max:
         raise UserError(
@@ -412,8 +419,8 @@ def _check_values(merged: DictConfig, config: Config) -> None:
         )
     if config.data.size is not None and training.prompts_per_step > config.data.size:
         raise UserError(
-            f"training.prompts_per_step={training.prompts_per_step} is more than data.size={config.data.size}; "
-            f"the nearest valid choice is {config.data.size}"
+            f"training.prompts_per_step={training.prompts_per_step} is more than "
+            f"data.size={config.data.size}; the nearest valid choice is {config.data.size}"
         )
 
 
@@ -455,7 +462,9 @@ def settable(overrides: Sequence[str]) -> list[str]:
     groups = config_groups()
     plain = re.compile(r"[A-Za-z_][\w.]*(?==)")
     return [
-        f"++{text}" if (key := plain.match(text)) and key[0] not in groups and not key[0].startswith("hydra") else text
+        f"++{text}"
+        if (key := plain.match(text)) and key[0] not in groups and not key[0].startswith("hydra")
+        else text
         for text in overrides
     ]
 
@@ -508,11 +517,17 @@ def arm_name(config: Config) -> str:
         return config.arm
     parts = [config.algorithm.name]
     if config.advantage_scaling.name != "none":
-        settings = "-".join(f"{value}" for key, value in asdict(config.advantage_scaling).items() if key != "name")
+        settings = "-".join(
+            f"{value}" for key, value in asdict(config.advantage_scaling).items() if key != "name"
+        )
         parts.append(config.advantage_scaling.name + settings)
     parts += [
         choice.name
-        for choice, default in ((config.credit, "outcome"), (config.curriculum, "shuffled"), (config.group_size, "fixed"))
+        for choice, default in (
+            (config.credit, "outcome"),
+            (config.curriculum, "shuffled"),
+            (config.group_size, "fixed"),
+        )
         if choice.name != default
     ]
     return f"{'+'.join(parts)}-{fingerprint(identity(config))}"

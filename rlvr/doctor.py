@@ -77,7 +77,7 @@ def findings() -> list[Finding]:
             "W&B",
             mode != "offline",
             f"mode {mode}",
-            "runs are kept offline: `wandb login`, then `wandb sync results/runs/**/wandb/offline-*`; or tracking=local",
+            "runs are kept offline: `wandb login`, then `wandb sync` on their wandb/offline-* folders",
         ),
         ("disk", free > 2, f"{free:.0f} GiB free here", "the laptop's table needs 2 GiB: free some"),
         (

@@ -177,7 +177,8 @@ def hold(folder: Path):
     except BlockingIOError:
         lock.seek(0)
         raise UserError(
-            f"{folder} is being reproduced by process {lock.read().strip()}: wait for it; its finished runs will be used"
+            f"{folder} is being reproduced by process {lock.read().strip()}: wait for it; its finished runs "
+            "will be used"
         ) from None
     lock.truncate(0)
     lock.write(str(os.getpid()))

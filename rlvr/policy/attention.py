@@ -25,7 +25,9 @@ ATTENTION = "rlvr_layout"
 
 
 class Layout(Protocol):
-    def attend(self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float) -> Tensor:
+    def attend(
+        self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
+    ) -> Tensor:
         """Attention output [T, H, D]; H query heads share K key-value heads of size D."""
         ...
 
@@ -155,9 +157,13 @@ class PackedLayout:
 
         # the first completion token is predicted by the prompt's last, each later one by its forerunner
         rollout_M = torch.repeat_interleave(torch.arange(len(lengths), device=device), self.lengths_R)
-        column_M = torch.arange(len(targets), device=device) - (self.lengths_R.cumsum(0) - self.lengths_R)[rollout_M]
+        column_M = (
+            torch.arange(len(targets), device=device) - (self.lengths_R.cumsum(0) - self.lengths_R)[rollout_M]
+        )
         prompt_end_R = (prompt_starts_G + prompt_lengths_G - 1)[self._prompt_of_rollout_R]
-        self.predictor_M = torch.where(column_M == 0, prompt_end_R[rollout_M], starts_R[rollout_M] + column_M - 1)
+        self.predictor_M = torch.where(
+            column_M == 0, prompt_end_R[rollout_M], starts_R[rollout_M] + column_M - 1
+        )
 
         width, prompt_width = self._completions.width, self._prompts.width
         own = torch.ones(width, width, dtype=torch.bool, device=device).tril()
@@ -170,7 +176,9 @@ class PackedLayout:
             dim=-1,
         )
 
-    def attend(self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float) -> Tensor:
+    def attend(
+        self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
+    ) -> Tensor:
         def heads_first(block: Tensor) -> Tensor:
             return block.transpose(1, 2)
 

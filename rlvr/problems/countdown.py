@@ -116,10 +116,9 @@ def countdown_problem(numbers: Sequence[int], target: int, operators: Sequence[s
 def countdown_problems(*, size: int, held_out: bool, seed: int | str, **parameters) -> list[Problem]:
     """`size` different countdown problems; the parameters are those of `solved_countdowns`."""
     problems: dict[str, Problem] = {}
-    draws = 0
-    for problem, _ in solved_countdowns(held_out=held_out, seed=seed, **parameters):
+    stream = solved_countdowns(held_out=held_out, seed=seed, **parameters)
+    for draws, (problem, _) in enumerate(stream):
         problems.setdefault(problem.id, problem)
-        draws += 1
         if len(problems) == size:
             return list(problems.values())
         if draws > 1000 * size:

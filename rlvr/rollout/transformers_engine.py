@@ -89,7 +89,7 @@ class DecodingLayout:
 
 
 def draw(logits_RV: Tensor, uniform_R: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """One token a row by inverting the distribution function; its log-probability under what was sampled from."""
+    """One token a row, by inverting the distribution function, and its log-probability as it was sampled."""
     logits_RV = logits_RV.float()
     if sampling.temperature != 1.0:
         logits_RV = logits_RV / sampling.temperature

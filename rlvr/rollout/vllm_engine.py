@@ -20,7 +20,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBa
 
 from rlvr.config import Config
 from rlvr.errors import UserError
-from rlvr.policy.policy import EMBEDDED, Policy
+from rlvr.policy.location import find
+from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.group import Completion, Group
@@ -50,10 +51,11 @@ def build_vllm_engine(config: Config, policy: Policy) -> "VLLMEngine":
     # under autocast the weights stay float32 and the forward is in `precision`; so it is here
     dtype = config.training.precision if config.model.dtype == "float32" else config.model.dtype
     engine = VLLMEngine(
-        EMBEDDED if config.model.path == "embedded" else config.model.path,
+        find(config.model),
         policy.tokenizer,
         policy.encode,
         max_model_len=policy.model.config.max_position_embeddings,
+        end_ids=policy.end_ids,
         dtype=dtype,
         gpu_memory_utilization=rollout.gpu_memory_utilization,
         tensor_parallel_size=rollout.tensor_parallel_size,
@@ -71,13 +73,14 @@ class VLLMEngine:
     Log-probabilities are vLLM's "processed" ones: of the distribution after temperature, top-p and top-k,
     that is, the one the tokens were sampled from. (vLLM's default, "raw", is before all three.)
 
-    Completions end at the tokenizer's end-of-sequence token and at those of the generation config.
+    Completions end at `end_ids` and at the end-of-sequence tokens of the generation config.
 
     Args:
         model_path: folder or hub id of the initial weights and their config; no code from it is run.
         tokenizer: decodes completions; its `eos_token_id` ends them.
         encode_prompt: token ids of a problem's prompt.
         max_model_len: most tokens of a prompt and its completion together.
+        end_ids: tokens that end a completion; by default the tokenizer's end-of-sequence token.
         dtype: of weights, activations and KV cache: "float32", "bfloat16" or "float16".
         kv_cache_gib: size of the KV cache in GiB; by default 1 on CPU, and on GPU what
             `gpu_memory_utilization` leaves over.
@@ -100,6 +103,7 @@ class VLLMEngine:
         encode_prompt: Callable[[Problem], list[int]],
         *,
         max_model_len: int,
+        end_ids: list[int] | None = None,
         dtype: str = "float32",
         kv_cache_gib: float | None = None,
         gpu_memory_utilization: float = 0.5,
@@ -120,7 +124,9 @@ class VLLMEngine:
         self.policy_version = 0
         self.max_model_len = max_model_len
         self._tokenizer = tokenizer
-        self._stop_token_ids = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        if end_ids is None:
+            end_ids = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        self._stop_token_ids = end_ids
         self._encode_prompt = encode_prompt
         self._parameter_names = _parameter_names(model_path)
         self._sleeps = sleep and on_gpu

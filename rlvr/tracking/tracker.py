@@ -4,13 +4,13 @@
 seconds and throughput, which nothing repeats. Both have one line a step.
 """
 
-import json
 import os
 import secrets
 from pathlib import Path
 from typing import Any
 
 from rlvr.config import Config, arm_name, to_yaml
+from rlvr.tracking import step_lines
 
 
 class Tracker:
@@ -27,19 +27,13 @@ class Tracker:
     def rewind(self, step: int) -> None:
         """Forget what was logged after `step`: it is about to be done again."""
         for file in (self.metrics, self.timing):
-            if file.exists():
-                lines = file.read_text().splitlines(keepends=True)
-                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-                aside = file.with_suffix(".partial")
-                aside.write_text("".join(kept))
-                os.replace(aside, file)
+            step_lines.rewind(file, step)
 
     def log(self, step: int, metrics: dict[str, float], timing: dict[str, float] | None = None) -> None:
         """One step's numbers, to the files and to W&B."""
         for file, values in ((self.metrics, metrics), (self.timing, timing)):
             if values:
-                with file.open("a") as lines:
-                    lines.write(json.dumps({"step": step, **values}) + "\n")
+                step_lines.append(file, step, values)
         if self._wandb and step > self._logged_to_wandb():
             self._survive(self._wandb.log, {"step": step, **metrics, **(timing or {})})
             (self.path / "wandb_step").write_text(str(step))

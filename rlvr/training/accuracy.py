@@ -3,15 +3,14 @@
 It costs nothing, since the verdicts are there anyway, and is what `rlvr select` chooses problems by.
 """
 
-import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rlvr.rollout.group import Group
+from rlvr.tracking import step_lines
 from rlvr.verification import UNSCORABLE
 
 
@@ -26,12 +25,7 @@ class AccuracyRecord:
 
     def rewind(self, step: int) -> None:
         """Forget what was recorded after `step`: it is about to be done again."""
-        if self.file.exists():
-            lines = self.file.read_text().splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            aside = self.file.with_suffix(".partial")
-            aside.write_text("".join(kept))
-            os.replace(aside, self.file)
+        step_lines.rewind(self.file, step)
 
     def log(self, step: int, epoch: float, groups: Sequence[Group]) -> None:
         accuracy: dict[str, list[int]] = {}
@@ -39,8 +33,7 @@ class AccuracyRecord:
             counts = accuracy.setdefault(group.problem.id, [0, 0])
             counts[0] += sum(verdict == "correct" for verdict in group.verdicts)
             counts[1] += sum(verdict not in UNSCORABLE for verdict in group.verdicts)
-        with self.file.open("a") as lines:
-            lines.write(json.dumps({"step": step, "epoch": epoch, "accuracy": accuracy}) + "\n")
+        step_lines.append(self.file, step, {"epoch": epoch, "accuracy": accuracy})
 
 
 def accuracy_by_epoch(file: Path, problem_ids: Sequence[str]) -> np.ndarray:
@@ -50,7 +43,7 @@ def accuracy_by_epoch(file: Path, problem_ids: Sequence[str]) -> np.ndarray:
         float64 [problems, epochs], in the order of `problem_ids`; NaN where no answer could be scored or
         the problem was not asked. An epoch that the run did not complete is left out.
     """
-    steps = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    steps = step_lines.read(file)
     epochs = math.floor(steps[-1]["epoch"]) if steps else 0
     row = {problem_id: index for index, problem_id in enumerate(problem_ids)}
     right, scorable = np.zeros((2, len(row), epochs))

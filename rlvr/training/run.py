@@ -1,6 +1,5 @@
 """One run from its config to its summary: train (or go on training), choose a checkpoint, evaluate it."""
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from rlvr.policy.policy import load_policy
 from rlvr.problems import Problem, load_problems
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import RolloutEngine, Sampling
+from rlvr.tracking import step_lines
 from rlvr.tracking.run_directory import RunDirectory, fingerprint_of, read_summary, user_errors_for
 from rlvr.tracking.tracker import Tracker
 from rlvr.training.accuracy import AccuracyRecord
@@ -75,7 +75,10 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     found = latest_checkpoint(path)
     first_step = found[0] + 1 if found else 1
     policy = load_policy(
-        found[1] if found else config.model.path, dtype=config.model.dtype, device=device_of(config)
+        found[1] if found else config.model.path,
+        settings=config.model,
+        dtype=config.model.dtype,
+        device=device_of(config),
     )
     if profile and not found:
         profile.check_policy(weights_digest(policy.model), profile_file(config))
@@ -140,8 +143,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
 
 def totals(path: Path, prefix: str, names: Sequence[str]) -> dict[str, float]:
     """Sums of some metrics over all steps of a run."""
-    lines = (path / "metrics.jsonl").read_text().splitlines() if (path / "metrics.jsonl").exists() else []
-    steps = [json.loads(line) for line in lines]
+    steps = step_lines.read(path / "metrics.jsonl")
     return {name: sum(step[prefix + name] for step in steps) for name in names}
 
 
@@ -158,9 +160,7 @@ class Validation:
 
     def rewind(self, step: int) -> None:
         """Forget what was measured after `step`."""
-        if self.file.exists():
-            kept = [line for line in self.file.read_text().splitlines() if json.loads(line)["step"] <= step]
-            self.file.write_text("".join(line + "\n" for line in kept))
+        step_lines.rewind(self.file, step)
 
     def measure(self, engine: RolloutEngine, step: int) -> None:
         evaluation = self.config.evaluation
@@ -175,14 +175,12 @@ class Validation:
             verify(groups)
             scores[name] = float(np.mean([[verdict == "correct" for verdict in g.verdicts] for g in groups]))
         average = float(np.mean(list(scores.values()))) if scores else 0.0
-        with self.file.open("a") as lines:
-            lines.write(json.dumps({"step": step, "in_domain/pass@1": average, **scores}) + "\n")
+        step_lines.append(self.file, step, {"in_domain/pass@1": average, **scores})
 
 
 def read_validation(file: Path) -> dict[int, float]:
     """Average in-domain pass@1 by step."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return {line["step"]: line["in_domain/pass@1"] for line in map(json.loads, lines)}
+    return {line["step"]: line["in_domain/pass@1"] for line in step_lines.read(file)}
 
 
 def chosen_step(config: Config, path: Path) -> int:
@@ -220,7 +218,12 @@ def evaluate_run(config: Config, directory: RunDirectory) -> None:
     ):
         for stale in folder.glob("*.parquet"):
             stale.unlink()
-    policy = load_policy(checkpoint_path(path, step), dtype=config.model.dtype, device=device_of(config))
+    policy = load_policy(
+        checkpoint_path(path, step),
+        settings=config.model,
+        dtype=config.model.dtype,
+        device=device_of(config),
+    )
     engine = build_engine(config, policy)
     files = sample_benchmarks(
         engine,

@@ -39,7 +39,9 @@ def test_help_does_not_load_torch():
 def test_wrong_commands(capsys: pytest.CaptureFixture):
     assert "did you mean train?" in fails_with(capsys, "trian")
     assert "did you mean fgrpo/table1?" in fails_with(capsys, "reproduce", "table=fgrpo/tabel1")
-    assert "write whole numbers with commas" in fails_with(capsys, "reproduce", "table=fgrpo/table1", "seeds=a")
+    assert "write whole numbers with commas" in fails_with(
+        capsys, "reproduce", "table=fgrpo/table1", "seeds=a"
+    )
     assert "did you mean grpo?" in fails_with(capsys, "train", "algorithm=grop")
     assert "did you mean grpo?" in fails_with(capsys, "train", "-m", "algorithm=grop,dapo", "seed=1,2")
     assert "give them different" in fails_with(capsys, "train", "-m", "arm=same", "algorithm=grpo,dapo")
