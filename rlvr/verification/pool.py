@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -148,11 +148,18 @@ class Pending:
         """
         if self._verdicts is None:
             compared: dict[Pair, Verdict] = {}
-            for chunk, verdicts in self._chunks:
-                try:
+            try:
+                for chunk, verdicts in self._chunks:
+                    # Not one long wait: Python can miss an interrupt that comes as a wait begins.
+                    while not verdicts.done():
+                        wait([verdicts], timeout=0.5)
                     compared.update(zip(chunk, verdicts.result(), strict=True))
-                except CancelledError as error:
-                    raise RuntimeError("the verifier pool was closed") from error
+            except CancelledError as error:
+                raise RuntimeError("the verifier pool was closed") from error
+            except KeyboardInterrupt:
+                for _, verdicts in self._chunks:  # or the interpreter would finish them before it ends
+                    verdicts.cancel()
+                raise
             self._verdicts = [
                 item if isinstance(item, Verdict) else compared[item] for item in self._screened
             ]
