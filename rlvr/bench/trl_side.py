@@ -1,7 +1,7 @@
 """TRL's GRPOTrainer on the same work (see `rlvr.bench.side`), in its own loop: a callback stops it before
 every step until the step is asked for.
 
-Its fastest configuration on CPU that was found: no gradient checkpointing, no KL and so no reference model,
+A configuration chosen for speed on CPU: no gradient checkpointing, no KL and so no reference model,
 one iteration so that it takes no old log-probabilities, the fused optimizer, SDPA attention, its chunked
 head, all rollouts sampled at once, and as many rollouts a forward as `Job.trl_micro_batch` says.
 """
