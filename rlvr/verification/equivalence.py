@@ -66,7 +66,7 @@ def _as_hundredths(expression: str) -> str:
 
 def _equal(reference: str, answer: str) -> bool:
     gold, target = _parse(reference), _parse(answer)
-    if gold and target and (numbers_differ(gold[0], target[0]) or _unfinished(target[0])):
+    if gold and target and (numbers_differ(gold[0], target[0]) or _unfinished(gold[0], target[0])):
         return False
     # The order matters: math-verify reads the answer in the light of the reference, not the reverse.
     return verify(gold, target, timeout_seconds=None, raise_on_error=True)
@@ -96,10 +96,18 @@ def numbers_differ(gold: Expression, target: Expression) -> bool:
     )
 
 
-def _unfinished(target: Expression) -> bool:
-    """Has an integral without bounds been left for the verifier to do? It is no answer, and may never end."""
-    return isinstance(target, sympy.Basic) and any(
-        len(limit) == 1 for integral in target.atoms(sympy.Integral) for limit in integral.limits
+def _unfinished(gold: Expression, target: Expression) -> bool:
+    """Does the answer leave to the verifier work of which numbers do not show the result?
+
+    An integral, sum, product, limit or derivative that the reference does not have is no answer then, and
+    sympy may never come to its end.
+    """
+    return _has_work(target) and not _has_work(gold) and _values(target) is None
+
+
+def _has_work(expression: Expression) -> bool:
+    return isinstance(expression, sympy.Basic) and expression.has(
+        sympy.Integral, sympy.Sum, sympy.Product, sympy.Limit, sympy.Derivative
     )
 
 

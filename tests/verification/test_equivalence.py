@@ -80,9 +80,12 @@ CORRECT, WRONG, UNPARSABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.REFERENCE_U
         ("(1,2)", "1,2", CORRECT),
         ("[1,2]", "(1,2)", WRONG),
         (r"(1,2]\cup[3,4]", r"[3,4]\cup(1,2]", CORRECT),
-        # An integral without bounds is left for the verifier to do: no answer.
+        # Work left for the verifier is no answer, unless its value can be computed as a number.
         (r"\frac{x^2}{2}", r"\int x\,dx", WRONG),
         (r"\frac{1}{3}", r"\int_0^1 x^2\,dx", CORRECT),
+        (r"\int x\,dx", r"\int x\,dx+0", CORRECT),
+        ("55", r"\sum_{k=1}^{10} k", CORRECT),
+        (r"\frac{n(n+1)}{2}", r"\sum_{k=1}^{n} k", WRONG),
         # What cannot be parsed is wrong on the one side, and the reference's fault on the other.
         (r"\frac{1}{2}", r"\frac{1}", WRONG),
         (r"\frac{1}", r"\frac{1}{2}", UNPARSABLE),
