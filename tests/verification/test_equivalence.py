@@ -85,7 +85,7 @@ CORRECT, WRONG, UNPARSABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.REFERENCE_U
         (r"\frac{1}{3}", r"\int_0^1 x^2\,dx", CORRECT),
         (r"\int x\,dx", r"\int x\,dx+0", CORRECT),
         ("55", r"\sum_{k=1}^{10} k", CORRECT),
-        (r"\frac{n(n+1)}{2}", r"\sum_{k=1}^{n} k", WRONG),
+        (r"\frac{n(n+1)}{2}", r"\sum_{k=1}^{n} k", CORRECT),
         # What cannot be parsed is wrong on the one side, and the reference's fault on the other.
         (r"\frac{1}{2}", r"\frac{1}", WRONG),
         (r"\frac{1}", r"\frac{1}{2}", UNPARSABLE),
