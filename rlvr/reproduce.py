@@ -1,7 +1,5 @@
 """A published table, from nothing: plan its runs, do what is missing, render what is there."""
 
-import fcntl
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from rlvr.select import select, selection_file
 from rlvr.sweep import launch
 from rlvr.tables.report import write_table
 from rlvr.tables.spec import read_spec
-from rlvr.tracking.run_directory import read_summary, user_errors_for
+from rlvr.tracking.run_directory import hold, read_summary
 from rlvr.tracking.tracker import Tracker
 from rlvr.training.run import chosen_step, is_finished
 
@@ -54,9 +52,7 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
     seeds = parse_seeds(settings["seeds"]) or spec.get("seeds", [1])
     results = Path(settings["results"])
     folder = results / "runs" / name / scale
-    with user_errors_for(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    lock = hold(folder)
+    lock = hold(folder, "is being reproduced", "wait for it; its finished runs will be used")
     started = time.perf_counter()
     base = [f"experiment={name}/{scale}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
     planned = plan(spec, seeds, base)
@@ -167,20 +163,3 @@ def parse_seeds(text: str) -> list[int]:
         return [int(part) for part in text.split(",") if part]
     except ValueError:
         raise UserError(f"seeds={text!r}: write whole numbers with commas, as in seeds=1,2,3") from None
-
-
-def hold(folder: Path):
-    """Keep a second `reproduce` of the same table out for as long as this process lives."""
-    lock = open(folder / "lock", "a+")  # noqa: SIM115 (held until the table is written)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        raise UserError(
-            f"{folder} is being reproduced by process {lock.read().strip()}: wait for it; its finished runs "
-            "will be used"
-        ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from omegaconf import OmegaConf
 from safetensors import SafetensorError
@@ -76,6 +76,27 @@ def disk_is_full(path: Path) -> bool:
     return shutil.disk_usage(existing).free < 2**20
 
 
+def hold(folder: Path, what: str, advice: str) -> TextIO:
+    """Lock a folder for this process until the file returned is closed, or the process is gone.
+
+    Raises:
+        UserError: where another process has it: "<folder> <what> by process <id>: <advice>".
+    """
+    with user_errors_for(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "a+")  # noqa: SIM115 (the caller holds it)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip() or "of another user"
+        raise UserError(f"{folder} {what} by process {owner}: {advice}") from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
 class RunDirectory:
     """The folder of one run, locked for as long as this object lives.
 
@@ -87,19 +108,9 @@ class RunDirectory:
         with user_errors_for(self.path):
             (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
             (self.path / "checkpoints").mkdir(exist_ok=True)
-            self._lock = open(self.path / "lock", "a+")  # noqa: SIM115 (held until the process ends)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "another process"
-            raise UserError(
-                f"{self.path} is being written by process {owner}: wait for it, or choose another "
-                "arm=, seed= or runs="
-            ) from None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        self._lock = hold(
+            self.path, "is being written", "wait for it, or choose another arm=, seed= or runs="
+        )
         self._claim(config)
 
     def _claim(self, config: Config) -> None:
