@@ -125,6 +125,8 @@ def _values(expression: Expression) -> list[sympy.Float] | None:
 @lru_cache(maxsize=4096)
 def _value(expression: sympy.Expr) -> sympy.Float | None:
     """The value of a formula at one arbitrary point, or None if it is no real number there."""
+    if any(len(limit) == 1 for integral in expression.atoms(sympy.Integral) for limit in integral.limits):
+        return None  # without bounds it has no value, which sympy takes long to find out
     point = {symbol: _coordinate(symbol.name) for symbol in expression.free_symbols}
     value = expression.evalf(15, subs=point)
     # A precision of one bit is sympy's way to say that all digits cancelled.
