@@ -10,7 +10,7 @@ from rlvr.tables.collect import collect
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
 from rlvr.tables.spec import check_spec
-from rlvr.tracking.run_directory import user_errors_for
+from rlvr.tracking.run_directory import write_whole
 
 
 def write_table(
@@ -57,14 +57,6 @@ def write_table(
     for kind, figure in drawings.items():
         for file_format in ("png", "svg"):
             files[f"figures/{stem}-{kind}.{file_format}"] = figures.encode(figure, file_format)
-    return [_write_aside(output_dir / name, content) for name, content in files.items()]
-
-
-def _write_aside(path: Path, content: bytes) -> Path:
-    """Write under another name, then rename: a reader sees the old file or the new one, never half."""
-    aside = path.with_name(f".{path.name}.partial")
-    with user_errors_for(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
-        aside.replace(path)
-    return path
+    for name, content in files.items():
+        write_whole(output_dir / name, content)
+    return [output_dir / name for name in files]

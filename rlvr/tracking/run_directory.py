@@ -40,11 +40,12 @@ RECORDED_PACKAGES = (
 )
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file aside, then rename it: a reader sees the old text or the new, never a part."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file aside, then rename it: a reader sees the old file or the new one, never a part."""
     aside = path.with_name(f".{path.name}.partial")
     with user_errors_for(path):
-        aside.write_text(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(aside, path)
 
 
