@@ -5,16 +5,15 @@ problem falls on one side of a fixed split by a hash of its numbers, target and 
 training or warm-start problem can appear in a benchmark, whatever the seeds and sizes.
 """
 
-import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rlvr.errors import UserError
 from rlvr.problems.problem import Problem
+from rlvr.problems.split import held_out_by_hash
 
 OPERATORS = ("+", "-", "*")
-HELD_OUT_SHARE = 8  # one problem in eight belongs to the benchmarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,7 @@ def random_expression(numbers: Sequence[int], operators: Sequence[str], rng: ran
 
 def is_held_out(numbers: Sequence[int], target: int, operators: Sequence[str]) -> bool:
     """Whether the problem belongs to the benchmarks; the order of the numbers plays no part."""
-    digest = hashlib.blake2b(_key(numbers, target, operators).encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") % HELD_OUT_SHARE == 0
+    return held_out_by_hash(_key(numbers, target, operators))
 
 
 def _key(numbers: Sequence[int], target: int, operators: Sequence[str]) -> str:

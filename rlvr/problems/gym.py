@@ -5,11 +5,11 @@ a policy with a vocabulary of some two hundred words can read it. The split betw
 the benchmarks is by a hash of the question, as for countdown.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 from rlvr.errors import unknown
 from rlvr.problems.problem import Problem
+from rlvr.problems.split import held_out_by_hash
 
 # reasoning-gym task -> (default parameters, how its metadata becomes a question)
 TASKS: dict[str, tuple[dict, Callable[[dict], str]]] = {
@@ -40,8 +40,7 @@ def solved_gym(task: str, *, held_out: bool, seed: int, **parameters) -> Iterato
         chunk += 1
         for entry in entries:
             question = ask(entry["metadata"])
-            digest = hashlib.blake2b(question.encode(), digest_size=4).digest()
-            if (int.from_bytes(digest, "big") % 8 == 0) == held_out:
+            if held_out_by_hash(question) == held_out:
                 yield (
                     Problem(
                         id=f"{task}/{question}",

@@ -9,6 +9,7 @@ import hashlib
 
 from rlvr.errors import UserError, unknown
 from rlvr.problems.problem import Problem
+from rlvr.problems.split import HELD_OUT_SHARE, held_out_by_hash
 
 # reasoning-gym task -> verifier of its answer
 TASKS = {
@@ -25,7 +26,6 @@ TASKS = {
     "spell_backward": "words",
     "syllogism": "words",
 }
-HELD_OUT_SHARE = 8  # one question in eight belongs to the benchmarks
 
 
 def worded_gym_problems(
@@ -76,5 +76,4 @@ def worded_gym_problems(
 
 def is_held_out(question: str) -> bool:
     """Whether a question belongs to the benchmarks."""
-    digest = hashlib.blake2b(question.encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") % HELD_OUT_SHARE == 0
+    return held_out_by_hash(question)
