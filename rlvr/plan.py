@@ -19,7 +19,7 @@ from rlvr.problems import Problem, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.reproduce import parse_seeds, tables
 from rlvr.reproduce import plan as plan_runs
-from rlvr.tables.spec import read_spec
+from rlvr.tables.spec import experiment, read_spec
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -260,7 +260,7 @@ def print_table(name: str, seeds: list[int], overrides: list[str], given: Assump
         raise unknown("table", name, tables())
     scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
     spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
-    base = [f"experiment={name}/{scale}", f"scale={scale}", *overrides]
+    base = [f"experiment={experiment(spec, scale)}", f"scale={scale}", *overrides]
     runs = plan_runs(spec, seeds or spec.get("seeds", [1]), base)
     plans = [plan_run(run.config, architecture_of(run.config.model), given) for run in runs]
     largest = max(range(len(runs)), key=lambda index: plans[index].gpu_hours)

@@ -14,17 +14,19 @@ from rlvr.profile import profile_with_display
 from rlvr.select import select, selection_file
 from rlvr.sweep import launch
 from rlvr.tables.report import write_table
-from rlvr.tables.spec import read_spec
+from rlvr.tables.spec import experiment, read_spec
 from rlvr.tracking.run_directory import hold, read_summary
 from rlvr.tracking.tracker import Tracker
 from rlvr.training.run import chosen_step, is_finished
 
 console = Console(stderr=True)
+CLAIMS = "claims.yaml"  # beside the tables of a paper: what it says of them
 
 
 def tables() -> list[str]:
-    """The names of all tables that can be reproduced."""
-    return sorted(str(file.relative_to(EXPERIMENTS).with_suffix("")) for file in EXPERIMENTS.rglob("*.yaml"))
+    """The names of all tables that can be reproduced: `<paper>/<table>`, a file each."""
+    files = [file for file in EXPERIMENTS.glob("*/*.yaml") if file.name != CLAIMS]
+    return sorted(str(file.relative_to(EXPERIMENTS).with_suffix("")) for file in files)
 
 
 def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[Path]:
@@ -51,10 +53,10 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
     spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
     seeds = parse_seeds(settings["seeds"]) or spec.get("seeds", [1])
     results = Path(settings["results"])
-    folder = results / "runs" / name / scale
+    folder = results / "runs" / experiment(spec, scale)
     lock = hold(folder, "is being reproduced", "wait for it; its finished runs will be used")
     started = time.perf_counter()
-    base = [f"experiment={name}/{scale}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
+    base = [f"experiment={experiment(spec, scale)}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
     planned = plan(spec, seeds, base)
     if not render_only:
         run_missing(spec, planned)

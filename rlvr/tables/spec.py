@@ -1,5 +1,7 @@
 """A table's file in `experiments/`: its arms, benchmarks and metrics, and the published numbers beside them.
 
+extends: fgrpo/table1                       # another file, whose keys hold where this one has none
+runs: fgrpo/table1                          # whose runs it shows, where they are not its own
 title: what the table shows
 published: {file: fgrpo.csv, table: "1", model: Qwen2.5-7B, note: how its setting differs from ours}
 metrics: [pass@1, pass@256]                 # a panel each
@@ -26,11 +28,41 @@ def read_spec(path: Path, scale: str) -> dict[str, Any]:
     Raises:
         UserError: if the layout is incomplete or refers to what is not there.
     """
-    spec = yaml.safe_load(path.read_text(encoding="utf-8"))
-    spec |= spec.pop("scales", {}).get(scale, {})
+    spec = read_layout(path)
+    spec = joined(spec, spec.pop("scales", {}).get(scale, {}))
     spec["name"] = f"{path.parent.name}/{path.stem}"
     check_spec(spec)
     return spec
+
+
+def read_layout(path: Path) -> dict[str, Any]:
+    """A table's file for all scales, on top of the files that it extends.
+
+    Raises:
+        UserError: if a file that it extends is not there.
+    """
+    layout = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not (parent := layout.pop("extends", None)):
+        return layout
+    root = path.parents[1]  # of all papers
+    if not (file := root / f"{parent}.yaml").is_file():
+        there = [str(other.relative_to(root).with_suffix("")) for other in root.rglob("*.yaml")]
+        raise unknown("file that a table extends", parent, there)
+    return joined(read_layout(file), layout)
+
+
+def joined(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """Two layouts, the second's keys before the first's; `labels`, `published` and `scales` key by key."""
+    result = first | then
+    for key in ("labels", "published"):
+        if first.get(key) and then.get(key):
+            result[key] = first[key] | then[key]
+    if "scales" in first and "scales" in then:
+        names = first["scales"] | then["scales"]
+        result["scales"] = {
+            name: joined(first["scales"].get(name, {}), then["scales"].get(name, {})) for name in names
+        }
+    return result
 
 
 def check_spec(spec: dict[str, Any]) -> None:
@@ -56,6 +88,11 @@ def metric_k(metric: str) -> int:
     if not (match := re.fullmatch(r"pass@([1-9]\d*)", metric)):
         raise unknown("metric", metric, ["pass@1", "pass@2", "pass@4", "pass@k for any k"])
     return int(match[1])
+
+
+def experiment(spec: dict[str, Any], scale: str) -> str:
+    """The folder of the runs that a table shows, below that of all runs."""
+    return f"{spec.get('runs') or spec['name']}/{scale}"
 
 
 def label(spec: dict[str, Any], name: str) -> str:

@@ -2,7 +2,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from rlvr.config import (
     CONF,
@@ -18,7 +17,7 @@ from rlvr.config import (
 from rlvr.errors import UserError
 from rlvr.reproduce import plan, tables
 from rlvr.sweep import expand
-from rlvr.tables.spec import read_spec
+from rlvr.tables.spec import read_layout, read_spec
 
 GROUPS = [group for group in config_groups() if group != "hydra"]
 OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
@@ -32,8 +31,8 @@ def test_every_option_composes(group: str, option: str):
 
 @pytest.mark.parametrize("table", tables())
 def test_every_table_composes_at_every_scale_it_has(table: str):
-    text = yaml.safe_load((EXPERIMENTS / f"{table}.yaml").read_text())
-    for scale in {"laptop", "smoke", *text.get("scales", {})} & {
+    layout = read_layout(EXPERIMENTS / f"{table}.yaml")
+    for scale in {"laptop", "smoke", *layout.get("scales", {})} & {
         file.stem for file in (CONF / "scale").iterdir()
     }:
         spec = read_spec(EXPERIMENTS / f"{table}.yaml", scale)
