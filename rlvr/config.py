@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from rlvr import plugins
 from rlvr.errors import UserError, unknown
 
 PACKAGE = Path(__file__).parent
@@ -336,11 +337,20 @@ BOUNDS: dict[str, tuple[Any, str, str]] = {
 }
 
 
+def variants_of(group: str) -> dict[str, type]:
+    """The schemas of a group's options, those of plug-ins included."""
+    if group != "advantage_scaling":
+        return VARIANTS[group]
+    functions = plugins.added("advantage_scalings", {})
+    return {name: plugins.schema_of(name, function) for name, function in functions.items()} | VARIANTS[group]
+
+
 def check(composed: DictConfig) -> Config:
     """Hold a composed config against the schema; returns it as plain dataclasses."""
     schema = OmegaConf.structured(Config)
     config = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
-    for group, variants in VARIANTS.items():
+    for group in VARIANTS:
+        variants = variants_of(group)
         name = OmegaConf.select(config, f"{group}.name")
         if name not in variants:
             raise unknown(group, name, variants)
@@ -476,7 +486,8 @@ def compose(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig
 
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra.compose("config", settable(overrides), return_hydra_config=with_hydra)
+        overrides = [*plugins.search_path(), *settable(overrides)]
+        return hydra.compose("config", overrides, return_hydra_config=with_hydra)
 
 
 def load_config(overrides: Sequence[str] = ()) -> Config:

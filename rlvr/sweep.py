@@ -19,6 +19,7 @@ from rlvr.config import (
     settable,
 )
 from rlvr.errors import UserError
+from rlvr.plugins import search_path
 from rlvr.tracking.display import Display
 
 
@@ -75,7 +76,10 @@ def _launch_through_hydra(jobs: list[list[str]], hydra_overrides: list[str]):
     with hydra_errors_as_sentences(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         instance = GlobalHydra.instance().hydra
         config = instance.compose_config(
-            "config", hydra_overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=False
+            "config",
+            [*search_path(), *hydra_overrides],
+            run_mode=RunMode.MULTIRUN,
+            with_log_configuration=False,
         )
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=instance.config_loader, callbacks=Callbacks(config)),

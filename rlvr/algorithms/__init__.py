@@ -13,9 +13,10 @@ from rlvr.algorithms.process_sets import (
     process_tree_statistics,
 )
 from rlvr.algorithms.rewards import soft_overlong_penalty
-from rlvr.algorithms.scaling import focal_weight
+from rlvr.algorithms.scaling import SCALINGS, focal_weight
 
 __all__ = [
+    "SCALINGS",
     "ProcessTreeStatistics",
     "cispo_token_loss",
     "clip_fraction",

@@ -1,8 +1,11 @@
 """Weights that multiply advantages after their normalisation."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from rlvr.algorithms.advantages import success_rate
 from rlvr.errors import UserError
 
 
@@ -29,3 +32,19 @@ def focal_weight(success_rate: Tensor, gamma: float) -> Tensor:
             "give the share of correct rollouts, not a reward"
         )
     return (1 - success_rate) ** gamma
+
+
+def no_scaling(correct: Tensor, group_index: Tensor) -> Tensor:
+    """Weight 1 for every rollout."""
+    return torch.ones_like(correct)
+
+
+def focal_scaling(correct: Tensor, group_index: Tensor, *, gamma: float) -> Tensor:
+    """The focal weight of each rollout's group, by the group's raw success rate."""
+    return focal_weight(success_rate(correct, group_index), gamma)
+
+
+# The options of `advantage_scaling`: functions of raw correctness (float [R]: 1, 0, or NaN where nothing
+# could be judged) and the index of each rollout's group (int64 [R]), which return a weight for each
+# rollout (float [R]). Their keyword parameters are the option's keys.
+SCALINGS: dict[str, Callable[..., Tensor]] = {"none": no_scaling, "focal": focal_scaling}

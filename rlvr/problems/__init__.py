@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from rlvr.config import ProblemsConfig
 from rlvr.errors import UserError, unknown
+from rlvr.plugins import added
 from rlvr.problems.champ import champ_problems
 from rlvr.problems.countdown import countdown_problems
 from rlvr.problems.dataset import dataset_problems
@@ -24,10 +25,11 @@ SOURCES: dict[str, Callable[..., list[Problem]]] = {
 
 def load_problems(config: ProblemsConfig, *, held_out: bool) -> list[Problem]:
     """The problems of a data set (`held_out=False`) or of a benchmark (`held_out=True`)."""
-    if config.source not in SOURCES:
-        raise unknown("problem source", config.source, SOURCES)
+    sources = added("problem_sources", SOURCES)
+    if config.source not in sources:
+        raise unknown("problem source", config.source, sources)
     parameters = config.parameters if config.path is None else config.parameters | {"path": config.path}
     try:
-        return SOURCES[config.source](size=config.size, held_out=held_out, seed=config.seed, **parameters)
+        return sources[config.source](size=config.size, held_out=held_out, seed=config.seed, **parameters)
     except TypeError as error:
         raise UserError(f"parameters of {config.name}: {error}") from error

@@ -1,19 +1,19 @@
 """From verified groups to what the learner needs: rewards, advantages and token weights of rollouts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
 from rlvr.algorithms import (
-    focal_weight,
+    SCALINGS,
     group_relative_advantages,
     process_set_sizes,
     soft_overlong_penalty,
-    success_rate,
 )
 from rlvr.config import Config
+from rlvr.plugins import added
 from rlvr.rollout.group import Completion, Group
 from rlvr.verification import UNSCORABLE, Verdict
 
@@ -27,7 +27,7 @@ class Batch:
         group_index_R: int64, position in `groups` of each rollout's group.
         correct_R: float32, 1, 0 or NaN (not scorable): raw correctness.
         reward_R: float32, what advantages are made of; NaN is left out.
-        focal_R: float32, the focal weight of each rollout's group; 1 without focal scaling.
+        focal_R: float32, the weight that `advantage_scaling` gives each rollout; 1 without scaling.
         advantage_R: float32, after scaling; 0 where there is no signal.
         counted_R: bool, whether the rollout's tokens are part of the loss's normaliser.
     """
@@ -83,9 +83,9 @@ def make_batch(groups: list[Group], config: Config) -> Batch:
         eps=algorithm.advantage_eps,
         normalize_std=algorithm.normalize_std,
     )
-    focal_R = torch.ones_like(advantage_R)
-    if config.advantage_scaling.name == "focal":
-        focal_R = focal_weight(success_rate(correct_R, group_index_R), config.advantage_scaling.gamma)
+    parameters = asdict(config.advantage_scaling)
+    scaling = added("advantage_scalings", SCALINGS)[parameters.pop("name")]
+    focal_R = scaling(correct_R, group_index_R, **parameters)
     return Batch(
         groups=groups,
         group_index_R=group_index_R,

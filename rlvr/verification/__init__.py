@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from rlvr.errors import unknown
+from rlvr.plugins import added
 from rlvr.problems.problem import Problem
 from rlvr.verification.arithmetic import verify_expression, verify_integer
 from rlvr.verification.multiple_choice import verify_choice
@@ -43,15 +44,16 @@ def verify(groups: Sequence[Group]) -> None:
     """
     known: dict[tuple[int, str], Verdict] = {}
     pending: dict[str, list[tuple[int, str]]] = {}
+    verifiers = added("verifiers", VERIFIERS)
     for index, group in enumerate(groups):
         name = group.problem.verifier
         texts = dict.fromkeys(c.text for c in group.completions if c.finish_reason != "length")
         if name in POOLED:
             pending.setdefault(name, []).extend((index, text) for text in texts)
-        elif name in VERIFIERS:
-            known |= {(index, text): VERIFIERS[name](group.problem, text) for text in texts}
+        elif name in verifiers:
+            known |= {(index, text): verifiers[name](group.problem, text) for text in texts}
         else:
-            raise unknown("verifier", name, [*VERIFIERS, *POOLED])
+            raise unknown("verifier", name, [*verifiers, *POOLED])
     for name, keys in pending.items():
         pairs = [(groups[index].problem.answer, text) for index, text in keys]
         # mathematics has a screen in front of its pool, which settles most answers
