@@ -39,30 +39,30 @@ class Tracker:
             (self.path / "wandb_step").write_text(str(step))
 
     def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
-        """pass@k as a W&B table and as one curve a benchmark; `rows` have benchmark, k and value."""
+        """pass@k over k, a curve for each benchmark; `rows` have benchmark, k and value.
+
+        W&B gets it as a table, as the run's summary, and as a history of its own with k in the place of the
+        step, so that curves of many runs can be grouped and averaged like any other.
+        """
         if self._wandb is None:
             return
 
         def send() -> None:
             import wandb
 
+            self._wandb.define_metric("k", hidden=True, summary="none")
+            by_k: dict[int, dict[str, float]] = {}
+            for row in rows:
+                by_k.setdefault(row["k"], {})[f"pass@k/{row['benchmark']}"] = row["value"]
+            for name in dict.fromkeys(name for values in by_k.values() for name in values):
+                self._wandb.define_metric(name, step_metric="k", summary="none")
+            for k, values in sorted(by_k.items()):
+                self._wandb.log({"k": k, **values})
             table = wandb.Table(
                 columns=["benchmark", "k", "pass@k"],
                 data=[[r["benchmark"], r["k"], r["value"]] for r in rows],
             )
-            curves = {
-                f"evaluation/{benchmark}/curve": wandb.plot.line(
-                    wandb.Table(
-                        columns=["k", "pass@k"],
-                        data=[[r["k"], r["value"]] for r in rows if r["benchmark"] == benchmark],
-                    ),
-                    "k",
-                    "pass@k",
-                    title=f"pass@k, {benchmark}",
-                )
-                for benchmark in dict.fromkeys(row["benchmark"] for row in rows)
-            }
-            self._wandb.log({"evaluation/pass@k": table, **curves})
+            self._wandb.log({"evaluation/pass@k": table})
             self._wandb.summary.update(
                 {f"evaluation/{r['benchmark']}/pass@{r['k']}": r["value"] for r in rows}
             )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -243,14 +244,26 @@ def evaluate_run(config: Config, directory: RunDirectory) -> None:
         status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results, seconds=seconds
     )
     tracker = Tracker(config, path)
-    tracker.log_evaluation(
-        [
-            {"benchmark": name, "k": k, "value": result["pass@k"][str(k)]}
-            for name, result in results.items()
-            for k in evaluation.k
-        ]
-    )
+    tracker.log_evaluation(pass_at_k_rows(results))
     tracker.close()
+
+
+def pass_at_k_rows(results: dict[str, dict]) -> list[dict[str, Any]]:
+    """pass@k of each benchmark, then the plain average over those of each domain, where it is known."""
+    rows = [
+        {"benchmark": name, "k": int(k), "value": value}
+        for name, result in results.items()
+        for k, value in result["pass@k"].items()
+        if value is not None
+    ]
+    averages = []
+    for domain in dict.fromkeys(result["domain"] for result in results.values()):
+        of_domain = [name for name, result in results.items() if result["domain"] == domain]
+        for k in dict.fromkeys(row["k"] for row in rows):
+            values = [row["value"] for row in rows if row["k"] == k and row["benchmark"] in of_domain]
+            if len(values) == len(of_domain):
+                averages.append({"benchmark": domain, "k": k, "value": float(np.mean(values))})
+    return rows + averages
 
 
 def benchmark_result(config: Config, name: str, file: Path) -> dict:
