@@ -144,7 +144,8 @@ def select(arguments: list[str]) -> None:
     rlvr select method=random_subset run=... size=500   without size=, as many as method=lim keeps
     rlvr train curriculum=lim curriculum.selection=results/runs/adhoc/grpo-99f03341/seed-1/selection-lim.json
 
-    Further settings: epochs= (the first so many only), seed= (of a random subset), file=.
+    Further settings: share= (keep the best-scoring share instead), epochs= (the first so many only),
+    seed= (of a random subset), file=.
     """
     from rlvr.select import select_from_command_line
 

@@ -92,14 +92,20 @@ class ProcessTreeStatistics:
 
 def process_tree_statistics(completions: Completions) -> ProcessTreeStatistics:
     """Depth of the tree of one group and how much of it is shared."""
-    sizes = [size for size in process_set_sizes(completions) if len(size)]
-    # Sets along a path are nested, so that a new step begins just where the size falls.
-    depths = [1 + size.diff().count_nonzero().item() for size in sizes]
-    proportions = [(size > 1).double().mean().item() for size in sizes]
+    sizes = [size.numpy() for size in process_set_sizes(completions) if len(size)]
+    if not sizes:
+        return ProcessTreeStatistics(is_flat=True, mean_path_depth=0.0, intermediate_proportion=0.0)
+    lengths = np.array([len(size) for size in sizes])
+    first = np.cumsum(lengths) - lengths
+    flat = np.concatenate(sizes)
+    # Sets along a path are nested, so that a new step begins just where the size falls, and with a completion.
+    begins = np.diff(flat, prepend=0) != 0
+    begins[first] = True
+    shared = np.add.reduceat(flat > 1, first, dtype=np.int64) / lengths
     return ProcessTreeStatistics(
-        is_flat=not any(proportions),
-        mean_path_depth=sum(depths) / max(len(sizes), 1),
-        intermediate_proportion=sum(proportions) / max(len(sizes), 1),
+        is_flat=not shared.any(),
+        mean_path_depth=float(begins.sum() / len(sizes)),
+        intermediate_proportion=float(shared.mean()),
     )
 
 

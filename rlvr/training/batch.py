@@ -10,6 +10,7 @@ from rlvr.algorithms import (
     SCALINGS,
     group_relative_advantages,
     process_set_sizes,
+    process_tree_statistics,
     soft_overlong_penalty,
 )
 from rlvr.config import Config
@@ -138,7 +139,22 @@ def batch_metrics(batch: Batch) -> dict[str, float]:
         "completion/truncated": sum(c.finish_reason == "length" for c in completions) / len(completions),
         "tokens/sampled": float(lengths.sum()),
     }
+    metrics |= tree_metrics(batch.groups)
     for verdict in Verdict:
         if count := verdicts.count(verdict):
             metrics[f"verdict/{verdict}"] = count / len(verdicts)
     return metrics
+
+
+def tree_metrics(groups: Sequence[Group]) -> dict[str, float]:
+    """How much the rollouts of a group share, means over groups (λ-GRPO, experiment 1).
+
+    The share of groups whose tree is flat; process steps from the root to a leaf; share of a completion's
+    tokens that another rollout of its group has too, all tokens before them included.
+    """
+    trees = [process_tree_statistics([c.token_ids for c in group.completions]) for group in groups]
+    return {
+        "process_tree/flat": sum(tree.is_flat for tree in trees) / len(trees),
+        "process_tree/path_depth": sum(tree.mean_path_depth for tree in trees) / len(trees),
+        "process_tree/shared_tokens": sum(tree.intermediate_proportion for tree in trees) / len(trees),
+    }

@@ -58,6 +58,16 @@ def test_lim_by_hand(finished: Path):
     assert places(select(finished, "lim", threshold=1.0)) == [0, 5], "a score equal to the threshold is kept"
 
 
+def test_a_share_is_kept_by_rank_and_not_by_threshold(finished: Path):
+    """Scores 1, .8, 0, 0, .8, 1: half of six are the two of 1 and the first of .8; a random subset follows."""
+    selection = select(finished, "lim", share=0.5)
+    assert places(selection) == [0, 1, 5]
+    assert selection.settings == {"share": 0.5}
+    assert places(select(finished, "lim", share=0.01)) == [0], "never none"
+    assert len(select(finished, "random_subset", share=0.5).selected) == 3
+    assert places(select(finished, "lim", share=1.0)) == [0, 1, 2, 3, 4, 5]
+
+
 def test_linear_keeps_what_rises(finished: Path):
     assert places(select(finished, "linear")) == [0, 1, 4, 5]
     assert list(select(finished, "linear").scores.values()) == pytest.approx([1, 1, 0, 0, 1, 1])
@@ -121,6 +131,8 @@ def test_a_selection_smaller_than_a_batch_is_refused(finished: Path):
         ({"threshold": "1.5"}, "threshold=1.5 keeps none of 6 problems: the highest score is 1.00"),
         ({"epochs": "3"}, "has 2 complete epochs.*epochs=3 as many"),
         ({"method": "random_subset", "size": "7"}, "size=7: accepted are 1 to 6"),
+        ({"share": "0"}, "share=0.0: accepted is above 0 and at most 1"),
+        ({"share": ".5", "threshold": ".6"}, "threshold=0.6 and share=0.5: accepted is one of the two"),
         ({"threshold": "high"}, "threshold=high: accepted is a number"),
         ({"treshold": "1"}, "did you mean threshold"),
         ({"run": "nowhere"}, "nowhere is not a run directory"),

@@ -80,3 +80,15 @@ def test_metrics_count_groups_and_verdicts(groups: list[Group]):
     assert metrics["verdict/timeout"] == pytest.approx(1 / 18)
     assert metrics["policy/entropy"] == pytest.approx(1.0)
     assert metrics["focal/weight_mean"] == 1.0
+
+
+def test_the_trees_of_a_step_by_hand():
+    """The rollouts of one group share the first of two tokens; those of the other share nothing."""
+    groups = make_groups([[RIGHT, WRONG], [RIGHT, WRONG]])
+    for group, rows in zip(groups, ([[7, 8], [7, 9]], [[1, 2, 3], [4]]), strict=True):
+        group.completions = [Completion(ids, [-1.0] * len(ids), "", "stop", 0) for ids in rows]
+    metrics = batch_metrics(make_batch(groups, load_config()))
+
+    assert metrics["process_tree/flat"] == 0.5
+    assert metrics["process_tree/path_depth"] == (2 + 1) / 2
+    assert metrics["process_tree/shared_tokens"] == (0.5 + 0) / 2
