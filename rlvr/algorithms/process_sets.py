@@ -98,7 +98,7 @@ def process_tree_statistics(completions: Completions) -> ProcessTreeStatistics:
     lengths = np.array([len(size) for size in sizes])
     first = np.cumsum(lengths) - lengths
     flat = np.concatenate(sizes)
-    # Sets along a path are nested, so that a new step begins just where the size falls, and with a completion.
+    # Sets along a path are nested, so that a step begins with a completion and wherever the size falls.
     begins = np.diff(flat, prepend=0) != 0
     begins[first] = True
     shared = np.add.reduceat(flat > 1, first, dtype=np.int64) / lengths

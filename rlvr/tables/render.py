@@ -87,7 +87,7 @@ def facts(spec: dict[str, Any], frame: pd.DataFrame, runs: Sequence[Run], scale:
         "Scale": scale,
         "Seeds": ", ".join(f"{arm_label(arm)} {seeds[arm['name']] or 'not run'}" for arm in spec["arms"]),
         "Commit": ", ".join(sorted({run.commit for run in runs})) or "none",
-        "Time": f"{_duration(sum(run.seconds for run in runs))}, summed over {len(runs)} runs",
+        "Time": f"{duration(sum(run.seconds for run in runs))}, summed over {len(runs)} runs",
         "Repeat": f"`make reproduce-table TABLE={spec['name']} SCALE={scale} SEEDS={repeat}`",
     }
 
@@ -198,7 +198,8 @@ def _percent(share: float, sign: str = "") -> str:
     return f"{100 * share:{sign}z.1f}".replace("-", "−")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return f"{seconds:.0f} s"

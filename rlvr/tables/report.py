@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from rlvr.errors import UserError
-from rlvr.tables import figures, render
+from rlvr.tables import effort, effort_panels, figures, render
 from rlvr.tables.collect import collect
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
@@ -45,14 +47,27 @@ def write_table(
         drawings["pass-at-k"] = figures.pass_at_k_curves(spec, frame)
     if frame["k"].nunique() > 1 and frame["difference"].notna().any():
         drawings["difference"] = figures.difference_curves(spec, frame)
+    captions = dict(figures.CAPTIONS)
     facts = render.facts(spec, frame, runs, scale)
     panels, notes = render.measured_panels(spec, frame), render.notes(spec, frame)
-    links = {f"../figures/{stem}-{kind}.png": figures.CAPTIONS[kind] for kind in drawings}
+    extra = {}
+    if "effort" in spec:
+        checkpoints = effort.curves(runs)
+        savings = effort.savings(spec, checkpoints)
+        panels += [effort_panels.cost_panel(spec, effort.costs(runs))]
+        panels += effort_panels.saving_panels(spec, savings)
+        notes += effort_panels.notes(spec)
+        extra = {"training": checkpoints, "savings": savings}
+        if len(savings):
+            drawings["validation"] = effort_panels.validation_curves(spec, checkpoints)
+            captions["validation"] = effort_panels.CAPTION
+    links = {f"../figures/{stem}-{kind}.png": captions[kind] for kind in drawings}
 
     files = {
         f"tables/{stem}.md": render.markdown(spec, facts, panels, notes, links, published).encode(),
-        f"tables/{stem}.csv": frame.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode(),
+        f"tables/{stem}.csv": csv(frame),
         f"tables/{stem}.tex": render.latex(spec, facts, panels, notes, published).encode(),
+        **{f"tables/{stem}-{kind}.csv": csv(numbers) for kind, numbers in extra.items()},
     }
     for kind, figure in drawings.items():
         for file_format in ("png", "svg"):
@@ -60,3 +75,8 @@ def write_table(
     for name, content in files.items():
         write_whole(output_dir / name, content)
     return [output_dir / name for name in files]
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    """Six digits, one line a row, the same on every system."""
+    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()

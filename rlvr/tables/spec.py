@@ -10,6 +10,11 @@ labels: {math500: MATH500}                  # how a benchmark, group or average 
 arms:                                       # the rows, in order; an arm is tested against its baseline
   - {name: grpo, label: GRPO, ...}
   - {name: f-grpo, label: F-GRPO, baseline: grpo, ...}
+effort:                                     # panels of what training cost, and what equal reward cost
+  units: [flops]                            # what an arm's cost is compared with its baseline's in
+  shares: [0.5, 1]                          # of the baseline's gain in validation
+  claimed: {flops: {f-grpo: "2"}}           # what a paper says of it
+  claim: a sentence on that
 scales: {paper: {columns: ...}}             # what replaces the above at one scale
 """
 
@@ -20,6 +25,8 @@ from typing import Any
 import yaml
 
 from rlvr.errors import UserError, unknown
+
+EFFORT_UNITS = {"steps": "steps", "flops": "FLOPs", "seconds": "seconds"}
 
 
 def read_spec(path: Path, scale: str) -> dict[str, Any]:
@@ -81,6 +88,18 @@ def check_spec(spec: dict[str, Any]) -> None:
             raise unknown("baseline", arm["baseline"], arms)
     for metric in spec["metrics"]:
         metric_k(metric)
+    if "effort" in spec:
+        check_effort(spec["effort"])
+
+
+def check_effort(effort: dict[str, Any]) -> None:
+    """Refuse units that are not measured and shares that are none."""
+    for unit in effort["units"]:
+        if unit not in EFFORT_UNITS:
+            raise unknown("unit of effort", unit, EFFORT_UNITS)
+    for share in effort["shares"]:
+        if not 0 < share <= 1:
+            raise UserError(f"effort.shares holds {share}: accepted are shares above 0 and at most 1")
 
 
 def metric_k(metric: str) -> int:

@@ -70,7 +70,7 @@ class Tracker:
         self._survive(send)
 
     def log_table(self, files: list[Path]) -> None:
-        """A rendered table's numbers (its CSV file) and figures (its PNG files) as W&B objects."""
+        """A rendered table's numbers (its first CSV file) and figures (its PNG files) as W&B objects."""
         if self._wandb is None:
             return
 
@@ -78,7 +78,7 @@ class Tracker:
             import pandas as pd
             import wandb
 
-            (numbers,) = (pd.read_csv(file) for file in files if file.suffix == ".csv")
+            numbers = next(pd.read_csv(file) for file in files if file.suffix == ".csv")
             rows = numbers.astype(object).where(numbers.notna(), None)
             figures = {
                 f"figure/{file.stem}": wandb.Image(str(file)) for file in files if file.suffix == ".png"

@@ -7,7 +7,6 @@ nothing follows. Not counted: attention's own products (small beside 2ND at thes
 verification, validation and evaluation.
 """
 
-import math
 from collections.abc import Sequence
 
 from torch import nn
@@ -69,26 +68,6 @@ def compute_metrics(
         "compute/flops_generated": generated,
         "compute/flops_trained": trained,
     }
-
-
-def flops_to_reach(target: float, flops: Sequence[float], rewards: Sequence[float]) -> float:
-    """FLOPs after which a held-out reward was first reached, on straight lines between checkpoints.
-
-    Args:
-        target: the reward.
-        flops: [checkpoints], spent so far at each, profiling included where there was any.
-        rewards: [checkpoints], measured there.
-
-    Returns:
-        Infinity if it was never reached.
-    """
-    reached = next((i for i, reward in enumerate(rewards) if reward >= target), None)
-    if reached is None:
-        return math.inf
-    if reached == 0:
-        return flops[0]
-    share = (target - rewards[reached - 1]) / (rewards[reached] - rewards[reached - 1])
-    return flops[reached - 1] + share * (flops[reached] - flops[reached - 1])
 
 
 def _positions(group: Group, completions: Sequence[Completion]) -> int:

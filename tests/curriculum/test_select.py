@@ -59,7 +59,7 @@ def test_lim_by_hand(finished: Path):
 
 
 def test_a_share_is_kept_by_rank_and_not_by_threshold(finished: Path):
-    """Scores 1, .8, 0, 0, .8, 1: half of six are the two of 1 and the first of .8; a random subset follows."""
+    """Scores 1, .8, 0, 0, .8, 1: half of six are the two of 1 and the first of .8."""
     selection = select(finished, "lim", share=0.5)
     assert places(selection) == [0, 1, 5]
     assert selection.settings == {"share": 0.5}

@@ -61,7 +61,7 @@ def test_percent(share, text):
     ("seconds", "text"), [(12.4, "12 s"), (90, "2 min"), (3600, "1 h 0 min"), (9000, "2 h 30 min")]
 )
 def test_duration(seconds, text):
-    assert render._duration(seconds) == text
+    assert render.duration(seconds) == text
 
 
 def test_facts_say_where_the_numbers_come_from(spec, frame, runs):

@@ -1,7 +1,6 @@
 """FLOPs against hand counts, and against the passes that engine and learner really make."""
 
 import copy
-import math
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from rlvr.rollout.group import Group
 from rlvr.training.batch import make_batch
 from rlvr.training.compute import (
     compute_metrics,
-    flops_to_reach,
     parameter_count,
     sampled_flops,
     update_flops,
@@ -88,14 +86,6 @@ def test_the_count_is_what_the_learner_does(
 
     assert seen[True] > 0
     assert update_flops(1, batch, config) == 6 * seen[True] + 2 * seen[False]
-
-
-def test_flops_to_reach_a_reward_by_hand():
-    """.2 at 10, .4 at 20, back to .3 at 30, .6 at 50; a target on the way is interpolated."""
-    curve = [10.0, 20.0, 30.0, 50.0], [0.2, 0.4, 0.3, 0.6]
-    reached = [flops_to_reach(target, *curve) for target in (0.1, 0.2, 0.35, 0.4, 0.5, 0.6)]
-    assert reached == pytest.approx([10, 10, 17.5, 20, 30 + 20 * 2 / 3, 50])
-    assert flops_to_reach(0.7, *curve) == math.inf
 
 
 def test_sampling_counts_each_prompt_once():

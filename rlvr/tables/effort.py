@@ -1,0 +1,146 @@
+"""What training cost, and what it cost to be as good as the baseline.
+
+Every run measures its in-domain pass@1 at each checkpoint. Beside it stand what was spent until then: steps,
+FLOPs (`rlvr.training.compute`) and seconds, each with what a run needed before its first step. Two arms are
+compared where they are equally good: the baseline's best is at some height above the start, and the cost to
+climb a share of that height is interpolated on straight lines between checkpoints.
+
+A checkpoint's pass@1 is measured on few samples, so that a baseline's best is a little too high and a high
+share is noisier than a low one.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from rlvr.tables.runs import Run
+from rlvr.tracking import step_lines
+from rlvr.tracking.run_directory import read_summary
+
+OWN_BEST = "own best"  # the target that each arm sets itself
+FLOPS = ("generated", "trained", "profiling", "selection")  # what a run's FLOPs are made of
+SECONDS = ("training", "profiling")
+
+
+def curves(runs: Sequence[Run]) -> pd.DataFrame:
+    """One row a checkpoint of each trained run: `arm`, `seed`, `steps`, `flops`, `seconds`, `reward`.
+
+    What is spent before training (a profile, the run that a selection was made from) is in the FLOPs of
+    every row. Seconds have the profile's, not those of a selection's run.
+    """
+    rows = []
+    for run in runs:
+        metrics = _by_step(step_lines.read(run.directory / "metrics.jsonl"), "compute/flops")
+        timing = _by_step(step_lines.read(run.directory / "timing.jsonl"), "seconds/step")
+        summary = read_summary(run.directory)
+        flops = sum(summary["flops"][part] for part in ("profiling", "selection"))
+        seconds = summary["seconds"].get("profiling", 0.0)
+        for line in step_lines.read(run.directory / "validation.jsonl") if metrics else []:
+            done = range(1, line["step"] + 1)
+            rows.append(
+                {
+                    "arm": run.arm,
+                    "seed": run.seed,
+                    "steps": line["step"],
+                    "flops": flops + sum(metrics[step] for step in done),
+                    "seconds": seconds + sum(timing[step] for step in done),
+                    "reward": line["in_domain/pass@1"],
+                }
+            )
+    return pd.DataFrame(rows, columns=["arm", "seed", "steps", "flops", "seconds", "reward"])
+
+
+def costs(runs: Sequence[Run]) -> pd.DataFrame:
+    """One row a trained run: `arm`, `seed`, its FLOPs by part, `flops`, and `seconds` with the profile's."""
+    rows = []
+    for run in runs:
+        summary = read_summary(run.directory)
+        if not summary["trained_steps"]:
+            continue
+        parts = {part: summary["flops"][part] for part in FLOPS}
+        seconds = sum(summary["seconds"].get(part, 0.0) for part in SECONDS)
+        rows.append(
+            {"arm": run.arm, "seed": run.seed, **parts, "flops": sum(parts.values()), "seconds": seconds}
+        )
+    return pd.DataFrame(rows, columns=["arm", "seed", *FLOPS, "flops", "seconds"])
+
+
+def cost_to_reach(target: float, cost: Sequence[float], rewards: Sequence[float]) -> float:
+    """Cost after which a held-out reward was first reached, on straight lines between checkpoints.
+
+    Args:
+        target: the reward.
+        cost: [checkpoints], spent so far at each, in any unit; profiling included where there was any.
+        rewards: [checkpoints], measured there.
+
+    Returns:
+        Infinity if it was never reached.
+    """
+    reached = next((i for i, reward in enumerate(rewards) if reward >= target), None)
+    if reached is None:
+        return math.inf
+    if reached == 0:
+        return cost[0]
+    share = (target - rewards[reached - 1]) / (rewards[reached] - rewards[reached - 1])
+    return cost[reached - 1] + share * (cost[reached] - cost[reached - 1])
+
+
+def savings(spec: dict[str, Any], checkpoints: pd.DataFrame) -> pd.DataFrame:
+    """How many times less an arm spends than its baseline until both are equally good.
+
+    Args:
+        spec: with `effort: {units: [flops, steps], shares: [.5, .9, 1]}`, shares of what the baseline
+            gains over the initial policy at its best.
+        checkpoints: of `curves`.
+
+    Returns:
+        One row for each arm with a baseline, unit and target, a share or `OWN_BEST`, where each arm has its
+        own: `arm`, `baseline`, `unit`, `target`, `seeds` that both have, `reached` how many of them the arm
+        did; `saving`, the geometric mean over seeds of baseline's cost / arm's cost, with its 95 %
+        interval `low` to `high` (Student's t on logarithms). Above 1 the arm is cheaper. NaN: not
+        reached in every seed, no gain of the baseline, or, for the interval, fewer than two seeds.
+    """
+    by_run = {key: rows.reset_index(drop=True) for key, rows in checkpoints.groupby(["arm", "seed"])}
+    rows = []
+    for arm in spec["arms"]:
+        name, baseline = arm["name"], arm.get("baseline")
+        seeds = [s for a, s in by_run if a == name and (baseline, s) in by_run] if baseline else []
+        for unit in spec["effort"]["units"] if seeds else []:
+            for target in (*spec["effort"]["shares"], OWN_BEST):
+                pairs = [(by_run[baseline, seed], by_run[name, seed]) for seed in seeds]
+                ratios = np.array([_saving(before, after, unit, target) for before, after in pairs])
+                estimate = _geometric_mean(ratios) if (ratios > 0).all() else [math.nan] * 3
+                rows.append([name, baseline, unit, target, len(seeds), int((ratios > 0).sum()), *estimate])
+    columns = ["arm", "baseline", "unit", "target", "seeds", "reached", "saving", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _saving(baseline: pd.DataFrame, arm: pd.DataFrame, unit: str, target: float | str) -> float:
+    """Baseline's cost / arm's cost; 0 if the arm never got there, NaN if there was nowhere to go."""
+    start, best = baseline["reward"].iloc[0], baseline["reward"].max()
+    wanted = best if target == OWN_BEST else start + target * (best - start)
+    heights = wanted, arm["reward"].max() if target == OWN_BEST else wanted
+    if min(heights) <= start:
+        return math.nan
+    spent, own = (
+        cost_to_reach(height, run[unit].tolist(), run["reward"].tolist())
+        for height, run in zip(heights, (baseline, arm), strict=True)
+    )
+    return spent / own
+
+
+def _geometric_mean(ratios: np.ndarray) -> list[float]:
+    """With its 95 % interval, which a single ratio does not have."""
+    logs = np.log(ratios)
+    mean, half_width = logs.mean(), math.nan
+    if len(logs) > 1:
+        half_width = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
+    return np.exp([mean, mean - half_width, mean + half_width]).tolist()
+
+
+def _by_step(lines: list[dict[str, Any]], key: str) -> dict[int, float]:
+    return {line["step"]: line[key] for line in lines}
