@@ -4,22 +4,24 @@ Every linear layer of the model sees a flat row of real tokens [1, T]; only atte
 which token belongs to which sequence. A *layout* knows that, and travels through the model as a keyword
 argument to the attention function registered here. Two layouts exist:
 
-- `PackedLayout` for training: the prompt of a group is in the row once, followed by its completions,
-  which attend to it (a tree of depth one).
-- `rlvr.rollout.transformers_engine.DecodingLayout` for sampling: one new token per running rollout.
+- `PackedLayout` for training: the rollouts of a group are a tree of prefixes, and what several of them
+  share, the prompt first of all, is in the row once.
+- `rlvr.rollout.transformers_engine.DecodingLayout` for sampling: one new token per distinct running rollout.
 
 What this module does not do: sliding windows, and models whose attention does not go through
 transformers' attention interface.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
+
+from rlvr.policy.prefix_tree import prefix_paths
 
 ATTENTION = "rlvr_layout"
 
@@ -41,74 +43,20 @@ def _attend(module, query, key, value, attention_mask, scaling, layout: Layout, 
 AttentionInterface.register(ATTENTION, _attend)
 
 
-class _Scatter(torch.autograd.Function):
-    """Rows of `source` placed at unique positions among zeros; its gradient is the plain gather."""
-
-    @staticmethod
-    def forward(ctx, source: Tensor, positions: Tensor, size: int) -> Tensor:
-        ctx.save_for_backward(positions)
-        return source.new_zeros(size, *source.shape[1:]).index_copy_(0, positions, source)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):
-        (positions,) = ctx.saved_tensors
-        return gradient.index_select(0, positions), None, None
-
-
-class _Gather(torch.autograd.Function):
-    """Rows of `source` at unique positions; its gradient is the plain scatter, not an accumulation."""
-
-    @staticmethod
-    def forward(ctx, source: Tensor, positions: Tensor) -> Tensor:
-        ctx.save_for_backward(positions)
-        ctx.size = source.shape[0]
-        return source.index_select(0, positions)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):
-        (positions,) = ctx.saved_tensors
-        size = (ctx.size, *gradient.shape[1:])
-        return gradient.new_zeros(size).index_copy_(0, positions, gradient), None
-
-
-@dataclass(slots=True)
-class _Rows:
-    """Sequences of a flat token row, laid out as the rows of a padded block [rows, width]."""
-
-    flat: Tensor  # [tokens] positions in the flat row
-    padded: Tensor  # [tokens] positions in the flattened block
-    count: int
-    width: int
-
-    def pad(self, tensor_TXD: Tensor) -> Tensor:
-        """[T, heads, D] -> [rows, width, heads, D], zeros where there is no token."""
-        taken = _Gather.apply(tensor_TXD, self.flat)
-        block = _Scatter.apply(taken, self.padded, self.count * self.width)
-        return block.view(self.count, self.width, *tensor_TXD.shape[1:])
-
-    def unpad(self, block_RWXD: Tensor) -> Tensor:
-        """[rows, width, heads, D] -> [tokens, heads, D]."""
-        return _Gather.apply(block_RWXD.reshape(self.count * self.width, *block_RWXD.shape[2:]), self.padded)
-
-
-def _rows(starts: Tensor, lengths: Tensor) -> _Rows:
-    count, width = len(lengths), int(lengths.max()) if len(lengths) else 0
-    row = torch.repeat_interleave(torch.arange(count, device=lengths.device), lengths)
-    column = torch.arange(len(row), device=lengths.device) - (lengths.cumsum(0) - lengths)[row]
-    return _Rows(starts[row] + column, row * width + column, count, width)
-
-
 class PackedLayout:
-    """Groups packed into one row: each prompt once, then its completions without their last tokens.
+    """Groups packed into one row: all prompts, then every distinct prefix of their completions once.
 
-    The last token of a completion is predicted but never read, so it is not computed at all.
+    Rollouts that agree up to a token have one hidden state there, so it is computed once. The last token of
+    a completion is predicted but never read, so it is not in the row at all.
+
+    N is the number of distinct prefixes, each of them a token to predict from those before it; M is the
+    number of completion tokens of all rollouts, at least N.
 
     Attributes:
         tokens_T, positions_T: int64, the flat row and each token's position in its own sequence.
-        predictor_M: int64, for every completion token of all rollouts in order (M tokens in all),
-            the place in the row whose hidden state predicts it.
-        targets_M: int64, those completion tokens.
-        lengths_R: int64, number of completion tokens of each rollout; sums to M.
+        predictor_N: int64, the place in the row whose hidden state predicts the last token of a prefix.
+        targets_N: int64, those last tokens.
+        prefix_M: int64, the prefix that each completion token ends, rollout after rollout.
     """
 
     def __init__(
@@ -118,60 +66,67 @@ class PackedLayout:
         device: torch.device | str = "cpu",
     ):
         """`prompts[g]` are the token ids of group g's prompt, `completions[g]` those of its rollouts."""
-        row: list[int] = []
-        targets: list[int] = []
-        prompt_starts, prompt_lengths, starts, lengths, prompt_of_rollout = [], [], [], [], []
-        for group, (prompt, answers) in enumerate(zip(prompts, completions, strict=True)):
-            prompt_starts.append(len(row))
-            prompt_lengths.append(len(prompt))
-            row.extend(prompt)
-            for answer in answers:
-                starts.append(len(row))
-                lengths.append(len(answer))
-                prompt_of_rollout.append(group)
-                row.extend(answer[:-1])
-                targets.extend(answer)
 
-        def tensor(values: list[int]) -> Tensor:
-            return torch.tensor(values, dtype=torch.int64, device=device)
+        def tensor(values: Iterable[int]) -> Tensor:
+            return torch.tensor(list(values), dtype=torch.int64, device=device)
 
-        self.tokens_T, self.targets_M = tensor(row), tensor(targets)
-        prompt_starts_G, prompt_lengths_G = tensor(prompt_starts), tensor(prompt_lengths)
-        starts_R, self.lengths_R = tensor(starts), tensor(lengths)
-        self._prompt_of_rollout_R = tensor(prompt_of_rollout)
-        # a rollout reads all its tokens but the last
-        self._prompts = _rows(prompt_starts_G, prompt_lengths_G)
-        self._completions = _rows(starts_R, self.lengths_R - 1)
+        paths: list[list[int]] = []
+        count = 0
+        for answers in completions:
+            own_paths, count = prefix_paths(answers, count)
+            paths += own_paths
+        rollouts = [answer for answers in completions for answer in answers]
+        group_R = tensor(group for group, answers in enumerate(completions) for _ in answers)
+        rollout_M, column_M = _rows_and_columns(tensor(map(len, rollouts)))
+        self.prefix_M = tensor(chain.from_iterable(paths))
+        self.targets_N = tensor([0] * count)
+        self.targets_N[self.prefix_M] = tensor(chain.from_iterable(rollouts))
+        depth_N = torch.zeros_like(self.targets_N)
+        depth_N[self.prefix_M] = column_M
+        forerunner_N = torch.full_like(self.targets_N, -1)
+        later = column_M.nonzero()[:, 0]
+        forerunner_N[self.prefix_M[later]] = self.prefix_M[later - 1]
+        # of the rollouts that share a prefix the first one stands for all, there and in what follows
+        owner_N = torch.full_like(self.targets_N, len(rollouts))
+        owner_N.scatter_reduce_(0, self.prefix_M, rollout_M, "amin")
+        group_N = group_R[owner_N]
 
-        own_prompt_length_R = prompt_lengths_G[self._prompt_of_rollout_R]
-        prompt_columns = self._prompts.padded % max(self._prompts.width, 1)
-        completion_columns = self._completions.padded % max(self._completions.width, 1)
-        completion_rows = self._completions.padded // max(self._completions.width, 1)
-        self.positions_T = torch.empty_like(self.tokens_T)
-        self.positions_T[self._prompts.flat] = prompt_columns
-        self.positions_T[self._completions.flat] = own_prompt_length_R[completion_rows] + completion_columns
-        # where each token of the row stands after attention: prompts first, then completions
-        order = torch.cat([self._prompts.flat, self._completions.flat])
-        self._unsort_T = torch.empty_like(order)
-        self._unsort_T[order] = torch.arange(len(order), device=order.device)
+        prompt_lengths_G = tensor(map(len, prompts))
+        prompt_row_T, prompt_column_T = _rows_and_columns(prompt_lengths_G)
+        read_N = torch.zeros_like(self.targets_N, dtype=torch.bool)
+        read_N[forerunner_N[forerunner_N >= 0]] = True
+        place_N = len(prompt_row_T) + read_N.cumsum(0) - 1  # in the row, of prefixes that are read
+        prompt_end_G = prompt_lengths_G.cumsum(0) - 1
+        self.predictor_N = torch.where(forerunner_N >= 0, place_N[forerunner_N], prompt_end_G[group_N])
+        self.tokens_T = torch.cat([tensor(chain.from_iterable(prompts)), self.targets_N[read_N]])
+        self.positions_T = torch.cat([prompt_column_T, (prompt_lengths_G[group_N] + depth_N)[read_N]])
 
-        # the first completion token is predicted by the prompt's last, each later one by its forerunner
-        rollout_M = torch.repeat_interleave(torch.arange(len(lengths), device=device), self.lengths_R)
-        column_M = (
-            torch.arange(len(targets), device=device) - (self.lengths_R.cumsum(0) - self.lengths_R)[rollout_M]
-        )
-        prompt_end_R = (prompt_starts_G + prompt_lengths_G - 1)[self._prompt_of_rollout_R]
-        self.predictor_M = torch.where(
-            column_M == 0, prompt_end_R[rollout_M], starts_R[rollout_M] + column_M - 1
-        )
+        # attention pads: a block of prompts, and a block of those rollouts that own a token of the row
+        self.prompt_GP = _block(prompt_row_T, prompt_column_T, torch.arange(len(prompt_row_T), device=device))
+        self._of_prompt_T = prompt_row_T * self.prompt_GP.shape[1] + prompt_column_T
+        read_M = read_N[self.prefix_M]
+        owned_M = read_M & (owner_N[self.prefix_M] == rollout_M)
+        is_owner_R = torch.zeros_like(group_R, dtype=torch.bool)
+        is_owner_R[rollout_M[owned_M]] = True
+        row_R = is_owner_R.cumsum(0) - 1
+        on_path_M = read_M & is_owner_R[rollout_M]
+        row_P, column_P = row_R[rollout_M[on_path_M]], column_M[on_path_M]
+        self._path_RW = _block(row_P, column_P, place_N[self.prefix_M[on_path_M]])
+        width = self._path_RW.shape[1]
+        owned_N = torch.zeros_like(self.targets_N)
+        owned_N[self.prefix_M[owned_M]] = row_R[rollout_M[owned_M]] * width + column_M[owned_M]
+        self._of_path_T = owned_N[read_N]
 
-        width, prompt_width = self._completions.width, self._prompts.width
-        own = torch.ones(width, width, dtype=torch.bool, device=device).tril()
-        prompt_seen_RW = torch.arange(prompt_width, device=device) < own_prompt_length_R[:, None]
-        self._mask_R1QS = torch.cat(
+        group_of_row_R = group_R[is_owner_R]
+        self._seen_RS = torch.cat([self.prompt_GP[group_of_row_R], self._path_RW], dim=1)
+        prompt_columns_P = torch.arange(self.prompt_GP.shape[1], device=device)
+        prompt_seen_RP = prompt_columns_P < prompt_lengths_G[group_of_row_R][:, None]
+        causal_WW = torch.ones(width, width, dtype=torch.bool, device=device).tril()
+        rows = len(group_of_row_R)
+        self._mask_R1WS = torch.cat(
             [
-                prompt_seen_RW[:, None, None, :].expand(-1, 1, width, -1),
-                own.expand(len(lengths), 1, -1, -1),
+                prompt_seen_RP[:, None, None, :].expand(-1, 1, width, -1),
+                causal_WW.expand(rows, 1, -1, -1),
             ],
             dim=-1,
         )
@@ -179,27 +134,38 @@ class PackedLayout:
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
-        def heads_first(block: Tensor) -> Tensor:
-            return block.transpose(1, 2)
-
-        prompts, completions = self._prompts, self._completions
-        prompt_key, prompt_value = prompts.pad(key_TKD), prompts.pad(value_TKD)
-        # causal is enough for prompts: the padding is on the right, where no real token looks
-        prompt_output = scaled_dot_product_attention(
-            *map(heads_first, (prompts.pad(query_THD), prompt_key, prompt_value)),
-            is_causal=True,
-            scale=scale,
-            enable_gqa=True,
-        )
-        outputs = [prompts.unpad(heads_first(prompt_output))]
-        if completions.width:
-            key = torch.cat([prompt_key[self._prompt_of_rollout_R], completions.pad(key_TKD)], dim=1)
-            value = torch.cat([prompt_value[self._prompt_of_rollout_R], completions.pad(value_TKD)], dim=1)
+        def attention(queries: Tensor, keys: Tensor, outputs: Tensor, **mask) -> Tensor:
+            """From and to places in the row; padding computes something that is not taken."""
             output = scaled_dot_product_attention(
-                *map(heads_first, (completions.pad(query_THD), key, value)),
-                attn_mask=self._mask_R1QS,
+                take(query_THD, queries),
+                take(key_TKD, keys),
+                take(value_TKD, keys),
                 scale=scale,
                 enable_gqa=True,
+                **mask,
             )
-            outputs.append(completions.unpad(heads_first(output)))
-        return _Gather.apply(torch.cat(outputs), self._unsort_T)
+            return output.transpose(1, 2).flatten(0, 1).index_select(0, outputs)
+
+        # causal is enough for prompts: the padding is on the right, where no real token looks
+        output = attention(self.prompt_GP, self.prompt_GP, self._of_prompt_T, is_causal=True)
+        if not len(self._of_path_T):
+            return output
+        path = attention(self._path_RW, self._seen_RS, self._of_path_T, attn_mask=self._mask_R1WS)
+        return torch.cat([output, path])
+
+
+def _rows_and_columns(lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the tokens of sequences that stand one after the other: which sequence, and where in it."""
+    rows = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+    return rows, torch.arange(len(rows), device=lengths.device) - (lengths.cumsum(0) - lengths)[rows]
+
+
+def _block(rows: Tensor, columns: Tensor, values: Tensor) -> Tensor:
+    """[rows, columns] with `values` at the given places and 0 elsewhere."""
+    count, width = (int(places.max()) + 1 if len(places) else 0 for places in (rows, columns))
+    return values.new_zeros(count, width).index_put_((rows, columns), values)
+
+
+def take(tensor_TXD: Tensor, places_RW: Tensor) -> Tensor:
+    """[rows, heads, columns, D] of a flat row."""
+    return tensor_TXD.index_select(0, places_RW.flatten()).unflatten(0, places_RW.shape).transpose(1, 2)

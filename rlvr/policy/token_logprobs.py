@@ -59,19 +59,19 @@ class _LogprobsAndEntropy(torch.autograd.Function):
 
 
 @torch.no_grad()
-def token_logprobs(hidden_ME: Tensor, head_VE: Tensor, targets_M: Tensor) -> Tensor:
-    """Log-probability of every target, float32 [M], in nats; no gradient."""
+def token_logprobs(hidden_NE: Tensor, head_VE: Tensor, targets_N: Tensor) -> Tensor:
+    """Log-probability of every target, float32 [N], in nats; no gradient."""
     parts = []
-    for chunk in chunks(len(targets_M), len(head_VE)):
-        logp_CV = linear(hidden_ME[chunk], head_VE).float().log_softmax(-1)
-        parts.append(logp_CV.gather(-1, targets_M[chunk, None])[:, 0])
-    return torch.cat(parts) if parts else hidden_ME.new_zeros(0, dtype=torch.float32)
+    for chunk in chunks(len(targets_N), len(head_VE)):
+        logp_CV = linear(hidden_NE[chunk], head_VE).float().log_softmax(-1)
+        parts.append(logp_CV.gather(-1, targets_N[chunk, None])[:, 0])
+    return torch.cat(parts) if parts else hidden_NE.new_zeros(0, dtype=torch.float32)
 
 
 def backward_through_head(
-    hidden_ME: Tensor,
+    hidden_NE: Tensor,
     head_VE: Tensor,
-    targets_M: Tensor,
+    targets_N: Tensor,
     loss: Callable[[Tensor, Tensor, slice], Tensor],
     *,
     entropy_gradient: bool = False,
@@ -82,22 +82,22 @@ def backward_through_head(
     vocabulary, and nothing is computed twice.
 
     Args:
-        hidden_ME: hidden states that predict the targets, with their graph.
+        hidden_NE: hidden states that predict the targets, with their graph.
         loss: (logprobs_C, entropy_C, chunk) -> scalar share of the loss of that chunk of tokens.
 
     Returns:
-        Log-probabilities and entropies of all tokens, detached, float32 [M].
+        Log-probabilities and entropies of all tokens, detached, float32 [N].
     """
-    gradient_ME = torch.empty_like(hidden_ME)
-    logprobs_M, entropy_M = [], []
-    for chunk in chunks(len(targets_M), len(head_VE)):
-        hidden_CE = hidden_ME[chunk].detach().requires_grad_()
+    gradient_NE = torch.empty_like(hidden_NE)
+    logprobs_N, entropy_N = [], []
+    for chunk in chunks(len(targets_N), len(head_VE)):
+        hidden_CE = hidden_NE[chunk].detach().requires_grad_()
         logprobs_C, entropy_C = logprobs_and_entropy(
-            hidden_CE, head_VE, targets_M[chunk], entropy_gradient=entropy_gradient
+            hidden_CE, head_VE, targets_N[chunk], entropy_gradient=entropy_gradient
         )
         loss(logprobs_C, entropy_C, chunk).backward()
-        gradient_ME[chunk] = hidden_CE.grad
-        logprobs_M.append(logprobs_C.detach())
-        entropy_M.append(entropy_C.detach())
-    hidden_ME.backward(gradient_ME)
-    return torch.cat(logprobs_M), torch.cat(entropy_M)
+        gradient_NE[chunk] = hidden_CE.grad
+        logprobs_N.append(logprobs_C.detach())
+        entropy_N.append(entropy_C.detach())
+    hidden_NE.backward(gradient_NE)
+    return torch.cat(logprobs_N), torch.cat(entropy_N)

@@ -142,15 +142,15 @@ def supervised_step(policy: Policy, examples: list[tuple[Problem, str]]) -> floa
         [[[*answer, policy.tokenizer.eos_token_id]] for answer in answers],
         policy.device,
     )
-    hidden_ME = policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
-    count = len(layout.targets_M)
-    logprobs_M, _ = backward_through_head(
-        hidden_ME,
+    hidden_NE = policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_N]
+    count = len(layout.targets_N)  # one answer a prompt: every token is a prefix of its own
+    logprobs_N, _ = backward_through_head(
+        hidden_NE,
         policy.head,
-        layout.targets_M,
+        layout.targets_N,
         lambda logprobs_C, _entropy, _chunk: -logprobs_C.sum() / count,
     )
-    return -logprobs_M.mean().item()
+    return -logprobs_N.mean().item()
 
 
 def main(recipe: WarmStart, folder: Path) -> None:

@@ -1,19 +1,22 @@
 """Sampling with transformers alone: any device, no server, one prefill a prompt.
 
-Rollouts run in waves of at most `max_rows`. A wave prefills each of its prompts once, copies the
-prompt's keys and values to its rollouts, and then draws one token a rollout and step for all of them
-together; rows that have ended leave the wave when they are half of it.
+Rollouts run in waves of at most `max_rows`. A wave prefills each of its prompts once, and then draws one
+token a rollout and step for all of them together. Rollouts of a prompt that have drawn the same tokens so
+far are one *node* of its tree of prefixes: the model computes a step of a node once, and every rollout
+there draws its own next token from it. So a policy that repeats itself is sampled faster, from the very
+same distribution.
 
 What this engine does not do: start a new rollout in the place of one that ended (use vLLM where lengths
 differ a lot), and tensor parallelism.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
 
-from rlvr.policy.attention import PackedLayout
+from rlvr.policy.attention import PackedLayout, take
 from rlvr.policy.linear import linear
 from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
@@ -27,87 +30,121 @@ class PrefillLayout(PackedLayout):
     def __init__(self, prompts: Sequence[Sequence[int]], device: torch.device | str):
         super().__init__(prompts, [[] for _ in prompts], device)
         self.keys_values: list[tuple[Tensor, Tensor]] = []
-        lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        self.prompt_lengths_P = lengths_P
-        self.last_P = lengths_P.cumsum(0) - 1  # where each prompt's last token stands in the row
+        self.lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        self.last_P = self.lengths_P.cumsum(0) - 1  # where each prompt's last token stands in the row
 
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
-        self.keys_values.append((self._prompts.pad(key_TKD), self._prompts.pad(value_TKD)))
+        # under autocast values come in the lower precision, keys do not: both are kept in it
+        self.keys_values.append(
+            tuple(take(block.to(value_TKD.dtype), self.prompt_GP) for block in (key_TKD, value_TKD))
+        )
         return super().attend(layer, query_THD, key_TKD, value_TKD, scale)
 
 
 class DecodingLayout:
-    """One new token a row; every row reads its prompt's keys and values, then its own.
+    """One new token a node, which is a prompt or what rollouts of it have said so far and agree on.
 
-    Rows of shorter prompts have a masked gap between prompt and completion, so that all rows write
-    their next token into the same column.
+    Every node reads its prompt's keys and values, then its own. Those of shorter prompts have a masked gap
+    in between, so that all nodes write their next token into the same column.
+
+    Attributes:
+        lengths_S: int64, tokens of the prompt of each of the S nodes.
     """
 
-    def __init__(self, prefill: PrefillLayout, prompt_of_row_R: Tensor, max_tokens: int):
-        self.lengths_R = prefill.prompt_lengths_P[prompt_of_row_R]
-        self.width = int(prefill.prompt_lengths_P.max())
-        self.step = 0
-        gap_RS = torch.arange(self.width, device=self.lengths_R.device) >= self.lengths_R[:, None]
-        self.gap_RS = gap_RS if bool(gap_RS.any()) else None
-        self.cache = []
-        for prompt_key, prompt_value in prefill.keys_values:
-            # heads before columns, as the attention kernel reads them
-            block_PKWD = prompt_key.transpose(1, 2), prompt_value.transpose(1, 2)
-            rows = []
-            for block in block_PKWD:
-                heads, size = block.shape[1], block.shape[3]
-                # under autocast values come in the lower precision, keys do not: both are kept in it
-                buffer = prompt_value.new_empty(len(prompt_of_row_R), heads, self.width + max_tokens, size)
-                buffer[:, :, : self.width] = block[prompt_of_row_R]
-                rows.append(buffer)
-            self.cache.append(tuple(rows))
+    def __init__(self, prefill: PrefillLayout, max_tokens: int):
+        """The nodes are the prompts."""
+        self.lengths_S = prefill.lengths_P
+        self.width = prefill.prompt_GP.shape[1]
+        self.filled, self.columns = self.width, self.width + max_tokens
+        self.cache = [
+            tuple(self._room_for(block, len(block)) for block in layer) for layer in prefill.keys_values
+        ]
+        self._look_for_gaps()
+
+    def branch(self, parent_S: Tensor) -> Tensor:
+        """Go on with other nodes: each follows one of the present nodes.
+
+        Args:
+            parent_S: int64, the place of the node that each new one follows; sorted.
+
+        Returns:
+            The place of each new node, int64 [S], all of 0 to S - 1.
+        """
+        count = len(parent_S)
+        # the first to follow a node takes its place, unless that is too far back; others go into the gaps
+        is_first_S = parent_S.diff(prepend=parent_S.new_tensor([-1])) != 0
+        stays_S = is_first_S & (parent_S < count)
+        is_free_S = torch.ones_like(stays_S).index_fill_(0, parent_S[stays_S], False)
+        moved_from, moved_to = parent_S[~stays_S], is_free_S.nonzero()[:, 0]
+        if len(moved_to):
+            if count > len(self.cache[0][0]):
+                self.cache = [
+                    tuple(self._room_for(block, 2 * count) for block in layer) for layer in self.cache
+                ]
+            for block in chain.from_iterable(self.cache):
+                block[moved_to, :, : self.filled] = block[moved_from, :, : self.filled]
+        place_S = parent_S.clone()
+        place_S[~stays_S] = moved_to
+        self.lengths_S = torch.empty_like(parent_S).index_copy_(0, place_S, self.lengths_S[parent_S])
+        self._look_for_gaps()
+        return place_S
 
     def attend(
-        self, layer: int, query_RHD: Tensor, key_RKD: Tensor, value_RKD: Tensor, scale: float
+        self, layer: int, query_SHD: Tensor, key_SKD: Tensor, value_SKD: Tensor, scale: float
     ) -> Tensor:
-        key, value = self.cache[layer]
-        column = self.width + self.step
-        key[:, :, column], value[:, :, column] = key_RKD, value_RKD
-        rows, heads, size = query_RHD.shape
+        nodes, heads, size = query_SHD.shape
+        key, value = (block[:nodes, :, : self.filled + 1] for block in self.cache[layer])
+        key[:, :, -1], value[:, :, -1] = key_SKD, value_SKD
         # the query heads that share a key-value head are the "queries" of that head; for so few of them two
         # batched products take two thirds of the time of the fused kernel
-        query_RKGD = query_RHD.reshape(rows, key.shape[1], -1, size) * scale
-        scores_RKGS = query_RKGD @ key[:, :, : column + 1].transpose(-1, -2)
-        if self.gap_RS is not None:
-            scores_RKGS[..., : self.width].masked_fill_(self.gap_RS[:, None, None], -torch.inf)
-        weights_RKGS = scores_RKGS.softmax(-1, dtype=torch.float32).to(value.dtype)
-        output = weights_RKGS @ value[:, :, : column + 1]
-        return output.reshape(rows, heads, size)
+        query_SKGD = query_SHD.reshape(nodes, key.shape[1], -1, size) * scale
+        scores_SKGW = query_SKGD @ key.transpose(-1, -2)
+        if self.gap_SW is not None:
+            scores_SKGW[..., : self.width].masked_fill_(self.gap_SW[:, None, None], -torch.inf)
+        weights_SKGW = scores_SKGW.softmax(-1, dtype=torch.float32).to(value.dtype)
+        return (weights_SKGW @ value).reshape(nodes, heads, size)
 
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only."""
-        self.lengths_R = self.lengths_R[rows]
-        self.gap_RS = None if self.gap_RS is None else self.gap_RS[rows]
-        self.cache = [(key[rows], value[rows]) for key, value in self.cache]
+    def _room_for(self, block: Tensor, nodes: int) -> Tensor:
+        """A copy [nodes, heads, all columns, D] of a block with fewer nodes or columns."""
+        room = block.new_empty(nodes, block.shape[1], self.columns, block.shape[3])
+        room[: len(block), :, : self.filled] = block[:, :, : self.filled]
+        return room
+
+    def _look_for_gaps(self) -> None:
+        gap_SW = torch.arange(self.width, device=self.lengths_S.device) >= self.lengths_S[:, None]
+        self.gap_SW = gap_SW if bool(gap_SW.any()) else None
 
 
-def draw(logits_RV: Tensor, uniform_R: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """One token a row, by inverting the distribution function, and its log-probability as it was sampled."""
-    logits_RV = logits_RV.float()
+def draw(logits_SV: Tensor, node_R: Tensor, uniform_R: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """One token a rollout from the distribution of its node, and its log-probability as it was sampled.
+
+    Args:
+        logits_SV: of the S nodes.
+        node_R: int64, the node of each of the R rollouts.
+        uniform_R: float64 in [0, 1), for inverting the distribution function.
+    """
+    logits_SV = logits_SV.float()
     if sampling.temperature != 1.0:
-        logits_RV = logits_RV / sampling.temperature
-    if 0 < sampling.top_k < logits_RV.shape[-1]:
-        smallest_R1 = logits_RV.topk(sampling.top_k, dim=-1).values[:, -1:]
-        logits_RV = logits_RV.masked_fill(logits_RV < smallest_R1, -torch.inf)
-    probabilities_RV = logits_RV.softmax(-1)
+        logits_SV = logits_SV / sampling.temperature
+    if 0 < sampling.top_k < logits_SV.shape[-1]:
+        smallest_S1 = logits_SV.topk(sampling.top_k, dim=-1).values[:, -1:]
+        logits_SV = logits_SV.masked_fill(logits_SV < smallest_S1, -torch.inf)
+    probabilities_SV = logits_SV.softmax(-1)
     if sampling.top_p < 1.0:
-        ordered_RV, order_RV = probabilities_RV.sort(dim=-1, descending=True)
+        ordered_SV, order_SV = probabilities_SV.sort(dim=-1, descending=True)
         # a token stays while the mass before it is below top_p, so at least one stays
-        dropped_RV = ordered_RV.cumsum(-1) - ordered_RV >= sampling.top_p
-        probabilities_RV = probabilities_RV.masked_fill(dropped_RV.scatter(-1, order_RV, dropped_RV), 0.0)
-        probabilities_RV = probabilities_RV / probabilities_RV.sum(-1, keepdim=True)
-    cumulative_RV = probabilities_RV.cumsum(-1)
+        dropped_SV = ordered_SV.cumsum(-1) - ordered_SV >= sampling.top_p
+        probabilities_SV = probabilities_SV.masked_fill(dropped_SV.scatter(-1, order_SV, dropped_SV), 0.0)
+        probabilities_SV = probabilities_SV / probabilities_SV.sum(-1, keepdim=True)
+    # all distribution functions one after the other, that of node s rising from s to s + 1
+    cumulative_SV = probabilities_SV.cumsum(-1, dtype=torch.float64)
+    cumulative_SV /= cumulative_SV[:, -1:].clone()
+    cumulative_SV += torch.arange(len(logits_SV), device=logits_SV.device)[:, None]
     # right=True never picks a token of probability zero
-    token_R1 = torch.searchsorted(cumulative_RV, uniform_R[:, None] * cumulative_RV[:, -1:], right=True)
-    token_R1 = token_R1.clamp_(max=logits_RV.shape[-1] - 1)
-    return token_R1[:, 0], probabilities_RV.gather(-1, token_R1)[:, 0].log()
+    drawn_R = torch.searchsorted(cumulative_SV.flatten(), node_R + uniform_R, right=True)
+    return drawn_R % logits_SV.shape[-1], probabilities_SV.flatten()[drawn_R].log()
 
 
 class TransformersEngine:
@@ -161,39 +198,41 @@ class TransformersEngine:
     ) -> tuple[list[list[int]], list[list[float]], list[bool]]:
         """Tokens, their log-probabilities and whether each row ended by itself, rows in order."""
         policy, device = self.policy, self.policy.device
+        vocabulary = len(policy.head)
         prefill = PrefillLayout(prompts, device)
-        hidden_TE = policy.hidden(prefill.tokens_T, prefill.positions_T, prefill)
-        prompt_of_row_R = torch.repeat_interleave(
-            torch.arange(len(prompts), device=device), torch.tensor(sizes, device=device)
-        )
-        rows = len(prompt_of_row_R)
-        hidden_RE = hidden_TE[prefill.last_P][prompt_of_row_R]
-        layout = DecodingLayout(prefill, prompt_of_row_R, sampling.max_tokens)
+        hidden_SE = policy.hidden(prefill.tokens_T, prefill.positions_T, prefill)[prefill.last_P]
+        layout = DecodingLayout(prefill, sampling.max_tokens)
         ends = torch.tensor(policy.end_ids, device=device)
-        uniform_SR = torch.rand(sampling.max_tokens, rows, generator=generator, device=device)
-        tokens_RS = torch.zeros(rows, sampling.max_tokens, dtype=torch.int64, device=device)
-        logprobs_RS = torch.zeros(rows, sampling.max_tokens, device=device)
+        rows = sum(sizes)
+        uniform_TR = torch.rand(
+            sampling.max_tokens, rows, generator=generator, device=device, dtype=torch.float64
+        )
+        tokens_RT = torch.zeros(rows, sampling.max_tokens, dtype=torch.int64, device=device)
+        logprobs_RT = torch.zeros(rows, sampling.max_tokens, device=device)
         length_R = torch.full((rows,), sampling.max_tokens, device=device)
         ended_R = torch.zeros(rows, dtype=torch.bool, device=device)
-        running = torch.arange(rows, device=device)  # rows still in the wave; some may have just ended
+        running = torch.arange(rows, device=device)  # rows that have not ended
+        node = torch.repeat_interleave(torch.tensor(sizes, device=device))  # of each of them
         for step in range(sampling.max_tokens):
-            token, logprob = draw(linear(hidden_RE, policy.head), uniform_SR[step, running], sampling)
-            tokens_RS[running, step], logprobs_RS[running, step] = token, logprob
-            ends_now = torch.isin(token, ends) & ~ended_R[running]
+            logits_SV = linear(hidden_SE, policy.head)
+            token, logprob = draw(logits_SV, node, uniform_TR[step, running], sampling)
+            tokens_RT[running, step], logprobs_RT[running, step] = token, logprob
+            ends_now = torch.isin(token, ends)
             length_R[running[ends_now]] = step + 1
             ended_R[running[ends_now]] = True
-            going = ~ended_R[running]
-            left = int(going.sum())
-            if left == 0 or step + 1 == sampling.max_tokens:
+            running, node, token = running[~ends_now], node[~ends_now], token[~ends_now]
+            if len(running) == 0 or step + 1 == sampling.max_tokens:
                 break
-            if 2 * left <= len(running):
-                layout.keep(going)
-                running, token = running[going], token[going]
-            hidden_RE = policy.hidden(token, layout.lengths_R + step, layout)
-            layout.step += 1
+            # rollouts of one node that drew one token are at one node again
+            distinct_S, node = (node * vocabulary + token).unique(return_inverse=True)
+            place_S = layout.branch(distinct_S // vocabulary)
+            node = place_S[node]
+            token_S = torch.empty_like(place_S).index_copy_(0, place_S, distinct_S % vocabulary)
+            hidden_SE = policy.hidden(token_S, layout.lengths_S + step, layout)
+            layout.filled += 1
         lengths = length_R.tolist()
-        tokens = [row[:length] for row, length in zip(tokens_RS.tolist(), lengths, strict=True)]
-        logprobs = [row[:length] for row, length in zip(logprobs_RS.tolist(), lengths, strict=True)]
+        tokens = [row[:length] for row, length in zip(tokens_RT.tolist(), lengths, strict=True)]
+        logprobs = [row[:length] for row, length in zip(logprobs_RT.tolist(), lengths, strict=True)]
         return tokens, logprobs, ended_R.tolist()
 
     @torch.no_grad()

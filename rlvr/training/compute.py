@@ -1,10 +1,11 @@
 """Floating-point operations of training, profiling included: 2ND for a forward pass, 6ND with the backward.
 
 N is the number of parameters that every token is multiplied with: all of them, save an input embedding that
-is not the output head too, since looking a token up takes no product. D counts the token positions that
-engine and learner compute: a group's prompt once, and of each completion all but the last token, which
-nothing follows. Not counted: attention's own products (small beside 2ND at these lengths), the optimizer,
-verification, validation and evaluation.
+is not the output head too, since looking a token up takes no product. D counts token positions: a group's
+prompt once, and of each completion all but the last token, which nothing follows. Completions count in full,
+although engine and learner compute what they share only once: so methods compare as they would on any
+engine, and a policy that repeats itself does not look cheaper. Not counted: attention's own products (small
+beside 2ND at these lengths), the optimizer, verification, validation and evaluation.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """The update: several optimizer steps on one batch of rollouts.
 
 Nothing is computed that does not change the gradient. Groups without signal are left out of forward and
-backward but counted in the normaliser; prompts are computed once a group; there is no padding; old
-log-probabilities are taken only for mini-batches that come after the first weight change.
+backward but counted in the normaliser; what rollouts of a group share, the prompt and any first tokens, is
+computed once; there is no padding; old log-probabilities are taken only for mini-batches that come after
+the first weight change.
 """
 
 import copy
@@ -33,8 +34,12 @@ from rlvr.training.packing import pack
 class Pack:
     """Rollouts that go through the model together, flat over their M completion tokens.
 
+    Tokens with one prefix have one log-probability. They stand together here, in the order of the layout's
+    N prefixes, whatever rollouts they belong to.
+
     Attributes:
         layout: the tokens and who attends to whom.
+        counts_N: int64, tokens of each prefix.
         advantage_M, weight_M, engine_logp_M: float32 per token; the weight is λ-GRPO's, or 1.
         old_logp_M: the trainer's log-probabilities before the update; None where the policy has not
             changed since, so that they are the current ones.
@@ -42,6 +47,7 @@ class Pack:
     """
 
     layout: PackedLayout
+    counts_N: Tensor
     advantage_M: Tensor
     weight_M: Tensor
     engine_logp_M: Tensor
@@ -68,7 +74,7 @@ class Rollout:
 
 
 def token_loss(pack: Pack, logp_C: Tensor, chunk: slice, algorithm: AlgorithmConfig) -> Tensor:
-    """Loss of each token of a chunk of a pack, weighted, not yet normalised."""
+    """Loss of each of the tokens `chunk` of a pack, weighted, not yet normalised."""
     advantage_C = pack.advantage_M[chunk]
     old_logp_C = logp_C.detach() if pack.old_logp_M is None else pack.old_logp_M[chunk]
     if algorithm.loss == "cispo":
@@ -179,42 +185,50 @@ class Learner:
         lengths = torch.tensor([len(rollout.completion.token_ids) for rollout in rollouts])
         advantage_R = torch.tensor([rollout.advantage for rollout in rollouts])
         engine_logp = [value for rollout in rollouts for value in rollout.completion.logprobs]
+        layout = PackedLayout([batch.groups[g].prompt_ids for g in of_group], list(of_group.values()), device)
+        order_M = layout.prefix_M.argsort(stable=True)
         return Pack(
-            layout=PackedLayout(
-                [batch.groups[g].prompt_ids for g in of_group], list(of_group.values()), device
-            ),
-            advantage_M=torch.repeat_interleave(advantage_R, lengths).to(device),
-            weight_M=torch.cat([rollout.weights for rollout in rollouts]).to(device),
-            engine_logp_M=torch.tensor(engine_logp, device=device),
+            layout=layout,
+            counts_N=layout.prefix_M.bincount(minlength=len(layout.targets_N)),
+            advantage_M=torch.repeat_interleave(advantage_R, lengths).to(device)[order_M],
+            weight_M=torch.cat([rollout.weights for rollout in rollouts]).to(device)[order_M],
+            engine_logp_M=torch.tensor(engine_logp, device=device)[order_M],
         )
 
     def _hidden(self, policy: Policy, layout: PackedLayout) -> Tensor:
-        return policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
+        hidden_TE = policy.hidden(layout.tokens_T, layout.positions_T, layout)
+        return hidden_TE.index_select(0, layout.predictor_N)
 
     @torch.no_grad()
     def _logprobs(self, policy: Policy, pack_: Pack) -> Tensor:
         with self.policy.autocast(self.training.precision):
-            return token_logprobs(self._hidden(policy, pack_.layout), policy.head, pack_.layout.targets_M)
+            hidden_NE = self._hidden(policy, pack_.layout)
+            logp_N = token_logprobs(hidden_NE, policy.head, pack_.layout.targets_N)
+        return logp_N.repeat_interleave(pack_.counts_N)
 
     def _accumulate_gradients(self, pack_: Pack, normaliser: float, health: "Health") -> None:
         entropy_coefficient = self.algorithm.entropy_coefficient
+        ends = [0, *pack_.counts_N.cumsum(0).tolist()]
 
-        def loss(logp_C: Tensor, entropy_C: Tensor, chunk: slice) -> Tensor:
-            loss_C = token_loss(pack_, logp_C, chunk, self.algorithm)
+        def loss(logp_N: Tensor, entropy_N: Tensor, prefixes: slice) -> Tensor:
+            counts_N = pack_.counts_N[prefixes]
+            tokens = slice(ends[prefixes.start], ends[prefixes.stop])
+            loss_C = token_loss(pack_, logp_N.repeat_interleave(counts_N), tokens, self.algorithm)
             if entropy_coefficient:
-                loss_C = loss_C - entropy_coefficient * entropy_C
+                loss_C = loss_C - entropy_coefficient * entropy_N.repeat_interleave(counts_N)
             total = loss_C.sum() / normaliser
             health.add_loss(total)
             return total
 
-        logp_M, entropy_M = backward_through_head(
+        logp_N, entropy_N = backward_through_head(
             self._hidden(self.policy, pack_.layout),
             self.policy.head,
-            pack_.layout.targets_M,
+            pack_.layout.targets_N,
             loss,
             entropy_gradient=entropy_coefficient != 0,
         )
-        health.add_tokens(pack_, logp_M, entropy_M)
+        counts_N = pack_.counts_N
+        health.add_tokens(pack_, logp_N.repeat_interleave(counts_N), entropy_N.repeat_interleave(counts_N))
 
     def _step(self, mini_batch: MiniBatch, health: "Health") -> None:
         # one context for all packs: under autocast it keeps the converted weights
@@ -260,6 +274,7 @@ class Health:
             "update/gradient_norm": sum(self.gradient_norms) / max(steps, 1),
             "update/gradient_norm_max": max(self.gradient_norms, default=0.0),
             "tokens/trained": float(sum(len(logp_M) for _, logp_M, _ in self.tokens)),
+            "tokens/distinct": float(sum(len(pack_.counts_N) for pack_, _, _ in self.tokens)),
         }
         if not self.tokens:
             return metrics

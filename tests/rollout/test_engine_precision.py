@@ -22,8 +22,8 @@ def test_bfloat16_log_probabilities_are_the_bfloat16_trainers(frozen_policy: Pol
 
     def scored(precision: str) -> torch.Tensor:
         with torch.no_grad(), frozen_policy.autocast(precision):
-            hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
-            return token_logprobs(hidden, frozen_policy.head, layout.targets_M)
+            hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_N]
+            return token_logprobs(hidden, frozen_policy.head, layout.targets_N)[layout.prefix_M]
 
     # bfloat16 has 8 bits: near, but not the same as float32
     assert (sampled - scored("bfloat16")).abs().mean() < 0.02

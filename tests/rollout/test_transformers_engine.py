@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -23,8 +24,8 @@ def scored_by(policy: Policy, groups: list[Group]) -> torch.Tensor:
         [group.prompt_ids for group in groups], [[c.token_ids for c in group.completions] for group in groups]
     )
     with torch.no_grad():
-        hidden = policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
-    return token_logprobs(hidden, policy.head, layout.targets_M)
+        hidden = policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_N]
+    return token_logprobs(hidden, policy.head, layout.targets_N)[layout.prefix_M]
 
 
 def sampled(groups: list[Group]) -> torch.Tensor:
@@ -86,32 +87,46 @@ def test_waves_and_rows_that_leave_do_not_change_what_is_sampled_from(frozen_pol
     torch.testing.assert_close(sampled(groups), scored_by(frozen_policy, groups), atol=5e-6, rtol=0)
 
 
-def test_sampled_first_tokens_follow_the_policy(frozen_policy: Policy):
-    count = 4000
-    (group,) = TransformersEngine(frozen_policy, max_rows=4000).generate(
-        [(PROBLEMS[0], count)], Sampling(max_tokens=1), seed=11
-    )
-    layout = PackedLayout([group.prompt_ids], [[[0]]])
-    with torch.no_grad():
-        hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_M]
-    probabilities = (hidden @ frozen_policy.head.T).double().softmax(-1)[0]
-    observed = torch.bincount(
-        torch.tensor([c.token_ids[0] for c in group.completions]), minlength=len(probabilities)
-    )
-    common = probabilities * count >= 5
-    expected = torch.cat([probabilities[common], probabilities[~common].sum()[None]]) * count
-    seen = torch.cat([observed[common], observed[~common].sum()[None]])
+def test_rollouts_that_share_beginnings_keep_their_log_probabilities(frozen_policy: Policy):
+    """Many rollouts of prompts of several lengths: their tree branches, and its nodes move."""
+    groups = TransformersEngine(frozen_policy).generate([(p, 100) for p in PROBLEMS], SAMPLING, seed=4)
 
-    assert chisquare(seen.numpy(), (expected / expected.sum() * count).numpy()).pvalue > 1e-3
+    assert len({tuple(c.token_ids) for c in groups[5].completions}) < 50
+    torch.testing.assert_close(sampled(groups), scored_by(frozen_policy, groups), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_sampled_tokens_follow_the_policy(frozen_policy: Policy, length: int):
+    """Counts of all sequences of the first `length` tokens against their exact probabilities."""
+    count = 4000
+    (group,) = TransformersEngine(frozen_policy, max_rows=3000).generate(
+        [(PROBLEMS[0], count)], Sampling(max_tokens=length), seed=11
+    )
+    observed = Counter(tuple(c.token_ids) for c in group.completions)
+    layout = PackedLayout([group.prompt_ids], [[list(tokens) for tokens in observed]])
+    with torch.no_grad():
+        hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_N]
+        logprobs = token_logprobs(hidden, frozen_policy.head, layout.targets_N)[layout.prefix_M]
+    of_sequence = logprobs.double().split([len(tokens) for tokens in observed])
+    expected = torch.stack([own.sum().exp() for own in of_sequence]) * count
+    seen = torch.tensor(list(observed.values()), dtype=torch.float64)
+    common = expected >= 5
+    assert common.sum() > 5
+    # all that is rare, or was never drawn, is one class
+    expected = torch.cat([expected[common], count - expected[common].sum(dim=0, keepdim=True)])
+    seen = torch.cat([seen[common], count - seen[common].sum(dim=0, keepdim=True)])
+
+    assert chisquare(seen.numpy(), expected.numpy()).pvalue > 1e-3
 
 
 def test_drawing_inverts_the_distribution_function():
-    logits = torch.log(torch.tensor([[0.5, 0.0, 0.3, 0.2]])).expand(4, -1)
-    uniform = torch.tensor([0.0, 0.499, 0.5, 0.999])
-    tokens, logprobs = draw(logits, uniform, Sampling(max_tokens=1))
+    logits = torch.log(torch.tensor([[0.5, 0.0, 0.3, 0.2], [0.0, 0.0, 0.9, 0.1]]))
+    node = torch.tensor([0, 1, 0, 0, 1, 0])
+    uniform = torch.tensor([0.0, 0.0, 0.499, 0.5, 0.95, 0.999], dtype=torch.float64)
+    tokens, logprobs = draw(logits, node, uniform, Sampling(max_tokens=1))
 
-    assert tokens.tolist() == [0, 0, 2, 3]
-    torch.testing.assert_close(logprobs.exp(), torch.tensor([0.5, 0.5, 0.3, 0.2]))
+    assert tokens.tolist() == [0, 2, 0, 2, 3, 3]
+    torch.testing.assert_close(logprobs.exp(), torch.tensor([0.5, 0.9, 0.5, 0.3, 0.1, 0.2]))
 
 
 @pytest.mark.parametrize(
@@ -124,8 +139,9 @@ def test_drawing_inverts_the_distribution_function():
     ],
 )
 def test_truncated_and_tempered_distributions(sampling: Sampling, expected: list[float]):
-    logits = torch.log(torch.tensor([[0.5, 0.0, 0.3, 0.2]])).expand(1000, -1)
-    tokens, logprobs = draw(logits, torch.linspace(0, 0.9999, 1000), sampling)
+    logits = torch.log(torch.tensor([[0.5, 0.0, 0.3, 0.2]]))
+    uniform = torch.linspace(0, 0.9999, 1000, dtype=torch.float64)
+    tokens, logprobs = draw(logits, torch.zeros(1000, dtype=torch.int64), uniform, sampling)
 
     for token, probability in enumerate(expected):
         assert math.isclose((tokens == token).float().mean().item(), probability, abs_tol=2e-3)

@@ -70,7 +70,11 @@ def test_later_mini_batches_and_the_reference_take_a_forward_pass_each():
 def test_the_count_is_what_the_learner_does(
     policy: Policy, groups: list[Group], overrides: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ):
-    """Positions that go through any model, forward only and forward with backward."""
+    """Positions that go through any model, forward only and forward with backward, where rollouts share
+    no beginning (the count is of rollouts, whatever they share)."""
+    for group in groups:
+        for i, completion in enumerate(group.completions):
+            completion.token_ids[0] = 10 + i
     config = load_config(["training.prompts_per_step=6", "training.mini_batch_prompts=2", *overrides])
     learner = Learner(policy, config)
     seen = {True: 0, False: 0}
