@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table test test-slow test-vllm vllm-env doctor bench lint clean
+.PHONY: help setup reproduce-table claims test test-slow test-vllm vllm-env doctor bench lint clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ $(VENV)/.ready: pyproject.toml requirements/lock.txt
 
 reproduce-table: setup ## train, evaluate and render a published table (TABLE=, SCALE=, SEEDS=)
 	$(VENV)/bin/rlvr reproduce table=$(TABLE) scale=$(SCALE) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
+
+claims: setup ## what the papers claim against what is measured here, from the tables in results/
+	$(VENV)/bin/rlvr claims $(ARGS)
 
 test: setup ## the tests, under ten minutes
 	$(VENV)/bin/python -m pytest

@@ -21,6 +21,7 @@ rlvr: reinforcement learning with verifiable rewards, from a paper's table to yo
                                              the problems worth training on, by how a run went
   rlvr simulate                              the paper's simulation of small groups, and its figures
   rlvr plan table=fgrpo/table1 scale=paper   what it will take, before it is run
+  rlvr claims paper=fgrpo                    what a paper claims against what is measured here
   rlvr warm-start folder=my-policy           make the embedded policy from nothing
   rlvr bench part=step,update                how fast it is, and how fast TRL and vLLM are on the same work
   rlvr doctor                                what this machine can run, and what to do about the rest
@@ -193,9 +194,33 @@ def plan(arguments: list[str]) -> None:
     print_plan(arguments)
 
 
+def claims(arguments: list[str]) -> None:
+    """Say of each claim of a paper whether what was measured here shows it, from the files of tables.
+
+    rlvr claims                                all papers that have claims declared
+    rlvr claims paper=fgrpo scale=laptop
+
+    Pages: results/<paper>.md. `rlvr reproduce` writes them again after every table.
+    """
+    from pathlib import Path
+
+    from rlvr.config import EXPERIMENTS
+    from rlvr.tables.claims_page import papers, write_claims
+
+    settings = {"paper": "", "scale": "laptop", "results": "results"}
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key not in settings:
+            raise unknown("setting of claims", key, settings)
+        settings[key] = value
+    for paper in [settings["paper"]] if settings["paper"] else papers(EXPERIMENTS):
+        print(write_claims(paper, settings["scale"], Path(settings["results"]), EXPERIMENTS))
+
+
 def warm_start(arguments: list[str]) -> None:
     """Make the embedded policy from nothing: supervised training on solved examples.
 
+      rlvr claims paper=fgrpo                    what a paper claims against what is measured here
     rlvr warm-start folder=my-policy steps=2500 seed=0
     """
     from dataclasses import fields
@@ -242,6 +267,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "select": select,
     "simulate": simulate,
     "plan": plan,
+    "claims": claims,
     "warm-start": warm_start,
     "bench": bench,
     "doctor": doctor,

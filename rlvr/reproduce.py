@@ -13,6 +13,7 @@ from rlvr.errors import UserError, unknown
 from rlvr.profile import profile_with_display
 from rlvr.select import select, selection_file
 from rlvr.sweep import launch
+from rlvr.tables.claims_page import CLAIMS, papers, write_claims
 from rlvr.tables.report import write_table
 from rlvr.tables.spec import experiment, read_spec
 from rlvr.tracking.run_directory import hold, read_summary
@@ -20,7 +21,6 @@ from rlvr.tracking.tracker import Tracker
 from rlvr.training.run import chosen_step, is_finished
 
 console = Console(stderr=True)
-CLAIMS = "claims.yaml"  # beside the tables of a paper: what it says of them
 
 
 def tables() -> list[str]:
@@ -37,7 +37,7 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
             override that is to hold for every run.
 
     Returns:
-        The files rendered, the Markdown page first.
+        The files rendered, the table's page first; last the page of the paper's claims, if any are declared.
     """
     settings = {"table": "", "scale": "laptop", "seeds": "", "results": "results"}
     overrides = []
@@ -61,6 +61,8 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
     if not render_only:
         run_missing(spec, planned)
     files = write_table(spec, [run.directory for run in planned], None, results)
+    if (paper := name.partition("/")[0]) in papers(EXPERIMENTS):
+        files.append(write_claims(paper, scale, results, EXPERIMENTS))
     tracker = Tracker(replace(planned[0].config, arm="table"), folder)
     tracker.log_table(files)
     tracker.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ AVERAGE = "average"
 BOOTSTRAP_ITERATIONS = 10_000
 COUNTS = ["seeds", "problems", "left_out", "samples", "unscorable"]
 RESULTS = ["value", "low", "high", "difference", "difference_low", "difference_high", "p_value"]
+DIFFERENCES = ["metric", "group", "arm", "against", "difference", "low", "high", "seeds", "seeds_against"]
 COLUMNS = ["arm", "label", "group", "benchmark", "metric", "k", *COUNTS, "baseline", *RESULTS]
 
 
@@ -64,10 +66,32 @@ class Cell:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The cells of a table's runs.
+
+    Attributes:
+        ks: [ks], every k that has a metric or is on a curve.
+        cells: group -> benchmark (and `AVERAGE`) -> arm -> cell; an arm that did not run has none.
+        seeds: of the runs of each arm.
+    """
+
+    ks: np.ndarray
+    cells: dict[str, dict[str, dict[str, Cell]]]
+    seeds: dict[str, list[int]]
+
+
 def collect(
     spec: dict[str, Any], runs: Sequence[Run], *, iterations: int = ITERATIONS, seed: int = 0
 ) -> pd.DataFrame:
-    """Every number of a table.
+    """Every number of a table: `measure`, then `tidy`."""
+    return tidy(spec, measure(spec, runs, iterations=iterations, seed=seed))
+
+
+def measure(
+    spec: dict[str, Any], runs: Sequence[Run], *, iterations: int = ITERATIONS, seed: int = 0
+) -> Measured:
+    """pass@k of every arm on every benchmark, with what its intervals and tests are made of.
 
     A benchmark is measured on the problems that all finished runs answered, with enough scorable samples
     for the largest k and no less than half of the samples drawn; the same ones for all arms.
@@ -78,45 +102,73 @@ def collect(
         iterations: of the significance test.
         seed: of the resampling.
 
+    Raises:
+        UserError: for runs of an arm that the table does not have, or that share no problem.
+    """
+    names = [arm["name"] for arm in spec["arms"]]
+    runs_by_arm: dict[str, list[Run]] = {name: [] for name in names}
+    for run in runs:
+        if run.arm not in runs_by_arm:
+            raise unknown("arm", run.arm, names)
+        runs_by_arm[run.arm].append(run)
+    metric_ks = [metric_k(metric) for metric in spec["metrics"]]
+    doublings = 2 ** np.arange(max(metric_ks).bit_length())
+    ks = np.union1d(metric_ks, doublings[doublings <= max(metric_ks)])
+
+    cells: dict[str, dict[str, dict[str, Cell]]] = {}
+    for group, benchmarks in spec["columns"].items():
+        cells[group] = {
+            benchmark: _measure(benchmark, runs_by_arm, ks, iterations, seed) for benchmark in benchmarks
+        }
+        cells[group][AVERAGE] = {
+            name: Cell.average([of_arm[name] for of_arm in cells[group].values()])
+            for name in names
+            if all(name in of_arm for of_arm in cells[group].values())
+        }
+    return Measured(ks, cells, {name: [run.seed for run in runs] for name, runs in runs_by_arm.items()})
+
+
+def tidy(spec: dict[str, Any], measured: Measured) -> pd.DataFrame:
+    """Every number of a table in one frame.
+
     Returns:
         One row for each arm, benchmark (and `AVERAGE` of each group of them) and k, in the table's order:
         `arm`, `label`, `group`, `benchmark`, `metric`, `k`; `seeds` finished (0: not run), `problems`,
         `left_out` problems, `samples` of a problem, `unscorable` samples; `value` with its 95 % interval
         `low` to `high`, from 0 to 1 (NaN: not run, or samples < k); and against its `baseline` the
         `difference`, `difference_low`, `difference_high`, `p_value` and `significant` (NA: not tested).
-
-    Raises:
-        UserError: for runs of an arm that the table does not have, or that share no problem.
     """
-    arms = {arm["name"]: arm for arm in spec["arms"]}
-    runs_by_arm: dict[str, list[Run]] = {name: [] for name in arms}
-    for run in runs:
-        if run.arm not in arms:
-            raise unknown("arm", run.arm, arms)
-        runs_by_arm[run.arm].append(run)
-    metric_ks = [metric_k(metric) for metric in spec["metrics"]]
-    doublings = 2 ** np.arange(max(metric_ks).bit_length())
-    ks = np.union1d(metric_ks, doublings[doublings <= max(metric_ks)])
-
     frames = []
-    for group, benchmarks in spec["columns"].items():
-        measured = {
-            benchmark: _measure(benchmark, runs_by_arm, ks, iterations, seed) for benchmark in benchmarks
-        }
-        measured[AVERAGE] = {
-            name: Cell.average([cells[name] for cells in measured.values()])
-            for name in arms
-            if all(name in cells for cells in measured.values())
-        }
-        for benchmark, cells in measured.items():
-            for name, arm in arms.items():
+    for group, benchmarks in measured.cells.items():
+        for benchmark, cells in benchmarks.items():
+            for arm in spec["arms"]:
                 baseline = arm.get("baseline", "")
-                numbers = _numbers(cells.get(name), cells.get(baseline), ks)
-                place = {"arm": name, "label": arm_label(arm), "baseline": baseline}
+                numbers = _numbers(cells.get(arm["name"]), cells.get(baseline), measured.ks)
+                place = {"arm": arm["name"], "label": arm_label(arm), "baseline": baseline}
                 frames.append(numbers.assign(**place, group=group, benchmark=benchmark))
     frame = pd.concat(frames, ignore_index=True)[COLUMNS]
     frame["significant"] = (frame["p_value"] < ALPHA).where(frame["p_value"].notna()).astype("boolean")
     return frame
+
+
+def differences(spec: dict[str, Any], measured: Measured) -> pd.DataFrame:
+    """Arm minus arm, for every two that have run, in the average of each group at each of the metrics.
+
+    Returns:
+        The columns `DIFFERENCES`: `difference` of `arm` and `against` with its 95 % interval over problems
+        and seeds, `low` to `high`, from -1 to 1, paired by problem; `seeds` of either arm, as "1 2 3".
+    """
+    rows = []
+    for group, benchmarks in measured.cells.items():
+        cells = benchmarks[AVERAGE]
+        for arm, against in combinations(cells, 2):
+            values = cells[arm].value - cells[against].value
+            low, high = percentile_interval(cells[arm].replicates - cells[against].replicates)
+            seeds = [" ".join(map(str, measured.seeds[name])) for name in (arm, against)]
+            for metric in spec["metrics"]:
+                (k,) = np.flatnonzero(measured.ks == metric_k(metric))
+                rows.append([metric, group, arm, against, values[k], low[k], high[k], *seeds])
+    return pd.DataFrame(rows, columns=DIFFERENCES)
 
 
 def _measure(

@@ -8,10 +8,10 @@ import pandas as pd
 
 from rlvr.errors import UserError
 from rlvr.tables import effort, effort_panels, figures, render
-from rlvr.tables.collect import collect
+from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
-from rlvr.tables.spec import check_spec
+from rlvr.tables.spec import check_spec, differences_file, table_stem
 from rlvr.tracking.run_directory import write_whole
 
 
@@ -27,21 +27,23 @@ def write_table(
         output_dir: gets `tables/` and `figures/`.
 
     Returns:
-        The files written: the Markdown page first. The same runs give the same bytes.
+        The files written: the Markdown page first. The same runs give the same bytes. Of the CSV
+        files one has the table and one the differences of all its arms.
     """
     check_spec(spec)
     runs = finished_runs(run_dirs)
     if not runs:
         raise UserError(f"table {spec['name']} has no finished run: run one of its arms first")
     scale = runs[0].scale
-    frame = collect(spec, runs)
+    measured = measure(spec, runs)
+    frame, pairs = tidy(spec, measured), differences(spec, measured)
     published = spec.get("published")
     if published:
         published = published_table(
             published["file"], published["table"], published.get("model"), published_dir
         )
 
-    stem = f"{spec['name'].replace('/', '-')}-{scale}"
+    stem = table_stem(spec["name"], scale)
     drawings = {}
     if frame["k"].nunique() > 1:
         drawings["pass-at-k"] = figures.pass_at_k_curves(spec, frame)
@@ -66,6 +68,7 @@ def write_table(
     files = {
         f"tables/{stem}.md": render.markdown(spec, facts, panels, notes, links, published).encode(),
         f"tables/{stem}.csv": csv(frame),
+        f"tables/{differences_file(spec['name'], scale)}": csv(pairs),
         f"tables/{stem}.tex": render.latex(spec, facts, panels, notes, published).encode(),
         **{f"tables/{stem}-{kind}.csv": csv(numbers) for kind, numbers in extra.items()},
     }

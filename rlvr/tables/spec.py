@@ -114,6 +114,16 @@ def experiment(spec: dict[str, Any], scale: str) -> str:
     return f"{spec.get('runs') or spec['name']}/{scale}"
 
 
+def table_stem(name: str, scale: str) -> str:
+    """How the names of a table's files begin."""
+    return f"{name.replace('/', '-')}-{scale}"
+
+
+def differences_file(name: str, scale: str) -> str:
+    """The file with the differences of a table's arms, beside the table."""
+    return f"{table_stem(name, scale)}-differences.csv"
+
+
 def label(spec: dict[str, Any], name: str) -> str:
     """How a benchmark, a group of benchmarks or an average is printed."""
     return spec.get("labels", {}).get(name, name)

@@ -1,0 +1,99 @@
+"""The page of a paper's claims, as Markdown: `results/<paper>.md`, or `-<scale>` where that is not laptop."""
+
+from pathlib import Path
+
+import yaml
+
+from rlvr.errors import unknown
+from rlvr.tables.claims import NOT_RUN, SIMULATION, Difference, Finding, findings
+from rlvr.tables.spec import differences_file, table_stem
+from rlvr.tracking.run_directory import write_whole
+
+CLAIMS = "claims.yaml"  # beside the tables of a paper
+
+HOW_TO_READ = """\
+A claim is *shown* if the 95 % interval of every difference that it says is above zero lies above zero,
+*opposite* if the interval of one lies below, and *not shown* otherwise, which is no proof that there is no
+effect. Which differences a claim is about was taken from the paper, not chosen after measuring. Intervals
+of tables are bootstrapped over problems and training seeds, those of the simulation are Welch's over its
+seeds; with three or four seeds either is rough, and with one seed of a trained arm nothing is shown."""
+
+
+def papers(experiments: Path) -> list[str]:
+    """The papers whose claims are declared."""
+    return sorted(file.parent.name for file in experiments.glob(f"*/{CLAIMS}"))
+
+
+def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Path:
+    """Write the page of a paper's claims from what is in `results`; returns its path.
+
+    Raises:
+        UserError: for a paper without claims, or claims about what there is not.
+    """
+    if paper not in papers(experiments):
+        raise unknown("paper with claims", paper, papers(experiments))
+    declared = experiments / paper / CLAIMS
+    title = yaml.safe_load(declared.read_text(encoding="utf-8"))["paper"]
+    found = findings(declared, scale, results)
+    page = results / f"{paper}{'' if scale == 'laptop' else '-' + scale}.md"
+    write_whole(page, markdown(title, paper, scale, found))
+    return page
+
+
+def markdown(title: str, paper: str, scale: str, found: list[Finding]) -> str:
+    """The whole page. The same numbers give the same bytes."""
+    intervals = sum(difference.has_run for finding in found for difference in finding.differences)
+    chance = (
+        f"The page has {intervals} intervals, none corrected for their number: were all true differences "
+        f"zero, about {0.05 * intervals:.1f} would exclude zero by chance, half of them on the claimed side."
+    )
+    remake = (
+        f"Made by `rlvr claims paper={paper} scale={scale}` from the files named below and "
+        f"experiments/{paper}/{CLAIMS}; no run is needed for it."
+    )
+    overview = ["| | claim | verdict |", "|---|---|---|"]
+    overview += [f"| {n} | {item.claim} | {item.verdict} |" for n, item in enumerate(found, start=1)]
+    blocks = [f"# What is claimed, and what is measured here: {title}", f"Scale: {scale}. {remake}"]
+    blocks += [HOW_TO_READ, chance, "\n".join(overview)]
+    blocks += [_section(number, item, scale) for number, item in enumerate(found, start=1)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _section(number: int, finding: Finding, scale: str) -> str:
+    blocks = [f"## {number}. {finding.claim}", f"{finding.source}. **{finding.verdict.capitalize()}.**"]
+    if finding.untestable:
+        blocks[-1] += f" {finding.untestable}"
+        return "\n\n".join(blocks)
+    rows = [
+        "| claimed to be above zero | measured | 95 % interval | seeds |",
+        "|---|---|---|---|",
+        *map(_row, finding.differences),
+    ]
+    blocks.append("\n".join(rows))
+    blocks.append(" ".join(_origin(table, finding, scale) for table in finding.tables))
+    return "\n\n".join(blocks)
+
+
+def _origin(table: str, finding: Finding, scale: str) -> str:
+    """The files that a claim's numbers come from, and the command that makes them."""
+    if table == SIMULATION:
+        return "From [theory/categorical.npz](theory/categorical.npz): `rlvr simulate`."
+    seeds = {seed for item in finding.differences for of_arm in item.seeds for seed in of_arm.split()}
+    command = f"make reproduce-table TABLE={table} SCALE={scale}"
+    if not seeds:
+        return f"To be made by `{command}`."
+    command += f" SEEDS={','.join(sorted(seeds, key=int))}"
+    page, numbers = f"tables/{table_stem(table, scale)}.md", f"tables/{differences_file(table, scale)}"
+    return f"From [{numbers}]({numbers}), beside [the table]({page}): `{command}`."
+
+
+def _row(difference: Difference) -> str:
+    if not difference.has_run:
+        return f"| {difference.text} | {NOT_RUN} | | |"
+    digits = 1 if difference.unit == "points" else 3
+    value, low, high = (
+        f"{number:+z.{digits}f}".replace("-", "−")
+        for number in (difference.value, difference.low, difference.high)
+    )
+    counts = " and ".join(str(len(of_arm.split())) for of_arm in difference.seeds)
+    return f"| {difference.text} | {value} {difference.unit} | {low} to {high} | {counts} |"
