@@ -208,7 +208,8 @@ class TrainingConfig:
     max_tokens_per_micro_batch: int = 32768
     precision: str = "float32"  # of the forward and backward: float32, or bfloat16 (autocast)
     checkpoint_every: int | None = MISSING  # rollout batches; null: an epoch
-    threads: int = 1  # CPU threads of one run
+    activation_checkpointing: bool = False  # compute a layer twice instead of keeping its activations
+    threads: int = 1  # CPU threads of one process
     device: str = "auto"
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 

@@ -22,14 +22,13 @@ from rlvr.curriculum.profile import (
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
 from rlvr.evaluation.sampling import sample_benchmarks
-from rlvr.policy.policy import load_policy
 from rlvr.problems import load_problems
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import Sampling
 from rlvr.tracking.display import Display
 from rlvr.tracking.run_directory import RunDirectory, fingerprint_of
 from rlvr.training.compute import forward_flops, parameter_count
-from rlvr.training.run import device_of
+from rlvr.training.parts import initial_policy
 
 SAMPLES = "profile"  # the file of samples, beside the profile
 SAMPLES_PER_SHARD = 16384  # fixed, because a resumed profile must cut the problems as the first start did
@@ -91,9 +90,7 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
     problems = load_problems(config.data, held_out=False)
     data = fingerprint_of([problem.id for problem in problems])
     directory.record_provenance(config, {config.data.name: data})
-    policy = load_policy(
-        config.model.path, settings=config.model, dtype=config.model.dtype, device=device_of(config)
-    )
+    policy = initial_policy(config)
     digest = weights_digest(policy.model)
     before = directory.read_summary()
     if before.get("policy", digest) != digest:

@@ -97,7 +97,13 @@ def run_job(composed: DictConfig) -> str:
 
 
 def run_with_display(config: Config, *, print_results: bool = False) -> Path:
-    """One run in this process, with its progress shown."""
+    """One run in this process, with its progress shown; under torchrun, rank 0 shows it."""
+    from rlvr.training.distributed import rank
+
+    if rank() > 0:
+        from rlvr.training.run import run
+
+        return run(config)
     with Display([(config, run_directory(config))]) as display:
         from rlvr.training.run import run
 

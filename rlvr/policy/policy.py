@@ -1,6 +1,6 @@
 """A policy: a transformers causal language model, its tokenizer, and how it is prompted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +84,10 @@ class Policy:
     def encode(self, problem: Problem) -> list[int]:
         """Token ids of a problem's prompt, up to where the answer begins."""
         return render(self.tokenizer, problem, self.prompts)
+
+    def weights(self) -> Iterable[tuple[str, Tensor]]:
+        """All parameters by name, tied ones once: what an engine takes over."""
+        return self.model.named_parameters()
 
     def save(self, folder: Path) -> None:
         """Write a transformers folder: safetensors, config and tokenizer."""

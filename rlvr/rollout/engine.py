@@ -36,11 +36,18 @@ class RolloutEngine(Protocol):
     policy_version: int
 
     def generate(
-        self, requests: Sequence[tuple[Problem, int]], sampling: Sampling, *, seed: int
+        self,
+        requests: Sequence[tuple[Problem, int]],
+        sampling: Sampling,
+        *,
+        seed: int,
+        only: Sequence[int] | None = None,
     ) -> list[Group]:
         """Sample `group_size` completions for each (problem, group_size), in the order of `requests`.
 
-        The same weights, requests, sampling and seed give the same tokens.
+        The same weights, requests, sampling and seed give the same tokens. With `only`, ascending positions
+        in `requests`, those alone are sampled and returned: the same tokens as among all, up to rounding, so
+        that several engines may share the work.
         """
         ...
 

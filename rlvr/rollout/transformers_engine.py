@@ -164,17 +164,38 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def generate(
-        self, requests: Sequence[tuple[Problem, int]], sampling: Sampling, *, seed: int
+        self,
+        requests: Sequence[tuple[Problem, int]],
+        sampling: Sampling,
+        *,
+        seed: int,
+        only: Sequence[int] | None = None,
     ) -> list[Group]:
         """See `RolloutEngine.generate`."""
         generator = torch.Generator(self.policy.device).manual_seed(seed)
-        groups = [Group(problem, self.policy.encode(problem), []) for problem, _ in requests]
+        wanted = range(len(requests)) if only is None else only
+        groups = {i: Group(requests[i][0], self.policy.encode(requests[i][0]), []) for i in wanted}
         texts: dict[tuple[int, ...], str] = {}
-        for wave in _waves([size for _, size in requests], self.max_rows):
+        for whole_wave in _waves([size for _, size in requests], self.max_rows):
+            # drawn for all rollouts of the wave, whichever of them are sampled here
+            rows = sum(count for _, count in whole_wave)
+            uniform_TR = torch.rand(
+                sampling.max_tokens,
+                rows,
+                generator=generator,
+                device=self.policy.device,
+                dtype=torch.float64,
+            )
+            wave = [(index, count) for index, count in whole_wave if index in groups]
+            if len(wave) < len(whole_wave):
+                kept = [index in groups for index, count in whole_wave for _ in range(count)]
+                uniform_TR = uniform_TR[:, torch.tensor(kept, device=uniform_TR.device)]
+            if not wave:
+                continue
             prompts = [groups[index].prompt_ids for index, _ in wave]
             sizes = [count for _, count in wave]
             with self.policy.autocast(self.precision):
-                tokens, logprobs, ended = self._sample_wave(prompts, sizes, sampling, generator)
+                tokens, logprobs, ended = self._sample_wave(prompts, sizes, sampling, uniform_TR)
             row = 0
             for index, count in wave:
                 for _ in range(count):
@@ -191,10 +212,10 @@ class TransformersEngine:
                         )
                     )
                     row += 1
-        return groups
+        return list(groups.values())
 
     def _sample_wave(
-        self, prompts: list[list[int]], sizes: list[int], sampling: Sampling, generator: torch.Generator
+        self, prompts: list[list[int]], sizes: list[int], sampling: Sampling, uniform_TR: Tensor
     ) -> tuple[list[list[int]], list[list[float]], list[bool]]:
         """Tokens, their log-probabilities and whether each row ended by itself, rows in order."""
         policy, device = self.policy, self.policy.device
@@ -204,9 +225,6 @@ class TransformersEngine:
         layout = DecodingLayout(prefill, sampling.max_tokens)
         ends = torch.tensor(policy.end_ids, device=device)
         rows = sum(sizes)
-        uniform_TR = torch.rand(
-            sampling.max_tokens, rows, generator=generator, device=device, dtype=torch.float64
-        )
         tokens_RT = torch.zeros(rows, sampling.max_tokens, dtype=torch.int64, device=device)
         logprobs_RT = torch.zeros(rows, sampling.max_tokens, device=device)
         length_R = torch.full((rows,), sampling.max_tokens, device=device)

@@ -63,7 +63,7 @@ def build_vllm_engine(config: Config, policy: Policy) -> "VLLMEngine":
         enable_prefix_caching=rollout.enable_prefix_caching,
         sleep=rollout.sleep,
     )
-    engine.update_weights(policy.model.named_parameters(), version=0)
+    engine.update_weights(policy.weights(), version=0)
     return engine
 
 
@@ -153,14 +153,20 @@ class VLLMEngine:
             )
 
     def generate(
-        self, requests: Sequence[tuple[Problem, int]], sampling: Sampling, *, seed: int
+        self,
+        requests: Sequence[tuple[Problem, int]],
+        sampling: Sampling,
+        *,
+        seed: int,
+        only: Sequence[int] | None = None,
     ) -> list[Group]:
         """See `RolloutEngine.generate`.
 
         Raises:
             UserError: when a prompt leaves less than `sampling.max_tokens` of `max_model_len`.
         """
-        groups = [Group(problem, self._encode_prompt(problem), []) for problem, _ in requests]
+        positions = range(len(requests)) if only is None else only
+        groups = [Group(requests[i][0], self._encode_prompt(requests[i][0]), []) for i in positions]
         longest = max((len(group.prompt_ids) for group in groups), default=0)
         if longest + sampling.max_tokens > self.max_model_len:
             raise UserError(
@@ -170,18 +176,18 @@ class VLLMEngine:
             )
         parameters = [
             SamplingParams(
-                n=group_size,
+                n=requests[i][1],
                 max_tokens=sampling.max_tokens,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 top_k=sampling.top_k,
-                seed=_request_seed(seed, index),
+                seed=_request_seed(seed, i),
                 stop_token_ids=self._stop_token_ids,
                 logprobs=0,  # of the sampled token and no other
                 flat_logprobs=True,
                 detokenize=False,
             )
-            for index, (_, group_size) in enumerate(requests)
+            for i in positions
         ]
         self.wake()
         with _process_state_kept(), self._stance():

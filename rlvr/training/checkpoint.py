@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from rlvr.curriculum import Curriculum
 from rlvr.policy.policy import Policy
 from rlvr.tracking.run_directory import user_errors_for
+from rlvr.training.learner import Learner
 
 MANIFEST = "manifest.json"
 
@@ -20,15 +22,20 @@ def checkpoint_path(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step-{step:06d}"
 
 
-def save_checkpoint(run: Path, step: int, policy: Policy, state: dict[str, Any]) -> Path:
-    """A transformers folder with the weights, `trainer.pt` with the state, and a manifest of digests."""
+def save_checkpoint(run: Path, step: int, policy: Policy, learner: Learner, curriculum: Curriculum) -> Path:
+    """A transformers folder with the weights, `trainer.pt` with the state, and a manifest of digests.
+
+    With several processes the optimizer's shards are in a folder `optimizer` beside them.
+    """
     target = checkpoint_path(run, step)
     aside = target.with_name(f".{target.name}.partial")
     with user_errors_for(target):
         shutil.rmtree(aside, ignore_errors=True)
         policy.save(aside)
+        state = {"learner": learner.state_dict(aside), "curriculum": curriculum.state_dict()}
         torch.save(state, aside / "trainer.pt")
-        digests = {file.name: digest(file) for file in sorted(aside.iterdir())}
+        files = sorted(file for file in aside.rglob("*") if file.is_file())
+        digests = {file.relative_to(aside).as_posix(): digest(file) for file in files}
         (aside / MANIFEST).write_text(json.dumps({"step": step, "blake2b": digests}, indent=2))
         shutil.rmtree(target, ignore_errors=True)
         os.replace(aside, target)

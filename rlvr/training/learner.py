@@ -9,6 +9,7 @@ the first weight change.
 import copy
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,6 +28,8 @@ from rlvr.policy.policy import Policy
 from rlvr.policy.token_logprobs import backward_through_head, token_logprobs
 from rlvr.rollout.group import Completion
 from rlvr.training.batch import Batch, token_weights
+from rlvr.training.distributed import whole
+from rlvr.training.optimizer_state import load_optimizer
 from rlvr.training.packing import pack
 
 
@@ -105,11 +108,14 @@ def token_loss(pack: Pack, logp_C: Tensor, chunk: slice, algorithm: AlgorithmCon
 class Learner:
     """Owns the optimizer; changes the policy's weights in place.
 
+    Args:
+        reference: what a KL term pulls to; `policy` as it is now if none is given.
+
     Attributes:
         updates: optimizer steps taken so far.
     """
 
-    def __init__(self, policy: Policy, config: Config):
+    def __init__(self, policy: Policy, config: Config, reference: Policy | None = None):
         self.policy = policy
         self.algorithm = config.algorithm
         self.training = config.training
@@ -122,8 +128,8 @@ class Learner:
             weight_decay=config.training.weight_decay,
             fused=True,
         )
-        self.reference = None
-        if config.algorithm.kl_coefficient > 0:
+        self.reference = reference
+        if config.algorithm.kl_coefficient > 0 and reference is None:
             self.reference = Policy(copy.deepcopy(policy.model).requires_grad_(False), policy.tokenizer)
 
     def update(self, batch: Batch) -> dict[str, float]:
@@ -143,7 +149,7 @@ class Learner:
         health = Health()
         for mini_batch in mini_batches:
             self._step(mini_batch, health)
-        return health.metrics(self.algorithm)
+        return self._whole(health).metrics(self.algorithm)
 
     def _mini_batch(self, batch: Batch, groups: range) -> MiniBatch:
         """Pack the rollouts of some groups that change the gradient; count the tokens of all."""
@@ -161,21 +167,22 @@ class Learner:
                 for (index, completion), weight in zip(counted, weights, strict=True)
                 if keep_all or batch.advantage_R[index] != 0
             ]
-        packs = pack(
-            [rollout.group for rollout in kept],
-            [len(batch.groups[rollout.group].prompt_ids) for rollout in kept],
-            [len(rollout.completion.token_ids) for rollout in kept],
-            self.training.max_tokens_per_micro_batch,
-        )
         if self.algorithm.aggregation == "constant_length":
             normaliser = counted_rollouts * self.training.sampling.max_tokens
         else:
             normaliser = counted_tokens
-        return MiniBatch(
-            [self._pack(batch, [kept[i] for i in members]) for members in packs], float(max(normaliser, 1))
-        )
+        return MiniBatch(self._packs(batch, kept), float(max(normaliser, 1)))
 
-    def _pack(self, batch: Batch, rollouts: list["Rollout"]) -> Pack:
+    def _packs(self, batch: Batch, rollouts: list[Rollout]) -> list[Pack]:
+        packs = pack(
+            [rollout.group for rollout in rollouts],
+            [len(batch.groups[rollout.group].prompt_ids) for rollout in rollouts],
+            [len(rollout.completion.token_ids) for rollout in rollouts],
+            self.training.max_tokens_per_micro_batch,
+        )
+        return [self._pack(batch, [rollouts[i] for i in members]) for members in packs]
+
+    def _pack(self, batch: Batch, rollouts: list[Rollout]) -> Pack:
         """Rollouts of a group stand together, so each prompt is in the pack once."""
         device = self.policy.device
         of_group = {
@@ -239,17 +246,23 @@ class Learner:
             warmup = max(self.training.warmup_steps, 1)
             group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.training.gradient_clip)
-        health.gradient_norms.append(float(norm))
+        health.gradient_norms.append(float(whole(norm)))
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.updates += 1
 
-    def state_dict(self) -> dict:
+    def _whole(self, health: "Health") -> "Health":
+        """What the update tells, over all tokens of the batch."""
+        return health
+
+    def state_dict(self, folder: Path) -> dict:
+        """What to go on from; a sharded optimizer's part of it goes to files in `folder` (a checkpoint)."""
         return {"updates": self.updates, "optimizer": self.optimizer.state_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict, folder: Path) -> None:
+        """Take over what `state_dict` gave, whatever the number of processes then and now."""
         self.updates = state["updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.policy.model, self.optimizer, state["optimizer"], folder)
 
 
 class Health:
@@ -258,13 +271,17 @@ class Health:
     def __init__(self) -> None:
         self.losses: list[Tensor] = []
         self.gradient_norms: list[float] = []
-        self.tokens: list[tuple[Pack, Tensor, Tensor]] = []
+        # of each pack: log-probabilities now, before the update and the engine's; advantages; entropies
+        self.tokens: list[tuple[Tensor, ...]] = []
+        self.distinct = 0  # prefixes, of each pack anew
 
     def add_loss(self, loss: Tensor) -> None:
         self.losses.append(loss.detach())
 
     def add_tokens(self, pack_: Pack, logp_M: Tensor, entropy_M: Tensor) -> None:
-        self.tokens.append((pack_, logp_M, entropy_M))
+        self.distinct += len(pack_.counts_N)
+        old_logp_M = logp_M if pack_.old_logp_M is None else pack_.old_logp_M
+        self.tokens.append((logp_M, old_logp_M, pack_.engine_logp_M, pack_.advantage_M, entropy_M))
 
     def metrics(self, algorithm: AlgorithmConfig) -> dict[str, float]:
         steps = len(self.gradient_norms)
@@ -273,26 +290,13 @@ class Health:
             "update/loss": float(sum(self.losses)) / max(steps, 1),
             "update/gradient_norm": sum(self.gradient_norms) / max(steps, 1),
             "update/gradient_norm_max": max(self.gradient_norms, default=0.0),
-            "tokens/trained": float(sum(len(logp_M) for _, logp_M, _ in self.tokens)),
-            "tokens/distinct": float(sum(len(pack_.counts_N) for pack_, _, _ in self.tokens)),
+            "tokens/trained": float(sum(len(logp_M) for logp_M, *_ in self.tokens)),
+            "tokens/distinct": float(self.distinct),
         }
         if not self.tokens:
             return metrics
         logp, old_logp, engine_logp, advantage, entropy = (
-            torch.cat(parts)
-            for parts in zip(
-                *(
-                    (
-                        logp_M,
-                        logp_M if pack_.old_logp_M is None else pack_.old_logp_M,
-                        pack_.engine_logp_M,
-                        pack_.advantage_M,
-                        entropy_M,
-                    )
-                    for pack_, logp_M, entropy_M in self.tokens
-                ),
-                strict=True,
-            )
+            torch.cat(parts) for parts in zip(*self.tokens, strict=True)
         )
         if algorithm.loss == "cispo":
             ratio = (logp - old_logp).exp()

@@ -19,6 +19,8 @@ from rlvr.training.accuracy import AccuracyRecord
 from rlvr.training.batch import Batch, batch_metrics, make_batch
 from rlvr.training.checkpoint import save_checkpoint
 from rlvr.training.compute import compute_metrics, parameter_count
+from rlvr.training.data_parallel import DataParallelEngine
+from rlvr.training.distributed import at_stage
 from rlvr.training.learner import Learner
 from rlvr.verification import verify
 
@@ -51,16 +53,15 @@ def train(
         with clock.stage("update"):
             metrics = learner.update(batch)
         with clock.stage("handover"):
-            engine.update_weights(policy.model.named_parameters(), version=learner.updates)
+            engine.update_weights(policy.weights(), version=learner.updates)
 
         metrics |= batch_metrics(batch) | compute_metrics(parameters, sampled, batch, config)
         metrics |= curriculum.metrics() | {"curriculum/refills": len(sampled) / len(groups) - 1}
         accuracy.log(step, curriculum.epoch, sampled)
         curriculum.observe(sampled)
-        tracker.log(step, metrics, clock.timing(metrics))
+        tracker.log(step, metrics, clock.timing(metrics) | engine_timing(engine))
         if step % config.training.checkpoint_every == 0 or step == config.training.steps:
-            state = {"learner": learner.state_dict(), "curriculum": curriculum.state_dict()}
-            save_checkpoint(run, step, policy, state)
+            save_checkpoint(run, step, policy, learner, curriculum)
             on_checkpoint(step)
         on_step(step)
 
@@ -103,6 +104,11 @@ def signal(batch: Batch) -> list[bool]:
     return flags
 
 
+def engine_timing(engine: RolloutEngine) -> dict[str, float]:
+    """What an engine of several ranks says of them."""
+    return engine.timing() if isinstance(engine, DataParallelEngine) else {}
+
+
 class Clock:
     """Seconds by stage of one step."""
 
@@ -113,7 +119,8 @@ class Clock:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         started = time.perf_counter()
-        yield
+        with at_stage(name):
+            yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
     def timing(self, metrics: dict[str, float]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Which rollouts go through the model together."""
 
+import itertools
 from collections.abc import Sequence
 
 
@@ -31,3 +32,24 @@ def pack(
         packs[-1].append(i)
         used += cost
     return packs
+
+
+def cut(costs: Sequence[float], parts: int) -> list[range]:
+    """`parts` runs of neighbours, in order, whose costs are equal to within the largest single cost."""
+    total, before = sum(costs), 0.0
+    sizes = [0] * parts
+    for cost in costs:
+        sizes[min(int((before + cost / 2) * parts / total), parts - 1) if total else 0] += 1
+        before += cost
+    ends = list(itertools.accumulate(sizes, initial=0))
+    return [range(start, end) for start, end in itertools.pairwise(ends)]
+
+
+def spread(costs: Sequence[float], parts: int) -> list[list[int]]:
+    """Positions in `costs` dealt to `parts`, the costliest first, each to who has least; each ascending."""
+    loads, dealt = [0.0] * parts, [[] for _ in range(parts)]
+    for i in sorted(range(len(costs)), key=lambda i: -costs[i]):
+        part = loads.index(min(loads))
+        loads[part] += costs[i]
+        dealt[part].append(i)
+    return [sorted(positions) for positions in dealt]

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlvr.config import Config, arm_name
+from rlvr.config import Config, arm_name, run_directory
 from rlvr.curriculum import build_curriculum
 from rlvr.curriculum.profile import load_profile, profile_file, weights_digest
 from rlvr.curriculum.selection import load_selection
 from rlvr.errors import UserError
 from rlvr.evaluation import counts, pass_at_k
 from rlvr.evaluation.sampling import sample_benchmarks
-from rlvr.policy.policy import load_policy
 from rlvr.problems import Problem, load_problems
-from rlvr.rollout import build_engine
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.tracking import step_lines
 from rlvr.tracking.run_directory import RunDirectory, fingerprint_of, read_summary, user_errors_for
@@ -30,13 +28,24 @@ from rlvr.training.checkpoint import (
     load_state,
     save_checkpoint,
 )
-from rlvr.training.learner import Learner
+from rlvr.training.distributed import follow, forget, joined, rank
 from rlvr.training.loop import train
+from rlvr.training.parts import initial_policy, open_engine, open_training
 from rlvr.verification import verify
 
 
 def run(config: Config) -> Path:
     """Do what is left to do of a run; returns its directory. A finished run is not touched."""
+    with joined():
+        if rank() == 0:
+            return lead(config)
+        torch.set_num_threads(config.training.threads)
+        follow()
+        return run_directory(config)
+
+
+def lead(config: Config) -> Path:
+    """What rank 0 does of a run, and a single process all by itself."""
     directory = RunDirectory(config)
     try:
         torch.set_num_threads(config.training.threads)
@@ -48,12 +57,6 @@ def run(config: Config) -> Path:
     finally:
         directory.close()
     return directory.path
-
-
-def device_of(config: Config) -> str:
-    if config.training.device != "auto":
-        return config.training.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def benchmark_problems(config: Config, domain: str | None = None) -> dict[str, list[Problem]]:
@@ -75,22 +78,12 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     torch.manual_seed(config.seed)
     found = latest_checkpoint(path)
     first_step = found[0] + 1 if found else 1
-    policy = load_policy(
-        found[1] if found else config.model.path,
-        settings=config.model,
-        dtype=config.model.dtype,
-        device=device_of(config),
-    )
     if profile and not found:
-        profile.check_policy(weights_digest(policy.model), profile_file(config))
-    learner = Learner(policy, config)
+        profile.check_policy(weights_digest(initial_policy(config).model), profile_file(config))
+    policy, engine, learner = open_training(config, found[1] if found else None)
     curriculum = build_curriculum(config, problems, profile, selection)
     if found:
-        state = load_state(found[1])
-        learner.load_state_dict(state["learner"])
-        curriculum.load_state_dict(state["curriculum"])
-    engine = build_engine(config, policy)
-    engine.update_weights(policy.model.named_parameters(), version=learner.updates)
+        curriculum.load_state_dict(load_state(found[1])["curriculum"])
     tracker = Tracker(config, path)
     tracker.rewind(first_step - 1)
     accuracy = AccuracyRecord(path)
@@ -98,9 +91,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     validation = Validation(config, path)
     validation.rewind(first_step - 1)
     if not found:
-        save_checkpoint(
-            path, 0, policy, {"learner": learner.state_dict(), "curriculum": curriculum.state_dict()}
-        )
+        save_checkpoint(path, 0, policy, learner, curriculum)
     if not validation.has(first_step - 1):
         validation.measure(engine, first_step - 1)
 
@@ -119,6 +110,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
         on_checkpoint=lambda step: validation.measure(engine, step),
     )
     engine.close()
+    forget()
     tracker.close()
     seconds = directory.read_summary().get("seconds", {})
     if profile:
@@ -219,13 +211,7 @@ def evaluate_run(config: Config, directory: RunDirectory) -> None:
     ):
         for stale in folder.glob("*.parquet"):
             stale.unlink()
-    policy = load_policy(
-        checkpoint_path(path, step),
-        settings=config.model,
-        dtype=config.model.dtype,
-        device=device_of(config),
-    )
-    engine = build_engine(config, policy)
+    engine = open_engine(config, checkpoint_path(path, step))
     files = sample_benchmarks(
         engine,
         benchmark_problems(config),
@@ -237,6 +223,7 @@ def evaluate_run(config: Config, directory: RunDirectory) -> None:
         report=lambda done, total: directory.report("evaluation", done, total),
     )
     engine.close()
+    forget()
     results = {name: benchmark_result(config, name, file) for name, file in files.items()}
     seconds = summary.get("seconds", {})
     seconds["evaluation"] = seconds.get("evaluation", 0.0) + time.perf_counter() - started

@@ -40,8 +40,9 @@ def verify(groups: Sequence[Group]) -> None:
     """Give every completion of every group its verdict; a text that comes up again is judged once.
 
     A completion that was cut at the maximum length is TRUNCATED, whatever it says so far. What goes to
-    a pool goes there together.
+    a pool goes there together. Groups that have their verdicts keep them.
     """
+    groups = [group for group in groups if len(group.verdicts) != len(group.completions)]
     known: dict[tuple[int, str], Verdict] = {}
     pending: dict[str, list[tuple[int, str]]] = {}
     verifiers = added("verifiers", VERIFIERS)

@@ -1,0 +1,139 @@
+"""No hang when a process dies: every rank watches the others, and says who is gone and what it was doing.
+
+Every rank has a thread that writes a beat and its stage to the store that the ranks met in, and reads the
+others'. It runs while the main thread waits in a collective, so it sees what the collective cannot say: a
+rank that died, that was stopped, or whose machine is gone. What it does not see is a rank that is alive and
+makes no progress.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+from torch.distributed import DistError, Store
+
+BEAT_SECONDS = 1.0
+SILENCE_SECONDS = 30.0  # after which a rank that does not beat is gone
+DOUBT_SECONDS = 4.0  # the same, where a collective has failed or torchrun ends this process
+
+
+class Watchdog:
+    """Ends this process when another rank is gone or has failed.
+
+    Args:
+        store: a connection of its own to where the ranks met.
+
+    Attributes:
+        stage: what this rank is doing.
+    """
+
+    def __init__(self, store: Store, rank: int, ranks: int):
+        self.stage = "starting"
+        self._store, self._rank = store, rank
+        self._others = [other for other in range(ranks) if other != rank]
+        self._beat = 0
+        self._leaving = False  # from now on this rank beats no more
+        self._write_lock = threading.Lock()
+        self._write("0")
+        # torchrun ends the survivors of a rank that died; the thread, not the blocked main thread, hears it
+        self._woken, wake = socket.socketpair()
+        wake.setblocking(False)
+        self._wake = wake
+        self._handler_before = signal.signal(signal.SIGTERM, lambda *_: None)
+        self._fd_before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._closed = threading.Event()
+        self._thread.start()
+
+    def failed(self, sentence: str) -> None:
+        """Tell the others that this rank ends with an error, which it says itself."""
+        self._leave(f"failed|{self.stage}|{sentence}")
+
+    def explain(self) -> None:
+        """After a collective has failed: if another rank's end is the reason, say so and end this process."""
+        if sentence := self._who_is_gone():
+            self._end(sentence)
+
+    def close(self) -> None:
+        """All is done."""
+        self._closed.set()
+        self._wake.send(b"\0")
+        self._thread.join()
+        self._leave("done")
+        signal.set_wakeup_fd(self._fd_before)
+        signal.signal(signal.SIGTERM, self._handler_before)
+
+    def _watch(self) -> None:
+        self._woken.settimeout(BEAT_SECONDS)
+        heard = {other: ("", time.monotonic()) for other in self._others}
+        try:
+            while not self._closed.is_set():
+                if self._told_to_end():
+                    self._end(self._who_is_gone() or "")
+                self._beat += 1
+                self._write(str(self._beat))
+                now = time.monotonic()
+                for other, said in self._read().items():
+                    if said != heard[other][0]:
+                        heard[other] = said, now
+                    if said.startswith("failed"):
+                        self._end(describe_failure(other, said))
+                    if said != "done" and now - heard[other][1] > SILENCE_SECONDS:
+                        self._end(describe_silence(other, said))
+        except (DistError, RuntimeError) as error:
+            if not (self._closed.is_set() or self._leaving):
+                self._end(f"rank {self._rank} has lost the store that the ranks met in: {error}")
+
+    def _told_to_end(self) -> bool:
+        """Wait for a beat; whether SIGTERM came meanwhile."""
+        try:
+            return signal.SIGTERM in self._woken.recv(64)
+        except TimeoutError:
+            return False
+
+    def _who_is_gone(self) -> str | None:
+        """Of the ranks that neither beat any more nor say that they end, one in a sentence."""
+        self._leave(f"ending|{self.stage}")
+        first = self._read()
+        deadline = time.monotonic() + DOUBT_SECONDS
+        silent = set(self._others)
+        while silent and time.monotonic() < deadline:
+            time.sleep(BEAT_SECONDS / 5)
+            for other, said in self._read().items():
+                if said.startswith("failed"):
+                    return describe_failure(other, said)
+                if said != first[other] or said.startswith(("ending", "done")):
+                    silent.discard(other)
+        return describe_silence(min(silent), first[min(silent)]) if silent else None
+
+    def _end(self, sentence: str) -> None:
+        if sentence and self._store.add("said", 1) == 1:
+            print(f"rlvr: {sentence}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    def _write(self, state: str) -> None:
+        with self._write_lock:
+            if not self._leaving:
+                self._store.set(f"rank {self._rank}", f"{state}|{self.stage}")
+
+    def _leave(self, state: str) -> None:
+        with self._write_lock:
+            self._leaving = True
+            self._store.set(f"rank {self._rank}", state)
+
+    def _read(self) -> dict[int, str]:
+        values = self._store.multi_get([f"rank {other}" for other in self._others])
+        return {other: value.decode() for other, value in zip(self._others, values, strict=True)}
+
+
+def describe_failure(other: int, said: str) -> str:
+    _, stage, sentence = said.split("|", 2)
+    return f"rank {other} failed at {stage!r} ({sentence}): the run ends; the same command goes on from there"
+
+
+def describe_silence(other: int, said: str) -> str:
+    stage = said.partition("|")[2]
+    return f"rank {other} is gone, it was at {stage!r}: the run ends; the same command goes on from there"
