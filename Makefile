@@ -31,6 +31,7 @@ $(VENV)/.ready: pyproject.toml requirements/lock.txt
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --torch-backend=$$backend "$(TORCH)" 2>/dev/null \
 	  || $(VENV)/bin/python -m pip install --quiet "$(TORCH)"
 	$(VENV)/bin/python -m pip install --quiet -c requirements/lock.txt -e '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet --no-deps champ-dataset==1.0.0
 	@touch $@
 
 reproduce-table: setup ## train, evaluate and render a published table (TABLE=, SCALE=, SEEDS=)

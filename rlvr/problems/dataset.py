@@ -115,7 +115,10 @@ def dataset_problems(
         raise UserError(
             f"{path or hub} has {len(kept)} problems, not {size}: give size={len(kept)}, or null for all"
         )
-    return with_unique_ids(kept[:size])
+    problems = with_unique_ids(kept[:size])
+    if verifier == "math":
+        report_references(source, problems)
+    return problems
 
 
 def read_table(hub: str | None, subset: str | None, split: str, path: str | None) -> "Dataset":
@@ -213,6 +216,23 @@ def with_unique_ids(problems: list[Problem]) -> list[Problem]:
         again = f"#{seen[problem.id]}" if seen[problem.id] > 1 else ""
         unique.append(replace(problem, id=problem.id + again))
     return unique
+
+
+def report_references(source: str, problems: Sequence[Problem]) -> None:
+    """Say which references no completion could be judged by; training and scores leave such problems out."""
+    from rich.console import Console
+
+    from rlvr.verification.references import known_faults
+
+    faults = known_faults([problem.answer for problem in problems])
+    if faults:
+        index, reason = faults[0]
+        Console(stderr=True).print(
+            f"{source}: {len(faults):,} of {len(problems):,} references cannot be judged by, so that no "
+            f"completion of theirs counts; the first is {problems[index].answer!r}, which {reason}",
+            highlight=False,
+            markup=False,
+        )
 
 
 def report(source: str, rows: int, dropped: Mapping[str, int], kept: int, published: int | None) -> None:

@@ -127,8 +127,14 @@ class RunDirectory:
                     )
         write_whole(path, to_yaml(config))
 
-    def record_provenance(self, config: Config, data_fingerprints: dict[str, str]) -> None:
-        """provenance.json: enough to know what made this run and to make it again."""
+    def record_provenance(
+        self, config: Config, data_fingerprints: dict[str, str], overlap: dict[str, int] | None = None
+    ) -> None:
+        """provenance.json: enough to know what made this run and to make it again.
+
+        Args:
+            overlap: problems of each benchmark that are also trained on; names without any left out.
+        """
         path = self.path / "provenance.json"
         history = json.loads(path.read_text())["started"] if path.exists() else []
         write_whole(
@@ -143,6 +149,7 @@ class RunDirectory:
                     "hardware": hardware(),
                     "seed": config.seed,
                     "data": data_fingerprints,
+                    "overlap": overlap or {},
                 },
                 indent=2,
             )

@@ -16,6 +16,7 @@ from rlvr.errors import UserError
 from rlvr.evaluation import counts, pass_at_k
 from rlvr.evaluation.sampling import sample_benchmarks
 from rlvr.problems import Problem, load_problems
+from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.tracking import step_lines
 from rlvr.tracking.run_directory import RunDirectory, fingerprint_of, read_summary, user_errors_for
@@ -73,7 +74,12 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     started = time.perf_counter()
     path = directory.path
     problems = load_problems(config.data, held_out=False)
-    directory.record_provenance(config, {config.data.name: fingerprint_of([p.id for p in problems])})
+    shared = overlap(problems, benchmark_problems(config, "in_domain"))
+    directory.record_provenance(
+        config,
+        {config.data.name: fingerprint_of([p.id for p in problems])},
+        {name: len(ids) for name, ids in shared.items()},
+    )
     profile, selection = load_profile(config, problems), load_selection(config, problems)
     torch.manual_seed(config.seed)
     found = latest_checkpoint(path)

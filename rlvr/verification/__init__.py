@@ -70,6 +70,7 @@ def verify(groups: Sequence[Group]) -> None:
 @cache
 def pool_of(verifier: str) -> VerifierPool:
     """The pool of a verifier in this process: started when first needed, ended with the process."""
-    pool = VerifierPool(function=POOLED[verifier])
+    # checkers of instructions load their own data first, and do nothing that could go on for ever
+    pool = VerifierPool(function=POOLED[verifier], deadline_seconds=5.0 if verifier == "math" else 30.0)
     atexit.register(pool.close)
     return pool

@@ -22,7 +22,8 @@ def problem(question: str, answer: str = "1", identifier: str = "x") -> Problem:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what `datasets` writes out of the user's own cache."""
+    """Keep what `datasets` and the check of references write out of the user's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
 
 
@@ -179,6 +180,18 @@ def test_rows_without_an_answer_are_left_out_only_where_asked(write, capsys: pyt
     rows = [{"problem": "a", "answer": ""}, {"problem": "b", "answer": "1"}]
     assert [p.answer for p in read(write(rows), drop_unanswered=True)] == ["1"]
     assert "2 rows, 1 without an answer; 1 problems remain" in " ".join(capsys.readouterr().err.split())
+
+
+def test_references_are_checked_once(write, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    path = write([{"problem": "1+1?", "answer": "2"}, {"problem": "and?", "answer": r"\frac{1}{"}])
+    read(path)
+    said = capsys.readouterr().err
+    assert r"1 of 2 references cannot be judged" in " ".join(said.split())
+    assert r"\\frac{1}{" in said
+
+    monkeypatch.setattr("rlvr.verification.references.check_references", None)  # not called again
+    read(path)
+    assert capsys.readouterr().err == said
 
 
 def test_a_path_is_for_data_sets_only():
