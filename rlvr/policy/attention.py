@@ -18,7 +18,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from rlvr.policy.prefix_tree import prefix_paths
@@ -27,6 +27,10 @@ ATTENTION = "rlvr_layout"
 
 
 class Layout(Protocol):
+    def __len__(self) -> int:
+        """Tokens of the flat row; a row may be padded at its end."""
+        ...
+
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
@@ -36,8 +40,12 @@ class Layout(Protocol):
 
 def _attend(module, query, key, value, attention_mask, scaling, layout: Layout, **_) -> tuple[Tensor, None]:
     # transformers hands over [1, heads, T, D]
-    query_THD, key_TKD, value_TKD = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    return layout.attend(module.layer_idx, query_THD, key_TKD, value_TKD, scaling)[None], None
+    length, padding = len(layout), query.shape[2] - len(layout)
+    query_THD, key_TKD, value_TKD = (tensor[0, :, :length].transpose(0, 1) for tensor in (query, key, value))
+    output_THD = layout.attend(module.layer_idx, query_THD, key_TKD, value_TKD, scaling)
+    if padding:
+        output_THD = pad(output_THD, (0, 0, 0, 0, 0, padding))
+    return output_THD[None], None
 
 
 AttentionInterface.register(ATTENTION, _attend)
@@ -130,6 +138,9 @@ class PackedLayout:
             ],
             dim=-1,
         )
+
+    def __len__(self) -> int:
+        return len(self.tokens_T)
 
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -19,7 +20,7 @@ from transformers.utils import logging
 from rlvr.config import ModelConfig
 from rlvr.errors import UserError, nearest
 from rlvr.policy.attention import ATTENTION, Layout
-from rlvr.policy.linear import use_onednn
+from rlvr.policy.linear import has_few_weights, rounded, use_onednn
 from rlvr.policy.location import EMBEDDED, find, unavailable
 from rlvr.policy.prompts import Prompts, render
 from rlvr.problems.problem import Problem
@@ -55,6 +56,10 @@ class Policy:
         self.prompts = prompts or {}
         self.model.set_attn_implementation(ATTENTION)
         use_onednn(self.model)
+        weights = [
+            module.weight for module in self.model.base_model.modules() if isinstance(module, nn.Linear)
+        ]
+        self._rounds_up = self.device.type == "cpu" and all(map(has_few_weights, weights))
         ends = model.generation_config.eos_token_id
         ends = [ends] if isinstance(ends, int) else list(ends or [])
         named = [token_id(tokenizer, token) for token in end_tokens]
@@ -77,9 +82,14 @@ class Policy:
 
     def hidden(self, tokens_T: Tensor, positions_T: Tensor, layout: Layout) -> Tensor:
         """Last hidden states [T, hidden] of a flat row of tokens."""
+        length = len(tokens_T)
+        if self._rounds_up:
+            tokens_T, positions_T = (
+                pad(row_T, (0, rounded(length) - length)) for row_T in (tokens_T, positions_T)
+            )
         return self.model.base_model(
             input_ids=tokens_T[None], position_ids=positions_T[None], use_cache=False, layout=layout
-        ).last_hidden_state[0]
+        ).last_hidden_state[0, :length]
 
     def encode(self, problem: Problem) -> list[int]:
         """Token ids of a problem's prompt, up to where the answer begins."""

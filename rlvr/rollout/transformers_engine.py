@@ -63,6 +63,9 @@ class DecodingLayout:
         ]
         self._look_for_gaps()
 
+    def __len__(self) -> int:
+        return len(self.lengths_S)
+
     def branch(self, parent_S: Tensor) -> Tensor:
         """Go on with other nodes: each follows one of the present nodes.
 
