@@ -143,7 +143,7 @@ def markdown(
     blocks += [f"![{caption}]({path})\n\n{caption}" for path, caption in figures.items()]
     if published:
         blocks.append("## Published")
-        blocks.append(_published_caption(spec, published))
+        blocks.append(published_caption(spec, published))
         blocks += [_markdown_panel(panel) for panel in published_panels(spec, published)]
     return "\n\n".join(blocks) + "\n"
 
@@ -159,7 +159,7 @@ def latex(
     sources = " ".join(f"{name}: {text}." for name, text in facts.items())
     blocks = [_latex_table(measured, f"{spec['title']}. {' '.join(notes)} {sources}")]
     if published:
-        blocks.append(_latex_table(published_panels(spec, published), _published_caption(spec, published)))
+        blocks.append(_latex_table(published_panels(spec, published), published_caption(spec, published)))
     return "\n".join(blocks)
 
 
@@ -167,7 +167,7 @@ def _column_head(spec: dict[str, Any], group: str, benchmark: str) -> str:
     return f"{label(spec, group)} avg." if benchmark == AVERAGE else label(spec, benchmark)
 
 
-def _published_caption(spec: dict[str, Any], published: Published) -> str:
+def published_caption(spec: dict[str, Any], published: Published) -> str:
     setting = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in published.setting.items())
     note = spec["published"].get("note")
     return f"{published.paper}, Table {published.table}: {setting}" + (f"; {note}." if note else ".")

@@ -22,6 +22,7 @@ from rlvr.training.compute import compute_metrics, parameter_count
 from rlvr.training.data_parallel import DataParallelEngine
 from rlvr.training.distributed import at_stage
 from rlvr.training.learner import Learner
+from rlvr.training.rollouts import RolloutRecord
 from rlvr.verification import verify
 
 
@@ -35,6 +36,7 @@ def train(
     curriculum: Curriculum,
     tracker: Tracker,
     accuracy: AccuracyRecord,
+    rollouts: RolloutRecord,
     first_step: int,
     on_step: Callable[[int], None] = lambda step: None,
     on_checkpoint: Callable[[int], None] = lambda step: None,
@@ -60,7 +62,10 @@ def train(
         accuracy.log(step, curriculum.epoch, sampled)
         curriculum.observe(sampled)
         tracker.log(step, metrics, clock.timing(metrics) | engine_timing(engine))
-        if step % config.training.checkpoint_every == 0 or step == config.training.steps:
+        last_of_interval = step % config.training.checkpoint_every == 0 or step == config.training.steps
+        if step == 1 or last_of_interval:
+            rollouts.log(step, batch)
+        if last_of_interval:
             save_checkpoint(run, step, policy, learner, curriculum)
             on_checkpoint(step)
         on_step(step)

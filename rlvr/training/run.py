@@ -32,6 +32,7 @@ from rlvr.training.checkpoint import (
 from rlvr.training.distributed import follow, forget, joined, rank
 from rlvr.training.loop import train
 from rlvr.training.parts import initial_policy, open_engine, open_training
+from rlvr.training.rollouts import RolloutRecord
 from rlvr.verification import verify
 
 
@@ -94,6 +95,8 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     tracker.rewind(first_step - 1)
     accuracy = AccuracyRecord(path)
     accuracy.rewind(first_step - 1)
+    rollouts = RolloutRecord(path, policy.tokenizer, config.credit.name)
+    rollouts.rewind(first_step - 1)
     validation = Validation(config, path)
     validation.rewind(first_step - 1)
     if not found:
@@ -111,6 +114,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
         curriculum=curriculum,
         tracker=tracker,
         accuracy=accuracy,
+        rollouts=rollouts,
         first_step=first_step,
         on_step=lambda step: directory.report("training", step, config.training.steps),
         on_checkpoint=lambda step: validation.measure(engine, step),

@@ -1,0 +1,147 @@
+"use strict";
+// What all parts of the page share. Whatever a policy wrote is put on the screen by textContent alone.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const ARMS = new Map(DATA.arms.map((arm) => [arm.name, arm]));
+const shown = new Set(ARMS.keys()); // arms that are switched on
+const redraws = []; // called when the arms switched on or the colours change
+const redraw = () => redraws.forEach((draw) => draw());
+
+/** A DOM element: attributes, `on` handlers, and children that are elements or plain text. */
+function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "on") for (const [event, handler] of Object.entries(value)) element.addEventListener(event, handler);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child != null && child !== false));
+  return element;
+}
+
+const section = (id) => document.getElementById(id);
+const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
+const count = (number) => number.toLocaleString("en-US");
+const number = (value) => (value == null ? "–" : String(Number(value.toPrecision(4))));
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** A labelled <select>; options are [value, text], or {label, options} for a group of them. */
+function choice(text, options, onchange) {
+  const option = ([value, label]) => el("option", { value }, label);
+  const select = el("select", { on: { change: () => onchange(select.value) } },
+    ...options.map((entry) => (Array.isArray(entry) ? option(entry) : el("optgroup", { label: entry.label }, ...entry.options.map(option)))));
+  return { select, field: el("label", { class: "field" }, el("span", {}, text), select) };
+}
+
+/** A labelled checkbox. */
+function toggle(text, checked, onchange) {
+  const box = el("input", { type: "checkbox", checked, on: { change: () => onchange(box.checked) } });
+  return el("label", { class: "toggle" }, box, text);
+}
+
+/** Colour and dashes of an arm. A baseline has its partner's colour, dashed; the untrained policy is grey. */
+const LOOKS = (() => {
+  const looks = new Map();
+  let hue = 0;
+  for (const arm of ARMS.values()) {
+    if (arm.before) looks.set(arm.name, { colour: "--grey", dash: [2, 4] });
+    else if (!looks.has(arm.name)) {
+      const colour = `--hue-${hue++ % 6}`;
+      const partners = [...ARMS.values()].filter((other) => other.baseline === arm.name);
+      const round = hue > 6 ? [[8, 3, 2, 3]] : [];
+      looks.set(arm.name, { colour, dash: partners.length === 1 ? [6, 4] : round[0] || null });
+      if (partners.length === 1 && !partners[0].before) looks.set(partners[0].name, { colour, dash: null });
+    }
+  }
+  return looks;
+})();
+
+/** The switches of the arms; those of all sections are the same switches. */
+function armSwitches() {
+  const row = el("fieldset", { class: "arms" }, el("legend", {}, "Arms"));
+  const boxes = [...ARMS.values()].map((arm) => {
+    const box = el("input", { type: "checkbox", value: arm.name, on: { change: () => {
+      if (box.checked) shown.add(arm.name); else shown.delete(arm.name);
+      redraw();
+    } } });
+    const look = LOOKS.get(arm.name);
+    const swatch = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    swatch.setAttribute("viewBox", "0 0 24 8");
+    swatch.setAttribute("aria-hidden", "true");
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    line.setAttribute("d", "M1 4H23");
+    if (look.dash) line.setAttribute("stroke-dasharray", look.dash.map((length) => length / 1.5).join(" "));
+    line.style.stroke = `var(${look.colour})`;
+    swatch.append(line);
+    row.append(el("label", { class: "arm" }, box, swatch, arm.label));
+    return [box, arm.name];
+  });
+  const all = el("button", { type: "button", class: "quiet", on: { click: () => {
+    const on = shown.size < ARMS.size;
+    for (const name of ARMS.keys()) if (on) shown.add(name); else shown.delete(name);
+    redraw();
+  } } }, "all / none");
+  row.append(all);
+  const update = () => boxes.forEach(([box, name]) => { box.checked = shown.has(name); });
+  redraws.push(update);
+  update();
+  return row;
+}
+
+// Control characters and marks that change the direction of text are shown, not obeyed.
+const UNSEEN = /([\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff])/;
+
+/** Nodes for text that is not to be trusted. */
+function untrusted(text) {
+  return text.split(UNSEEN).filter(Boolean).map((part) => (UNSEEN.test(part)
+    ? el("span", { class: "unseen", title: "an invisible character" }, `U+${part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`)
+    : document.createTextNode(part)));
+}
+
+const VERDICTS = {
+  correct: ["✓", "right"], wrong: ["✗", "wrong"], no_answer: ["∅", "no answer"], truncated: ["…", "cut off"],
+  reference_unparsable: ["?", "reference unreadable"], timeout: ["⧖", "verifier timed out"], error: ["!", "verifier failed"],
+};
+function chip(verdict) {
+  const [sign, text] = VERDICTS[verdict] || ["", verdict];
+  return el("span", { class: `chip ${verdict === "correct" ? "good" : verdict === "wrong" ? "bad" : "other"}` }, `${sign} ${text}`);
+}
+
+/** The switch between the system's colours, light and dark. */
+(() => {
+  const button = document.getElementById("theme");
+  const themes = ["auto", "light", "dark"];
+  button.addEventListener("click", () => {
+    const theme = themes[(themes.indexOf(document.documentElement.dataset.theme || "auto") + 1) % 3];
+    document.documentElement.dataset.theme = theme;
+    button.querySelector("span").textContent = theme;
+    button.setAttribute("aria-label", `Colours: ${theme === "auto" ? "as the system has them" : theme}`);
+    redraw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+})();
+
+/** Time by stage: a bar of its parts, and the total. */
+(() => {
+  const cells = [...document.querySelectorAll(".stages")];
+  const stages = cells.map((cell) => JSON.parse(cell.dataset.stages));
+  const total = (parts) => Object.values(parts).reduce((sum, part) => sum + part, 0);
+  const longest = Math.max(...stages.map(total), 1e-9);
+  const duration = (seconds) => (seconds < 90 ? `${seconds.toFixed(0)} s` : seconds < 5400 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`);
+  const names = [...new Set(stages.flatMap(Object.keys))];
+  cells.forEach((cell, index) => {
+    const parts = stages[index];
+    const text = names.filter((name) => parts[name] != null).map((name) => `${name} ${duration(parts[name])}`).join(", ");
+    const bar = el("span", { class: "bar", role: "img", "aria-label": text || "no times yet", title: text });
+    for (const name of names) if (parts[name]) {
+      const piece = el("i", { class: `stage-${names.indexOf(name) % 8}` });
+      piece.style.width = `${(100 * parts[name]) / longest}%`;
+      bar.append(piece);
+    }
+    cell.append(bar, el("span", { class: "total" }, duration(total(parts))));
+  });
+  const sums = names.map((name) => stages.reduce((sum, parts) => sum + (parts[name] || 0), 0));
+  const all = sums.reduce((a, b) => a + b, 0) || 1;
+  section("provenance").querySelector(".scroll").after(el("ul", { class: "legend" }, ...names.map((name, i) =>
+    el("li", {}, el("i", { class: `stage-${i % 8}` }), `${name}: ${duration(sums[i])} (${percent(sums[i] / all)})`))));
+})();

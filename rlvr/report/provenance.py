@@ -1,0 +1,93 @@
+"""Where the numbers of a report come from: commands, commits, versions, and time and cost by stage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from rlvr.report.sources import ReportedRun
+from rlvr.tracking import step_lines
+
+STAGES = ("sampling", "verification", "advantage", "update", "handover")  # of a training step
+FLOPS = ("T", 1e12), ("P", 1e15), ("E", 1e18), ("Z", 1e21)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One line of the provenance table; texts are finished, `stages` are seconds."""
+
+    arm: str
+    seed: int
+    status: str
+    started: str
+    commit: str
+    checkpoint: str
+    tokens: str
+    flops: str
+    stages: dict[str, float]
+
+
+def run_facts(run: ReportedRun, labels: dict[str, str]) -> RunFacts:
+    summary, provenance = run.summary, run.provenance
+    git = provenance.get("git", {})
+    status = summary.get("status", "training")
+    return RunFacts(
+        arm=labels.get(run.arm, run.arm),
+        seed=run.seed,
+        status="evaluated" if status == "finished" else status,
+        started=provenance.get("started", ["–"])[-1].replace("T", " ").replace("+00:00", " UTC"),
+        commit=(git.get("commit", "unknown")[:12] + (" (changed)" if git.get("dirty") else "")),
+        checkpoint=f"step {summary['checkpoint_step']}" if "checkpoint_step" in summary else "–",
+        tokens=f"{summary['tokens']['sampled']:,.0f}" if "tokens" in summary else "–",
+        flops=flops(sum(summary["flops"].values())) if "flops" in summary else "–",
+        stages=seconds_by_stage(run),
+    )
+
+
+def seconds_by_stage(run: ReportedRun) -> dict[str, float]:
+    """Seconds of a run by stage; `other` is loading, validation and checkpoints."""
+    timing = pd.DataFrame(step_lines.read(run.directory / "timing.jsonl"))
+    seconds = {
+        stage: float(timing[column].sum()) for stage in STAGES if (column := f"seconds/{stage}") in timing
+    }
+    total = run.summary.get("seconds", {})
+    if "training" in total:
+        seconds["other"] = max(total["training"] - sum(seconds.values()), 0.0)
+    return seconds | {stage: total[stage] for stage in ("profiling", "evaluation") if stage in total}
+
+
+def common_facts(runs: Sequence[ReportedRun]) -> list[tuple[str, list[str]]]:
+    """What is the same for most runs: each fact with its distinct values."""
+
+    def distinct(values: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(value for value in values if value))
+
+    known = [run.provenance for run in runs if run.provenance]
+    packages = [_pairs(entry["packages"]) for entry in known]
+    hardware = [_pairs(entry["hardware"]) for entry in known]
+    data = [_pairs(entry["data"]) for entry in known]
+    return [
+        ("Command", distinct([entry["command"] for entry in known])),
+        ("Model", distinct([run.config.model.path for run in runs])),
+        ("Python", distinct([entry["python"] for entry in known])),
+        ("Packages", distinct(packages)),
+        ("Hardware", distinct(hardware)),
+        ("Data digest", distinct(data)),
+    ]
+
+
+def flops(count: float) -> str:
+    """3.9e12 -> "3.9 TFLOP" """
+    prefix, size = max(((p, s) for p, s in FLOPS if count >= s), key=lambda item: item[1], default=FLOPS[0])
+    return f"{count / size:,.1f} {prefix}FLOP"
+
+
+def _pairs(entries: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key.replace('_', ' ')} {_value(value)}" for key, value in entries.items() if value != []
+    )
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,46 @@
+"""Training groups for the completions browser: tokens, advantages and token weights as they were."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rlvr.report.sources import ReportedRun
+from rlvr.tracking import step_lines
+
+LIMITS = ((8, 4), (4, 3), (3, 2), (2, 1), (1, 1))  # steps of a run, groups of a step
+BUDGET = 6_000_000  # characters in a file
+
+
+def training_groups(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
+    """Groups of the first, the last and steps between: {"arm", "seed", "step", **group of rollouts.jsonl}.
+
+    Weights that are all 1 are null, to save room; a rollout that is not in the loss has no advantage.
+    """
+    lines = [(run, step_lines.read(run.directory / "rollouts.jsonl")) for run in runs]
+    for steps, groups in LIMITS:
+        chosen = [
+            {"arm": run.arm, "seed": run.seed, "step": line["step"], **_without_ones(group)}
+            for run, of_run in lines
+            for line in evenly(of_run, steps)
+            for group in line["groups"][:groups]
+        ]
+        if len(json.dumps(chosen)) <= BUDGET:
+            break
+    return chosen
+
+
+def evenly(items: list, count: int) -> list:
+    """`count` of the items, the first and the last among them, evenly between; all where there are fewer."""
+    if len(items) <= count:
+        return items
+    if count == 1:
+        return items[-1:]
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
+def _without_ones(group: dict[str, Any]) -> dict[str, Any]:
+    def shorter(completion: dict[str, Any]) -> dict[str, Any]:
+        weights = completion["weights"]
+        return completion | {"weights": None if weights and set(weights) == {1.0} else weights}
+
+    return group | {"completions": [shorter(completion) for completion in group["completions"]]}
