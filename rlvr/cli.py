@@ -5,6 +5,7 @@ Every verb's work is imported when the verb is called, so that `rlvr --help` ans
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rlvr.errors import UserError, unknown
 
@@ -22,6 +23,9 @@ rlvr: reinforcement learning with verifiable rewards, from a paper's table to yo
   rlvr simulate                              the paper's simulation of small groups, and its figures
   rlvr plan table=fgrpo/table1 scale=paper   what it will take, before it is run
   rlvr claims paper=fgrpo                    what a paper claims against what is measured here
+  rlvr watch results/runs/...                a run at work: progress, curves, last samples, warnings
+  rlvr report results/runs/fgrpo/table1/laptop
+                                             one HTML file to look at a table, a sweep or a run with
   rlvr warm-start folder=my-policy           make the embedded policy from nothing
   rlvr bench part=step,update                how fast it is, and how fast TRL and vLLM are on the same work
   rlvr doctor                                what this machine can run, and what to do about the rest
@@ -161,8 +165,6 @@ def simulate(arguments: list[str]) -> None:
 
     A killed simulation goes on with the runs it lacks. Files: results/theory, results/figures/theory.
     """
-    from pathlib import Path
-
     from rlvr.theory import run_simulation_grid
     from rlvr.theory.figures import figure_1a, figure_2, figure_3, figure_4, figure_5
 
@@ -202,8 +204,6 @@ def claims(arguments: list[str]) -> None:
 
     Pages: results/<paper>.md. `rlvr reproduce` writes them again after every table.
     """
-    from pathlib import Path
-
     from rlvr.config import EXPERIMENTS
     from rlvr.tables.claims_page import papers, write_claims
 
@@ -217,6 +217,49 @@ def claims(arguments: list[str]) -> None:
         print(write_claims(paper, settings["scale"], Path(settings["results"]), EXPERIMENTS))
 
 
+def report(arguments: list[str]) -> None:
+    """Write one HTML file to look at a table, a sweep or a run with; it needs no network and sends nothing.
+
+    rlvr report results/runs/fgrpo/table1/laptop          a table: the folder of its arms
+    rlvr report results/runs/adhoc                        a sweep, as far as it is
+    rlvr report results/runs/adhoc/grpo-99f03341/seed-1   a run
+    rlvr report results/runs/adhoc file=monday.html       without file=, report.html in that folder
+    """
+    from rlvr.report import find_runs, write_report
+
+    path, options = path_and_options("report", arguments, ["file"])
+    file = write_report(find_runs(path), Path(options.get("file", path / "report.html")))
+    print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
+
+
+def watch(arguments: list[str]) -> None:
+    """Show a run at work: progress, time left, the curves that matter, the last samples, and warnings.
+
+    rlvr watch results/runs/adhoc/grpo-99f03341/seed-1
+    rlvr watch results/runs/adhoc/grpo-99f03341/seed-1 --once    as it is now, also of a finished run
+
+    It only reads the run's files, so it can be started and stopped at any time, from any terminal.
+    """
+    from rlvr.tracking.watch import watch
+
+    path, _ = path_and_options("watch", [a for a in arguments if a != "--once"], ["--once"])
+    watch(path, once="--once" in arguments)
+
+
+def path_and_options(verb: str, arguments: list[str], accepted: list[str]) -> tuple[Path, dict[str, str]]:
+    """The one folder of a command line, which must exist, and its key=value pairs."""
+    options = dict(a.split("=", 1) for a in arguments if a.split("=", 1)[0] in accepted and "=" in a)
+    paths = [a for a in arguments if a.split("=", 1)[0] not in options]
+    for path in paths:
+        if not Path(path).is_dir() and (path.startswith("-") or "=" in path):
+            raise unknown(f"argument of {verb}", path, accepted)
+    if len(paths) != 1:
+        raise UserError(f"rlvr {verb} got {len(paths)} folders: accepted is one, as in results/runs/adhoc")
+    if not (path := Path(paths[0])).is_dir():
+        raise UserError(f"{path} is no folder: accepted is a run's, or one above runs, as in results/runs/adhoc")
+    return path, options
+
+
 def warm_start(arguments: list[str]) -> None:
     """Make the embedded policy from nothing: supervised training on solved examples.
 
@@ -224,7 +267,6 @@ def warm_start(arguments: list[str]) -> None:
     rlvr warm-start folder=my-policy steps=2500 seed=0
     """
     from dataclasses import fields
-    from pathlib import Path
 
     from rlvr.policy.warm_start import WarmStart, main
 
@@ -268,6 +310,8 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "simulate": simulate,
     "plan": plan,
     "claims": claims,
+    "report": report,
+    "watch": watch,
     "warm-start": warm_start,
     "bench": bench,
     "doctor": doctor,

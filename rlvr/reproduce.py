@@ -11,6 +11,7 @@ from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
 from rlvr.curriculum.profile import needs_profile, profile_file
 from rlvr.errors import UserError, unknown
 from rlvr.profile import profile_with_display
+from rlvr.report import read_run, write_report
 from rlvr.select import select, selection_file
 from rlvr.sweep import launch
 from rlvr.tables.claims_page import CLAIMS, papers, write_claims
@@ -63,6 +64,8 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
     files = write_table(spec, [run.directory for run in planned], None, results)
     if (paper := name.partition("/")[0]) in papers(EXPERIMENTS):
         files.append(write_claims(paper, scale, results, EXPERIMENTS))
+    started_runs = [run.directory for run in planned if (run.directory / "config.yaml").exists()]
+    files.append(write_report([read_run(path) for path in started_runs], folder / "report.html"))
     tracker = Tracker(replace(planned[0].config, arm="table"), folder)
     tracker.log_table(files)
     tracker.close()

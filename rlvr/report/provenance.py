@@ -39,8 +39,8 @@ def run_facts(run: ReportedRun, labels: dict[str, str]) -> RunFacts:
         started=provenance.get("started", ["–"])[-1].replace("T", " ").replace("+00:00", " UTC"),
         commit=(git.get("commit", "unknown")[:12] + (" (changed)" if git.get("dirty") else "")),
         checkpoint=f"step {summary['checkpoint_step']}" if "checkpoint_step" in summary else "–",
-        tokens=f"{summary['tokens']['sampled']:,.0f}" if "tokens" in summary else "–",
-        flops=flops(sum(summary["flops"].values())) if "flops" in summary else "–",
+        tokens=f"{tokens:,.0f}" if (tokens := summary.get("tokens", {}).get("sampled")) else "–",
+        flops=flops(total) if (total := sum(summary.get("flops", {}).values())) else "–",
         stages=seconds_by_stage(run),
     )
 

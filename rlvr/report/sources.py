@@ -101,11 +101,16 @@ def table_of(runs: Sequence[ReportedRun]) -> dict[str, Any]:
     experiment = runs[0].config.experiment
     name, _, scale = experiment.rpartition("/")
     spec = None
-    if (file := EXPERIMENTS / f"{name}.yaml").is_file():
-        spec = read_spec(file, scale)
+    if is_table(name):
+        spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
         if len({run.arm for run in runs if run.trained}) > 1:
             return spec
     return plain_table(runs, spec)
+
+
+def is_table(name: str) -> bool:
+    """Whether `experiments/` has the table."""
+    return (EXPERIMENTS / f"{name}.yaml").is_file()
 
 
 def plain_table(runs: Sequence[ReportedRun], like: dict[str, Any] | None = None) -> dict[str, Any]:

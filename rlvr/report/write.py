@@ -8,6 +8,7 @@ content security policy lets no script run but that one, by its digest, and no r
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rlvr.report.curves import learning_curves, passk_curves
 from rlvr.report.provenance import common_facts, run_facts
 from rlvr.report.rollouts import training_groups
 from rlvr.report.samples import evaluation_samples
-from rlvr.report.sources import ReportedRun, find_runs, table_of
+from rlvr.report.sources import ReportedRun, is_table, table_of
 from rlvr.tables import render
 from rlvr.tables.collect import collect
 from rlvr.tables.published import published_table
@@ -35,29 +36,24 @@ ESCAPES = str.maketrans(
 )
 
 
-def write_report(path: Path, file: Path | None = None, *, iterations: int = ITERATIONS) -> Path:
-    """Write the report of a run, or of all runs of one experiment below a folder.
+def write_report(runs: Sequence[ReportedRun], file: Path, *, iterations: int = ITERATIONS) -> Path:
+    """Write the report of some runs of one experiment (see `find_runs`), at whatever stage they are.
 
     Args:
-        path: a run's folder, or a folder of runs: a table's, a sweep's.
-        file: where the report goes; None: `report.html` in that folder.
+        file: where it goes.
         iterations: of the table's significance test.
 
     Returns:
-        The file written.
-
-    Raises:
-        UserError: where there is no run, or runs of several experiments.
+        `file`.
     """
-    runs = find_runs(path)
-    file = file or path / "report.html"
     write_whole(file, render_page(runs, table_of(runs), iterations=iterations))
     return file
 
 
-def render_page(runs: list[ReportedRun], spec: dict[str, Any], *, iterations: int) -> str:
+def render_page(runs: Sequence[ReportedRun], spec: dict[str, Any], *, iterations: int) -> str:
     """The whole page."""
     labels = {arm["name"]: arm_label(arm) for arm in spec["arms"]}
+    runs = sorted(runs, key=lambda run: list(labels).index(run.arm))
     data: dict[str, Any] = {
         "arms": [
             {
@@ -111,11 +107,14 @@ def measured_table(
     data["passk"] = passk_curves(spec, frame)
     source = spec.get("published")
     published = source and published_table(source["file"], source["table"], source.get("model"))
+    facts = render.facts(spec, frame, runs, runs[0].scale)
+    if not is_table(spec["name"]):
+        del facts["Repeat"]
     return {
         "measured": render.measured_panels(spec, frame),
         "published": render.published_panels(spec, published) if published else [],
         "published_caption": render.published_caption(spec, published) if published else "",
-        "facts": render.facts(spec, frame, runs, runs[0].scale),
+        "facts": facts,
         "notes": render.notes(spec, frame),
     }
 

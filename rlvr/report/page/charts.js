@@ -12,7 +12,7 @@ class Chart {
     }).observe(this.canvas);
   }
 
-  /** lines: [{label, arm, x, y, low, high}]; options: {x: name, y: name, log2: boolean, zero: boolean} */
+  /** lines: [{label, arm, x, y, low, high}]; options: {x: name, y: name, log2: boolean, percent: boolean} */
   draw(lines, options) {
     this.plot?.destroy();
     this.lines = lines;
@@ -30,7 +30,7 @@ class Chart {
         const at = series.length;
         const edge = { stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };
         series.push(edge, { ...edge });
-        bands.push({ series: [at + 1, at], fill: `${colour}22` });
+        bands.push({ series: [at + 1, at], fill: `${colour}1c` });
       }
     }
     this.data = uPlot.join(tables);
@@ -40,9 +40,15 @@ class Chart {
       width: this.width, height: this.height(), series, bands,
       legend: { show: false },
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-      scales: { x: { time: false, range: (_, low, high) => (low === high ? [low - 1, high + 1] : [low, high]) } },
+      scales: {
+        x: { time: false, range: (_, low, high) => (low === high ? [low - 1, high + 1] : [low, high]) },
+        y: { range: (_, low, high) => {
+          const room = 0.06 * (high - low || Math.abs(high) || 1);
+          return options.percent ? [Math.max(0, low - room), Math.min(100, high + room)] : [low - room, high + room];
+        } },
+      },
       axes: [
-        { ...axis, label: options.x, labelSize: 22, space: 56, ...(options.log2 ? { incrs: [1, 2, 4, 8], values: (_, splits) => splits.map((split) => 2 ** split) } : {}) },
+        { ...axis, label: options.x, labelSize: 16, labelGap: 0, size: 30, space: 56, ...(options.log2 ? { incrs: [1, 2, 4, 8], values: (_, splits) => splits.map((split) => 2 ** split) } : {}) },
         { ...axis, label: options.y, labelSize: 20, size: 58, values: (_, splits) => splits.map((split) => String(Number(split.toPrecision(6)))) },
       ],
       hooks: { setCursor: [() => this.say()] },
@@ -61,15 +67,14 @@ class Chart {
   say() {
     const index = this.plot?.cursor.idx ?? this.data[0].length - 1;
     const x = this.data[0][index];
+    const said = (value) => (this.options.log2 ? value.toFixed(1) : number(value));
     const parts = [];
     let at = 1;
     for (const line of this.lines) {
       const value = this.data[at][index];
       if (value != null) {
-        const bounds = line.low ? ` (${number(this.data[at + 1][index])} to ${number(this.data[at + 2][index])})` : "";
-        const part = el("span", {}, el("i", {}), `${line.label} `, el("b", {}, number(value)), bounds);
-        part.firstChild.style.background = `var(${LOOKS.get(line.arm).colour})`;
-        parts.push(part);
+        const bounds = line.low ? ` (${said(this.data[at + 1][index])} to ${said(this.data[at + 2][index])})` : "";
+        parts.push(el("span", {}, swatch(line.arm), ` ${line.label} `, el("b", {}, said(value)), bounds));
       }
       at += line.low ? 3 : 1;
     }

@@ -13,7 +13,7 @@ if (section("passk")) (() => {
       const [low, high] = kind === "value" ? ["low", "high"] : ["difference_low", "difference_high"];
       return { label, arm, x: curve.k, y: curve[kind], low: curve[low], high: curve[high] };
     });
-    chart.draw(lines, { x: "k", y: kind === "value" ? "pass@k, %" : "points", log2: true });
+    chart.draw(lines, { x: "k", y: kind === "value" ? "pass@k, %" : "points", log2: true, percent: kind === "value" });
     const ks = lines.length ? lines[0].x : [];
     numbers.replaceChildren(el("table", {},
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "k"), ...ks.map((k) => el("th", { scope: "col" }, String(k))))),
@@ -22,7 +22,8 @@ if (section("passk")) (() => {
   };
   const benchmark = choice("Benchmark", DATA.passk.map((entry) => [entry.key, entry.label]), (value) => { key = value; draw(); });
   const show = choice("Show", [["value", "pass@k"], ["difference", "difference to the baseline"]], (value) => { kind = value; draw(); });
-  section("passk").append(el("div", { class: "controls" }, benchmark.field, differences && show.field), armSwitches(), chart.element,
+  section("passk").append(el("div", { class: "controls" }, benchmark.field, differences && show.field),
+    armSwitches((arm) => DATA.passk.some((entry) => entry.arms[arm])), chart.element,
     el("details", {}, el("summary", {}, "In numbers"), numbers));
   redraws.push(draw);
   draw();
@@ -92,7 +93,8 @@ const METRICS = {
     options.push({ label: prefix, options: others.filter((name) => name.startsWith(`${prefix}/`)).map((name) => [name, name]) });
   const select = choice("Metric", options, (value) => { metric = value; draw(); });
   home.append(el("div", { class: "controls" }, select.field, el("label", { class: "field" }, el("span", {}, "Smoothing"), el("span", { class: "slider" }, slider, output)),
-    several && toggle("seeds apart", false, (on) => { separate = on; draw(); })), armSwitches(), chart.element);
+    several && toggle("seeds apart", false, (on) => { separate = on; draw(); })),
+    armSwitches((arm) => DATA.learning.some((run) => run.arm === arm)), chart.element);
   if (several) home.append(el("p", { class: "small" }, "Lines are means over seeds; bands go from the lowest seed to the highest."));
   redraws.push(draw);
   draw();

@@ -100,8 +100,8 @@ if (section("forgotten") && DATA.benchmarks.length) (() => {
   const order = choice("Sort by", [...(before ? [["lost", "most lost"]] : []), ["problem", "order of the benchmark"], ...[...ARMS.values()].map((arm) => [arm.name, arm.label])], (key) => { sort = { key, down: key !== "problem" }; draw(); });
   if (!before) sort = { key: "problem", down: false };
   home.append(el("div", { class: "controls" }, pick.field, show.field, order.field, before && toggle("only forgotten problems", false, (on) => { onlyLost = on; draw(); })),
-    armSwitches(), el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Problems against arms" }, table), tally, detail);
-  if (!before) home.append(el("p", { class: "note" }, "The untrained policy was not evaluated here, so there is nothing to compare with."));
+    armSwitches((arm) => DATA.benchmarks.some((entry) => entry.problems.some((problem) => problem.cells[arm]))), el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Problems against arms" }, table), tally, detail);
+  if (!before) home.append(el("p", { class: "note" }, "The untrained policy was not evaluated here, so there is nothing to compare with. The same command with arm=base training.steps=0 evaluates it."));
   redraws.push(draw);
   draw();
 })();

@@ -56,24 +56,28 @@ const LOOKS = (() => {
   return looks;
 })();
 
-/** The switches of the arms; those of all sections are the same switches. */
-function armSwitches() {
+/** A piece of an arm's line. */
+function swatch(arm) {
+  const look = LOOKS.get(arm), svg = (tag) => document.createElementNS("http://www.w3.org/2000/svg", tag);
+  const picture = svg("svg"), line = svg("path");
+  picture.setAttribute("viewBox", "0 0 24 8");
+  picture.setAttribute("aria-hidden", "true");
+  line.setAttribute("d", "M1 4H23");
+  if (look.dash) line.setAttribute("stroke-dasharray", look.dash.map((length) => length / 1.5).join(" "));
+  line.style.stroke = `var(${look.colour})`;
+  picture.append(line);
+  return picture;
+}
+
+/** Switches for the arms of a section that `has` something to show of them; a switch holds for all sections. */
+function armSwitches(has = () => true) {
   const row = el("fieldset", { class: "arms" }, el("legend", {}, "Arms"));
-  const boxes = [...ARMS.values()].map((arm) => {
+  const boxes = [...ARMS.values()].filter((arm) => has(arm.name)).map((arm) => {
     const box = el("input", { type: "checkbox", value: arm.name, on: { change: () => {
       if (box.checked) shown.add(arm.name); else shown.delete(arm.name);
       redraw();
     } } });
-    const look = LOOKS.get(arm.name);
-    const swatch = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    swatch.setAttribute("viewBox", "0 0 24 8");
-    swatch.setAttribute("aria-hidden", "true");
-    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    line.setAttribute("d", "M1 4H23");
-    if (look.dash) line.setAttribute("stroke-dasharray", look.dash.map((length) => length / 1.5).join(" "));
-    line.style.stroke = `var(${look.colour})`;
-    swatch.append(line);
-    row.append(el("label", { class: "arm" }, box, swatch, arm.label));
+    row.append(el("label", { class: "arm" }, box, swatch(arm.name), arm.label));
     return [box, arm.name];
   });
   const all = el("button", { type: "button", class: "quiet", on: { click: () => {
@@ -81,7 +85,7 @@ function armSwitches() {
     for (const name of ARMS.keys()) if (on) shown.add(name); else shown.delete(name);
     redraw();
   } } }, "all / none");
-  row.append(all);
+  if (boxes.length > 1) row.append(all);
   const update = () => boxes.forEach(([box, name]) => { box.checked = shown.has(name); });
   redraws.push(update);
   update();
@@ -128,13 +132,14 @@ function chip(verdict) {
   const total = (parts) => Object.values(parts).reduce((sum, part) => sum + part, 0);
   const longest = Math.max(...stages.map(total), 1e-9);
   const duration = (seconds) => (seconds < 90 ? `${seconds.toFixed(0)} s` : seconds < 5400 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`);
-  const names = [...new Set(stages.flatMap(Object.keys))];
+  const order = ["profiling", "sampling", "verification", "advantage", "update", "handover", "other", "evaluation"];
+  const names = order.filter((name) => stages.some((parts) => name in parts));
   cells.forEach((cell, index) => {
     const parts = stages[index];
     const text = names.filter((name) => parts[name] != null).map((name) => `${name} ${duration(parts[name])}`).join(", ");
     const bar = el("span", { class: "bar", role: "img", "aria-label": text || "no times yet", title: text });
     for (const name of names) if (parts[name]) {
-      const piece = el("i", { class: `stage-${names.indexOf(name) % 8}` });
+      const piece = el("i", { class: `stage-${order.indexOf(name)}` });
       piece.style.width = `${(100 * parts[name]) / longest}%`;
       bar.append(piece);
     }
@@ -143,5 +148,5 @@ function chip(verdict) {
   const sums = names.map((name) => stages.reduce((sum, parts) => sum + (parts[name] || 0), 0));
   const all = sums.reduce((a, b) => a + b, 0) || 1;
   section("provenance").querySelector(".scroll").after(el("ul", { class: "legend" }, ...names.map((name, i) =>
-    el("li", {}, el("i", { class: `stage-${i % 8}` }), `${name}: ${duration(sums[i])} (${percent(sums[i] / all)})`))));
+    el("li", {}, el("i", { class: `stage-${order.indexOf(name)}` }), `${name === "other" ? "loading, validation, checkpoints" : name} ${duration(sums[i])} (${percent(sums[i] / all)})`))));
 })();
