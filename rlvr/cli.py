@@ -256,7 +256,9 @@ def path_and_options(verb: str, arguments: list[str], accepted: list[str]) -> tu
     if len(paths) != 1:
         raise UserError(f"rlvr {verb} got {len(paths)} folders: accepted is one, as in results/runs/adhoc")
     if not (path := Path(paths[0])).is_dir():
-        raise UserError(f"{path} is no folder: accepted is a run's, or one above runs, as in results/runs/adhoc")
+        raise UserError(
+            f"{path} is no folder: accepted is a run's or one above runs, as in results/runs/adhoc"
+        )
     return path, options
 
 

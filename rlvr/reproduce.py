@@ -65,7 +65,8 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
     if (paper := name.partition("/")[0]) in papers(EXPERIMENTS):
         files.append(write_claims(paper, scale, results, EXPERIMENTS))
     started_runs = [run.directory for run in planned if (run.directory / "config.yaml").exists()]
-    files.append(write_report([read_run(path) for path in started_runs], folder / "report.html"))
+    page = results / "reports" / f"{files[0].stem}.html"
+    files.append(write_report([read_run(path) for path in started_runs], page, spec=spec))
     tracker = Tracker(replace(planned[0].config, arm="table"), folder)
     tracker.log_table(files)
     tracker.close()

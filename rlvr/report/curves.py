@@ -70,7 +70,7 @@ def run_series(run: ReportedRun) -> dict[str, dict[str, list]]:
 
 
 def thinned(curve: pd.Series, points: int = POINTS) -> pd.Series:
-    """The curve with at most so many points, each the mean of the same number of steps (the last of fewer)."""
+    """The curve with at most so many points, each the mean of the same number of steps (the last: fewer)."""
     if len(curve) <= points:
         return curve
     bins = np.arange(len(curve)) // -(-len(curve) // points)

@@ -96,16 +96,15 @@ def read_run(folder: Path) -> ReportedRun:
 def table_of(runs: Sequence[ReportedRun]) -> dict[str, Any]:
     """The table's file in `experiments/` that the runs belong to, or one made of what they have in common.
 
-    A table with a single trained arm in the runs is that arm's report: of its file only names are taken.
+    Where they are one arm of a table, or more arms than it has, only names are taken from its file.
     """
-    experiment = runs[0].config.experiment
-    name, _, scale = experiment.rpartition("/")
-    spec = None
-    if is_table(name):
-        spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
-        if len({run.arm for run in runs if run.trained}) > 1:
-            return spec
-    return plain_table(runs, spec)
+    name, _, scale = runs[0].config.experiment.rpartition("/")
+    if not is_table(name):
+        return plain_table(runs)
+    spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
+    trained = {run.arm for run in runs if run.trained}
+    whole = len(trained) > 1 and trained <= {arm["name"] for arm in spec["arms"]}
+    return spec if whole else plain_table(runs, spec)
 
 
 def is_table(name: str) -> bool:

@@ -36,17 +36,24 @@ ESCAPES = str.maketrans(
 )
 
 
-def write_report(runs: Sequence[ReportedRun], file: Path, *, iterations: int = ITERATIONS) -> Path:
+def write_report(
+    runs: Sequence[ReportedRun],
+    file: Path,
+    *,
+    spec: dict[str, Any] | None = None,
+    iterations: int = ITERATIONS,
+) -> Path:
     """Write the report of some runs of one experiment (see `find_runs`), at whatever stage they are.
 
     Args:
         file: where it goes.
+        spec: the table that the runs are to be shown as (`rlvr.tables.spec`); None: their experiment's.
         iterations: of the table's significance test.
 
     Returns:
         `file`.
     """
-    write_whole(file, render_page(runs, table_of(runs), iterations=iterations))
+    write_whole(file, render_page(runs, spec or table_of(runs), iterations=iterations))
     return file
 
 

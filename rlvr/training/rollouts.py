@@ -17,7 +17,7 @@ TOKENS = 2048  # of a completion; of longer ones the beginning
 
 
 class RolloutRecord:
-    """Writes a run's rollouts.jsonl: {"step", "groups": [{"problem", "prompt", "focal_weight", "completions"}]}.
+    """Writes rollouts.jsonl: {"step", "groups": [{"problem", "prompt", "focal_weight", "completions"}]}.
 
     A completion has its `verdict`, `reward` and `advantage` (null: not scorable), its `tokens` as pieces of
     text and the `weights` of those tokens in the loss (null: it is not in the loss).
