@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table claims test test-slow test-vllm vllm-env doctor bench lint clean
+.PHONY: help setup reproduce-table claims test test-slow browser test-browser test-vllm vllm-env doctor bench lint clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -44,7 +44,16 @@ test: setup ## the tests, under ten minutes
 	$(VENV)/bin/python -m pytest
 
 test-slow: setup ## the tests that take longer
-	$(VENV)/bin/python -m pytest -m 'slow and not vllm'
+	$(VENV)/bin/python -m pytest -m 'slow and not vllm and not browser'
+
+# The browser is the system's own: on Debian and Ubuntu `make browser` installs it, as root.
+browser: ## Chromium from Debian's packages, unless some Chromium is there
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
+test-browser: setup ## the tests of the report in Chromium
+	$(VENV)/bin/python -m pip install --quiet -c requirements/lock.txt -e '.[dev,browser]'
+	$(VENV)/bin/python -m pytest -m browser
 
 # vLLM pins its own torch, so it has an environment of its own; on GPUs use pip install 'rlvr[vllm]' instead.
 VLLM_VENV := .venv-vllm

@@ -252,7 +252,7 @@ def path_and_options(verb: str, arguments: list[str], accepted: list[str]) -> tu
     paths = [a for a in arguments if a.split("=", 1)[0] not in options]
     for path in paths:
         if not Path(path).is_dir() and (path.startswith("-") or "=" in path):
-            raise unknown(f"argument of {verb}", path, accepted)
+            raise unknown(f"argument of {verb}", path.split("=")[0], accepted)
     if len(paths) != 1:
         raise UserError(f"rlvr {verb} got {len(paths)} folders: accepted is one, as in results/runs/adhoc")
     if not (path := Path(paths[0])).is_dir():

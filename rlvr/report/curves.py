@@ -80,4 +80,5 @@ def thinned(curve: pd.Series, points: int = POINTS) -> pd.Series:
 
 def plain(numbers: pd.Series) -> list[float | None]:
     """For JSON: five significant digits, None where there is no number."""
-    return [float(f"{number:.5g}") if np.isfinite(number) else None for number in numbers.astype(float)]
+    rounded = [float(f"{number:.5g}") if np.isfinite(number) else None for number in numbers.astype(float)]
+    return [int(number) if number is not None and number.is_integer() else number for number in rounded]

@@ -7,7 +7,7 @@
     home.append(el("p", { class: "note" }, "No samples yet."));
     return;
   }
-  const controls = el("div", { class: "controls" }), list = el("div", { class: "cards" }), head = el("div", { class: "prompt" });
+  const row = el("div", { class: "controls" }), list = el("div", { class: "cards" }), head = el("div", { class: "prompt" });
   let benchmark = DATA.benchmarks[0]?.name, problem = 0, arm = null, verdict = "any", group = 0, numbers = false;
 
   const card = (verdictName, extra, body) => el("article", { class: "card" }, el("header", {}, chip(verdictName), ...extra), body);
@@ -21,7 +21,7 @@
     const cell = asked.cells[arm];
     const verdicts = [...new Set(cell.samples.map(([, name]) => name))];
     if (!verdicts.includes(verdict)) verdict = "any";
-    controls.replaceChildren(source.field,
+    row.replaceChildren(source.field,
       chosen(choice("Benchmark", benchmarkChoices(), (name) => { benchmark = name; problem = 0; draw("Benchmark"); }), benchmark),
       chosen(choice("Problem", problems.map((entry, i) => [i, shortened(entry.prompt)]), (i) => { problem = Number(i); draw("Problem"); }), problem),
       chosen(choice("Arm", arms.map((entry) => [entry.name, entry.label]), (name) => { arm = name; draw("Arm"); }), arm),
@@ -37,7 +37,7 @@
     const entry = DATA.groups[group], label = (item) => `${ARMS.get(item.arm)?.label ?? item.arm}, seed ${item.seed}, step ${item.step}: ${shortened(item.prompt, 40)}`;
     const largest = Math.max(...entry.completions.map((completion) => Math.abs(completion.advantage ?? 0)), 1e-9);
     const weighted = entry.completions.some((completion) => completion.weights?.some((weight) => weight !== 1));
-    controls.replaceChildren(source.field, chosen(choice("Group", DATA.groups.map((item, i) => [i, label(item)]), (i) => { group = Number(i); draw("Group"); }), group),
+    row.replaceChildren(source.field, chosen(choice("Group", DATA.groups.map((item, i) => [i, label(item)]), (i) => { group = Number(i); draw("Group"); }), group),
       weighted && toggle("weights in numbers", numbers, (on) => { numbers = on; draw(); }));
     prompt(entry.prompt, `${entry.completions.length} rollouts. `, entry.focal_weight !== 1 && `Focal weight ${number(entry.focal_weight)}. `,
       weighted ? "Darker tokens weigh more in the loss; a token that w rollouts share weighs 1/w." : "Every token weighs 1 in the loss.");
@@ -61,11 +61,11 @@
   }
   function draw(focus) {
     if (source.select.value === "training") drawTraining(); else drawEvaluation();
-    // the controls are new: keep the keyboard where it was
-    if (focus) [...controls.querySelectorAll("label")].find((field) => field.firstChild.textContent === focus)?.querySelector("select").focus();
+    // the controls are new ones: keep the keyboard where it was
+    if (focus) [...row.querySelectorAll("label")].find((label) => label.textContent === focus)?.control.focus();
   }
   const source = choice("From", sources, () => { draw("From"); });
-  home.append(controls, head, list);
+  home.append(row, head, list);
   document.addEventListener("completions", ({ detail }) => {
     source.select.value = "evaluation";
     benchmark = detail.benchmark;

@@ -92,7 +92,7 @@ const METRICS = {
   for (const prefix of new Set(others.map((name) => name.split("/")[0])))
     options.push({ label: prefix, options: others.filter((name) => name.startsWith(`${prefix}/`)).map((name) => [name, name]) });
   const select = choice("Metric", options, (value) => { metric = value; draw(); });
-  home.append(el("div", { class: "controls" }, select.field, el("label", { class: "field" }, el("span", {}, "Smoothing"), el("span", { class: "slider" }, slider, output)),
+  home.append(el("div", { class: "controls" }, select.field, field("Smoothing", slider, output),
     several && toggle("seeds apart", false, (on) => { separate = on; draw(); })),
     armSwitches((arm) => DATA.learning.some((run) => run.arm === arm)), chart.element);
   if (several) home.append(el("p", { class: "small" }, "Lines are means over seeds; bands go from the lowest seed to the highest."));

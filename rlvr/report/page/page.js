@@ -25,12 +25,19 @@ const count = (number) => number.toLocaleString("en-US");
 const number = (value) => (value == null ? "–" : String(Number(value.toPrecision(4))));
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** A control under its label. */
+let controls = 0;
+function field(text, control, ...more) {
+  control.id = `control-${controls++}`;
+  return el("div", { class: "field" }, el("label", { for: control.id }, text), el("div", {}, control, ...more));
+}
+
 /** A labelled <select>; options are [value, text], or {label, options} for a group of them. */
 function choice(text, options, onchange) {
   const option = ([value, label]) => el("option", { value }, label);
   const select = el("select", { on: { change: () => onchange(select.value) } },
     ...options.map((entry) => (Array.isArray(entry) ? option(entry) : el("optgroup", { label: entry.label }, ...entry.options.map(option)))));
-  return { select, field: el("label", { class: "field" }, el("span", {}, text), select) };
+  return { select, field: field(text, select) };
 }
 
 /** A labelled checkbox. */

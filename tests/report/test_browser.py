@@ -1,0 +1,204 @@
+"""The report in Chromium: it draws, its switches work, it is quiet and asks for nothing.
+
+`make test-browser` runs these. They need Playwright (the extra `browser`) and a Chromium on the PATH.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from reported_runs import EASY, HARD, HOSTILE, write_run
+
+from rlvr.report import find_runs, write_report
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'rlvr[browser]'")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: make browser installs Debian's"),
+]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, "--disable-sync"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    return write_report(find_runs(sweep), file, iterations=50)
+
+
+@pytest.fixture
+def page(chromium, report: Path) -> Iterator[object]:
+    """The open report; a complaint in the console or a request for anything else fails the test."""
+    complaints: list[str] = []
+    page = chromium.new_page(viewport={"width": 1200, "height": 900})
+    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    page.on("request", lambda request: request.url == report.as_uri() or complaints.append(request.url))
+    page.goto(report.as_uri())
+    yield page
+    page.close()
+    assert complaints == []
+
+
+def choose(page, section: str, name: str, option: str) -> None:
+    page.locator(f"#{section}").get_by_label(name, exact=True).select_option(option)
+
+
+def readout(page, section: str) -> str:
+    return page.locator(f"#{section} .readout").inner_text()
+
+
+def texts(cells) -> list[str]:
+    return [" ".join(text.split()) for text in cells.all_inner_texts()]
+
+
+def test_everything_is_drawn(page):
+    assert page.locator("section").count() == 6
+    for section in ("passk", "learning"):
+        canvas = page.locator(f"#{section} canvas")
+        assert canvas.evaluate(
+            "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)"
+        )
+    # pass@4 of the base policy is 1; its 95 % interval over two problems too
+    assert "k 4" in readout(page, "passk")
+    assert "base 100.0 (100.0 to 100.0)" in readout(page, "passk")
+    assert page.locator("#provenance .bar i").count() == 10  # four stages of two runs, and two of the base's
+
+
+def test_arms_are_switched_everywhere(page):
+    page.locator("#passk").get_by_label("grpo").uncheck()
+    assert "grpo" not in readout(page, "passk")
+    assert not page.locator("#learning").get_by_label("grpo").is_checked()
+    assert page.locator("#forgotten thead tr").first.inner_text().split() == ["Problem", "base", "(before)"]
+    page.locator("#forgotten").get_by_role("button", name="all / none").click()
+    assert "grpo 50.0" in readout(page, "passk")
+
+
+def test_learning_curves_are_smoothed(page):
+    choose(page, "learning", "Metric", "reward/success_rate")
+    assert "step 4" in readout(page, "learning")
+    assert "0.25 (0.25 to 0.25)" in readout(page, "learning")
+    page.locator("#learning input[type=range]").fill("2")  # the mean of three points, two at the end
+    assert "0.2188" in readout(page, "learning")
+
+
+def test_what_was_forgotten(page):
+    rows = page.locator("#forgotten .heat tbody tr")
+    assert rows.count() == 2
+    assert rows.nth(0).locator("th").inner_text() == HARD  # most lost: from 25 % to 0
+    assert texts(rows.nth(0).locator("td")) == ["25", "0 forgotten"]
+    assert rows.nth(0).locator("td.lost").count() == 1
+    page.locator("#forgotten").get_by_label("only forgotten problems").check()
+    assert rows.count() == 1
+    page.locator("#forgotten").get_by_label("only forgotten problems").uncheck()
+    choose(page, "forgotten", "Colour by", "distinct")
+    page.locator("#forgotten").get_by_role("button", name="grpo").click()
+    assert texts(rows.locator("td")) == ["3", "1", "1", "0 forgotten"]
+
+    page.get_by_role("button", name=EASY).click()
+    answers = page.locator("#forgotten .answers tbody tr")
+    found = {row.locator("code").inner_text(): texts(row.locator("td")) for row in answers.all()}
+    assert found == {"1 + 2": ["1", "lost"], "1+2": ["1", "8"], "2+1": ["1", "lost"]}
+
+
+def test_what_a_policy_wrote_stays_text(page):
+    choose(page, "completions", "Arm", "base")
+    choose(page, "completions", "Problem", "0")
+    cards = page.locator("#completions .card .text").all_inner_texts()
+    shown = HOSTILE.replace("\u202e", "U+202E").replace("\u2028", "U+2028")
+    assert shown in cards
+    choose(page, "completions", "From", "training")
+    assert shown in page.locator("#completions .prompt .text").inner_text()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img, iframe, object, link[rel=stylesheet]").count() == 0
+
+
+def test_a_script_that_gets_in_does_not_run(chromium, report: Path):
+    """The second wall: even with such an element in the page, its policy keeps it from running."""
+    page = chromium.new_page()
+    page.goto(report.as_uri())
+    page.evaluate(
+        "const script = document.createElement('script'); script.textContent = 'window.hacked = 1';"
+        "document.body.append(script)"
+    )
+    refused = page.evaluate("fetch('http://203.0.113.1/').then(() => 'sent', () => 'refused')")
+    assert page.evaluate("window.hacked") is None
+    assert refused == "refused"
+    page.close()
+
+
+def test_training_groups_show_advantages_and_token_weights(page):
+    choose(page, "completions", "From", "training")
+    first = page.locator("#completions .card").first
+    assert "right" in first.inner_text()
+    assert "advantage +0.700" in first.inner_text()
+    titles = [token.get_attribute("title") for token in first.locator(".token").all()]
+    assert titles == ["weight 0.5", "weight 0.5", "weight 1"]
+    page.get_by_label("weights in numbers").check()
+    assert first.locator(".tokens").inner_text().split() == ["10.5+0.521"]
+    assert "not in the loss" in page.locator("#completions .card").nth(2).inner_text()
+
+
+def test_it_works_from_the_keyboard(page):
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.locator("#passk .chart").focus()
+    page.keyboard.press("ArrowLeft")
+    assert "k 2" in readout(page, "passk")
+    page.keyboard.press("Home")
+    assert "k 1" in readout(page, "passk")
+    header = page.locator("#forgotten").get_by_role("button", name="base (before)")
+    header.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#forgotten th[aria-sort=descending]").inner_text().startswith("base")
+    page.keyboard.press("Enter")
+    assert page.locator("#forgotten th[aria-sort=ascending]").inner_text().startswith("base")
+    page.get_by_role("button", name=HARD).press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == HARD
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_a_narrow_screen_is_wide_enough(page, width: int):
+    page.set_viewport_size({"width": width, "height": 700})
+    page.get_by_role("button", name=HARD).click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_function(f"document.querySelector('#passk canvas').clientWidth <= {width}")
+
+
+def test_light_and_dark(page):
+    def brightness() -> int:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(",")))
+
+    page.emulate_media(color_scheme="dark")
+    assert brightness() < 150
+    page.get_by_role("button", name="Colours: as the system has them").click()
+    assert brightness() > 600
+    assert page.get_by_role("button", name="Colours: light").is_visible()
+
+
+def test_many_samples_make_no_large_page(chromium, tmp_path: Path):
+    """10,000 different samples: what is on the screen at first is a small part of them."""
+    for arm, steps in (("base", 0), ("grpo", 4)):
+        samples = {
+            f"problem {i}": [("correct" if n % 2 else "wrong", f"{arm} answers {n}") for n in range(50)]
+            for i in range(100)
+        }
+        write_run(tmp_path, arm, samples, steps=steps)
+    file = write_report(find_runs(tmp_path), tmp_path / "large.html", iterations=50)
+    page = chromium.new_page()
+    page.goto(file.as_uri())
+    assert page.locator("#forgotten .heat tbody tr").count() == 100
+    assert page.evaluate("document.querySelectorAll('*').length") < 3000
+    assert file.stat().st_size < 3_000_000
+    page.close()
