@@ -1,0 +1,214 @@
+"""`rlvr watch`: a run in the terminal, from its files alone, whichever process or machine it runs on."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from rlvr.config import Config, check
+from rlvr.errors import UserError
+from rlvr.tracking import step_lines
+from rlvr.tracking.run_directory import read_summary
+from rlvr.tracking.symptoms import symptoms
+
+INTERVAL = 2.0  # seconds between looks at the files
+SILENCE = 300.0  # seconds without a sign of life that are worth a word
+SAMPLES = 6
+WIDTH = 32  # of a curve
+BLOCKS = "▁▂▃▄▅▆▇█"
+CURVES = {
+    "in_domain/pass@1": "validation pass@1",
+    "reward/success_rate": "success rate",
+    "policy/entropy": "entropy, nats a token",
+    "groups/mixed": "groups right and wrong",
+    "update/effective_sample_size": "sample size in update",
+    "mismatch/log_ratio_max": "engine log-ratio, max",
+    "completion/length_mean": "length, tokens",
+    "throughput/tokens_per_second": "tokens a second",
+}
+COLOURS = {"correct": "green", "wrong": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a run's files say at one moment.
+
+    Attributes:
+        progress: {"stage", "done", "total", "time"} of progress.json, empty before there is one.
+        series: values by metric, a value a step (validation: a value a checkpoint).
+        group: the last training group that was recorded, if any.
+    """
+
+    path: Path
+    config: Config
+    summary: dict[str, Any]
+    progress: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    series: dict[str, list[float]]
+    group: dict[str, Any] | None
+    now: float
+
+    @property
+    def finished(self) -> bool:
+        return self.summary.get("status") == "finished"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of training, from the last steps' pace; None where it is not known."""
+        paces = self.series.get("seconds/step", [])[-20:]
+        if self.progress.get("stage") != "training" or not paces:
+            return None
+        return sum(paces) / len(paces) * (self.progress["total"] - self.progress["done"])
+
+
+def watch(path: Path, *, once: bool = False) -> None:
+    """Show a run until it is finished or the watcher has seen enough (Ctrl-C).
+
+    Raises:
+        UserError: where there is no run; it names those below the folder.
+    """
+    if not (path / "config.yaml").is_file():
+        below = sorted(str(file.parent) for file in path.glob("**/seed-*/config.yaml"))
+        advice = f": accepted are {', '.join(below[:12])}" if below else " and holds none"
+        raise UserError(f"{path} is not a run directory{advice}")
+    if once:
+        Console().print(view(look(path)))
+        return
+    try:
+        with Live(view(look(path)), auto_refresh=False) as live:
+            while not (snapshot := look(path)).finished:
+                live.update(view(snapshot), refresh=True)
+                time.sleep(INTERVAL)
+            live.update(view(snapshot), refresh=True)
+    except KeyboardInterrupt:
+        pass  # the run goes on
+
+
+def look(path: Path) -> Snapshot:
+    """Read a run's files as they are now."""
+    try:
+        progress = json.loads((path / "progress.json").read_text())
+    except (OSError, ValueError):  # not there yet, or being written
+        progress = {}
+    metrics = step_lines.read(path / "metrics.jsonl")
+    series: dict[str, list[float]] = {}
+    for line in (
+        *step_lines.read(path / "validation.jsonl"),
+        *metrics,
+        *step_lines.read(path / "timing.jsonl"),
+    ):
+        for name, value in line.items():
+            series.setdefault(name, []).append(value)
+    recorded = step_lines.read(path / "rollouts.jsonl")
+    return Snapshot(
+        path=path,
+        config=check(OmegaConf.load(path / "config.yaml")),
+        summary=read_summary(path),
+        progress=progress,
+        metrics=metrics,
+        series=series,
+        group={"step": recorded[-1]["step"], **recorded[-1]["groups"][0]} if recorded else None,
+        now=time.time(),
+    )
+
+
+def view(snapshot: Snapshot) -> RenderableType:
+    """The whole picture: what the run is doing, its curves, its last samples, and warnings."""
+    parts: list[RenderableType] = [Text(str(snapshot.path), style="bold"), *_progress(snapshot)]
+    for warning in warnings(snapshot):
+        parts.append(Text.assemble(("⚠ ", "bold yellow"), (warning, "yellow")))
+    if curves := {name: snapshot.series[name] for name in CURVES if name in snapshot.series}:
+        table = Table("", "from", "to", "", box=None, pad_edge=False)
+        for name, values in curves.items():
+            numbers = (f"{value:.4g}" for value in (values[0], values[-1]))
+            table.add_row(CURVES[name], *numbers, Text(sparkline(values), style="cyan"))
+        parts += [Text(), table]
+    if snapshot.group:
+        parts += [Text(), *_samples(snapshot.group)]
+    if results := snapshot.summary.get("evaluation"):
+        parts += [Text(), _evaluation(results)]
+    return Group(*parts)
+
+
+def warnings(snapshot: Snapshot) -> list[str]:
+    """What should be looked at."""
+    found = symptoms(snapshot.metrics)
+    idle = snapshot.now - snapshot.progress.get("time", snapshot.now)
+    if not snapshot.finished and idle > SILENCE + 3 * max(snapshot.series.get("seconds/step", [0.0])):
+        found.append(
+            f"no sign of life for {duration(idle)}: the same command goes on from the last checkpoint"
+        )
+    return found
+
+
+def _progress(snapshot: Snapshot) -> list[RenderableType]:
+    if snapshot.finished:
+        seconds = sum(snapshot.summary.get("seconds", {}).values())
+        chosen = snapshot.summary.get("checkpoint_step")
+        return [Text(f"finished after {duration(seconds)}; the checkpoint of step {chosen} was evaluated")]
+    if not snapshot.progress:
+        return [Text("starting")]
+    stage, done, total = (snapshot.progress[key] for key in ("stage", "done", "total"))
+    left = snapshot.seconds_left
+    words = f" {stage} {done}/{total}" + (f", {duration(left)} of training left" if left else "")
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=max(total, 1), completed=done, width=40), words)
+    return [bar]
+
+
+def _samples(group: dict[str, Any]) -> list[RenderableType]:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for completion in group["completions"][:SAMPLES]:
+        advantage = completion["advantage"]
+        table.add_row(
+            Text(completion["verdict"].replace("_", " "), style=COLOURS.get(completion["verdict"], "yellow")),
+            "not in the loss" if advantage is None else f"{advantage:+.3f}",
+            Text(printable("".join(completion["tokens"])), no_wrap=True, overflow="ellipsis"),
+        )
+    prompt = Text(printable(group["prompt"]), no_wrap=True, overflow="ellipsis", style="bold")
+    title = Text(f"samples of step {group['step']}: verdict, advantage, text", style="dim")
+    return [title, prompt, table]
+
+
+def _evaluation(results: dict[str, Any]) -> Table:
+    ks = list(next(iter(results.values()))["pass@k"])
+    shown = [ks[0], ks[-1]] if len(ks) > 1 else ks
+    table = Table("benchmark", *(f"pass@{k}" for k in shown), box=None, pad_edge=False)
+    for name, result in results.items():
+        values = (result["pass@k"][k] for k in shown)
+        table.add_row(name, *("–" if value is None else f"{100 * value:.1f}" for value in values))
+    return table
+
+
+def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
+    """At most `width` blocks, each the mean of as many values as the others (the last: fewer), from the
+    least to the largest; a value that is no number is a gap."""
+    size = -(-len(values) // width) or 1
+    chunks = [values[start : start + size] for start in range(0, len(values), size)]
+    means = [sum(chunk) / len(chunk) for chunk in chunks]
+    known = [mean for mean in means if abs(mean) < float("inf")]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((m - low) * scale)] if abs(m) < float("inf") else " " for m in means)
+
+
+def printable(text: str) -> str:
+    """One line without what a terminal would obey: a policy may write escape sequences."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "·" for c in text)
+
+
+def duration(seconds: float) -> str:
+    """ "42 s", "7 min", "3 h 20 min" """
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
