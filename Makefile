@@ -48,7 +48,7 @@ test-slow: setup ## the tests that take longer
 
 # The browser is the system's own: on Debian and Ubuntu `make browser` installs it, as root.
 browser: ## Chromium from Debian's packages, unless some Chromium is there
-	@command -v chromium chromium-browser google-chrome >/dev/null \
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null \
 	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 test-browser: setup ## the tests of the report in Chromium

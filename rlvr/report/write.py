@@ -21,7 +21,7 @@ from rlvr.report.provenance import common_facts, run_facts
 from rlvr.report.rollouts import training_groups
 from rlvr.report.samples import evaluation_samples
 from rlvr.report.sources import ReportedRun, is_table, table_of
-from rlvr.tables import render
+from rlvr.tables import effort, effort_panels, render
 from rlvr.tables.collect import collect
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
@@ -117,12 +117,17 @@ def measured_table(
     facts = render.facts(spec, frame, runs, runs[0].scale)
     if not is_table(spec["name"]):
         del facts["Repeat"]
+    panels, notes = render.measured_panels(spec, frame), render.notes(spec, frame)
+    if "effort" in spec:
+        panels.append(effort_panels.cost_panel(spec, effort.costs(runs)))
+        panels += effort_panels.saving_panels(spec, effort.savings(spec, effort.curves(runs)))
+        notes += effort_panels.notes(spec)
     return {
-        "measured": render.measured_panels(spec, frame),
+        "measured": panels,
         "published": render.published_panels(spec, published) if published else [],
         "published_caption": render.published_caption(spec, published) if published else "",
         "facts": facts,
-        "notes": render.notes(spec, frame),
+        "notes": notes,
     }
 
 

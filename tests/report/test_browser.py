@@ -13,7 +13,7 @@ from reported_runs import EASY, HARD, HOSTILE, write_run
 from rlvr.report import find_runs, write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'rlvr[browser]'")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: make browser installs Debian's"),
