@@ -44,7 +44,8 @@ def tiny(folder: Path, *overrides: str) -> Config:
 
 def deterministic_files(path: Path) -> dict[str, bytes]:
     """What the same seed repeats bit for bit."""
-    files = [path / "metrics.jsonl", path / "validation.jsonl", *(path / "evaluation").glob("*.parquet")]
+    lines = [path / f"{name}.jsonl" for name in ("metrics", "validation", "rollouts")]
+    files = [*lines, *(path / "evaluation").glob("*.parquet")]
     weights = [file / "model.safetensors" for file in (path / "checkpoints").iterdir()]
     return {str(file.relative_to(path)): file.read_bytes() for file in [*files, *weights]}
 
