@@ -147,6 +147,9 @@ def test_training_groups_show_advantages_and_token_weights(page):
     page.get_by_label("weights in numbers").check()
     assert first.locator(".tokens").inner_text().split() == ["10.5+0.521"]
     assert "not in the loss" in page.locator("#completions .card").nth(2).inner_text()
+    choose(page, "completions", "Group", "1")  # of the other seed, without credit
+    assert "Every token weighs 1" in page.locator("#completions .prompt").inner_text()
+    assert "false" not in page.locator("#completions").inner_text()
 
 
 def test_it_works_from_the_keyboard(page):

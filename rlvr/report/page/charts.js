@@ -48,7 +48,7 @@ class Chart {
         } },
       },
       axes: [
-        { ...axis, label: options.x, labelSize: 16, labelGap: 0, size: 30, space: 56, ...(options.log2 ? { incrs: [1, 2, 4, 8], values: (_, splits) => splits.map((split) => 2 ** split) } : {}) },
+        { ...axis, label: options.x, labelSize: 16, labelGap: 0, size: 30, space: 56, ...(options.log2 ? { incrs: [1, 2, 4, 8], values: (_, splits) => splits.map((split) => 2 ** split) } : { incrs: [1, 2, 5].flatMap((n) => [n, 10 * n, 100 * n, 1000 * n, 10000 * n]).sort((a, b) => a - b) }) },
         { ...axis, label: options.y, labelSize: 20, size: 58, values: (_, splits) => splits.map((split) => String(Number(split.toPrecision(6)))) },
       ],
       hooks: { setCursor: [() => this.say()] },

@@ -38,7 +38,7 @@
     const largest = Math.max(...entry.completions.map((completion) => Math.abs(completion.advantage ?? 0)), 1e-9);
     const weighted = entry.completions.some((completion) => completion.weights?.some((weight) => weight !== 1));
     row.replaceChildren(source.field, chosen(choice("Group", DATA.groups.map((item, i) => [i, label(item)]), (i) => { group = Number(i); draw("Group"); }), group),
-      weighted && toggle("weights in numbers", numbers, (on) => { numbers = on; draw(); }));
+      ...(weighted ? [toggle("weights in numbers", numbers, (on) => { numbers = on; draw(); })] : []));
     prompt(entry.prompt, `${entry.completions.length} rollouts. `, entry.focal_weight !== 1 && `Focal weight ${number(entry.focal_weight)}. `,
       weighted ? "Darker tokens weigh more in the loss; a token that w rollouts share weighs 1/w." : "Every token weighs 1 in the loss.");
     list.replaceChildren(...entry.completions.map((completion) => {
