@@ -158,18 +158,25 @@ def select(arguments: list[str]) -> None:
 
 
 def simulate(arguments: list[str]) -> None:
-    """Simulate group sampling on 128,000 actions (F-GRPO, Fig. 2), and draw the figures of its theory.
+    """Simulate group sampling on 128,000 actions (F-GRPO, Fig. 2), or λ-GRPO's toy tree.
 
     rlvr simulate                    17 group sizes, two gammas, four seeds: minutes on two cores
     rlvr simulate --figures          draw figures 1a to 5 from what has been simulated
+    rlvr simulate what=toy_tree      a path behind bad first steps, five minutes of one core
 
-    A killed simulation goes on with the runs it lacks. Files: results/theory, results/figures/theory.
+    A killed simulation goes on with the runs it lacks. Files: results/theory, results/figures/theory, and
+    results/tables/lambda_grpo-toy_tree.md.
     """
+    if arguments == ["what=toy_tree"]:
+        from rlvr.toy_tree import write_toy_tree
+
+        print(write_toy_tree(Path("results")).read_text())
+        return
     from rlvr.theory import run_simulation_grid
     from rlvr.theory.figures import figure_1a, figure_2, figure_3, figure_4, figure_5
 
     if unaccepted := [argument for argument in arguments if argument != "--figures"]:
-        raise unknown("argument of simulate", unaccepted[0], ["--figures"])
+        raise unknown("argument of simulate", unaccepted[0], ["--figures", "what=toy_tree"])
     grid = Path("results/theory/categorical.npz")
     if "--figures" not in arguments:
         grid = run_simulation_grid(grid.parent)
