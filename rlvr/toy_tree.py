@@ -114,7 +114,7 @@ def target_frequency(tree: ToyTree, method: str, seed: int) -> float:
 def simulate_toy_tree(
     file: Path, grid: Sequence[ToyTree] = GRID, seeds: Sequence[int] = SEEDS
 ) -> pd.DataFrame:
-    """Every setting, method and seed; `file` (CSV) is written after each setting, and goes on from what it has.
+    """Every setting, method and seed; goes on from what `file` (CSV) has, written after each setting.
 
     Returns:
         `learning_rate`, `n`, `r_neg`, `method`, `seed`, `target_frequency`.

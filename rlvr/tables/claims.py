@@ -13,8 +13,12 @@ claims:
     source: Table 1
     untestable: {laptop: why}
 
-Keys that stand beside `differences` hold for each of them. The table `simulation` has metrics of the
-simulation grid and no groups; an arm of it is {group_size: 2, gamma: 0}, after its last step or `step: 0`.
+A difference with a `unit` is what an arm saves against its baseline in a table with `effort`, less the factor
+claimed: {unit: flops, target: 1.0, arm: sgpo, minus: grpo, factor: 2.5}. The table `toy_tree` has λ-GRPO minus
+GRPO at {learning_rate: 1e-4, n: 1, r_neg: -0.5}. The table `simulation` has metrics of the simulation grid and
+no groups; an arm of it is {group_size: 2, gamma: 0}, after its last step or `step: 0`. Keys that stand beside
+`differences` hold for each of them.
+
 A claim was declared from the paper's own numbers, never from those measured here.
 """
 
@@ -28,12 +32,14 @@ import yaml
 from scipy.stats import t as student_t
 
 from rlvr.errors import UserError, unknown
-from rlvr.tables.spec import arm_label, differences_file, label, read_spec
+from rlvr.tables.spec import EFFORT_UNITS, arm_label, differences_file, label, read_spec, savings_file
 from rlvr.theory import SimulationGrid
 
 SHOWN, NOT_SHOWN, OPPOSITE = "shown", "not shown", "opposite"
 UNTESTABLE, NOT_RUN = "not testable at this scale", "not run"
-SIMULATION = "simulation"
+SIMULATION, TOY_TREE = "simulation", "toy_tree"
+
+SHARED_KEYS = ("table", "metric", "group", "unit", "target", "factor", "learning_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
     """
     found = []
     for claim in yaml.safe_load(declared.read_text(encoding="utf-8"))["claims"]:
-        shared = {key: claim[key] for key in ("table", "metric", "group") if key in claim}
+        shared = {key: claim[key] for key in SHARED_KEYS if key in claim}
         stated = [shared | one for one in claim.get("differences", [])]
         reason = claim.get("untestable", {}).get(scale, "")
         if not stated and not reason:
@@ -105,7 +111,13 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
             if one["table"] == SIMULATION:
                 numbers.append(_simulated(one, results / "theory" / "categorical.npz"))
                 continue
+            if one["table"] == TOY_TREE:
+                numbers.append(_on_toy_tree(one, results / "theory" / "toy_tree.csv"))
+                continue
             spec = read_spec(declared.parents[1] / f"{one['table']}.yaml", scale)
+            if "unit" in one:
+                numbers.append(_saved(one, spec, results / "tables" / savings_file(spec["name"], scale)))
+                continue
             numbers.append(_tabled(one, spec, results / "tables" / differences_file(spec["name"], scale)))
             if one["metric"] not in spec["metrics"]:
                 reason = f"Table {spec['name']} has no {one['metric']} at scale {scale}."
@@ -147,6 +159,49 @@ def _row(file: Path, metric: str, group: str, arm: str, minus: str) -> tuple | N
         if (row.arm, row.against) == (minus, arm):
             return -row.difference, -row.high, -row.low, row.seeds_against, row.seeds
     return None
+
+
+def _saved(stated: dict[str, Any], spec: dict[str, Any], file: Path) -> Difference:
+    """What an arm saves less the factor claimed; without an interval where a seed was not as good."""
+    labels = {arm["name"]: arm_label(arm) for arm in spec["arms"]}
+    for name in (stated["arm"], stated["minus"]):
+        if name not in labels:
+            raise unknown(f"arm of table {spec['name']}", name, labels)
+    target = stated["target"] if isinstance(stated["target"], str) else f"{stated['target']:.0%} of the gain"
+    arms = f"{labels[stated['minus']]} / {labels[stated['arm']]}"
+    text = f"{EFFORT_UNITS[stated['unit']]} to {target}: {arms} − {stated['factor']}"
+    if not file.exists():
+        return Difference(text, "times")
+    rows = pd.read_csv(file, dtype={"target": str, "seeds": str})
+    place = {"arm": stated["arm"], "baseline": stated["minus"], "unit": stated["unit"]}
+    rows = rows[(rows[list(place)] == list(place.values())).all(axis=1)]
+    for row in rows.itertuples():
+        if row.target == stated["target"] or row.target == str(float(stated["target"])):
+            seeds = (row.seeds, row.seeds)
+            repeated = " " in row.seeds
+            if np.isnan(row.saving):
+                text += f" (reached in {row.reached} of {len(row.seeds.split())} seeds)"
+                return Difference(text, "times", -stated["factor"], -np.inf, np.inf, seeds, repeated)
+            bounds = (row.low, row.high) if repeated else (-np.inf, np.inf)
+            values = (number - stated["factor"] for number in (row.saving, *bounds))
+            return Difference(text, "times", *values, seeds, repeated)
+    return Difference(text, "times")
+
+
+def _on_toy_tree(stated: dict[str, Any], file: Path) -> Difference:
+    """λ-GRPO minus GRPO in the target's frequency: Welch's interval over seeds."""
+    setting = {key: stated[key] for key in ("learning_rate", "n", "r_neg")}
+    text = "target's frequency, %: λ-GRPO − GRPO at " + ", ".join(f"{k} {v:g}" for k, v in setting.items())
+    if not file.exists():
+        return Difference(text, "points")
+    runs = pd.read_csv(file)
+    runs = runs[(runs[list(setting)] == list(setting.values())).all(axis=1)]
+    one, other = (runs[runs["method"] == method] for method in ("lambda", "grpo"))
+    if runs.empty:
+        return Difference(text, "points")
+    samples = (100 * of_method["target_frequency"].to_numpy() for of_method in (one, other))
+    seeds = tuple(" ".join(map(str, of_method["seed"])) for of_method in (one, other))
+    return Difference(text, "points", *welch_interval(*samples), seeds)
 
 
 def _simulated(stated: dict[str, Any], file: Path) -> Difference:

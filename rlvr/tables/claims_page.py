@@ -5,8 +5,8 @@ from pathlib import Path
 import yaml
 
 from rlvr.errors import unknown
-from rlvr.tables.claims import NOT_RUN, SIMULATION, Difference, Finding, findings
-from rlvr.tables.spec import differences_file, table_stem
+from rlvr.tables.claims import NOT_RUN, SIMULATION, TOY_TREE, Difference, Finding, findings
+from rlvr.tables.spec import differences_file, savings_file, table_stem
 from rlvr.tracking.run_directory import write_whole
 
 CLAIMS = "claims.yaml"  # beside the tables of a paper
@@ -15,8 +15,9 @@ HOW_TO_READ = """\
 A claim is *shown* if the 95 % interval of every difference that it says is above zero lies above zero,
 *opposite* if the interval of one lies below, and *not shown* otherwise, which is no proof that there is no
 effect. Which differences a claim is about was taken from the paper, not chosen after measuring. Intervals
-of tables are bootstrapped over problems and training seeds, those of the simulation are Welch's over its
-seeds; with three or four seeds either is rough, and with one seed of a trained arm nothing is shown."""
+of tables are bootstrapped over problems and training seeds, those of simulations are Welch's over seeds, those
+of savings Student's t over seeds on logarithms; with three or four seeds each is rough, and with one seed of a
+trained arm nothing is shown."""
 
 
 def papers(experiments: Path) -> list[str]:
@@ -78,12 +79,16 @@ def _origin(table: str, finding: Finding, scale: str) -> str:
     """The files that a claim's numbers come from, and the command that makes them."""
     if table == SIMULATION:
         return "From [theory/categorical.npz](theory/categorical.npz): `rlvr simulate`."
+    if table == TOY_TREE:
+        return "From [theory/toy_tree.csv](theory/toy_tree.csv): `rlvr simulate what=toy_tree`."
     seeds = {seed for item in finding.differences for of_arm in item.seeds for seed in of_arm.split()}
     command = f"make reproduce-table TABLE={table} SCALE={scale}"
     if not seeds:
         return f"To be made by `{command}`."
     command += f" SEEDS={','.join(sorted(seeds, key=int))}"
-    page, numbers = f"tables/{table_stem(table, scale)}.md", f"tables/{differences_file(table, scale)}"
+    saved = all(item.unit == "times" for item in finding.differences)
+    file = savings_file(table, scale) if saved else differences_file(table, scale)
+    page, numbers = f"tables/{table_stem(table, scale)}.md", f"tables/{file}"
     return f"From [{numbers}]({numbers}), beside [the table]({page}): `{command}`."
 
 

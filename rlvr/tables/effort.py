@@ -99,8 +99,8 @@ def savings(spec: dict[str, Any], checkpoints: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row for each arm with a baseline, unit and target, a share or `OWN_BEST`, where each arm has its
-        own: `arm`, `baseline`, `unit`, `target`, `seeds` that both have, `reached` how many of them the arm
-        did; `saving`, the geometric mean over seeds of baseline's cost / arm's cost, with its 95 %
+        own: `arm`, `baseline`, `unit`, `target`, `seeds` that both have, as "1 2 3", `reached` in how many
+        of them; `saving`, the geometric mean over seeds of baseline's cost / arm's cost, with its 95 %
         interval `low` to `high` (Student's t on logarithms). Above 1 the arm is cheaper. NaN: not
         reached in every seed, no gain of the baseline, or, for the interval, fewer than two seeds.
     """
@@ -114,7 +114,8 @@ def savings(spec: dict[str, Any], checkpoints: pd.DataFrame) -> pd.DataFrame:
                 pairs = [(by_run[baseline, seed], by_run[name, seed]) for seed in seeds]
                 ratios = np.array([_saving(before, after, unit, target) for before, after in pairs])
                 estimate = _geometric_mean(ratios) if (ratios > 0).all() else [math.nan] * 3
-                rows.append([name, baseline, unit, target, len(seeds), int((ratios > 0).sum()), *estimate])
+                both = " ".join(map(str, seeds))
+                rows.append([name, baseline, unit, target, both, int((ratios > 0).sum()), *estimate])
     columns = ["arm", "baseline", "unit", "target", "seeds", "reached", "saving", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -56,7 +56,7 @@ def saving_panels(spec: dict[str, Any], savings: pd.DataFrame) -> list[Panel]:
 def saving_text(cell: Any) -> str:
     """A saving with its interval, or why there is none."""
     if np.isnan(cell.saving):
-        return f"reached in {cell.reached} of {cell.seeds} seeds"
+        return f"reached in {cell.reached} of {len(cell.seeds.split())} seeds"
     interval = "" if np.isnan(cell.low) else f" ({cell.low:.2f} to {cell.high:.2f})"
     return f"{cell.saving:.2f}{interval}"
 

@@ -11,7 +11,7 @@ from rlvr.tables import effort, effort_panels, figures, render
 from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
-from rlvr.tables.spec import check_spec, differences_file, table_stem
+from rlvr.tables.spec import check_spec, differences_file, savings_file, table_stem
 from rlvr.tracking.run_directory import write_whole
 
 
@@ -59,7 +59,7 @@ def write_table(
         panels += [effort_panels.cost_panel(spec, effort.costs(runs))]
         panels += effort_panels.saving_panels(spec, savings)
         notes += effort_panels.notes(spec)
-        extra = {"training": checkpoints, "savings": savings}
+        extra = {f"{stem}-training.csv": checkpoints, savings_file(spec["name"], scale): savings}
         if len(savings):
             drawings["validation"] = effort_panels.validation_curves(spec, checkpoints)
             captions["validation"] = effort_panels.CAPTION
@@ -70,7 +70,7 @@ def write_table(
         f"tables/{stem}.csv": csv(frame),
         f"tables/{differences_file(spec['name'], scale)}": csv(pairs),
         f"tables/{stem}.tex": render.latex(spec, facts, panels, notes, published).encode(),
-        **{f"tables/{stem}-{kind}.csv": csv(numbers) for kind, numbers in extra.items()},
+        **{f"tables/{name}": csv(numbers) for name, numbers in extra.items()},
     }
     for kind, figure in drawings.items():
         for file_format in ("png", "svg"):

@@ -124,6 +124,11 @@ def differences_file(name: str, scale: str) -> str:
     return f"{table_stem(name, scale)}-differences.csv"
 
 
+def savings_file(name: str, scale: str) -> str:
+    """The file with what arms save against their baselines, beside a table with `effort`."""
+    return f"{table_stem(name, scale)}-savings.csv"
+
+
 def label(spec: dict[str, Any], name: str) -> str:
     """How a benchmark, a group of benchmarks or an average is printed."""
     return spec.get("labels", {}).get(name, name)

@@ -59,6 +59,4 @@ def test_the_page_stands_beside_the_published_numbers():
     )
     # two seeds: half width 12.706 x spread / 2; differences .4 and .6
     row = describe(runs).splitlines()[-1]
-    assert row == (
-        "| 1e-05 | 1 | -1.0 | 0.200 ± 1.271 | 0.700 ± 2.541 | +0.500 ± 1.271 | .0000 | .7535 |"
-    )
+    assert row == ("| 1e-05 | 1 | -1.0 | 0.200 ± 1.271 | 0.700 ± 2.541 | +0.500 ± 1.271 | .0000 | .7535 |")
