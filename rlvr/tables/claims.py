@@ -13,11 +13,11 @@ claims:
     source: Table 1
     untestable: {laptop: why}
 
-A difference with a `unit` is what an arm saves against its baseline in a table with `effort`, less the factor
-claimed: {unit: flops, target: 1.0, arm: sgpo, minus: grpo, factor: 2.5}. The table `toy_tree` has λ-GRPO minus
-GRPO at {learning_rate: 1e-4, n: 1, r_neg: -0.5}. The table `simulation` has metrics of the simulation grid and
-no groups; an arm of it is {group_size: 2, gamma: 0}, after its last step or `step: 0`. Keys that stand beside
-`differences` hold for each of them.
+A difference with a `unit` is what an arm saves against its baseline in a table with `effort`, less the
+factor claimed: {unit: flops, target: 1.0, arm: sgpo, minus: grpo, factor: 2.5}. The table `toy_tree` has
+λ-GRPO minus GRPO at {learning_rate: 1e-4, n: 1, r_neg: -0.5}. The table `simulation` has metrics of the
+simulation grid and no groups; an arm of it is {group_size: 2, gamma: 0}, after its last step or `step: 0`.
+Keys that stand beside `differences` hold for each of them.
 
 A claim was declared from the paper's own numbers, never from those measured here.
 """

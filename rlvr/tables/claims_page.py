@@ -15,9 +15,9 @@ HOW_TO_READ = """\
 A claim is *shown* if the 95 % interval of every difference that it says is above zero lies above zero,
 *opposite* if the interval of one lies below, and *not shown* otherwise, which is no proof that there is no
 effect. Which differences a claim is about was taken from the paper, not chosen after measuring. Intervals
-of tables are bootstrapped over problems and training seeds, those of simulations are Welch's over seeds, those
-of savings Student's t over seeds on logarithms; with three or four seeds each is rough, and with one seed of a
-trained arm nothing is shown."""
+of tables are bootstrapped over problems and training seeds, those of simulations are Welch's over seeds,
+those of savings Student's t over seeds on logarithms; with three or four seeds each is rough, and with one
+seed of a trained arm nothing is shown."""
 
 
 def papers(experiments: Path) -> list[str]:
