@@ -174,17 +174,17 @@ def _saved(stated: dict[str, Any], spec: dict[str, Any], file: Path) -> Differen
         return Difference(text, "times")
     rows = pd.read_csv(file, dtype={"target": str, "seeds": str})
     place = {"arm": stated["arm"], "baseline": stated["minus"], "unit": stated["unit"]}
-    rows = rows[(rows[list(place)] == list(place.values())).all(axis=1)]
-    for row in rows.itertuples():
-        if row.target == stated["target"] or row.target == str(float(stated["target"])):
-            seeds = (row.seeds, row.seeds)
-            repeated = " " in row.seeds
-            if np.isnan(row.saving):
-                text += f" (reached in {row.reached} of {len(row.seeds.split())} seeds)"
-                return Difference(text, "times", -stated["factor"], -np.inf, np.inf, seeds, repeated)
-            bounds = (row.low, row.high) if repeated else (-np.inf, np.inf)
-            values = (number - stated["factor"] for number in (row.saving, *bounds))
-            return Difference(text, "times", *values, seeds, repeated)
+    number = pd.to_numeric(rows["target"], errors="coerce")
+    there = (rows["target"] if isinstance(stated["target"], str) else number) == stated["target"]
+    for row in rows[there & (rows[list(place)] == list(place.values())).all(axis=1)].itertuples():
+        seeds = (row.seeds, row.seeds)
+        repeated = " " in row.seeds
+        if np.isnan(row.saving):
+            text += f" (reached in {row.reached} of {len(row.seeds.split())} seeds)"
+            return Difference(text, "times", -stated["factor"], -np.inf, np.inf, seeds, repeated)
+        bounds = (row.low, row.high) if repeated else (-np.inf, np.inf)
+        values = (number - stated["factor"] for number in (row.saving, *bounds))
+        return Difference(text, "times", *values, seeds, repeated)
     return Difference(text, "times")
 
 

@@ -12,7 +12,7 @@ from rlvr.tables.claims_page import markdown
 COLUMNS = ["arm", "baseline", "unit", "target", "seeds", "reached", "saving", "low", "high"]
 ROWS = [
     ["f-grpo", "grpo", "flops", "0.5", "1 2", 2, 3.0, 2.2, 4.0],
-    ["f-grpo", "grpo", "flops", "1.0", "1 2", 1, None, None, None],
+    ["f-grpo", "grpo", "flops", "1", "1 2", 1, None, None, None],
     ["f-grpo", "grpo", "flops", "own best", "1", 1, 4.0, None, None],
 ]
 
