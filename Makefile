@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table claims test test-slow browser test-browser test-vllm vllm-env doctor bench lint clean
+.PHONY: help setup reproduce-table claims test test-slow browser test-browser test-vllm vllm-env kill-anywhere doctor bench lint clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ claims: setup ## what the papers claim against what is measured here, from the t
 
 test: setup ## the tests, under ten minutes
 	$(VENV)/bin/python -m pytest
+
+kill-anywhere: setup ## kill a run at 50 random moments and see that nothing is lost (KILLS=)
+	$(VENV)/bin/python tests/kill_anywhere.py $(or $(KILLS),50)
 
 test-slow: setup ## the tests that take longer
 	$(VENV)/bin/python -m pytest -m 'slow and not vllm and not browser'

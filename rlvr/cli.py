@@ -3,6 +3,7 @@
 Every verb's work is imported when the verb is called, so that `rlvr --help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ rlvr: reinforcement learning with verifiable rewards, from a paper's table to yo
   rlvr train -m algorithm=grpo,dapo advantage_scaling=none,focal seed=1,2,3
                                              a sweep: every combination, two runs at a time
   rlvr evaluate run=results/runs/...         evaluate a run's chosen checkpoint again
+  rlvr export results/runs/... my-policy     its chosen checkpoint for transformers and vLLM
   rlvr profile n=8                           how often the initial policy solves each training problem
   rlvr select method=lim run=results/runs/...
                                              the problems worth training on, by how a run went
@@ -49,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         if verb not in VERBS:
             raise unknown("verb", verb, VERBS)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ and verb not in TOGETHER:
+            raise UserError(f"torchrun was given with `rlvr {verb}`: accepted are {' and '.join(TOGETHER)}")
         if "-h" in rest or "--help" in rest:
             print(VERBS[verb].__doc__)
             return
@@ -107,6 +111,29 @@ def evaluate(arguments: list[str]) -> None:
     else:
         config = load_config(["experiment=evaluate", "training.steps=0", "verb=evaluate", *overrides])
     run_with_display(config, print_results=True)
+
+
+def export(arguments: list[str]) -> None:
+    """Write a run's chosen checkpoint as a folder that transformers and vLLM load.
+
+    rlvr export results/runs/adhoc/grpo-99f03341/seed-1 my-policy
+    rlvr export results/runs/... my-policy step=100 dtype=bfloat16
+
+    Without step= it is the checkpoint that `rlvr evaluate` takes; without dtype= weights stay as trained.
+    """
+    from rlvr.export import export_run
+
+    folders = [argument for argument in arguments if "=" not in argument]
+    settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    for key in settings:
+        if key not in ("step", "dtype"):
+            raise unknown("setting of export", key, ("step", "dtype"))
+    if len(folders) != 2:
+        raise UserError(
+            f"export was given {len(folders)} folders: accepted are two, "
+            "`rlvr export <run directory> <new folder>`"
+        )
+    print(export_run(*folders, **settings))
 
 
 def reproduce(arguments: list[str]) -> None:
@@ -310,9 +337,11 @@ def doctor(arguments: list[str]) -> None:
     examine()
 
 
+TOGETHER = ("train", "evaluate")  # what several processes do as one, under torchrun
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "evaluate": evaluate,
+    "export": export,
     "reproduce": reproduce,
     "profile": profile,
     "select": select,

@@ -5,6 +5,7 @@ killed; what is written is not sampled again. When a benchmark has all its shard
 """
 
 import os
+import shutil
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,9 @@ def sample_benchmarks(
     Columns: problem_id, sample (0 to n - 1), verdict, text, num_tokens, finish_reason.
     """
     files = {name: folder / f"{name}.parquet" for name in benchmarks}
-    wanted = {name: problems for name, problems in benchmarks.items() if not files[name].exists()}
+    wanted = {name: problems for name, problems in benchmarks.items() if not _is_whole(files[name])}
+    for name in benchmarks.keys() - wanted.keys():
+        shutil.rmtree(folder / f"{name}.shards", ignore_errors=True)  # of one killed while it cleaned up
     shards = plan_shards(
         wanted, samples=samples, samples_per_shard=samples_per_shard, seed=seed, folder=folder
     )
@@ -84,9 +87,7 @@ def sample_benchmarks(
     for name in wanted:
         parts = [shard.file for shard in shards if shard.benchmark == name]
         _replace(files[name], pa.concat_tables([pq.read_table(part) for part in parts]))
-        for part in parts:
-            part.unlink()
-        parts[0].parent.rmdir()
+        shutil.rmtree(parts[0].parent)
     return files
 
 
@@ -127,7 +128,7 @@ def _replace(file: Path, table: pa.Table) -> None:
 
 
 def _is_whole(file: Path) -> bool:
-    """Whether a shard is there and readable; one that was cut short is sampled again."""
+    """Whether samples are there and readable; a file that was cut short is made again."""
     if not file.exists():
         return False
     try:

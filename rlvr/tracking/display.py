@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -24,7 +25,8 @@ class Display:
         self.console = Console(stderr=True)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._started = time.time()
+        self._started = time.monotonic()
+        self._before = {path: progress_of(path) for _, path in runs}
         self._said: dict[Path, str] = {}
 
     def __enter__(self) -> "Display":
@@ -60,7 +62,7 @@ class Display:
     def _look(self) -> None:
         shares = []
         for config, path in self.runs:
-            stage, share = fraction_done(config, path, self._started)
+            stage, share = fraction_done(config, path, self._before[path])
             task = self._tasks[path]
             if share > 0 and not self._progress.tasks[task].started:
                 self._progress.start_task(task)
@@ -72,7 +74,7 @@ class Display:
             shares.append(share)
         if self._all is not None:
             done = sum(shares) / len(shares)
-            elapsed = time.time() - self._started
+            elapsed = time.monotonic() - self._started
             left = f"{elapsed * (1 - done) / done / 60:.0f} min left" if 0.02 < done < 1 else ""
             self._progress.update(self._all, completed=done, stage=left)
 
@@ -89,19 +91,28 @@ class Display:
         Console().print(table)
 
 
-def fraction_done(config: Config, path: Path, since: float) -> tuple[str, float]:
-    """What a run is doing, in words, and how much of it is done, from its files."""
+def progress_of(path: Path) -> dict[str, Any]:
+    """What a run last said of itself; nothing where it has not yet, or is just saying it."""
+    try:
+        return json.loads((path / "progress.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def fraction_done(config: Config, path: Path, before: dict[str, Any]) -> tuple[str, float]:
+    """What a run is doing, in words, and how much of it is done, from its files.
+
+    Args:
+        before: its `progress_of` when it was started; times are not compared, since clocks are set.
+    """
     summary = read_summary(path)
     training_share = TRAINING_SHARE if config.training.steps else 0.0
     if config.verb == "train" and not config.evaluation.after_training:
         training_share = 1.0
     elif config.verb == "evaluate" and summary.get("trained_steps") == config.training.steps:
         training_share = 0.0
-    try:
-        progress = json.loads((path / "progress.json").read_text())
-    except (OSError, ValueError):  # not there yet, or being written
-        progress = {"time": 0}
-    if progress["time"] < since:
+    progress = progress_of(path)
+    if progress in ({}, before):
         finished = summary.get("status") == "finished" and config.evaluation.after_training
         trained = summary.get("trained_steps") == config.training.steps and config.verb == "train"
         done = finished or (trained and not config.evaluation.after_training)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rlvr.config import Config, arm_name, to_yaml
 from rlvr.tracking import step_lines
+from rlvr.tracking.run_directory import write_whole
 
 
 class Tracker:
@@ -35,8 +36,9 @@ class Tracker:
             if values:
                 step_lines.append(file, step, values)
         if self._wandb and step > self._logged_to_wandb():
+            # noted first: a run killed in between lacks a step in W&B, and has none twice
+            write_whole(self.path / "wandb_step", str(step))
             self._survive(self._wandb.log, {"step": step, **metrics, **(timing or {})})
-            (self.path / "wandb_step").write_text(str(step))
 
     def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
         """pass@k over k, a curve for each benchmark; `rows` have benchmark, k and value.
@@ -96,7 +98,7 @@ class Tracker:
     def _logged_to_wandb(self) -> int:
         """The last step W&B has, so that a resumed run does not send a step twice."""
         file = self.path / "wandb_step"
-        return int(file.read_text() or -1) if file.exists() else -1
+        return int(file.read_text()) if file.exists() else -1
 
     def _start_wandb(self, config: Config) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
@@ -105,7 +107,7 @@ class Tracker:
 
         id_file = self.path / "wandb_id"
         if not id_file.exists():
-            id_file.write_text(secrets.token_hex(4))
+            write_whole(id_file, secrets.token_hex(4))
         self._wandb = wandb.init(
             project=config.tracking.project,
             entity=config.tracking.entity,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rlvr.curriculum import Curriculum
 from rlvr.policy.policy import Policy
 from rlvr.tracking.run_directory import user_errors_for
+from rlvr.training.distributed import at_stage
 from rlvr.training.learner import Learner
 
 MANIFEST = "manifest.json"
@@ -29,7 +30,7 @@ def save_checkpoint(run: Path, step: int, policy: Policy, learner: Learner, curr
     """
     target = checkpoint_path(run, step)
     aside = target.with_name(f".{target.name}.partial")
-    with user_errors_for(target):
+    with user_errors_for(target), at_stage("writing a checkpoint"):
         shutil.rmtree(aside, ignore_errors=True)
         policy.save(aside)
         state = {"learner": learner.state_dict(aside), "curriculum": curriculum.state_dict()}

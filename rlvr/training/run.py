@@ -29,7 +29,7 @@ from rlvr.training.checkpoint import (
     load_state,
     save_checkpoint,
 )
-from rlvr.training.distributed import follow, forget, joined, rank
+from rlvr.training.distributed import at_stage, follow, forget, joined, rank
 from rlvr.training.loop import train
 from rlvr.training.parts import initial_policy, open_engine, open_training
 from rlvr.training.rollouts import RolloutRecord
@@ -55,7 +55,8 @@ def lead(config: Config) -> Path:
             if directory.read_summary().get("trained_steps") != config.training.steps:
                 train_run(config, directory)
             if config.verb == "evaluate" or config.evaluation.after_training:
-                evaluate_run(config, directory)
+                with at_stage("evaluation"):
+                    evaluate_run(config, directory)
     finally:
         directory.close()
     return directory.path
@@ -170,12 +171,13 @@ class Validation:
         sampling = Sampling(**vars(evaluation.sampling))
         scores = {}
         for name, problems in self.problems.items():
-            groups = engine.generate(
-                [(problem, evaluation.validation_samples) for problem in problems],
-                sampling,
-                seed=evaluation.seed,
-            )
-            verify(groups)
+            with at_stage("validation"):
+                groups = engine.generate(
+                    [(problem, evaluation.validation_samples) for problem in problems],
+                    sampling,
+                    seed=evaluation.seed,
+                )
+                verify(groups)
             scores[name] = float(np.mean([[verdict == "correct" for verdict in g.verdicts] for g in groups]))
         average = float(np.mean(list(scores.values()))) if scores else 0.0
         step_lines.append(self.file, step, {"in_domain/pass@1": average, **scores})

@@ -16,7 +16,7 @@ import time
 from torch.distributed import DistError, Store
 
 BEAT_SECONDS = 1.0
-SILENCE_SECONDS = 30.0  # after which a rank that does not beat is gone
+SILENCE_SECONDS = 20.0  # after which a rank that does not beat is gone
 DOUBT_SECONDS = 4.0  # the same, where a collective has failed or torchrun ends this process
 
 
@@ -25,19 +25,16 @@ class Watchdog:
 
     Args:
         store: a connection of its own to where the ranks met.
-
-    Attributes:
-        stage: what this rank is doing.
     """
 
     def __init__(self, store: Store, rank: int, ranks: int):
-        self.stage = "starting"
+        self._stage = "starting"
         self._store, self._rank = store, rank
         self._others = [other for other in range(ranks) if other != rank]
         self._beat = 0
         self._leaving = False  # from now on this rank beats no more
         self._write_lock = threading.Lock()
-        self._write("0")
+        self._write()
         # torchrun ends the survivors of a rank that died; the thread, not the blocked main thread, hears it
         self._woken, wake = socket.socketpair()
         wake.setblocking(False)
@@ -47,6 +44,16 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._closed = threading.Event()
         self._thread.start()
+
+    @property
+    def stage(self) -> str:
+        """What this rank is doing; the others know at once."""
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: str) -> None:
+        self._stage = stage
+        self._write()
 
     def failed(self, sentence: str) -> None:
         """Tell the others that this rank ends with an error, which it says itself."""
@@ -74,7 +81,7 @@ class Watchdog:
                 if self._told_to_end():
                     self._end(self._who_is_gone() or "")
                 self._beat += 1
-                self._write(str(self._beat))
+                self._write()
                 now = time.monotonic()
                 for other, said in self._read().items():
                     if said != heard[other][0]:
@@ -114,10 +121,10 @@ class Watchdog:
             print(f"rlvr: {sentence}", file=sys.stderr, flush=True)
         os._exit(1)
 
-    def _write(self, state: str) -> None:
+    def _write(self) -> None:
         with self._write_lock:
             if not self._leaving:
-                self._store.set(f"rank {self._rank}", f"{state}|{self.stage}")
+                self._store.set(f"rank {self._rank}", f"{self._beat}|{self._stage}")
 
     def _leave(self, state: str) -> None:
         with self._write_lock:

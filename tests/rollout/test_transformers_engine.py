@@ -149,3 +149,18 @@ def test_truncated_and_tempered_distributions(sampling: Sampling, expected: list
             torch.testing.assert_close(
                 logprobs[tokens == token][0].exp().item(), probability, atol=1e-6, rtol=0
             )
+
+
+@pytest.mark.parametrize("max_rows", [1000, 5])
+def test_engines_that_share_the_requests_sample_what_one_would(frozen_policy: Policy, max_rows: int):
+    engine = TransformersEngine(frozen_policy, max_rows=max_rows)
+    alone = engine.generate(REQUESTS, SAMPLING, seed=0)
+    shared = {}
+    for share in ([0, 3], [], [1, 2, 4, 5]):
+        shared |= zip(share, engine.generate(REQUESTS, SAMPLING, seed=0, only=share), strict=True)
+
+    together = [shared[i] for i in range(len(REQUESTS))]
+    assert [[c.token_ids for c in g.completions] for g in together] == [
+        [c.token_ids for c in g.completions] for g in alone
+    ]
+    torch.testing.assert_close(sampled(together), sampled(alone), atol=1e-5, rtol=0)

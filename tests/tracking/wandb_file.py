@@ -12,7 +12,7 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 def read_records(file: Path) -> list[Record]:
-    """Every record of one `.wandb` file, in order."""
+    """Every whole record of one `.wandb` file, in order; the last may be cut short by a kill."""
     content, position = file.read_bytes(), 7  # after the file's own header
     assert content[:4] == b":W&B"
     records, parts = [], b""
@@ -21,6 +21,8 @@ def read_records(file: Path) -> list[Record]:
             position += BLOCK - position % BLOCK
             continue
         _, length, kind = struct.unpack("<IHB", content[position : position + 7])
+        if position + 7 + length > len(content):
+            break
         parts += content[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (FULL, LAST):

@@ -99,3 +99,11 @@ def test_ifeval_goes_through_a_pool_of_its_own():
     g = group("ifeval", json.dumps(reference), "a b", "a, b", " ")
     verify([g])
     assert g.verdicts == [Verdict.CORRECT, Verdict.WRONG, Verdict.NO_ANSWER]
+
+
+def test_a_group_that_was_judged_keeps_its_verdicts():
+    judged, fresh = group("integer", "7", "7", "8"), group("integer", "7", "7", "8")
+    judged.verdicts = [Verdict.TIMEOUT, Verdict.WRONG]
+    verify([judged, fresh])
+    assert judged.verdicts == [Verdict.TIMEOUT, Verdict.WRONG]
+    assert fresh.verdicts == [Verdict.CORRECT, Verdict.WRONG]
