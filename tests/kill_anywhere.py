@@ -123,7 +123,7 @@ def kill_at(pid: int, board: mmap.mmap, stage: str, times: int, seconds: float) 
 def left_behind(folder: Path) -> dict[str, bytes | dict]:
     """What has to be the same: bits of metrics, weights and samples, and the numbers tables are made of."""
     path = run_directory(load_config([*OVERRIDES, f"runs={folder}"]))
-    names = ["metrics.jsonl", "validation.jsonl", "accuracy.jsonl"]
+    names = ["metrics.jsonl", "validation.jsonl", "accuracy.jsonl", "rollouts.jsonl"]
     files = [path / name for name in names] + sorted((path / "evaluation").rglob("*"))
     files += sorted(path.glob("checkpoints/*/*.safetensors"))
     summary = json.loads((path / "summary.json").read_text())
