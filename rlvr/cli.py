@@ -32,7 +32,8 @@ rlvr: reinforcement learning with verifiable rewards, from a paper's table to yo
   rlvr bench part=step,update                how fast it is, and how fast TRL and vLLM are on the same work
   rlvr doctor                                what this machine can run, and what to do about the rest
 
-`rlvr <verb> --help` says more. `rlvr train --cfg` prints a run's config without running it.
+`rlvr <verb> --help` says more, with examples. `rlvr train --cfg` prints a run's config without running it.
+`eval "$(rlvr completion bash)"` (or zsh, or fish) completes verbs, keys and their values.
 """
 
 
@@ -71,7 +72,9 @@ def train(arguments: list[str]) -> None:
 
     rlvr train algorithm=cispo advantage_scaling=focal advantage_scaling.gamma=1.0
     rlvr train -m algorithm=grpo,dapo seed=1,2,3      every combination, two at a time
-    rlvr train --cfg [overrides]                      print the composed config and stop
+    rlvr train --cfg algorithm=dapo                   print the composed config and stop
+    rlvr train scale=small data=jsonl data.path=questions.jsonl       your own questions and answers
+    rlvr train scale=small model=local model.path=folder-or-hub-id    your own model
 
     The run's folder is results/runs/<experiment>/<arm>/seed-<seed>; the same command goes on where
     a broken-off run stopped, and leaves a finished one alone.
@@ -91,6 +94,17 @@ def train(arguments: list[str]) -> None:
         from rlvr.sweep import run_with_display
 
         run_with_display(load_config(overrides))
+
+
+def completion(arguments: list[str]) -> None:
+    """Print what makes a shell complete verbs, keys and values: bash, zsh or fish.
+
+    eval "$(rlvr completion bash)"                         for this shell; in ~/.bashrc, for all
+    rlvr completion fish > ~/.config/fish/completions/rlvr.fish
+    """
+    from rlvr.completion import completion as complete
+
+    print(complete(arguments, list(VERBS)))
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -309,10 +323,15 @@ def warm_start(arguments: list[str]) -> None:
     settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     folder = Path(settings.pop("folder", "warm-start"))
     types = {item.name: type(item.default) for item in fields(WarmStart)}
-    for key in settings:
+    values = {}
+    for key, text in settings.items():
         if key not in types:
             raise unknown("setting of the warm start", key, [*types, "folder"])
-    main(WarmStart(**{key: types[key](value) for key, value in settings.items()}), folder)
+        try:
+            values[key] = types[key](text)
+        except ValueError:
+            raise UserError(f"{key}={text}: accepted is a number, as in {key}={types[key](1)}") from None
+    main(WarmStart(**values), folder)
 
 
 def bench(arguments: list[str]) -> None:
@@ -331,7 +350,12 @@ def bench(arguments: list[str]) -> None:
 
 
 def doctor(arguments: list[str]) -> None:
-    """Say what this machine can run, and what to do about each lack."""
+    """Say what this machine can run, and what to do about each lack. Nothing is changed.
+
+    rlvr doctor
+    """
+    if arguments:
+        raise UserError(f"doctor takes no arguments: {arguments[0]!r} was given")
     from rlvr.doctor import examine
 
     examine()
@@ -353,4 +377,5 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "warm-start": warm_start,
     "bench": bench,
     "doctor": doctor,
+    "completion": completion,
 }

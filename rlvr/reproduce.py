@@ -49,6 +49,8 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
         else:
             overrides.append(argument)
     name, scale = settings["table"], settings["scale"]
+    if not name:
+        raise UserError(f"reproduce needs a table, as in table=fgrpo/table1: there are {', '.join(tables())}")
     if name not in tables():
         raise unknown("table", name, tables())
     spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)

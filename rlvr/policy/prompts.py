@@ -36,7 +36,7 @@ def render(
     and Llama 3 use; a template without the switch does not change.
 
     Raises:
-        UserError: when the tokenizer has no chat template.
+        UserError: when the tokenizer has no chat template, or has no token for a word of the problem.
     """
     if tokenizer.chat_template is None:
         raise UserError(
@@ -45,10 +45,25 @@ def render(
         )
     prompt = prompt_for(problem, prompts)
     switches = {"enable_thinking": prompt.thinking, "date_string": prompt.date}
-    return tokenizer.apply_chat_template(
+    rendered = tokenizer.apply_chat_template(
         chat(problem, prompt),
         add_generation_prompt=True,
         tokenize=tokenize,
         return_dict=False,
         **{name: value for name, value in switches.items() if value is not None},
     )
+    if tokenize and (word := unknown_word(tokenizer, problem, rendered)):
+        raise UserError(
+            f"the tokenizer of {tokenizer.name_or_path!r} has no token for {word!r} in problem {problem.id}: "
+            "choose a model that reads these problems, such as model=smollm2-135m for English"
+        )
+    return rendered
+
+
+def unknown_word(tokenizer: PreTrainedTokenizerBase, problem: Problem, ids: list[int]) -> str | None:
+    """The first word of a problem that would only be marked as unknown; tokenizers of bytes know them all."""
+    mark = tokenizer.unk_token_id
+    if mark in (None, tokenizer.bos_token_id, tokenizer.eos_token_id) or mark not in ids:
+        return None
+    words = [word for message in problem.prompt for word in message["content"].split()]
+    return next((w for w in words if mark in tokenizer(w, add_special_tokens=False)["input_ids"]), None)

@@ -72,6 +72,10 @@ def dataset_problems(
         UserError: a wrong number of rows, a missing field, an empty problem or answer, no such data.
     """
     del held_out
+    if not hub and not path:
+        raise UserError(
+            "no data was given: name a JSONL or Parquet file as path=, or a hub's data set as hub="
+        )
     source = hub or Path(path or "").stem
     table = read_table(hub, subset, split, path)
     if rows is not None and len(table) != rows:

@@ -26,9 +26,11 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture):
 
 
 @pytest.mark.parametrize("verb", sorted(cli.VERBS))
-def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture):
+def test_every_verb_explains_itself_with_an_example(verb: str, capsys: pytest.CaptureFixture):
     cli.main([verb, "--help"])
-    assert len(capsys.readouterr().out) > 20
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.endswith((".", ":")) or rest[0].endswith(".")
+    assert any(line.strip().startswith((f"rlvr {verb}", f'eval "$(rlvr {verb}')) for line in rest)
 
 
 def test_help_does_not_load_torch():
@@ -47,6 +49,10 @@ def test_wrong_commands(capsys: pytest.CaptureFixture):
     assert "give them different" in fails_with(capsys, "train", "-m", "arm=same", "algorithm=grpo,dapo")
     assert "is not a run directory" in fails_with(capsys, "evaluate", "run=nowhere")
     assert "did you mean steps?" in fails_with(capsys, "warm-start", "stepps=3")
+    assert "steps=many: accepted is a number, as in steps=1" in fails_with(capsys, "warm-start", "steps=many")
+    assert "reproduce needs a table, as in table=fgrpo/table1" in fails_with(capsys, "reproduce")
+    assert "doctor takes no arguments: 'all' was given" in fails_with(capsys, "doctor", "all")
+    assert "did you mean fish?" in fails_with(capsys, "completion", "fsh")
 
 
 def test_the_config_can_be_printed(capsys: pytest.CaptureFixture):

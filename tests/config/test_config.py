@@ -23,9 +23,13 @@ GROUPS = [group for group in config_groups() if group != "hydra"]
 OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
 
 
+NEEDED = {("model", "local"): ["model.path=embedded"], ("data", "jsonl"): ["data.path=questions.jsonl"]}
+NEEDED["benchmark", "jsonl"] = ["benchmark.tasks.jsonl.path=held-out.jsonl"]
+
+
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group: str, option: str):
-    config = load_config([f"{group}={option}"])
+    config = load_config([f"{group}={option}", *NEEDED.get((group, option), [])])
     assert group != "algorithm" or config.algorithm.name == option
 
 
@@ -73,6 +77,8 @@ def test_every_table_composes_at_every_scale_it_has(table: str):
         (["training.prompts_per_step=6400"], r"the nearest valid choice is 3200"),
         (["training.precision=fp16"], r"unknown training.precision 'fp16': accepted are bfloat16, float32"),
         (["seed=one"], r"seed: Value 'one'.*could not be converted to Integer"),
+        (["data=jsonl"], r"data.path has no value: give one with data.path="),
+        (["model=local"], r"model.path has no value: give one with model.path="),
         (["seed"], r"'seed' is not an override: write key=value"),
     ],
 )
