@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table claims test test-slow browser test-browser test-vllm vllm-env kill-anywhere doctor bench lint clean
+.PHONY: help setup reproduce-table claims test test-slow browser test-browser test-vllm vllm-env kill-anywhere doctor bench docs lint clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -90,8 +90,12 @@ bench: $(BENCH_VENV)/.ready ## measure rlvr against TRL, and vLLM where make vll
 doctor: setup ## what this machine can run, and what to do about the rest
 	$(VENV)/bin/rlvr doctor
 
+docs: setup ## the documentation, in build/site; a broken link or reference is an error
+	$(VENV)/bin/python -m pip install --quiet -c requirements/lock.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
 lint: setup ## ruff
-	$(VENV)/bin/ruff check rlvr tests scripts
+	$(VENV)/bin/ruff check rlvr tests scripts examples
 
 clean: ## remove environments and caches; results stay
 	rm -rf .venv .venv-vllm .venv-bench .pytest_cache .hypothesis .ruff_cache

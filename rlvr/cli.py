@@ -313,7 +313,6 @@ def path_and_options(verb: str, arguments: list[str], accepted: list[str]) -> tu
 def warm_start(arguments: list[str]) -> None:
     """Make the embedded policy from nothing: supervised training on solved examples.
 
-      rlvr claims paper=fgrpo                    what a paper claims against what is measured here
     rlvr warm-start folder=my-policy steps=2500 seed=0
     """
     from dataclasses import fields

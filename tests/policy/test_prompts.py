@@ -212,3 +212,11 @@ def test_smollm2_comes_from_its_package(tmp_path: Path, monkeypatch: pytest.Monk
         0, -1
     ]
     assert policy.tokenizer.decode(logits.argmax()).strip() == "Paris"
+
+
+def test_a_word_that_the_tokenizer_does_not_know_is_an_error():
+    """The embedded policy reads arithmetic; a question in words would be a row of unknown tokens to it."""
+    embedded = load_policy("embedded").tokenizer
+    asked = Problem("mine/1", "mine", ({"role": "user", "content": "12 + 7 please"},), "19", "math")
+    with pytest.raises(UserError, match=r"no token for 'please' in problem mine/1: .* model=smollm2-135m"):
+        render(embedded, asked, {})

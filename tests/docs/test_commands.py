@@ -1,0 +1,146 @@
+"""Every command of README and docs composes; those that need nothing special run, small (marked slow)."""
+
+import re
+import shutil
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from markdown_commands import BLOCK, PAGES, ROOT, Command, all_commands
+
+from rlvr import cli, config, reproduce
+from rlvr.sweep import expand
+from rlvr.tables.spec import read_spec
+
+FLAGS = {"-m", "--multirun", "--cfg", "--render", "--help", "--figures"}
+SHELL = {"source", "eval", "cd", "git", "hf", "pytest"}
+# what a real run of a command is cut down to
+SMALL = [
+    "tracking=local",
+    "training.steps=2",
+    "training.checkpoint_every=2",
+    "training.prompts_per_step=4",
+    "training.mini_batch_prompts=4",
+    "evaluation.samples=4",
+    "evaluation.k=[1,4]",
+    "evaluation.validation_samples=1",
+    *(f"benchmark.tasks.countdown_{name}.size=1" for name in ("3", "4", "5", "add", "large")),
+    "benchmark.tasks.chain_sum.size=1",
+    "benchmark.tasks.gcd.size=1",
+]
+PLUG_IN = "the plug-in, which tests/plugins installs"
+
+
+def overrides_of(words: Sequence[str]) -> list[str]:
+    return [word for word in words if word not in FLAGS]
+
+
+def composes(words: Sequence[str]) -> None:
+    """A command of rlvr, up to the point where it would begin to work."""
+    verb, rest = words[0], overrides_of(words[1:])
+    assert verb in cli.VERBS, verb
+    given = dict(word.partition("=")[::2] for word in rest)
+    own = {"table", "seeds", "results", "run", "n", "gpus", "mean_tokens", "scale"}
+    if "table" in given:
+        name, scale = given["table"], given.get("scale", "laptop")
+        spec = read_spec(config.EXPERIMENTS / f"{name}.yaml", scale)
+        further = [word for word in rest if word.partition("=")[0] not in own]
+        assert reproduce.plan(spec, [1], [f"scale={scale}", *further])
+    elif verb in ("train", "plan", "profile", "evaluate"):
+        own -= {"scale"} | ({"n"} if verb != "profile" else set())
+        overrides = [word for word in rest if word.partition("=")[0] not in own]
+        jobs = expand(overrides) if {"-m", "--multirun"} & set(words) else [overrides]
+        for job in jobs:
+            config.load_config(job)
+    elif verb == "select":
+        assert given.keys() <= {"method", "run", "threshold", "epochs", "size", "seed", "file"}
+    assert cli.VERBS[verb].__doc__
+
+
+def exists(command: Command) -> None:
+    """The target, extra, script or program that a command of another kind names."""
+    program, *rest = command.words
+    if program == "make":
+        makefile = (ROOT / "Makefile").read_text()
+        for word in rest:
+            name, assigned, _ = word.partition("=")
+            known = rf"^{name}\s*\?=" if assigned else rf"^{name}:.*##"
+            assert re.search(known, makefile, re.M), word
+    elif program == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        for word in rest:
+            if named := re.fullmatch(r"\.\[(.+)\]", word):
+                assert set(named[1].split(",")) <= extras.keys()
+            elif word.startswith("./"):
+                assert (ROOT / word / "pyproject.toml").exists(), word
+    elif program == "python":
+        assert (ROOT / rest[0]).exists(), rest[0]
+    elif program == "wandb":
+        assert rest[0] in ("login", "sync")
+    else:
+        assert program in SHELL, f"{command}: tests/docs has no check for {program!r}"
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(all_commands()), ids=str)
+def test_every_command_composes(command: Command):
+    words = list(command.words)
+    if words[0] == "torchrun":
+        words = words[words.index("rlvr") :]
+    if Path(words[0]).name != "rlvr":
+        exists(command)
+    elif command.needs != PLUG_IN:
+        composes(words[1:])
+
+
+def test_every_block_of_commands_is_seen():
+    """A block that is fenced otherwise would be left out of the tests."""
+    for page in PAGES:
+        text = page.read_text()
+        fenced = re.findall(r"^```.*\n(?:rlvr|make|pip|python|wandb|torchrun) ", text, re.M)
+        assert len(fenced) <= len(BLOCK.findall(text)), page
+        assert text.count("```bash\n") == len(BLOCK.findall(text)), page
+
+
+RUN = [c for c in dict.fromkeys(all_commands()) if c.needs is None and c.words[0] in ("rlvr", "python")]
+
+
+@pytest.mark.slow
+def test_what_needs_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """One folder, one command after the other, as a reader would; only the sizes are smaller."""
+    import wandb_dashboard
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    shutil.copytree(ROOT / "rlvr/policy/embedded", tmp_path / "my-model")
+    reproduced = False
+    for command in RUN:
+        program, verb, *rest = command.words
+        print(command)
+        if program == "python":
+            wandb_dashboard.main(list(rest))
+        elif verb == "reproduce":
+            if not reproduced or "--render" in rest:
+                cli.main(
+                    [verb, *(word for word in rest if not word.startswith("scale=")), "scale=smoke", *SMALL]
+                )
+            reproduced = True
+        elif verb in ("train", "evaluate", "profile") and "--cfg" not in rest and "--help" not in rest:
+            cli.main([verb, *smaller(verb, rest)])
+        elif verb in ("simulate", "bench") and "--help" not in rest:
+            continue  # minutes: tests/theory and tests/bench run them small
+        elif verb == "plan" and "scale=paper" in rest:
+            continue  # wants files of a hub: tests/plan has them
+        else:
+            cli.main([verb, *rest])
+
+
+def smaller(verb: str, words: Sequence[str]) -> list[str]:
+    """The command's own choices, at the sizes of `SMALL`; what it says of sizes itself stays."""
+    given = {word.partition("=")[0] for word in words}
+    scale = [] if verb == "evaluate" or "scale=smoke" in words else ["scale=smoke"]
+    kept = [word for word in words if not word.startswith("scale=") or word == "scale=smoke"]
+    small = [word for word in SMALL if word.partition("=")[0] not in given]
+    if "benchmark" in given:
+        small = [word for word in small if not word.startswith("benchmark.")]
+    return [*kept, *scale, *small]
