@@ -25,12 +25,15 @@ SHELLS = {
 }
 TAKES_OVERRIDES = ("train", "evaluate", "profile", "plan", "reproduce")
 OWN_KEYS = {
+    "claims": ["paper=", "scale=", "results="],
     "evaluate": ["run="],
     "plan": ["table=", "gpus=", "mean_tokens="],
     "profile": ["n="],
+    "report": ["file="],
     "reproduce": ["table=", "seeds=", "results=", "--render"],
-    "select": ["method=", "run=", "threshold=", "epochs=", "size=", "seed=", "file="],
+    "select": ["method=", "run=", "threshold=", "share=", "epochs=", "size=", "seed=", "file="],
     "train": ["-m", "--cfg"],
+    "watch": ["--once"],
     "warm-start": ["folder=", "steps=", "seed="],
 }
 

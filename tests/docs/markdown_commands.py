@@ -15,6 +15,7 @@ PAGES = [
 ]
 # a block whose commands need what a test has not says so in a comment that readers of the page do not see
 BLOCK = re.compile(r"^(?:<!-- needs: (?P<needs>.+?) -->\n+)?```bash\n(?P<body>.*?)^```$", re.M | re.S)
+INLINE = re.compile(r"(?<!`)`((?:rlvr|make) [a-z][^`\n]*)`(?!`)")
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,17 @@ class Command:
 
 
 def commands_of(page: Path) -> list[Command]:
-    """Every line of every bash block; a line that ends with a backslash goes on, and # begins a comment."""
+    """Every line of every bash block, then what stands in a sentence.
+
+    A line that ends with a backslash goes on, and # begins a comment.
+    """
     found = []
-    for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    for block in BLOCK.finditer(text):
         for line in block["body"].replace("\\\n", " ").splitlines():
             if words := shlex.split(line, comments=True):
                 found.append(Command(page, tuple(words), block["needs"]))
-    return found
+    return found + [Command(page, tuple(shlex.split(line)), "its sentence") for line in INLINE.findall(text)]
 
 
 def all_commands() -> list[Command]:
