@@ -27,7 +27,8 @@ class ShuffledCurriculum:
         if len(problems) < batch_size:
             raise UserError(
                 f"training.prompts_per_step={batch_size} is more than the {len(problems)} problems to train "
-                f"on; the nearest valid choice is {len(problems)}"
+                f"on; the nearest valid choice is training.prompts_per_step={len(problems)} with "
+                f"training.mini_batch_prompts={len(problems)} or a divisor"
             )
         self.problems = problems
         self.group_size = group_size

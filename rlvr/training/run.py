@@ -88,8 +88,8 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     first_step = found[0] + 1 if found else 1
     if profile and not found:
         profile.check_policy(weights_digest(initial_policy(config).model), profile_file(config))
+    curriculum = build_curriculum(config, problems, profile, selection)  # before anything that takes long
     policy, engine, learner = open_training(config, found[1] if found else None)
-    curriculum = build_curriculum(config, problems, profile, selection)
     if found:
         curriculum.load_state_dict(load_state(found[1])["curriculum"])
     tracker = Tracker(config, path)
