@@ -160,13 +160,17 @@ def test_a_policy_asks_as_its_config_says():
     plain = load_policy("embedded")
     prompts = {"integer": PromptConfig(instruction="with + -")}
     policy = load_policy("embedded", settings=ModelConfig(prompts=prompts))
+    asked = {
+        verifier: Problem("x", "test", ({"role": "user", "content": "make 12"},), "12", verifier)
+        for verifier in ("integer", "expression")
+    }
     words = policy.tokenizer("with + -", add_special_tokens=False)["input_ids"]
-    assert policy.encode(problem("integer")) == [
-        *plain.encode(problem("integer"))[:-1],
+    assert policy.encode(asked["integer"]) == [
+        *plain.encode(asked["integer"])[:-1],
         *words,
-        policy.encode(problem("integer"))[-1],
+        policy.encode(asked["integer"])[-1],
     ]
-    assert policy.encode(problem("expression")) == plain.encode(problem("expression"))
+    assert policy.encode(asked["expression"]) == plain.encode(asked["expression"])
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-7b", "smollm2-135m"])
