@@ -105,16 +105,13 @@ class Tracker:
         import wandb
         import yaml
 
-        id_file = self.path / "wandb_id"
-        if not id_file.exists():
-            write_whole(id_file, secrets.token_hex(4))
         self._wandb = wandb.init(
             project=config.tracking.project,
             entity=config.tracking.entity,
             group=config.tracking.group or config.experiment,
             job_type=arm_name(config),
             name=f"{arm_name(config)}/seed-{config.seed}",
-            id=id_file.read_text(),
+            id=wandb_run_id(self.path),
             resume="allow",
             dir=self.path,
             mode=wandb_mode(config.tracking.mode),
@@ -131,6 +128,14 @@ class Tracker:
         except Exception as error:
             self._wandb = None
             print(f"W&B is off for this run ({error}); metrics go on to {self.metrics}")
+
+
+def wandb_run_id(path: Path) -> str:
+    """The W&B id of a run directory, the same whenever it is gone on with."""
+    file = path / "wandb_id"
+    if not file.exists():
+        write_whole(file, secrets.token_hex(4))
+    return file.read_text()
 
 
 def wandb_mode(mode: str) -> str:

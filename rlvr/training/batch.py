@@ -64,13 +64,35 @@ def correctness(groups: Sequence[Group], *, truncated: str = "wrong") -> Tensor:
 
 def make_batch(groups: list[Group], config: Config) -> Batch:
     """Rewards, then advantages within each group, then scaling by the group's raw success rate."""
-    algorithm = config.algorithm
     sizes = torch.tensor([len(group.completions) for group in groups])
     group_index_R = torch.repeat_interleave(torch.arange(len(groups)), sizes)
-    correct_R = correctness(groups, truncated=algorithm.truncated)
+    correct_R = correctness(groups, truncated=config.algorithm.truncated)
+    length_R = torch.tensor([len(c.token_ids) for group in groups for c in group.completions])
+    reward_R, focal_R, advantage_R = rewards_and_advantages(correct_R, length_R, group_index_R, config)
+    return Batch(
+        groups=groups,
+        group_index_R=group_index_R,
+        correct_R=correct_R,
+        reward_R=reward_R,
+        focal_R=focal_R,
+        advantage_R=advantage_R,
+        counted_R=~reward_R.isnan(),
+    )
+
+
+def rewards_and_advantages(
+    correct_R: Tensor, length_R: Tensor, group_index_R: Tensor, config: Config
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Reward, focal weight and advantage of each rollout, all float [R], as `Batch` describes them.
+
+    Args:
+        correct_R: raw correctness: 1, 0 or NaN (not scorable).
+        length_R: tokens of each completion.
+        group_index_R: int64 id of the group of each rollout.
+    """
+    algorithm = config.algorithm
     reward_R = correct_R.clone()
     if algorithm.overlong_penalty.buffer:
-        length_R = torch.tensor([len(c.token_ids) for group in groups for c in group.completions])
         reward_R += soft_overlong_penalty(
             length_R,
             config.training.sampling.max_tokens,
@@ -87,15 +109,7 @@ def make_batch(groups: list[Group], config: Config) -> Batch:
     parameters = asdict(config.advantage_scaling)
     scaling = added("advantage_scalings", SCALINGS)[parameters.pop("name")]
     focal_R = scaling(correct_R, group_index_R, **parameters)
-    return Batch(
-        groups=groups,
-        group_index_R=group_index_R,
-        correct_R=correct_R,
-        reward_R=reward_R,
-        focal_R=focal_R,
-        advantage_R=advantage_R * focal_R,
-        counted_R=~reward_R.isnan(),
-    )
+    return reward_R, focal_R, advantage_R * focal_R
 
 
 def token_weights(completions: Sequence[Completion], credit: str) -> list[Tensor]:

@@ -35,12 +35,17 @@ def save_checkpoint(run: Path, step: int, policy: Policy, learner: Learner, curr
         policy.save(aside)
         state = {"learner": learner.state_dict(aside), "curriculum": curriculum.state_dict()}
         torch.save(state, aside / "trainer.pt")
-        files = sorted(file for file in aside.rglob("*") if file.is_file())
-        digests = {file.relative_to(aside).as_posix(): digest(file) for file in files}
-        (aside / MANIFEST).write_text(json.dumps({"step": step, "blake2b": digests}, indent=2))
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(aside, target)
+        seal(aside, target, step)
     return target
+
+
+def seal(aside: Path, target: Path, step: int) -> None:
+    """Add the manifest to a folder that is otherwise whole, and give it its name."""
+    files = sorted(file for file in aside.rglob("*") if file.is_file())
+    digests = {file.relative_to(aside).as_posix(): digest(file) for file in files}
+    (aside / MANIFEST).write_text(json.dumps({"step": step, "blake2b": digests}, indent=2))
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(aside, target)
 
 
 def latest_checkpoint(run: Path) -> tuple[int, Path] | None:
