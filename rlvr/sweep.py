@@ -1,8 +1,10 @@
 """Several runs at once through Hydra's launcher, and what a person sees meanwhile.
 
-The launcher is Hydra's own choice (`hydra/launcher=...`): joblib's processes on one machine by default.
+The launcher is Hydra's own choice: joblib's processes on this machine, or what `cluster=slurm`, `cluster=ray`
+or `hydra/launcher=...` names.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def launch(jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = ()
     A run that fails does not stop the others; what failed is said at the end.
     """
     jobs = [list(job) for job in jobs]
-    about_hydra = [o for o in jobs[0] if o.lstrip("+").startswith("hydra")] if jobs else []
+    about_hydra = [o for o in jobs[0] if o.lstrip("+").startswith(("hydra", "cluster="))] if jobs else []
     jobs = [[o for o in job if o not in about_hydra] for job in jobs]
     configs = [load_config(job) for job in jobs]
     directories = [run_directory(config) for config in configs]
@@ -90,9 +92,12 @@ def _launch_through_hydra(jobs: list[list[str]], hydra_overrides: list[str]):
 
 
 def run_job(composed: DictConfig) -> str:
-    """What a launcher's process does."""
+    """What a launcher's process does, wherever it runs: paths are those of where the sweep was started."""
+    from hydra.core.hydra_config import HydraConfig
+
     from rlvr.training.run import run
 
+    os.chdir(HydraConfig.get().runtime.cwd)
     return str(run(check(composed)))
 
 
