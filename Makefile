@@ -11,7 +11,8 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table claims test test-slow browser test-browser test-vllm vllm-env kill-anywhere doctor bench docs lint clean
+.PHONY: help setup reproduce-table claims test test-slow browser test-browser test-launchers test-verl verl-env \
+  test-vllm vllm-env kill-anywhere doctor bench docs lint clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -58,6 +59,26 @@ test-browser: setup ## the tests of the report in Chromium
 	$(VENV)/bin/python -m pip install --quiet -c requirements/lock.txt -e '.[dev,browser]'
 	$(VENV)/bin/python -m pytest -m browser
 
+test-launchers: setup ## sweeps through submitit and Ray, which is added to .venv
+	$(VENV)/bin/python -m pip install --quiet -c requirements/lock.txt -e '.[ray]' ray==2.60.0
+	$(VENV)/bin/python -m pytest -m launchers
+
+# verl pins other versions of transformers and vLLM; without vLLM it imports on a CPU.
+VERL_VENV := .venv-verl
+verl-env: $(VERL_VENV)/.ready ## an environment with verl, without vLLM, in .venv-verl
+
+$(VERL_VENV)/.ready: requirements/verl.txt pyproject.toml
+	$(PYTHON) -m venv $(VERL_VENV)
+	$(VERL_VENV)/bin/python -m pip install --quiet --upgrade pip uv
+	@$(VERL_VENV)/bin/uv pip install --quiet --python $(VERL_VENV)/bin/python --torch-backend=cpu "$(TORCH)" 2>/dev/null \
+	  || $(VERL_VENV)/bin/python -m pip install --quiet "$(TORCH)"
+	$(VERL_VENV)/bin/python -m pip install --quiet --no-deps -r requirements/verl.txt
+	$(VERL_VENV)/bin/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+test-verl: verl-env ## the tests of the verl backend, in that environment
+	$(VERL_VENV)/bin/python -m pytest -m verl tests/backends
+
 # vLLM pins its own torch, so it has an environment of its own; on GPUs use pip install 'rlvr[vllm]' instead.
 VLLM_VENV := .venv-vllm
 vllm-env: $(VLLM_VENV)/.ready ## an environment with vLLM for CPU, in .venv-vllm
@@ -95,7 +116,7 @@ docs: setup ## the documentation, in build/site; a broken link or reference is a
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 lint: setup ## ruff
-	$(VENV)/bin/ruff check rlvr tests scripts examples
+	$(VENV)/bin/ruff check rlvr tests scripts examples hydra_plugins
 
 clean: ## remove environments and caches; results stay
-	rm -rf .venv .venv-vllm .venv-bench .pytest_cache .hypothesis .ruff_cache
+	rm -rf .venv .venv-verl .venv-vllm .venv-bench .pytest_cache .hypothesis .ruff_cache

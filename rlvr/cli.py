@@ -75,16 +75,28 @@ def train(arguments: list[str]) -> None:
     rlvr train --cfg algorithm=dapo                   print the composed config and stop
     rlvr train scale=small data=jsonl data.path=questions.jsonl       your own questions and answers
     rlvr train scale=small model=local model.path=folder-or-hub-id    your own model
+    rlvr train backend=verl rollout=vllm --dry-run    write verl's files, print its command and stop
 
     The run's folder is results/runs/<experiment>/<arm>/seed-<seed>; the same command goes on where
     a broken-off run stopped, and leaves a finished one alone.
     """
-    flags = {"-m", "--multirun", "--cfg"}
+    flags = {"-m", "--multirun", "--cfg", "--dry-run"}
     overrides = [argument for argument in arguments if argument not in flags]
     if "--cfg" in arguments:
         from rlvr.config import load_config, to_yaml
 
         print(to_yaml(load_config(overrides)))
+    elif "--dry-run" in arguments:
+        from rlvr.config import load_config
+
+        if (config := load_config(overrides)).backend.name != "verl":
+            raise UserError(
+                f"--dry-run with backend={config.backend.name}: it is for backend=verl; `rlvr plan` says "
+                "what a native run will take"
+            )
+        from rlvr.backends.verl.launch import dry_run
+
+        dry_run(config)
     elif {"-m", "--multirun"} & set(arguments):
         from rlvr.sweep import expand, launch
 

@@ -241,6 +241,17 @@ class BackendConfig:
 
 
 @dataclass
+class VerlConfig(BackendConfig):
+    """verl 0.9 on a Ray cluster; docs/verl.md."""
+
+    name: str = "verl"
+    nodes: int = 1
+    gpus_per_node: int = 8
+    reward_workers: int = 8  # processes that verify, each with the verifier's own pool
+    overrides: list[str] = field(default_factory=list)  # in verl's own words, after rlvr's
+
+
+@dataclass
 class ScaleConfig:
     name: str = MISSING
 
@@ -268,7 +279,7 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    backend: BackendConfig = field(default_factory=BackendConfig)
+    backend: Any = None
 
 
 # groups whose options have fields of their own: option name -> schema
@@ -283,6 +294,7 @@ VARIANTS: dict[str, dict[str, type]] = {
         "random_subset": SelectionConfig,
     },
     "rollout": {"transformers": TransformersRolloutConfig, "vllm": VLLMRolloutConfig},
+    "backend": {"native": BackendConfig, "verl": VerlConfig},
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -296,7 +308,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "training.precision": ("float32", "bfloat16"),
     "tracking.name": ("wandb", "local"),
     "tracking.mode": ("auto", "online", "offline"),
-    "backend.name": ("native", "verl"),
 }
 
 # key -> (condition that must hold, what is accepted, the nearest valid choice)
@@ -451,6 +462,8 @@ def hydra_errors_as_sentences():
         if error.options is None:
             raise UserError(str(error).splitlines()[0]) from error
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        if option.startswith("submitit"):
+            raise UserError(f"hydra/launcher={option} needs `pip install 'rlvr[slurm]'`") from error
         raise unknown(group or "config", option, error.options) from error
     except OverrideParseException as error:
         raise UserError(f"{error.override!r} is not an override: write key=value, as in seed=2") from error

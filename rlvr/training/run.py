@@ -1,7 +1,7 @@
 """One run from its config to its summary: train (or go on training), choose a checkpoint, evaluate it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,24 @@ def lead(config: Config) -> Path:
         torch.set_num_threads(config.training.threads)
         with user_errors_for(directory.path):
             if directory.read_summary().get("trained_steps") != config.training.steps:
-                train_run(config, directory)
-            if config.verb == "evaluate" or config.evaluation.after_training:
+                trainer_of(config)(config, directory)
+            # verl's environment has other versions than the engines here: evaluated by a command of its own
+            after_training = config.evaluation.after_training and config.backend.name == "native"
+            if config.verb == "evaluate" or after_training:
                 with at_stage("evaluation"):
                     evaluate_run(config, directory)
     finally:
         directory.close()
     return directory.path
+
+
+def trainer_of(config: Config) -> Callable[[Config, RunDirectory], None]:
+    """What trains: the loop of this package, or verl."""
+    if config.backend.name == "native":
+        return train_run
+    from rlvr.backends.verl.launch import train_with_verl
+
+    return train_with_verl
 
 
 def benchmark_problems(config: Config, domain: str | None = None) -> dict[str, list[Problem]]:

@@ -13,7 +13,7 @@ from rlvr import cli, config, reproduce
 from rlvr.sweep import expand
 from rlvr.tables.spec import read_spec
 
-FLAGS = {"-m", "--multirun", "--cfg", "--render", "--help", "--figures"}
+FLAGS = {"-m", "--multirun", "--cfg", "--dry-run", "--render", "--help", "--figures"}
 SHELL = {"source", "eval", "cd", "git", "hf", "pytest"}
 # what a real run of a command is cut down to
 SMALL = [

@@ -1,0 +1,162 @@
+"""From a composed config to a run on verl: its files, its command, and what comes back."""
+
+import importlib.util
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import GenerationConfig
+
+from rlvr.backends.verl.data import template_switches, write_problems
+from rlvr.backends.verl.overrides import PLUGIN, Job, arguments, differences, refuse, verl_overrides
+from rlvr.backends.verl.results import take_over
+from rlvr.config import Config, arm_name
+from rlvr.curriculum.selection import load_selection
+from rlvr.errors import UserError
+from rlvr.policy.location import find
+from rlvr.policy.policy import load_tokenizer, token_id
+from rlvr.policy.prompts import render
+from rlvr.problems import Problem, load_problems
+from rlvr.tracking.run_directory import RunDirectory, fingerprint_of, write_whole
+from rlvr.tracking.tracker import wandb_mode, wandb_run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A run on verl that only has to be started.
+
+    Attributes:
+        command: verl's own, with an override for everything rlvr decides.
+        environment: variables it needs beside those of this process.
+        files: what has been written for it.
+        differences: where it is not what the native backend would do.
+    """
+
+    command: list[str]
+    environment: dict[str, str]
+    files: list[Path]
+    differences: list[str]
+
+    def shell(self) -> str:
+        """As a person would type it, an argument a line."""
+        variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return " \\\n  ".join([*variables, shlex.join(self.command[:3]), *map(shlex.quote, self.command[3:])])
+
+
+def prepare(config: Config, directory: RunDirectory) -> Launch:
+    """Write what verl reads into `<run>/verl`, and put its command together.
+
+    Raises:
+        UserError: for what verl can't be told, or where data or tokenizer can't be had.
+    """
+    refuse(config)
+    run = directory.path.resolve()
+    folder = run / "verl"
+    problems = load_problems(config.data, held_out=False)
+    directory.record_provenance(config, {config.data.name: fingerprint_of([p.id for p in problems])})
+    if selection := load_selection(config, problems):
+        selected = set(selection.selected)
+        problems = [problem for problem in problems if problem.id in selected]
+    validation = {
+        name: load_problems(task, held_out=True)
+        for name, task in config.benchmark.tasks.items()
+        if task.domain == "in_domain"
+    }
+    if not validation:
+        raise UserError(
+            f"backend=verl validates, and of {', '.join(sorted(config.benchmark.tasks))} none is in domain: "
+            "give a benchmark that is, as benchmark=countdown_4"
+        )
+    asked = [*problems, *(problem for of_name in validation.values() for problem in of_name)]
+    job = Job(
+        config=run / "config.yaml",
+        train=write_problems({config.data.name: problems}, config.model.prompts, folder / "train.parquet"),
+        validation=write_problems(validation, config.model.prompts, folder / "validation.parquet"),
+        folder=folder,
+        model=str(find(config.model)),
+        end_ids=end_ids(config),
+        prompt_tokens=longest_prompt(config, asked),
+        template=template_switches(asked, config.model.prompts),
+        problems=len(problems),
+    )
+    overrides = [*arguments(verl_overrides(config, job)), *config.backend.overrides]
+    launch = Launch(
+        command=[sys.executable, "-m", "verl.trainer.main_ppo", *overrides],
+        environment=environment(config, run),
+        files=[job.config, job.train, job.validation],
+        differences=differences(config),
+    )
+    write_whole(folder / "command.sh", launch.shell() + "\n")
+    return launch
+
+
+def end_ids(config: Config) -> list[int]:
+    """Ids of the tokens that end a completion: of generation config, tokenizer and model.end_tokens."""
+    tokenizer = load_tokenizer(config.model)
+    try:
+        ends = GenerationConfig.from_pretrained(find(config.model)).eos_token_id
+    except OSError:  # a model need not have one
+        ends = None
+    ends = [ends] if isinstance(ends, int) else list(ends or [])
+    named = [token_id(tokenizer, token) for token in config.model.end_tokens]
+    return sorted({*ends, *named, tokenizer.eos_token_id} - {None})
+
+
+def longest_prompt(config: Config, problems: list[Problem]) -> int:
+    """Tokens of the longest prompt."""
+    tokenizer = load_tokenizer(config.model)
+    return max(len(render(tokenizer, problem, config.model.prompts)) for problem in problems)
+
+
+def environment(config: Config, run: Path) -> dict[str, str]:
+    """Variables of verl's driver; a resumed run has the same W&B id, but a metrics file of its own."""
+    started = len(list((run / "verl").glob("metrics-*.jsonl")))
+    variables = {
+        "VERL_USE_EXTERNAL_MODULES": PLUGIN,
+        "VERL_FILE_LOGGER_PATH": str(run / "verl" / f"metrics-{started:03d}.jsonl"),
+    }
+    if config.tracking.name == "wandb":
+        variables |= {
+            "WANDB_MODE": wandb_mode(config.tracking.mode),
+            "WANDB_RUN_GROUP": config.tracking.group or config.experiment,
+            "WANDB_JOB_TYPE": arm_name(config),
+            "WANDB_RUN_ID": wandb_run_id(run),
+            "WANDB_RESUME": "allow",
+            "WANDB_DIR": str(run),
+        }
+        if config.tracking.entity:
+            variables["WANDB_ENTITY"] = config.tracking.entity
+    return variables
+
+
+def train_with_verl(config: Config, directory: RunDirectory) -> None:
+    """Run verl to the end, then take over its checkpoints; started again, it goes on from its last one."""
+    launch = prepare(config, directory)
+    if importlib.util.find_spec("verl") is None:
+        raise UserError(
+            "backend=verl needs verl, which is not installed here: `pip install 'verl[vllm]==0.9.1'` in an "
+            "environment of its own (docs/verl.md), or give --dry-run to see what would be run"
+        )
+    directory.report("training", 0, config.training.steps)
+    done = subprocess.run(launch.command, env={**os.environ, **launch.environment}, check=False)
+    if done.returncode:
+        raise UserError(
+            f"verl ended with status {done.returncode}: its messages are above; the same command goes on "
+            "from its last checkpoint"
+        )
+    take_over(config, directory)
+
+
+def dry_run(config: Config) -> None:
+    """Write the files and print them with the command; nothing is started."""
+    directory = RunDirectory(config)
+    try:
+        launch = prepare(config, directory)
+    finally:
+        directory.close()
+    print(launch.shell())
+    print("\n# files written:", *launch.files, sep="\n#   ")
+    print("# on verl, other than natively:", *launch.differences, sep="\n#   ")

@@ -1,0 +1,101 @@
+"""What a run on verl leaves, put where `rlvr evaluate` and the tables look for it."""
+
+import json
+import os
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from rlvr.config import Config, arm_name
+from rlvr.errors import UserError
+from rlvr.tracking import step_lines
+from rlvr.tracking.run_directory import RunDirectory, write_whole
+from rlvr.training.checkpoint import checkpoint_path, damage_of, seal
+
+
+def take_over(config: Config, directory: RunDirectory) -> None:
+    """Checkpoints, validation scores, metrics and summary of a finished run on verl.
+
+    Raises:
+        UserError: where verl left no weights of the last step.
+    """
+    run, verl = directory.path, directory.path / "verl"
+    for step, weights in saved_weights(verl / "checkpoints").items():
+        take_over_checkpoint(run, step, weights)
+    if damage_of(checkpoint_path(run, config.training.steps)):
+        raise UserError(
+            f"{verl} has no whole weights of step {config.training.steps}: "
+            "start the same command again, and verl goes on from its last checkpoint"
+        )
+    lines = {step: in_domain(file) for step, file in numbered(verl / "validation", "*.jsonl").items()}
+    write_lines(run / "validation.jsonl", lines)
+    write_lines(run / "metrics.jsonl", metrics(verl))
+    training = config.training
+    directory.update_summary(
+        experiment=config.experiment,
+        arm=arm_name(config),
+        seed=config.seed,
+        scale=config.scale.name,
+        backend="verl",
+        status="trained",
+        trained_steps=training.steps,
+        optimizer_steps=training.steps * (training.prompts_per_step // training.mini_batch_prompts),
+    )
+
+
+def saved_weights(checkpoints: Path) -> dict[int, Path]:
+    """The transformers folders verl saved beside its shards, by step."""
+    folders = {
+        int(path.name.removeprefix("global_step_")): path for path in checkpoints.glob("global_step_*")
+    }
+    return {
+        step: folder / "actor" / "huggingface"
+        for step, folder in sorted(folders.items())
+        if list((folder / "actor" / "huggingface").glob("*.safetensors"))
+    }
+
+
+def take_over_checkpoint(run: Path, step: int, weights: Path) -> None:
+    """A checkpoint of rlvr's from verl's weights: the same files, without a copy where the disk allows it."""
+    target = checkpoint_path(run, step)
+    if damage_of(target) is None:
+        return
+    aside = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    for file in weights.iterdir():
+        try:
+            os.link(file, aside / file.name)
+        except OSError:  # another disk, or one without hard links
+            shutil.copy2(file, aside / file.name)
+    seal(aside, target, step)
+
+
+def in_domain(file: Path) -> dict[str, float]:
+    """pass@1 of each benchmark and their mean, from the validation samples verl wrote, one a line."""
+    correct = defaultdict(list)
+    for line in file.read_text().splitlines():
+        sample = json.loads(line)
+        correct[sample["benchmark"]].append(sample["acc"])
+    scores = {name: float(np.mean(values)) for name, values in correct.items()}
+    return {"in_domain/pass@1": float(np.mean(list(scores.values()))), **scores}
+
+
+def metrics(verl: Path) -> dict[int, dict[str, float]]:
+    """verl's own metrics by step; where it was started again, those of the last time."""
+    by_step = {}
+    for file in sorted(verl.glob("metrics-*.jsonl")):
+        by_step |= {line["step"]: line["data"] for line in step_lines.read(file)}
+    return by_step
+
+
+def numbered(folder: Path, pattern: str) -> dict[int, Path]:
+    """Files named by their step."""
+    return {int(file.stem): file for file in folder.glob(pattern) if file.stem.isdigit()}
+
+
+def write_lines(file: Path, lines: dict[int, dict[str, float]]) -> None:
+    """A file as `step_lines` has them."""
+    write_whole(file, "".join(json.dumps({"step": step, **lines[step]}) + "\n" for step in sorted(lines)))

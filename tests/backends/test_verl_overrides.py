@@ -1,0 +1,148 @@
+"""The part of the verl backend that runs without verl."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from rlvr import cli
+from rlvr.backends.verl.data import problem_of, template_switches, write_problems
+from rlvr.backends.verl.overrides import Job, arguments, differences, refuse, verl_overrides
+from rlvr.config import PromptConfig, load_config, run_directory
+from rlvr.errors import UserError
+from rlvr.plugins import Plugin
+from rlvr.problems import load_problems
+
+VERL = ["backend=verl", "rollout=vllm"]
+FEW = load_config(["data.size=5", "training.prompts_per_step=1", "training.mini_batch_prompts=1"])
+JOB = Job(
+    config=Path("/run/config.yaml"),
+    train=Path("/run/train.parquet"),
+    validation=Path("/run/validation.parquet"),
+    folder=Path("/run/verl"),
+    model="/model",
+    end_ids=[2, 7],
+    prompt_tokens=14,
+    template={"enable_thinking": False},
+    problems=100,
+)
+
+
+def overrides(*changes: str) -> dict:
+    return verl_overrides(load_config([*VERL, *changes]), JOB)
+
+
+def test_clips_in_verls_offsets():
+    """verl bounds CISPO's weight by 1 - low and 1 + high: the paper's 0 and 6 are 1.0 and 5.0 there."""
+    actor = "actor_rollout_ref.actor."
+    cispo = overrides("algorithm=cispo")
+    assert (cispo[f"{actor}clip_ratio_low"], cispo[f"{actor}clip_ratio_high"]) == (1.0, 5.0)
+    dapo = overrides("algorithm=dapo")
+    assert (dapo[f"{actor}clip_ratio_low"], dapo[f"{actor}clip_ratio_high"]) == (0.2, 0.28)
+    assert dapo[f"{actor}policy_loss.loss_mode"] == "rlvr_grpo"
+    assert f"{actor}clip_ratio_c=inf" in arguments(dapo)
+    assert overrides("algorithm.dual_clip=3")[f"{actor}clip_ratio_c"] == 3
+
+
+def test_units_that_verl_counts_otherwise():
+    """The warm-up is in batches there: 20 optimizer steps of 16 problems are 5 batches of 64."""
+    given = overrides(
+        "training.warmup_steps=20", "training.prompts_per_step=64", "training.mini_batch_prompts=16"
+    )
+    assert given["actor_rollout_ref.actor.optim.lr_warmup_steps"] == 5
+    assert given["actor_rollout_ref.actor.ppo_mini_batch_size"] == 16
+    assert given["actor_rollout_ref.rollout.top_k"] == -1
+    assert overrides("training.steps=7", "training.prompts_per_step=32")["trainer.total_epochs"] == 3
+    constant = overrides("algorithm=dr_grpo", "training.sampling.max_tokens=9")
+    assert constant["actor_rollout_ref.actor.loss_scale_factor"] == 9
+
+
+def test_token_weights_choose_the_trainer_that_has_them():
+    modules = "+ray_kwargs.ray_init.runtime_env.env_vars.VERL_USE_EXTERNAL_MODULES"
+    assert overrides("credit=process_lambda")["trainer.v1.trainer_mode"] == "rlvr_process_lambda"
+    assert overrides("credit=process_lambda")[modules].endswith("rlvr.backends.verl.trainer")
+    assert overrides()["trainer.v1.trainer_mode"] == "sync"
+    assert overrides()[modules] == "rlvr.backends.verl.plugin"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (["rollout=transformers"], "nearest valid choice is rollout=vllm"),
+        (["group_size=inverse_success"], "nearest valid choice is group_size=fixed"),
+        (["curriculum=sgpo"], "accepted are shuffled, lim"),
+        (["algorithm.old_logprobs=engine"], "nearest valid choice is trainer"),
+        (["credit=process_lambda", "algorithm.kl_coefficient=0.1"], "kl_coefficient=0"),
+    ],
+)
+def test_what_verl_cant_be_told_is_refused(changes: list[str], sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        refuse(load_config([*VERL, *changes]))
+
+
+def test_a_learned_weight_is_refused(monkeypatch: pytest.MonkeyPatch):
+    class Learned(torch.nn.Module):
+        def forward(self, correct, group_index):
+            return torch.ones_like(correct)
+
+    config = load_config(VERL)
+    config.advantage_scaling.name = "learned"
+    plugin = Plugin(advantage_scalings={"learned": Learned()})
+    monkeypatch.setattr("rlvr.plugins.installed", lambda: {"test": plugin})
+    with pytest.raises(UserError, match="its weight is learned"):
+        refuse(config)
+
+
+def test_differences_are_said_where_they_hold():
+    refilled = "dynamic sampling refills without a bound"
+    assert any(
+        refilled in d for d in differences(load_config([*VERL, "algorithm.dynamic_sampling.enabled=true"]))
+    )
+    assert not any(refilled in d for d in differences(load_config(VERL)))
+
+
+def test_problems_come_back_from_parquet(tmp_path: Path):
+    problems = load_problems(FEW.data, held_out=False)
+    prompts = {"default": PromptConfig(system="Answer.")}
+    table = pd.read_parquet(write_problems({"countdown": problems}, prompts, tmp_path / "train.parquet"))
+    back = [problem_of(extra) for extra in table["extra_info"]]
+    assert [json.dumps(asdict(p)) for p in back] == [json.dumps(asdict(p)) for p in problems]
+    assert [p.prompt for p in back] == [p.prompt for p in problems]
+    assert [message["role"] for message in table["prompt"][0]] == ["system", "user"]
+    assert table["reward_model"][3]["ground_truth"] == problems[3].answer
+
+
+def test_one_setting_of_the_chat_template_for_all_prompts():
+    problems = [
+        *load_problems(FEW.data, held_out=False),
+        *load_problems(FEW.benchmark.tasks["gcd"], held_out=True),
+    ]
+    same = {"default": PromptConfig(thinking=False)}
+    assert template_switches(problems, same) == {"enable_thinking": False}
+    with pytest.raises(UserError, match="one setting of the chat template"):
+        template_switches(problems, same | {"integer": PromptConfig(thinking=True)})
+
+
+def test_a_dry_run_writes_the_files_and_prints_the_command(tmp_path: Path, capsys: pytest.CaptureFixture):
+    smaller = [
+        "scale=smoke",
+        "data.size=64",
+        *VERL,
+        f"runs={tmp_path}",
+        "advantage_scaling=focal",
+        "tracking=local",
+    ]
+    cli.main(["train", *smaller, "--dry-run"])
+    printed = capsys.readouterr().out
+    run = run_directory(load_config(smaller))
+    assert "-m verl.trainer.main_ppo" in printed
+    assert f"data.train_files={run}/verl/train.parquet" in printed
+    assert len(pd.read_parquet(run / "verl" / "train.parquet")) == 64
+    assert (run / "verl" / "command.sh").read_text().strip() in printed
+    assert json.loads((run / "provenance.json").read_text())["data"]
+    with pytest.raises(SystemExit):
+        cli.main(["train", *smaller, "backend=native", "--dry-run"])
+    assert "it is for backend=verl" in capsys.readouterr().err

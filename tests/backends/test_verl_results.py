@@ -1,0 +1,80 @@
+"""What a run on verl leaves is evaluated like a native run. The test writes verl's files as verl does."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from rlvr import cli
+from rlvr.backends.verl.results import in_domain, metrics, take_over
+from rlvr.config import Config, load_config, run_directory
+from rlvr.errors import UserError
+from rlvr.policy.policy import Policy
+from rlvr.tracking import step_lines
+from rlvr.tracking.run_directory import RunDirectory, read_summary
+from rlvr.training.checkpoint import checkpoint_path, damage_of
+
+
+def small(tmp_path: Path) -> list[str]:
+    """A run on verl. Evaluation samples with transformers here; verl itself would have refused that."""
+    return [
+        *["scale=smoke", "backend=verl", "tracking=local", f"runs={tmp_path}", "arm=verl"],
+        *["benchmark=countdown_3", "evaluation.samples=4", "evaluation.k=[1,2]", "training.steps=4"],
+    ]
+
+
+def left_by_verl(config: Config, policy: Policy, steps: list[int]) -> Path:
+    """global_step_<n>/actor/huggingface, <n>.jsonl of validation samples, and the file logger's lines."""
+    verl = run_directory(config) / "verl"
+    for step in steps:
+        policy.save(verl / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface")
+    (verl / "validation").mkdir(parents=True)
+    for step, right in ((0, 0), (2, 3), (4, 1)):
+        samples = [
+            {"benchmark": "countdown_3", "acc": float(i < right), "score": 1.0, "step": step}
+            for i in range(4)
+        ]
+        (verl / "validation" / f"{step}.jsonl").write_text("".join(json.dumps(s) + "\n" for s in samples))
+    for started, (first, last) in enumerate([(1, 3), (3, 4)]):  # killed in step 4, gone on from 2
+        lines = [{"step": s, "data": {"actor/lr": started + s / 10}} for s in range(first, last + 1)]
+        (verl / f"metrics-{started:03d}.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    return verl
+
+
+def test_a_run_on_verl_is_taken_over_and_evaluated(tmp_path: Path, policy: Policy):
+    config = load_config(small(tmp_path))
+    with torch.no_grad():
+        policy.model.model.norm.weight.mul_(0.5)
+    left_by_verl(config, policy, [2, 4])
+    directory = RunDirectory(config)
+    take_over(config, directory)
+    directory.close()
+
+    run = run_directory(config)
+    assert damage_of(checkpoint_path(run, 2)) is None
+    assert [line["in_domain/pass@1"] for line in step_lines.read(run / "validation.jsonl")] == [0, 0.75, 0.25]
+    assert [line["actor/lr"] for line in step_lines.read(run / "metrics.jsonl")] == [0.1, 0.2, 1.3, 1.4]
+
+    cli.main(["evaluate", f"run={run}"])
+    summary = read_summary(run)
+    assert summary["status"] == "finished"
+    assert summary["checkpoint_step"] == 2  # the best validation
+    assert summary["evaluation"]["countdown_3"]["problems"] == config.benchmark.tasks["countdown_3"].size
+
+
+def test_missing_weights_of_the_last_step_are_an_error(tmp_path: Path, policy: Policy):
+    config = load_config(small(tmp_path))
+    left_by_verl(config, policy, [2])
+    directory = RunDirectory(config)
+    with pytest.raises(UserError, match="no whole weights of step 4"):
+        take_over(config, directory)
+    directory.close()
+
+
+def test_validation_averages_benchmarks_not_samples(tmp_path: Path):
+    samples = [("a", 1.0), ("a", 1.0), ("a", 1.0), ("b", 0.0)]
+    file = tmp_path / "7.jsonl"
+    file.write_text("".join(json.dumps({"benchmark": name, "acc": acc}) + "\n" for name, acc in samples))
+    assert in_domain(file) == {"in_domain/pass@1": 0.5, "a": 1.0, "b": 0.0}
+    assert metrics(tmp_path) == {}
