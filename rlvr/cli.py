@@ -28,7 +28,7 @@ rlvr: reinforcement learning with verifiable rewards, from a paper's table to yo
   rlvr watch results/runs/...                a run at work: progress, curves, last samples, warnings
   rlvr report results/runs/fgrpo/table1/laptop
                                              one HTML file to look at a table, a sweep or a run with
-  rlvr warm-start folder=my-policy           make the embedded policy from nothing
+  rlvr warm-start policy=embedded            make one of rlvr's own policies from nothing
   rlvr bench part=step,update                how fast it is, and how fast TRL and vLLM are on the same work
   rlvr doctor                                what this machine can run, and what to do about the rest
 
@@ -78,10 +78,13 @@ def train(arguments: list[str]) -> None:
     rlvr train backend=verl rollout=vllm --dry-run    write verl's files, print its command and stop
 
     The run's folder is results/runs/<experiment>/<arm>/seed-<seed>; the same command goes on where
-    a broken-off run stopped, and leaves a finished one alone.
+    a broken-off run stopped, and leaves a finished one alone. stop_after_minutes=10 breaks off all its
+    runs by itself after so long, each with a checkpoint of its last step.
     """
     flags = {"-m", "--multirun", "--cfg", "--dry-run"}
-    overrides = [argument for argument in arguments if argument not in flags]
+    from rlvr.sweep import with_deadline
+
+    overrides = with_deadline([argument for argument in arguments if argument not in flags])
     if "--cfg" in arguments:
         from rlvr.config import load_config, to_yaml
 
@@ -168,6 +171,7 @@ def reproduce(arguments: list[str]) -> None:
     rlvr reproduce table=fgrpo/table1 scale=laptop seeds=1,2,3
     rlvr reproduce table=fgrpo/table1 scale=paper            the published setting, on GPUs
     rlvr reproduce table=fgrpo/table1 --render               render what has been run so far
+    rlvr reproduce table=fgrpo/table4 scale=gpu stop_after_minutes=10     a piece; repeat it until all is done
 
     Further key=value pairs go to every run. Finished runs are not run again.
     """
@@ -249,7 +253,7 @@ def plan(arguments: list[str]) -> None:
     rlvr plan table=fgrpo/table1 scale=paper gpus=8 mean_tokens=2000
 
     Further key=value pairs are those of `rlvr train`, or assumptions: gpus, gpu_gib, peak_tflops,
-    sampling_share, training_share, mean_tokens, prompt_tokens.
+    sampling_share, training_share, mean_tokens, prompt_tokens, layer_ms. A table's file may have its own.
     """
     from rlvr.plan import main as print_plan
 
@@ -323,26 +327,17 @@ def path_and_options(verb: str, arguments: list[str], accepted: list[str]) -> tu
 
 
 def warm_start(arguments: list[str]) -> None:
-    """Make the embedded policy from nothing: supervised training on solved examples.
+    """Make one of rlvr's own policies from nothing: supervised training on solved examples.
 
-    rlvr warm-start folder=my-policy steps=2500 seed=0
+    rlvr warm-start policy=embedded folder=my-policy steps=2500 seed=0
+    rlvr warm-start policy=maze_3m        F-GRPO's maze policy, where model=maze_3m finds it
+
+    Policies: embedded, maze_3m, maze_small. Without folder=, a policy whose weights do not come with rlvr
+    goes where its model finds it, unless settings are given; all else goes to ./warm-start.
     """
-    from dataclasses import fields
+    from rlvr.policy.warm_start import warm_start_from_command_line
 
-    from rlvr.policy.warm_start import WarmStart, main
-
-    settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    folder = Path(settings.pop("folder", "warm-start"))
-    types = {item.name: type(item.default) for item in fields(WarmStart)}
-    values = {}
-    for key, text in settings.items():
-        if key not in types:
-            raise unknown("setting of the warm start", key, [*types, "folder"])
-        try:
-            values[key] = types[key](text)
-        except ValueError:
-            raise UserError(f"{key}={text}: accepted is a number, as in {key}={types[key](1)}") from None
-    main(WarmStart(**values), folder)
+    warm_start_from_command_line(dict(argument.partition("=")[::2] for argument in arguments))
 
 
 def bench(arguments: list[str]) -> None:

@@ -45,7 +45,7 @@ class PromptConfig:
 @dataclass
 class ModelConfig:
     name: str = MISSING
-    path: str = MISSING  # "embedded", a local folder, or a hub id
+    path: str = MISSING  # a policy of rlvr's own (rlvr.policy.recipes), a local folder, or a hub id
     dtype: str = "float32"  # of the weights: float32, bfloat16 or float16
     package: str | None = None  # a Python package with the weights as GGUF, used where the hub's are not
     max_completion_tokens: int | None = None  # as the model's paper samples; scale=paper takes it over
@@ -220,6 +220,7 @@ class EvaluationConfig:
     validation_samples: int = 16  # per in-domain problem, at every checkpoint
     k: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 16, 32, 64, 128, 256])
     seed: int = 12345
+    checkpoint: str = "best"  # the one measured: best by validation, or last
     latest_step: int | None = None  # choose among checkpoints up to this one
     after_training: bool = True
     samples_per_shard: int = 16384
@@ -265,6 +266,7 @@ class Config:
     seed: int = 1
     runs: str = "results/runs"
     verb: str = "train"  # train, or evaluate
+    deadline: float | None = None  # Unix time to stop at, with a checkpoint; stop_after_minutes= sets it
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
@@ -305,6 +307,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "algorithm.truncated": ("wrong", "masked"),
     "algorithm.old_logprobs": ("trainer", "engine"),
     "credit.name": ("outcome", "process_lambda"),
+    "evaluation.checkpoint": ("best", "last"),
     "training.precision": ("float32", "bfloat16"),
     "tracking.name": ("wandb", "local"),
     "tracking.mode": ("auto", "online", "offline"),
@@ -522,7 +525,10 @@ def to_yaml(config: Config) -> str:
 
 
 # what may differ between two starts of the same run
-NOT_IDENTITY = ("seed", "runs", "verb", "experiment", "arm", "tracking", "evaluation", "benchmark")
+NOT_IDENTITY = (
+    *("seed", "runs", "verb", "deadline", "experiment", "arm"),
+    *("tracking", "evaluation", "benchmark"),
+)
 
 
 def identity(config: Config) -> dict[str, Any]:

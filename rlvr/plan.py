@@ -1,8 +1,9 @@
 """What a run will do, before it does anything: prompts, rollouts, updates, tokens, memory, time, disk.
 
 Needs neither GPU nor weights. Counts follow from the config; times follow from the assumptions, which are
-printed with them and can be given (`rlvr plan scale=paper gpus=8 mean_tokens=2000`). Left out of the times:
-loading, weight transfer, verification and waiting for the longest rollout.
+printed with them and can be given (`rlvr plan scale=paper gpus=8 mean_tokens=2000`, or `plan:` in a table's
+file). Left out of the times: loading, weight transfer, verification and, with vLLM, waiting for the longest
+rollout.
 """
 
 import math
@@ -15,7 +16,7 @@ from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
 from rlvr.errors import UserError, unknown
 from rlvr.policy.architecture import Architecture, architecture_of
 from rlvr.policy.location import find
-from rlvr.problems import Problem, load_problems
+from rlvr.problems import DrawnProblems, Problem, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.reproduce import parse_seeds, tables
 from rlvr.reproduce import plan as plan_runs
@@ -36,6 +37,9 @@ class Assumptions:
     training_share: float = 0.35  # of the peak in forward and backward
     mean_tokens: int = 1000  # of a completion; at most the config's maximum
     prompt_tokens: int = 150  # of a prompt
+    layer_ms: float = (
+        0.4  # least time of a layer for one token of all running rollouts (rollout=transformers)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,9 @@ def plan_run(config: Config, model: Architecture, given: Assumptions) -> Plan:
         forwards += 1
     per_hour = given.peak_tflops * 1e12 * 3600
     prefilled = prompts * given.prompt_tokens
+    sampled_at_best = steps_of_waves(config, rollouts, training.steps, training.sampling.max_tokens)
+    evaluated_at_best = steps_of_waves(config, samples, checkpoints + 2, evaluation.sampling.max_tokens)
+    layer_hours = model.layers * given.layer_ms / 3.6e6
     return Plan(
         steps_per_epoch=(config.data.size or 0) // training.prompts_per_step,
         steps=training.steps,
@@ -98,12 +105,27 @@ def plan_run(config: Config, model: Architecture, given: Assumptions) -> Plan:
         tokens_at_most=rollouts * training.sampling.max_tokens,
         evaluation_samples=samples,
         evaluation_tokens=evaluation_tokens,
-        sampling_hours=forward * (tokens + prefilled) / (per_hour * given.sampling_share),
+        sampling_hours=max(
+            forward * (tokens + prefilled) / (per_hour * given.sampling_share), sampled_at_best * layer_hours
+        ),
         training_hours=forward * forwards * (tokens + prefilled) / (per_hour * given.training_share),
-        evaluation_hours=forward * evaluation_tokens / (per_hour * given.sampling_share),
+        evaluation_hours=max(
+            forward * evaluation_tokens / (per_hour * given.sampling_share), evaluated_at_best * layer_hours
+        ),
         memory_gib=memory(config, model, given),
         disk_gib=disk(config, model, checkpoints, samples * given.mean_tokens),
     )
+
+
+def steps_of_waves(config: Config, rollouts: int, calls: int, longest: int) -> int:
+    """Decoding steps of the transformers engine for `calls` equal calls, one after the other.
+
+    It draws a token of all rollouts of a wave at once, and a wave is taken to be as long as the longest
+    completion may be. Nothing is known of vLLM's batches: 0.
+    """
+    if config.rollout.name != "transformers":
+        return 0
+    return max(calls, 1) * math.ceil(rollouts / max(calls, 1) / config.rollout.max_rows) * longest
 
 
 def memory(config: Config, model: Architecture, given: Assumptions) -> dict[str, float]:
@@ -202,7 +224,7 @@ def checks(config: Config) -> Iterator[str]:
         yield f"ok       model {find(config.model)}"
     except UserError as error:
         yield f"MISSING  {error}"
-    loaded: dict[str, list[Problem]] = {}
+    loaded: dict[str, Sequence[Problem]] = {}
     for name, source, held_out in [
         (config.data.name, config.data, False),
         *((name, task, True) for name, task in config.benchmark.tasks.items()),
@@ -212,7 +234,9 @@ def checks(config: Config) -> Iterator[str]:
             yield f"ok       {name}: {len(loaded[name]):,} problems"
         except UserError as error:
             yield f"MISSING  {name}: {error}"
-    if config.data.name in loaded:
+    if isinstance(loaded.get(config.data.name), DrawnProblems):
+        yield f"ok       {config.data.name} is drawn on the training side of the split"
+    elif config.data.name in loaded:
         tested = {name: problems for name, problems in loaded.items() if name in config.benchmark.tasks}
         common = overlap(loaded[config.data.name], tested)
         for name, ids in common.items():
@@ -245,6 +269,7 @@ def main(arguments: Sequence[str]) -> None:
     """Print the plan of a run, or of a table's runs with their total."""
     settings, given, overrides = read_arguments(arguments)
     if settings["table"]:
+        given = read_arguments([*assumed_by_table(settings["table"], overrides), *arguments])[1]
         config = print_table(settings["table"], parse_seeds(settings["seeds"]), overrides, given)
     else:
         config = load_config(overrides)
@@ -254,11 +279,21 @@ def main(arguments: Sequence[str]) -> None:
     print("\n".join(["", *checks(config)]))
 
 
-def print_table(name: str, seeds: list[int], overrides: list[str], given: Assumptions) -> Config:
-    """One line a run, the largest run in full, and the total; returns the config of the largest."""
+def scale_of(overrides: Sequence[str]) -> str:
+    return next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
+
+
+def assumed_by_table(name: str, overrides: Sequence[str]) -> list[str]:
+    """What a table's file assumes for its plan (`plan: {gpus: 1, ...}`); arguments go before it."""
     if name not in tables():
         raise unknown("table", name, tables())
-    scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
+    assumed = read_spec(EXPERIMENTS / f"{name}.yaml", scale_of(overrides)).get("plan", {})
+    return [f"{key}={value}" for key, value in assumed.items()]
+
+
+def print_table(name: str, seeds: list[int], overrides: list[str], given: Assumptions) -> Config:
+    """One line a run, the largest run in full, and the total; returns the config of the largest."""
+    scale = scale_of(overrides)
     spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
     base = [f"experiment={experiment(spec, scale)}", f"scale={scale}", *overrides]
     runs = plan_runs(spec, seeds or spec.get("seeds", [1]), base)

@@ -22,7 +22,7 @@ from rlvr.curriculum.profile import (
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
 from rlvr.evaluation.sampling import sample_benchmarks
-from rlvr.problems import load_problems
+from rlvr.problems import ids_of, load_problems
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import Sampling
 from rlvr.tracking.display import Display
@@ -88,7 +88,7 @@ def profile(config: Config) -> Path:
 def measure(config: Config, directory: RunDirectory) -> Profile:
     """Sample what is missing, and count."""
     problems = load_problems(config.data, held_out=False)
-    data = fingerprint_of([problem.id for problem in problems])
+    data = fingerprint_of(ids_of(problems))
     directory.record_provenance(config, {config.data.name: data})
     policy = initial_policy(config)
     digest = weights_digest(policy.model)

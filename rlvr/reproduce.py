@@ -10,10 +10,12 @@ from rich.console import Console
 from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
 from rlvr.curriculum.profile import needs_profile, profile_file
 from rlvr.errors import UserError, unknown
+from rlvr.policy.location import local_files
+from rlvr.policy.recipes import RECIPES
 from rlvr.profile import profile_with_display
 from rlvr.report import read_run, write_report
 from rlvr.select import select, selection_file
-from rlvr.sweep import launch
+from rlvr.sweep import launch, with_deadline
 from rlvr.tables.claims_page import CLAIMS, papers, write_claims
 from rlvr.tables.report import write_table
 from rlvr.tables.spec import experiment, read_spec
@@ -42,7 +44,7 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
     """
     settings = {"table": "", "scale": "laptop", "seeds": "", "results": "results"}
     overrides = []
-    for argument in arguments:
+    for argument in with_deadline(arguments):
         key, separator, value = argument.partition("=")
         if separator and key in settings:
             settings[key] = value
@@ -63,6 +65,15 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
     planned = plan(spec, seeds, base)
     if not render_only:
         run_missing(spec, planned)
+        finished = sum(is_finished(run.config, run.directory) for run in planned)
+        if finished < len(planned):
+            console.print(
+                f"time is up with {finished} of {len(planned)} runs finished: the same command goes on",
+                highlight=False,
+            )
+        if not finished:
+            lock.close()
+            return []
     files = write_table(spec, [run.directory for run in planned], None, results)
     if (paper := name.partition("/")[0]) in papers(EXPERIMENTS):
         files.append(write_claims(paper, scale, results, EXPERIMENTS))
@@ -107,11 +118,14 @@ class PlannedRun:
 def plan(spec: dict[str, Any], seeds: list[int], base: list[str]) -> list[PlannedRun]:
     """Every run of a table; the base policy, which is not trained, has one seed only."""
     planned: list[PlannedRun] = []
+    configs: dict[str, Config] = {}  # composing is slow, and seeds differ in nothing else
     for seed in seeds:
         for arm in spec["arms"]:
             overrides = [*spec.get("overrides", []), *base, *arm.get("overrides", [])]
             overrides += [f"arm={arm['name']}", f"seed={seed}"]
-            run = PlannedRun(arm, seed, overrides, load_config(overrides))
+            if arm["name"] not in configs:
+                configs[arm["name"]] = load_config(overrides)
+            run = PlannedRun(arm, seed, overrides, replace(configs[arm["name"]], seed=seed))
             if "select" in arm:
                 run = with_selection(run, planned)
             if run.config.training.steps or seed == seeds[0]:
@@ -131,7 +145,12 @@ def with_selection(run: PlannedRun, planned: list[PlannedRun]) -> PlannedRun:
 
 
 def prepare(run: PlannedRun) -> None:
-    """Make the profile or the selection that a run needs, unless it is there."""
+    """Make the policy, the profile or the selection that a run needs, unless it is there."""
+    model = run.config.model
+    if model.path in RECIPES and local_files(model) is None:
+        from rlvr.policy.warm_start import make_policy
+
+        make_policy(model.path)
     if needs_profile(run.config) and not profile_file(run.config).exists():
         profile_with_display(run.config)
     if run.source and not Path(run.config.curriculum.selection).exists():
@@ -155,12 +174,15 @@ def run_missing(spec: dict[str, Any], planned: list[PlannedRun]) -> None:
             prepare(run)
         if wave:
             launch([[*run.overrides, "evaluation.after_training=false"] for run in wave])
+        if not all(run.trained for run in wave):
+            return  # out of time
     if unfinished:
         by_name = {(run.arm["name"], run.seed): run for run in planned}
         jobs = []
         for run in unfinished:
             job = [*run.overrides, "verb=evaluate"]
-            if "baseline" in run.arm and spec.get("checkpoint") != "best":
+            by_validation = run.config.evaluation.checkpoint == "best"
+            if "baseline" in run.arm and by_validation and spec.get("checkpoint") != "best":
                 baseline = by_name[run.arm["baseline"], run.seed]
                 job.append(f"evaluation.latest_step={chosen_step(baseline.config, baseline.directory)}")
             jobs.append(job)

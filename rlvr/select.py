@@ -9,7 +9,7 @@ from rlvr.config import config_from_yaml
 from rlvr.curriculum.impact import fill_gaps, learning_impact, steady_improvement
 from rlvr.curriculum.selection import Selection, write_selection
 from rlvr.errors import UserError, unknown
-from rlvr.problems import load_problems
+from rlvr.problems import ids_of, load_problems
 from rlvr.tracking.run_directory import fingerprint_of, read_summary
 from rlvr.training.accuracy import accuracy_by_epoch
 
@@ -37,7 +37,7 @@ def scores_of(run: Path, method: str, *, epochs: int | None = None) -> dict[str,
             f"{run} was trained with curriculum={config.curriculum.name}: problems are selected from a run "
             "on all of them, with curriculum=shuffled"
         )
-    ids = [problem.id for problem in load_problems(config.data, held_out=False)]
+    ids = ids_of(load_problems(config.data, held_out=False))
     accuracy = accuracy_by_epoch(run / "accuracy.jsonl", ids)
     if not 2 <= (epochs or 2) <= accuracy.shape[1]:
         raise UserError(
@@ -102,7 +102,7 @@ def select(
     config = config_from_yaml(run / "config.yaml")
     if None not in (threshold, share):
         raise UserError(f"threshold={threshold} and share={share}: accepted is one of the two")
-    ids = [problem.id for problem in load_problems(config.data, held_out=False)]
+    ids = ids_of(load_problems(config.data, held_out=False))
     scores: dict[str, float] = {}
 
     def best_by(method: str, scores: dict[str, float]) -> set[str]:

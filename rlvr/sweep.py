@@ -5,6 +5,8 @@ or `hydra/launcher=...` names.
 """
 
 import os
+import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +25,20 @@ from rlvr.config import (
 from rlvr.errors import UserError
 from rlvr.plugins import search_path
 from rlvr.tracking.display import Display
+
+
+def with_deadline(overrides: Sequence[str]) -> list[str]:
+    """Overrides with `stop_after_minutes=<minutes>` turned into the deadline of every run they start.
+
+    A run that is out of time saves a checkpoint and ends without an error; the same command goes on from it.
+    """
+    key = "stop_after_minutes="
+    kept = [override for override in overrides if not override.startswith(key)]
+    for given in (override.removeprefix(key) for override in overrides if override.startswith(key)):
+        if not re.fullmatch(r"\d+(\.\d+)?", given):
+            raise UserError(f"stop_after_minutes={given}: accepted is a number of minutes, as in {key}10")
+        kept.append(f"deadline={time.time() + 60 * float(given):.0f}")
+    return kept
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:

@@ -13,6 +13,7 @@ import torch
 
 from rlvr.config import Config, fingerprint
 from rlvr.errors import UserError
+from rlvr.problems.drawn import ids_of
 from rlvr.problems.problem import Problem
 from rlvr.tracking.run_directory import fingerprint_of, write_whole
 
@@ -95,7 +96,7 @@ def load_profile(config: Config, problems: Sequence[Problem]) -> Profile | None:
             f"and {file} is not there: make it with `rlvr profile` and the same overrides"
         )
     profile = read_profile(file)
-    if profile.data != fingerprint_of([problem.id for problem in problems]):
+    if profile.data != fingerprint_of(ids_of(problems)):
         raise UserError(
             f"{file} is a profile of another data set than data={config.data.name} with data.size="
             f"{config.data.size}: make one of this data with `rlvr profile`"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rlvr.config import Config, SelectionConfig
 from rlvr.errors import UserError
+from rlvr.problems.drawn import ids_of
 from rlvr.problems.problem import Problem
 from rlvr.tracking.run_directory import fingerprint_of, write_whole
 
@@ -57,7 +58,7 @@ def load_selection(config: Config, problems: Sequence[Problem]) -> Selection | N
             f"{file} was made with method={selection.method}: accepted is curriculum={selection.method}, "
             f"not {method}"
         )
-    if selection.data != fingerprint_of([problem.id for problem in problems]):
+    if selection.data != fingerprint_of(ids_of(problems)):
         raise UserError(
             f"{file} was selected from another data set than data={config.data.name} with data.size="
             f"{config.data.size}: select again from a run on this data"

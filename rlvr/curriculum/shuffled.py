@@ -35,6 +35,8 @@ class ShuffledCurriculum:
         self.batch_size = batch_size
         self.seed = seed
         self.drawn = 0
+        self._ordered_epoch = -1  # whose order `_order` is
+        self._order: list[int] = []
 
     @property
     def batches_per_epoch(self) -> int:
@@ -48,10 +50,13 @@ class ShuffledCurriculum:
     def next_batch(self) -> list[tuple[Problem, int]]:
         epoch, batch = divmod(self.drawn, self.batches_per_epoch)
         self.drawn += 1
-        order = list(range(len(self.problems)))
-        random.Random(f"{self.seed}/{epoch}").shuffle(order)
-        chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        return [(self.problems[index], self.group_size(self.problems[index])) for index in chosen]
+        if epoch != self._ordered_epoch:
+            self._order = list(range(len(self.problems)))
+            random.Random(f"{self.seed}/{epoch}").shuffle(self._order)
+            self._ordered_epoch = epoch
+        chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        problems = [self.problems[index] for index in chosen]
+        return [(problem, self.group_size(problem)) for problem in problems]
 
     def observe(self, groups: Sequence[Group]) -> None:
         """The order does not depend on what the policy answers."""

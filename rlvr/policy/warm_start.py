@@ -1,75 +1,47 @@
-"""The embedded policy from nothing: a tokenizer of some two hundred words, a small Qwen2, and supervised
-training on solved examples until it answers some problems often, most sometimes and some rarely.
+"""Policies from nothing: a tokenizer of few words, a small Qwen2, and supervised training on solved examples
+until it answers some problems often, most sometimes and some rarely.
 
-`rlvr warm-start` repeats it; the weights in `rlvr/policy/embedded/` are its output.
+`rlvr warm-start policy=<name>` follows a recipe of `rlvr.policy.recipes`; the weights in
+`rlvr/policy/embedded/` and `rlvr/policy/maze_small/` are its output.
 """
 
+import os
 import random
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 from rich.progress import Progress
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from rlvr.errors import UserError, unknown
 from rlvr.policy.attention import PackedLayout
+from rlvr.policy.location import SHIPPED, made_here
 from rlvr.policy.policy import Policy
+from rlvr.policy.recipes import RECIPES, WarmStart
 from rlvr.policy.token_logprobs import backward_through_head
+from rlvr.policy.vocabularies import arithmetic_tokenizer, maze_tokenizer
 from rlvr.problems.countdown import solved_countdowns
 from rlvr.problems.gym import solved_gym
+from rlvr.problems.maze import solved_mazes
 from rlvr.problems.problem import Problem
 
-LARGEST_NUMBER = 199
-WORDS = ["<pad>", "<bos>", "<eos>", "<unk>", "<answer>", *"+-*()", "make", "from", "with", "compute", "gcd"]
-CHAT_TEMPLATE = (
-    "<bos> {% for message in messages %}{{ message['content'] }} {% endfor %}"
-    "{% if add_generation_prompt %}<answer>{% endif %}"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class WarmStart:
-    """The recipe; its defaults made the weights that ship with rlvr."""
-
-    hidden_size: int = 128
-    layers: int = 4
-    heads: int = 4
-    key_value_heads: int = 2
-    intermediate_size: int = 384
-    steps: int = 2500
-    examples_per_step: int = 128
-    learning_rate: float = 2e-3
-    warmup_steps: int = 50
-    weight_decay: float = 0.01
-    seed: int = 0
-
-
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Whole numbers, operators and task names are one token each."""
-    words = [*WORDS, *map(str, range(LARGEST_NUMBER + 1))]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(
-        Regex(r"\s+|(?<=[^\s\d])(?=\d)|(?=[-+*()])|(?<=[-+*()])"), "removed"
-    )
-    tokenizer.decoder = decoders.Sequence([decoders.Fuse()])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        bos_token="<bos>",
-        eos_token="<eos>",
-        unk_token="<unk>",
-        additional_special_tokens=["<answer>"],
-        chat_template=CHAT_TEMPLATE,
-    )
+Examples = Iterator[tuple[Problem, str]]
+TOKENIZERS = {"arithmetic": arithmetic_tokenizer, "maze": maze_tokenizer}
+SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the steps taken -> share of the learning rate
+    "decay": lambda done: (1 - done) ** 0.5,
+    "constant": lambda done: 1.0,
+}
 
 
 def build_policy(recipe: WarmStart) -> Policy:
-    """A freshly initialised embedded policy."""
+    """A freshly initialised policy."""
+    if recipe.task not in TOKENIZERS:
+        raise unknown("task of the warm start", recipe.task, TOKENIZERS)
     torch.manual_seed(recipe.seed)
-    tokenizer = build_tokenizer()
+    tokenizer = TOKENIZERS[recipe.task]()
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=recipe.hidden_size,
@@ -77,7 +49,8 @@ def build_policy(recipe: WarmStart) -> Policy:
         num_attention_heads=recipe.heads,
         num_key_value_heads=recipe.key_value_heads,
         intermediate_size=recipe.intermediate_size,
-        max_position_embeddings=128,
+        max_position_embeddings=recipe.max_positions,
+        rope_parameters={"rope_type": "default", "rope_theta": recipe.rope_theta},
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -86,7 +59,14 @@ def build_policy(recipe: WarmStart) -> Policy:
     return Policy(Qwen2ForCausalLM(config), tokenizer)
 
 
-def solved_examples(seed: int) -> Iterator[tuple[Problem, str]]:
+def solved_examples(recipe: WarmStart) -> Examples:
+    """What a recipe's policy is shown: problems from the training side of the split, each with an answer."""
+    if recipe.task == "maze":
+        return solved_mazes(side=recipe.maze_side, held_out=False, seed=f"warm/{recipe.seed}")
+    return solved_arithmetic(recipe.seed)
+
+
+def solved_arithmetic(seed: int) -> Examples:
     """Two thirds countdown in all the shapes of the in-domain suite, one third the tasks outside it."""
     rng = random.Random(f"warm start/{seed}")
     streams = [
@@ -102,20 +82,29 @@ def solved_examples(seed: int) -> Iterator[tuple[Problem, str]]:
         yield next(rng.choices(iterators, weights)[0])
 
 
-def warm_start(recipe: WarmStart, folder: Path) -> Policy:
+def warm_start(recipe: WarmStart, folder: Path, *, device: str = "cpu") -> Policy:
     """Train by the recipe on the completions alone, and save the policy to `folder`."""
+    if recipe.schedule not in SCHEDULES:
+        raise unknown("schedule of the warm start", recipe.schedule, SCHEDULES)
+    if recipe.steps < 1 or recipe.examples_per_step < 1:
+        raise UserError(
+            f"a warm start of steps={recipe.steps} with examples_per_step={recipe.examples_per_step}: "
+            "accepted are 1 or more of both"
+        )
     policy = build_policy(recipe)
+    policy.model.to(device)
     optimizer = torch.optim.AdamW(
         policy.model.parameters(),
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         betas=(0.9, 0.95),
     )
+    share = SCHEDULES[recipe.schedule]
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: min((step + 1) / recipe.warmup_steps, 1.0) * (1 - step / recipe.steps) ** 0.5,
+        lambda step: min((step + 1) / max(recipe.warmup_steps, 1), 1.0) * share(step / recipe.steps),
     )
-    examples = solved_examples(recipe.seed)
+    examples = solved_examples(recipe)
     policy.model.train()
     with Progress() as progress:
         task = progress.add_task("warm start", total=recipe.steps)
@@ -153,8 +142,37 @@ def supervised_step(policy: Policy, examples: list[tuple[Problem, str]]) -> floa
     return -logprobs_N.mean().item()
 
 
-def main(recipe: WarmStart, folder: Path) -> None:
+def make_policy(name: str) -> Path:
+    """Make a policy of a recipe where its model finds it (`rlvr.policy.location`)."""
+    folder = made_here(name)
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    warm_start_timed(RECIPES[name], aside)
+    os.replace(aside, folder)
+    return folder
+
+
+def warm_start_timed(recipe: WarmStart, folder: Path) -> None:
     started = time.perf_counter()
-    policy = warm_start(recipe, folder)
-    parameters = sum(parameter.numel() for parameter in policy.model.parameters())
-    print(f"{parameters:,} parameters in {folder}, {time.perf_counter() - started:.0f} s")
+    policy = warm_start(recipe, folder, device="cuda" if torch.cuda.is_available() else "cpu")
+    print(f"{policy.model.num_parameters():,} parameters, {time.perf_counter() - started:.0f} s")
+
+
+def warm_start_from_command_line(settings: dict[str, str]) -> None:
+    """`rlvr warm-start policy=<name> [folder=<folder>] [<setting of the recipe>=<value> ...]`"""
+    name, folder = settings.pop("policy", "embedded"), settings.pop("folder", None)
+    if name not in RECIPES:
+        raise unknown("policy of the warm start", name, RECIPES)
+    types = {item.name: type(item.default) for item in fields(WarmStart)}
+    for key, value in settings.items():
+        if key not in types:
+            raise unknown("setting of the warm start", key, [*types, "policy", "folder"])
+        try:
+            types[key](value)
+        except ValueError:
+            raise UserError(f"{key}={value}: accepted is a number, as in {key}={types[key](1)}") from None
+    recipe = replace(RECIPES[name], **{key: types[key](value) for key, value in settings.items()})
+    if folder is None and recipe == RECIPES[name] and name not in SHIPPED:
+        print(make_policy(name))
+    else:
+        warm_start_timed(recipe, Path(folder or "warm-start"))
+        print(folder or "warm-start")

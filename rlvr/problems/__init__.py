@@ -1,6 +1,6 @@
 """Where problems come from: each source is a function of (size, held_out, seed, **parameters)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rlvr.config import ProblemsConfig
 from rlvr.errors import UserError, unknown
@@ -8,14 +8,17 @@ from rlvr.plugins import added
 from rlvr.problems.champ import champ_problems
 from rlvr.problems.countdown import countdown_problems
 from rlvr.problems.dataset import dataset_problems
+from rlvr.problems.drawn import DrawnProblems, ids_of
 from rlvr.problems.gym import TASKS, gym_problems
 from rlvr.problems.gym_words import worded_gym_problems
+from rlvr.problems.maze import maze_problems
 from rlvr.problems.problem import Problem
 
-__all__ = ["SOURCES", "Problem", "load_problems"]
+__all__ = ["SOURCES", "DrawnProblems", "Problem", "ids_of", "load_problems"]
 
-SOURCES: dict[str, Callable[..., list[Problem]]] = {
+SOURCES: dict[str, Callable[..., Sequence[Problem]]] = {
     "countdown": countdown_problems,
+    "maze": maze_problems,
     "dataset": dataset_problems,
     "reasoning_gym": worded_gym_problems,
     "champ": champ_problems,
@@ -23,7 +26,7 @@ SOURCES: dict[str, Callable[..., list[Problem]]] = {
 }
 
 
-def load_problems(config: ProblemsConfig, *, held_out: bool) -> list[Problem]:
+def load_problems(config: ProblemsConfig, *, held_out: bool) -> Sequence[Problem]:
     """The problems of a data set (`held_out=False`) or of a benchmark (`held_out=True`)."""
     sources = added("problem_sources", SOURCES)
     if config.source not in sources:

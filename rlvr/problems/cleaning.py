@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from rlvr.errors import UserError
+from rlvr.problems.drawn import DrawnProblems
 from rlvr.problems.problem import Problem
 from rlvr.verification.answers import normal_form
 
@@ -49,7 +50,12 @@ def without_repeated(problems: list[Problem]) -> tuple[list[Problem], int]:
 
 
 def overlap(problems: Sequence[Problem], benchmarks: Mapping[str, Sequence[Problem]]) -> dict[str, list[str]]:
-    """Ids of the problems of each benchmark whose normalised words are also in `problems`."""
+    """Ids of the problems of each benchmark whose normalised words are also in `problems`.
+
+    Drawn problems are not looked through: the split keeps them from every benchmark.
+    """
+    if isinstance(problems, DrawnProblems):
+        return {}
     known = {normalized_text(problem) for problem in problems}
     found = {
         name: [problem.id for problem in tested if normalized_text(problem) in known]

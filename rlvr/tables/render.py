@@ -46,7 +46,9 @@ class Panel:
 def measured_panels(spec: dict[str, Any], frame: pd.DataFrame) -> list[Panel]:
     """For each metric the arms' values, then focal minus baseline."""
     columns = frame[["group", "benchmark"]].drop_duplicates().itertuples(index=False, name=None)
-    columns = list(columns)
+    # a benchmark that is alone in its group is its average too
+    alone = {group for group, benchmarks in spec["columns"].items() if len(benchmarks) == 1}
+    columns = [(group, name) for group, name in columns if name != AVERAGE or group not in alone]
     heads = [_column_head(spec, group, benchmark) for group, benchmark in columns]
     cells = frame.set_index(["metric", "arm", "group", "benchmark"])
     panels = []

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from rlvr.errors import UserError
-from rlvr.tables import effort, effort_panels, figures, render
+from rlvr.tables import effort, effort_panels, figures, render, sweep_figures
 from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
-from rlvr.tables.spec import check_spec, differences_file, savings_file, table_stem
+from rlvr.tables.spec import FIGURES, check_spec, differences_file, savings_file, table_stem
 from rlvr.tracking.run_directory import write_whole
 
 
@@ -44,22 +44,27 @@ def write_table(
         )
 
     stem = table_stem(spec["name"], scale)
-    drawings = {}
-    if frame["k"].nunique() > 1:
+    drawings, extra = {}, {}
+    wanted = spec.get("figures", FIGURES[:2])
+    if "pass-at-k" in wanted and frame["k"].nunique() > 1:
         drawings["pass-at-k"] = figures.pass_at_k_curves(spec, frame)
-    if frame["k"].nunique() > 1 and frame["difference"].notna().any():
+    if "difference" in wanted and frame["k"].nunique() > 1 and frame["difference"].notna().any():
         drawings["difference"] = figures.difference_curves(spec, frame)
-    captions = dict(figures.CAPTIONS)
+    if "group-size" in wanted:
+        drawings["group-size"] = sweep_figures.group_size_curves(spec, frame)
+    if "training" in wanted:
+        curves = extra[f"{stem}-training-curves.csv"] = sweep_figures.training_frame(runs)
+        drawings["training"] = sweep_figures.training_curves(spec, curves)
+    captions = figures.CAPTIONS | sweep_figures.CAPTIONS
     facts = render.facts(spec, frame, runs, scale)
     panels, notes = render.measured_panels(spec, frame), render.notes(spec, frame)
-    extra = {}
     if "effort" in spec:
         checkpoints = effort.curves(runs)
         savings = effort.savings(spec, checkpoints)
         panels += [effort_panels.cost_panel(spec, effort.costs(runs))]
         panels += effort_panels.saving_panels(spec, savings)
         notes += effort_panels.notes(spec)
-        extra = {f"{stem}-training.csv": checkpoints, savings_file(spec["name"], scale): savings}
+        extra |= {f"{stem}-training.csv": checkpoints, savings_file(spec["name"], scale): savings}
         if len(savings):
             drawings["validation"] = effort_panels.validation_curves(spec, checkpoints)
             captions["validation"] = effort_panels.CAPTION

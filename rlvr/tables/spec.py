@@ -15,6 +15,9 @@ effort:                                     # panels of what training cost, and 
   shares: [0.5, 1]                          # of the baseline's gain in validation
   claimed: {flops: {f-grpo: "2"}}           # what a paper says of it
   claim: a sentence on that
+plan: {gpus: 1}                             # what `rlvr plan` assumes (rlvr.plan.Assumptions)
+figures: [pass-at-k, difference]            # which to draw; group-size and training need arms that say
+                                            # their group_size and gamma (rlvr.tables.sweep_figures)
 scales: {paper: {columns: ...}}             # what replaces the above at one scale
 """
 
@@ -26,6 +29,7 @@ import yaml
 
 from rlvr.errors import UserError, unknown
 
+FIGURES = ("pass-at-k", "difference", "group-size", "training")  # the first two where none are named
 EFFORT_UNITS = {"steps": "steps", "flops": "FLOPs", "seconds": "seconds"}
 
 
@@ -86,6 +90,9 @@ def check_spec(spec: dict[str, Any]) -> None:
     for arm in spec["arms"]:
         if arm.get("baseline", arms[0]) not in arms:
             raise unknown("baseline", arm["baseline"], arms)
+    for figure in spec.get("figures", ()):
+        if figure not in FIGURES:
+            raise unknown("figure of a table", figure, FIGURES)
     for metric in spec["metrics"]:
         metric_k(metric)
     if "effort" in spec:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -164,6 +164,19 @@ class RunDirectory:
         summary = self.read_summary() | entries
         write_whole(self.path / "summary.json", json.dumps(summary, indent=2, sort_keys=True) + "\n")
 
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds of a stage to the summary's, however it ends."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add_seconds(stage, time.perf_counter() - started)
+
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        before = self.read_summary().get("seconds", {})
+        self.update_summary(seconds=before | {stage: before.get(stage, 0.0) + seconds})
+
     def report(self, stage: str, done: int, total: int) -> None:
         """progress.json: what whoever watches the run shows."""
         now = {"stage": stage, "done": done, "total": total, "time": time.time()}
@@ -190,7 +203,7 @@ def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def fingerprint_of(texts: list[str]) -> str:
+def fingerprint_of(texts: Iterable[str]) -> str:
     """A digest of a data set: of its problem ids, in order."""
     return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
 

@@ -1,7 +1,10 @@
 """One run from its config to its summary: train (or go on training), choose a checkpoint, evaluate it."""
 
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing as closed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from rlvr.curriculum.selection import load_selection
 from rlvr.errors import UserError
 from rlvr.evaluation import counts, pass_at_k
 from rlvr.evaluation.sampling import sample_benchmarks
-from rlvr.problems import Problem, load_problems
+from rlvr.problems import Problem, ids_of, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.tracking import step_lines
@@ -33,7 +36,7 @@ from rlvr.training.distributed import at_stage, follow, forget, joined, rank
 from rlvr.training.loop import train
 from rlvr.training.parts import initial_policy, open_engine, open_training
 from rlvr.training.rollouts import RolloutRecord
-from rlvr.verification import verify
+from rlvr.verification import Verdict, verify
 
 
 def run(config: Config) -> Path:
@@ -53,12 +56,15 @@ def lead(config: Config) -> Path:
         torch.set_num_threads(config.training.threads)
         with user_errors_for(directory.path):
             if directory.read_summary().get("trained_steps") != config.training.steps:
-                trainer_of(config)(config, directory)
+                with directory.timed("training"):
+                    trainer_of(config)(config, directory)
             # verl's environment has other versions than the engines here: evaluated by a command of its own
             after_training = config.evaluation.after_training and config.backend.name == "native"
             if config.verb == "evaluate" or after_training:
                 with at_stage("evaluation"):
                     evaluate_run(config, directory)
+    except OutOfTime:
+        pass  # what was done is kept, and the run goes on when it is started again
     finally:
         directory.close()
     return directory.path
@@ -73,10 +79,33 @@ def trainer_of(config: Config) -> Callable[[Config, RunDirectory], None]:
     return train_with_verl
 
 
+class OutOfTime(Exception):
+    """The config's deadline is over."""
+
+
+@contextmanager
+def closing(engine: RolloutEngine) -> Iterator[None]:
+    """Close the engine at the end of the block, also where time is up; any other error ends the process."""
+    out_of_time = None
+    try:
+        yield
+    except OutOfTime as reason:
+        out_of_time = reason
+    engine.close()
+    forget()
+    if out_of_time:
+        raise out_of_time
+
+
+def check_time(config: Config) -> None:
+    if config.deadline is not None and time.time() >= config.deadline:
+        raise OutOfTime
+
+
 def benchmark_problems(config: Config, domain: str | None = None) -> dict[str, list[Problem]]:
     """The problems of each benchmark of the config, or of those of one domain."""
     return {
-        name: load_problems(task, held_out=True)
+        name: list(load_problems(task, held_out=True))
         for name, task in config.benchmark.tasks.items()
         if domain in (None, task.domain)
     }
@@ -84,13 +113,13 @@ def benchmark_problems(config: Config, domain: str | None = None) -> dict[str, l
 
 def train_run(config: Config, directory: RunDirectory) -> None:
     """Train from the last checkpoint to the end, with a validation at every checkpoint."""
-    started = time.perf_counter()
+    check_time(config)
     path = directory.path
     problems = load_problems(config.data, held_out=False)
     shared = overlap(problems, benchmark_problems(config, "in_domain"))
     directory.record_provenance(
         config,
-        {config.data.name: fingerprint_of([p.id for p in problems])},
+        {config.data.name: fingerprint_of(ids_of(problems))},
         {name: len(ids) for name, ids in shared.items()},
     )
     profile, selection = load_profile(config, problems), load_selection(config, problems)
@@ -113,31 +142,41 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     validation.rewind(first_step - 1)
     if not found:
         save_checkpoint(path, 0, policy, learner, curriculum)
-    if not validation.has(first_step - 1):
+    if is_checkpointed(config, first_step - 1) and not validation.has(first_step - 1):
         validation.measure(engine, first_step - 1)
 
+    def on_step(step: int) -> None:
+        directory.report("training", step, config.training.steps)
+        try:
+            check_time(config)
+        except OutOfTime:
+            if not is_checkpointed(config, step):
+                save_checkpoint(path, step, policy, learner, curriculum)
+            raise
+
+    def on_checkpoint(step: int) -> None:
+        validation.measure(engine, step)
+        for folder in (path / "checkpoints").glob("step-*"):
+            if not is_checkpointed(config, int(folder.name.removeprefix("step-"))):  # where time was up
+                shutil.rmtree(folder, ignore_errors=True)
+
     directory.report("training", first_step - 1, config.training.steps)
-    train(
-        config,
-        run=path,
-        policy=policy,
-        engine=engine,
-        learner=learner,
-        curriculum=curriculum,
-        tracker=tracker,
-        accuracy=accuracy,
-        rollouts=rollouts,
-        first_step=first_step,
-        on_step=lambda step: directory.report("training", step, config.training.steps),
-        on_checkpoint=lambda step: validation.measure(engine, step),
-    )
-    engine.close()
-    forget()
-    tracker.close()
+    with closing(engine), closed(tracker):
+        train(
+            config,
+            run=path,
+            policy=policy,
+            engine=engine,
+            learner=learner,
+            curriculum=curriculum,
+            tracker=tracker,
+            accuracy=accuracy,
+            rollouts=rollouts,
+            first_step=first_step,
+            on_step=on_step,
+            on_checkpoint=on_checkpoint,
+        )
     seconds = directory.read_summary().get("seconds", {})
-    if profile:
-        seconds["profiling"] = profile.seconds
-    seconds["training"] = seconds.get("training", 0.0) + time.perf_counter() - started
     directory.update_summary(
         experiment=config.experiment,
         arm=arm_name(config),
@@ -152,8 +191,13 @@ def train_run(config: Config, directory: RunDirectory) -> None:
             "profiling": profile.flops if profile else 0.0,
             "selection": selection.flops if selection else 0.0,
         },
-        seconds=seconds,
+        seconds=seconds | ({"profiling": profile.seconds} if profile else {}),
     )
+
+
+def is_checkpointed(config: Config, step: int) -> bool:
+    """Whether a run that nothing stops has a checkpoint at `step`, and a validation."""
+    return step % config.training.checkpoint_every == 0 or step == config.training.steps
 
 
 def totals(path: Path, prefix: str, names: Sequence[str]) -> dict[str, float]:
@@ -163,7 +207,10 @@ def totals(path: Path, prefix: str, names: Sequence[str]) -> dict[str, float]:
 
 
 class Validation:
-    """In-domain pass@1 at every checkpoint, from a few samples a problem: what a checkpoint is chosen by."""
+    """In-domain pass@k at every checkpoint, from a few samples a problem; a checkpoint is chosen by pass@1.
+
+    `k` are those of `evaluation.k` that the samples allow.
+    """
 
     def __init__(self, config: Config, path: Path):
         self.config = config
@@ -180,18 +227,26 @@ class Validation:
     def measure(self, engine: RolloutEngine, step: int) -> None:
         evaluation = self.config.evaluation
         sampling = Sampling(**vars(evaluation.sampling))
-        scores = {}
+        samples = evaluation.validation_samples
+        correct: dict[str, np.ndarray] = {}
         for name, problems in self.problems.items():
             with at_stage("validation"):
                 groups = engine.generate(
-                    [(problem, evaluation.validation_samples) for problem in problems],
+                    [(problem, samples) for problem in problems],
                     sampling,
                     seed=evaluation.seed,
                 )
                 verify(groups)
-            scores[name] = float(np.mean([[verdict == "correct" for verdict in g.verdicts] for g in groups]))
-        average = float(np.mean(list(scores.values()))) if scores else 0.0
-        step_lines.append(self.file, step, {"in_domain/pass@1": average, **scores})
+            correct[name] = np.array([g.verdicts.count(Verdict.CORRECT) for g in groups])
+
+        def average(k: int) -> float:
+            values = [np.mean(pass_at_k(np.full_like(c, samples), c, k)) for c in correct.values()]
+            return float(np.mean(values)) if values else 0.0
+
+        scores = {name: float(np.mean(c / samples)) for name, c in correct.items()}
+        averages = {"in_domain/pass@1": float(np.mean(list(scores.values()))) if scores else 0.0}
+        averages |= {f"in_domain/pass@{k}": average(k) for k in evaluation.k if 1 < k <= samples}
+        step_lines.append(self.file, step, averages | scores)
 
 
 def read_validation(file: Path) -> dict[int, float]:
@@ -203,6 +258,7 @@ def chosen_step(config: Config, path: Path) -> int:
     """The checkpoint with the best average in-domain pass@1, the earliest of equals (F-GRPO, App. L.2).
 
     With `evaluation.latest_step`, among those up to it: a focal arm has no more compute than its baseline.
+    With `evaluation.checkpoint=last` the last of them, whatever its pass@1.
     """
     latest = config.evaluation.latest_step
     scores = {
@@ -214,48 +270,55 @@ def chosen_step(config: Config, path: Path) -> int:
     }
     if not scores:
         raise UserError(f"{path} has no whole checkpoint up to step {latest}: train it first")
+    if config.evaluation.checkpoint == "last":
+        return max(scores)
     return max(scores, key=lambda step: (scores[step], -step))
 
 
 def evaluate_run(config: Config, directory: RunDirectory) -> None:
     """Sample all benchmarks with the chosen checkpoint and add pass@k to the summary."""
-    started = time.perf_counter()
-    path = directory.path
-    step = chosen_step(config, path)
+    step = chosen_step(config, directory.path)
     summary = directory.read_summary()
     evaluation = config.evaluation
     wanted = {"step": step, "samples": evaluation.samples, "benchmarks": sorted(config.benchmark.tasks)}
     if summary.get("status") == "finished" and summary.get("evaluated") == wanted:
         return
-    folder = path / "evaluation"
     if (
         summary.get("evaluated", wanted)["step"] != step
         or summary.get("evaluated", wanted)["samples"] != evaluation.samples
     ):
-        for stale in folder.glob("*.parquet"):
+        for stale in (directory.path / "evaluation").glob("*.parquet"):
             stale.unlink()
-    engine = open_engine(config, checkpoint_path(path, step))
-    files = sample_benchmarks(
-        engine,
-        benchmark_problems(config),
-        samples=evaluation.samples,
-        sampling=Sampling(**vars(evaluation.sampling)),
-        seed=evaluation.seed + config.seed,
-        folder=folder,
-        samples_per_shard=evaluation.samples_per_shard,
-        report=lambda done, total: directory.report("evaluation", done, total),
-    )
-    engine.close()
-    forget()
+    with directory.timed("evaluation"):
+        files = sample_checkpoint(config, directory, step)
     results = {name: benchmark_result(config, name, file) for name, file in files.items()}
-    seconds = summary.get("seconds", {})
-    seconds["evaluation"] = seconds.get("evaluation", 0.0) + time.perf_counter() - started
-    directory.update_summary(
-        status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results, seconds=seconds
-    )
-    tracker = Tracker(config, path)
+    directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
+    tracker = Tracker(config, directory.path)
     tracker.log_evaluation(pass_at_k_rows(results))
     tracker.close()
+
+
+def sample_checkpoint(config: Config, directory: RunDirectory, step: int) -> dict[str, Path]:
+    """All samples of a checkpoint; the file of each benchmark."""
+    check_time(config)
+    engine = open_engine(config, checkpoint_path(directory.path, step))
+
+    def report(done: int, total: int) -> None:
+        directory.report("evaluation", done, total)
+        if done < total:
+            check_time(config)
+
+    with closing(engine):
+        return sample_benchmarks(
+            engine,
+            benchmark_problems(config),
+            samples=config.evaluation.samples,
+            sampling=Sampling(**vars(config.evaluation.sampling)),
+            seed=config.evaluation.seed + config.seed,
+            folder=directory.path / "evaluation",
+            samples_per_shard=config.evaluation.samples_per_shard,
+            report=report,
+        )
 
 
 def pass_at_k_rows(results: dict[str, dict]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from rlvr.errors import unknown
 from rlvr.plugins import added
 from rlvr.problems.problem import Problem
 from rlvr.verification.arithmetic import verify_expression, verify_integer
+from rlvr.verification.maze import verify_maze_path, verify_maze_walk
 from rlvr.verification.multiple_choice import verify_choice
 from rlvr.verification.pool import VerifierPool
 from rlvr.verification.verdict import UNSCORABLE, Verdict
@@ -25,6 +26,8 @@ __all__ = ["POOLED", "UNSCORABLE", "VERIFIERS", "Verdict", "pool_of", "verify"]
 VERIFIERS: dict[str, Callable[[Problem, str], Verdict]] = {
     "expression": verify_expression,
     "integer": verify_integer,
+    "maze_path": verify_maze_path,
+    "maze_walk": verify_maze_walk,
     "multiple_choice": verify_choice,
     "synlogic": verify_tagged_words,
     "words": verify_words,

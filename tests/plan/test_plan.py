@@ -93,7 +93,13 @@ def test_hours_by_hand():
         ]
     )
     given = Assumptions(
-        gpus=1, peak_tflops=1, sampling_share=1, training_share=1, mean_tokens=16, prompt_tokens=5
+        gpus=1,
+        peak_tflops=1,
+        sampling_share=1,
+        training_share=1,
+        mean_tokens=16,
+        prompt_tokens=5,
+        layer_ms=1e-9,
     )
     plan = plan_run(config, TINY, given)
     tokens, prompt_tokens = 10 * 4 * 2 * 16, 10 * 4 * 5
@@ -184,3 +190,29 @@ def test_overlap_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         ]
     )
     assert "OVERLAP  1 problems of aime24 are in limr: HuggingFaceH4/aime_2024/" in capsys.readouterr().out
+
+
+def test_a_token_takes_its_time_however_small_the_model():
+    """Ten steps of 8 rollouts in waves of 4, 16 tokens each, two layers of a second."""
+    config = load_config(
+        [
+            "training.steps=10",
+            "training.prompts_per_step=4",
+            "training.mini_batch_prompts=4",
+            "group_size.n=2",
+            "rollout.max_rows=4",
+        ]
+    )
+    plan = plan_run(config, TINY, Assumptions(gpus=1, layer_ms=1000))
+    assert plan.sampling_hours == pytest.approx(10 * 2 * 16 * 2 / 3600)
+    faster = plan_run(config, TINY, Assumptions(gpus=1, layer_ms=1))
+    assert plan.evaluation_hours == pytest.approx(1000 * faster.evaluation_hours)
+
+
+def test_the_mazes_at_the_papers_size_in_words(capsys: pytest.CaptureFixture):
+    command_line(["plan", "table=fgrpo/table4", "scale=gpu", "mean_tokens=50"])
+    said = capsys.readouterr().out
+    assert "19 runs" in said  # six group sizes, three exponents, the supervised policy
+    assert "5,120,000 prompts, 655,360,000 rollouts" in said  # 20,000 steps of 256, N = 128
+    assert "gpus=1 " in said.replace(",", " ") and "mean_tokens=50" in said
+    assert "maze_17 is drawn on the training side of the split" in said

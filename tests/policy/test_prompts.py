@@ -18,6 +18,7 @@ from rlvr.policy.attention import PackedLayout
 from rlvr.policy.location import packaged_gguf
 from rlvr.policy.policy import load_policy
 from rlvr.policy.prompts import render
+from rlvr.policy.recipes import RECIPES
 from rlvr.problems import Problem
 
 BOX = r"Please reason step by step, and put your final answer within \boxed{}."
@@ -117,7 +118,7 @@ def test_prompts_are_the_papers(name: str, template: str, verifier: str, expecte
 
 def test_every_language_model_has_a_prompt_here():
     names = {file.stem for file in (CONF / "model").glob("*.yaml")}
-    assert names - {"embedded", "local"} == {name for name, *_ in EXPECTED}
+    assert names - {*RECIPES, "local"} == {name for name, *_ in EXPECTED}
 
 
 @pytest.mark.parametrize(

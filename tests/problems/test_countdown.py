@@ -6,7 +6,7 @@ import pytest
 from rlvr.config import load_config
 from rlvr.errors import UserError
 from rlvr.policy.policy import Policy
-from rlvr.policy.warm_start import solved_examples
+from rlvr.policy.warm_start import solved_arithmetic
 from rlvr.problems import load_problems
 from rlvr.problems.countdown import (
     Expression,
@@ -51,7 +51,7 @@ def test_training_and_benchmarks_share_no_problem():
     """The split is by a hash of the problem, so it holds whatever the seeds; here is the laptop's."""
     config = load_config()
     training = {problem.id for problem in load_problems(config.data, held_out=False)}
-    warm_start = {problem.id for problem, _ in itertools.islice(solved_examples(0), 20_000)}
+    warm_start = {problem.id for problem, _ in itertools.islice(solved_arithmetic(0), 20_000)}
     tested = {problem.id for problems in benchmark_problems(config).values() for problem in problems}
 
     assert len(training) == config.data.size
@@ -86,7 +86,7 @@ def test_asking_for_more_problems_than_there_are():
 
 def test_the_embedded_tokenizer_reads_every_question_and_answer(frozen_policy: Policy):
     unknown = frozen_policy.tokenizer.unk_token_id
-    for problem, answer in itertools.islice(solved_examples(3), 300):
+    for problem, answer in itertools.islice(solved_arithmetic(3), 300):
         ids = frozen_policy.tokenizer(answer, add_special_tokens=False)["input_ids"]
         assert unknown not in [*frozen_policy.encode(problem), *ids]
         assert frozen_policy.tokenizer.decode(ids).replace(" ", "") == answer

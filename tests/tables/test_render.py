@@ -21,9 +21,9 @@ def frame(spec, runs):
 def test_a_row_an_arm_and_a_column_a_benchmark_and_average(spec, frame):
     values, differences, *_ = render.measured_panels(spec, frame)
     assert values.title == "pass@1, %"
-    assert values.header == ["", "seeds", "Easy", "hard", "In-domain avg.", "other", "Out-of-domain avg."]
+    assert values.header == ["", "seeds", "Easy", "hard", "In-domain avg.", "other"]
     assert [row[:2] for row in values.rows] == [["Base", "0"], ["GRPO", "2"], ["F-GRPO", "1"]]
-    assert values.rows[0][2:] == ["not run"] * 5
+    assert values.rows[0][2:] == ["not run"] * 4
     assert values.rows[1][2].startswith("62.5 ± ")
     assert values.rows[2][4].startswith("50.0 ± ")
     assert [row[0] for row in differences.rows] == ["F-GRPO − GRPO"]
@@ -116,7 +116,7 @@ def test_latex_escapes_and_balances(spec, frame, runs):
     for name in ("table*", "tabular"):
         assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}")
     rows = [line for line in text.split("\n") if line.startswith("GRPO & 2 &")]
-    assert [row.count("&") for row in rows] == [6, 6]
+    assert [row.count("&") for row in rows] == [5, 5]
 
 
 def test_published_rows_keep_what_tells_them_apart(spec):

@@ -20,7 +20,7 @@ from rlvr.config import Config, load_config, run_directory
 from rlvr.errors import UserError
 from rlvr.tracking.run_directory import user_errors_for
 from rlvr.training.checkpoint import checkpoint_path, latest_checkpoint
-from rlvr.training.run import chosen_step, is_finished, run
+from rlvr.training.run import OutOfTime, chosen_step, is_finished, run
 
 TINY = [
     "scale=smoke",
@@ -223,3 +223,31 @@ def test_dynamic_sampling_refills_and_is_bounded(tmp_path: Path, overrides: list
 
     assert 0 < line["curriculum/refills"] <= 3
     assert line["groups/without_signal"] < 0.5
+
+
+def test_a_run_that_is_out_of_time_goes_on_with_the_same_bits(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Out of time after every step, until the last is done."""
+    path = run_directory(tiny(tmp_path))
+    for steps_done in (1, 2, 3):
+        with monkeypatch.context() as patch:
+            checks = iter([False])  # there is time at the start, and none from then on
+
+            def check_time(config: Config, checks=checks) -> None:
+                if next(checks, True):
+                    raise OutOfTime
+
+            patch.setattr("rlvr.training.run.check_time", check_time)
+            run(tiny(tmp_path))
+        assert latest_checkpoint(path)[0] == steps_done
+        assert "status" not in json.loads((path / "summary.json").read_text())
+
+    whole = run(tiny(tmp_path))
+    assert deterministic_files(whole) == deterministic_files(finished)
+    assert is_finished(tiny(tmp_path), whole)
+
+
+def test_out_of_time_before_the_start_does_nothing(tmp_path: Path):
+    path = run(tiny(tmp_path, "deadline=1"))
+    assert latest_checkpoint(path) is None

@@ -1,0 +1,42 @@
+"""Checks ways through mazes: against the one target sequence, or by walking them."""
+
+from rlvr.problems.maze import DONE, GOAL, MOVES, START, WALL, Square
+from rlvr.problems.problem import Problem
+from rlvr.verification.verdict import Verdict
+
+
+def moves_before_done(text: str) -> list[str] | None:
+    """The moves up to DONE; None where DONE is missing or something else than moves comes before it."""
+    words = text.split()
+    if DONE not in words:
+        return None
+    moves = words[: words.index(DONE)]
+    return moves if all(move in MOVES for move in moves) else None
+
+
+def verify_maze_path(problem: Problem, text: str) -> Verdict:
+    """The target sequence and nothing else: a detour that reaches the goal is WRONG."""
+    if (moves := moves_before_done(text)) is None:
+        return Verdict.NO_ANSWER
+    return Verdict.CORRECT if moves == moves_before_done(problem.answer) else Verdict.WRONG
+
+
+def verify_maze_walk(problem: Problem, text: str) -> Verdict:
+    """Any walk that reaches the goal before it meets a wall; what follows is not walked (MaxRL's judge)."""
+    if (moves := moves_before_done(text)) is None:
+        return Verdict.NO_ANSWER
+    rows = problem.metadata["rows"]
+    row, column = find(rows, START)
+    for move in moves:
+        down, right = MOVES[move]
+        row, column = row + down, column + right
+        if rows[row][column] == WALL:
+            return Verdict.WRONG
+        if rows[row][column] == GOAL:
+            return Verdict.CORRECT
+    return Verdict.WRONG
+
+
+def find(rows: tuple[str, ...], square: str) -> Square:
+    """Where the start or the goal is."""
+    return next((row, text.index(square)) for row, text in enumerate(rows) if square in text)

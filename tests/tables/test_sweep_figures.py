@@ -1,0 +1,96 @@
+"""The figures of group sizes and focal exponents, from the files of runs alone."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlvr.errors import UserError
+from rlvr.tables import sweep_figures, write_table
+from rlvr.tables.collect import collect
+from rlvr.tables.runs import finished_runs
+from rlvr.tables.spec import check_spec
+
+ARMS = [
+    {"name": "base", "label": "Base"},
+    {"name": "n4", "group_size": 4, "gamma": 0},
+    {"name": "n16", "group_size": 16, "gamma": 0},
+    {"name": "f-n4", "group_size": 4, "gamma": 0.5, "baseline": "n4"},
+    {"name": "f-n16", "group_size": 16, "gamma": 0.5, "baseline": "n16"},
+]
+CORRECT = {"base": [1, 1], "n4": [4, 0], "n16": [8, 0], "f-n4": [4, 4], "f-n16": [8, 8]}  # of 8 samples
+
+
+@pytest.fixture
+def table() -> dict:
+    return {
+        "name": "paper/table9",
+        "title": "A sweep",
+        "metrics": ["pass@1", "pass@8"],
+        "columns": {"in_domain": ["mazes"]},
+        "figures": ["group-size", "training"],
+        "arms": ARMS,
+    }
+
+
+@pytest.fixture
+def sweep_runs(tmp_path: Path, write_run) -> list[Path]:
+    """Rewards of step s are s / 100, plus 0.1 for seed 1; pass@8 at the only checkpoint is 0.5 in all."""
+    paths = []
+    for arm in ARMS:
+        for seed in (0, 1):
+            path = write_run(tmp_path, arm["name"], seed, {"mazes": CORRECT[arm["name"]]})
+            steps = [] if arm["name"] == "base" else range(1, 81)
+            lines = [{"step": step, "reward/mean": step / 100 + seed / 10} for step in steps]
+            (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            checkpoint = {"step": 80, "in_domain/pass@1": 0.25, "in_domain/pass@8": 0.5, "mazes": 0.25}
+            (path / "validation.jsonl").write_text(json.dumps(checkpoint) + "\n")
+            paths.append(path)
+    return paths
+
+
+def lines(axes) -> dict[str, np.ndarray]:
+    return {line.get_label(): np.asarray(line.get_xydata()) for line in axes.get_lines()}
+
+
+def test_surprise_against_the_group_size_by_hand(table: dict, sweep_runs: list[Path]):
+    frame = collect(table, finished_runs(sweep_runs), iterations=50)
+    one, eight = sweep_figures.group_size_curves(table, frame).axes
+    drawn = lines(one)
+    # pass@1 of n4 is the mean of 4/8 and 0, of n16 of 1 and 0
+    np.testing.assert_allclose(drawn["no focal scaling"], [[4, math.log(4)], [16, math.log(2)]])
+    np.testing.assert_allclose(drawn["γ = 0.5"], [[4, math.log(2)], [16, 0]], atol=1e-12)
+    assert drawn["Base"][0, 1] == pytest.approx(math.log(8))
+    np.testing.assert_allclose(lines(eight)["no focal scaling"][:, 1], [math.log(2)] * 2)
+    assert [axes.get_title() for axes in (one, eight)] == ["pass@1", "pass@8"]
+
+
+def test_the_way_of_training_from_the_files_of_runs(table: dict, sweep_runs: list[Path]):
+    curves = sweep_figures.training_frame(finished_runs(sweep_runs))
+    rewards = curves.query("arm == 'n4' and seed == 0 and quantity == 'training reward'")
+    assert rewards["step"].tolist() == list(range(2, 81, 2))  # 80 steps, 40 points
+    assert rewards["value"].tolist()[:2] == pytest.approx([0.015, 0.035])  # means of steps 1 and 2, 3 and 4
+    axes = sweep_figures.training_curves(table, curves).axes
+    assert [a.get_title() for a in axes[:2]] == ["N = 4", "N = 16"]
+    assert [axes[row].get_ylabel() for row in (0, 2, 4)] == [
+        "training reward (%)",
+        "pass@1 (%)",
+        "pass@8 (%)",
+    ]
+    reward = lines(axes[0])["γ = 0.5"]
+    assert reward[0] == pytest.approx([2, 1.5 + 5])  # the mean of two seeds, ten points apart
+    assert lines(axes[4])["no focal scaling"].tolist() == [[80, 50]]
+
+
+def test_a_table_has_the_figures_it_asks_for(table: dict, sweep_runs: list[Path], tmp_path: Path):
+    written = write_table(table, sweep_runs, None, tmp_path / "results")
+    names = [path.name.removeprefix("paper-table9-laptop-") for path in written if path.suffix != ".md"]
+    assert {"group-size.png", "training.svg", "training-curves.csv"} <= set(names)
+    assert not {"pass-at-k.png", "difference.png"} & set(names)
+
+
+def test_a_figure_that_there_is_not(table: dict):
+    with pytest.raises(UserError, match=r"unknown figure of a table 'group_size'.*did you mean group-size\?"):
+        check_spec(table | {"figures": ["group_size"]})
