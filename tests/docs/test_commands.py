@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import wandb_dashboard
 from markdown_commands import BLOCK, PAGES, ROOT, Command, all_commands
 
 from rlvr import cli, config, reproduce
-from rlvr.sweep import expand
+from rlvr.sweep import expand, launch
 from rlvr.tables.spec import read_spec
 
 FLAGS = {"-m", "--multirun", "--cfg", "--dry-run", "--render", "--help", "--figures"}
@@ -108,31 +109,29 @@ RUN = [c for c in dict.fromkeys(all_commands()) if c.needs is None and c.words[0
 @pytest.mark.slow
 def test_what_needs_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """One folder, one command after the other, as a reader would; only the sizes are smaller."""
-    import wandb_dashboard
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")
     shutil.copytree(ROOT / "rlvr/policy/embedded", tmp_path / "my-model")
-    reproduced = False
-    for command in RUN:
-        program, verb, *rest = command.words
-        print(command)
-        if program == "python":
-            wandb_dashboard.main(list(rest))
-        elif verb == "reproduce":
-            if not reproduced or "--render" in rest:
-                cli.main(
-                    [verb, *(word for word in rest if not word.startswith("scale=")), "scale=smoke", *SMALL]
-                )
-            reproduced = True
-        elif verb in ("train", "evaluate", "profile") and "--cfg" not in rest and "--help" not in rest:
-            cli.main([verb, *smaller(verb, rest)])
-        elif verb in ("simulate", "bench") and "--help" not in rest:
-            continue  # minutes: tests/theory and tests/bench run them small
-        elif verb == "plan" and "scale=paper" in rest:
-            continue  # wants files of a hub: tests/plan has them
-        else:
-            cli.main([verb, *rest])
+    for words in dict.fromkeys(command.words for command in RUN):
+        print(*words)
+        run_small(*words)
+
+
+def run_small(program: str, verb: str, *rest: str) -> None:
+    """A command with less to do; what other tests run and takes minutes is left to them."""
+    looks = {"--cfg", "--help"} & set(rest)
+    if program == "python":
+        wandb_dashboard.main([*rest])
+    elif verb in ("reproduce", "simulate", "bench") and not looks:
+        return  # tests/cli, tests/theory and tests/bench
+    elif verb == "plan" and "scale=paper" in rest:
+        return  # wants files of a hub: tests/plan has them
+    elif verb == "train" and "-m" in rest:
+        launch(expand(smaller(verb, overrides_of(rest)))[:2])  # the first two of the sweep
+    elif verb in ("train", "evaluate", "profile") and not looks:
+        cli.main([verb, *smaller(verb, rest)])
+    else:
+        cli.main([verb, *rest])
 
 
 def smaller(verb: str, words: Sequence[str]) -> list[str]:
