@@ -36,7 +36,7 @@ class Tracker:
             if values:
                 step_lines.append(file, step, values)
         if self._wandb and step > self._logged_to_wandb():
-            # noted first: a run killed in between lacks a step in W&B, and has none twice
+            # noted first, so W&B has no step twice; what it had not written when a run was killed it lacks
             write_whole(self.path / "wandb_step", str(step))
             self._survive(self._wandb.log, {"step": step, **metrics, **(timing or {})})
 

@@ -12,6 +12,8 @@ import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from rlvr.training.distributed import world_size
+
 FOLDER = "optimizer"
 Optimizer = torch.optim.Optimizer
 
@@ -62,7 +64,7 @@ def _read_shards(
     for name, tensor in saved.items():
         owner = next(p for p in parameters if name.startswith(names[p] + "/"))
         shards[name] = torch.zeros_like(owner) if tensor.size == owner.shape else torch.zeros(tensor.size)
-    dcp.load(shards, checkpoint_id=folder)
+    dcp.load(shards, checkpoint_id=folder, no_dist=world_size() == 1)
     return {
         i: {
             name.rpartition("/")[2]: value

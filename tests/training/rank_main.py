@@ -76,6 +76,7 @@ def sample() -> list:
 
 def everything() -> dict:
     results = {name: update(overrides) for name, overrides in CASES.items()}
+    results["bfloat16"] = update(["training.precision=bfloat16"])
     return results | {"sample": sample(), "world_size": world_size()}
 
 

@@ -16,11 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvr.config import load_config, run_directory
+from rlvr.policy.attention import PackedLayout
+from rlvr.policy.policy import Policy
 from rlvr.training import watchdog
 from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.data_parallel import DataParallelEngine
 from rlvr.training.distributed import gather, rank, world_size
 from rlvr.training.packing import cut, spread
+from rlvr.training.parts import recompute_activations
 from rlvr.training.run import run
 
 HERE = Path(__file__).parent
@@ -28,7 +31,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 PLAIN = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
 
 
-def torchrun(processes: int, *arguments: str, seconds: float = 300.0) -> subprocess.CompletedProcess[str]:
+def torchrun(processes: int, *arguments: str, seconds: float = 590.0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*TORCHRUN, f"--nproc-per-node={processes}", *arguments],
         env={**PLAIN, "OMP_NUM_THREADS": "1"},
@@ -74,6 +77,23 @@ def test_the_slowest_rank_is_named():
     assert engine.timing() == {"ranks/slowest": 2.0, "ranks/slowest_over_median": pytest.approx(3 / 1.1)}
 
 
+def test_recomputed_activations_give_the_same_gradients():
+    plain, recomputed = (
+        rank_main.update([f"training.activation_checkpointing={switch}"]) for switch in ("false", "true")
+    )
+    assert recomputed["metrics"] == plain["metrics"]
+    for one, other in zip(recomputed["gradients"][0], plain["gradients"][0], strict=True):
+        assert torch.equal(one, other)
+
+
+def test_with_recomputation_a_layer_runs_twice_for_its_gradient(policy: Policy):
+    recompute_activations(policy.model)
+    calls = []
+    policy.model.model.layers[1].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
+    policy.model(torch.tensor([[5, 6, 7]]), layout=PackedLayout([[5, 6, 7]], [[[8]]])).logits.sum().backward()
+    assert len(calls) == 2
+
+
 @pytest.fixture(scope="module")
 def alone() -> dict:
     return rank_main.everything()
@@ -102,6 +122,12 @@ def test_any_number_of_processes_gives_the_same_loss_gradients_and_rollouts(
                 assert (one is None) == (other is None)
                 if one is not None:
                     torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+    for ours, theirs in zip(
+        together["bfloat16"]["gradients"][0], alone["bfloat16"]["gradients"][0], strict=True
+    ):
+        # sharded weights are gathered in bfloat16, so the residual stream is in it too
+        assert ours.dtype == torch.float32
+        assert (ours - theirs).norm() < 0.1 * theirs.norm()
     for (id_, tokens, logprobs), (id_alone, tokens_alone, logprobs_alone) in zip(
         together["sample"], alone["sample"], strict=True
     ):
@@ -212,7 +238,13 @@ def test_a_rank_that_goes_ends_the_job_and_is_named(number: int, said: str):
 @pytest.mark.parametrize("tensor_parallel_size", [1, 2])
 def test_vllm_samples_on_the_ranks_of_the_trainer(tmp_path: Path, tensor_parallel_size: int):
     overrides = [
-        *[override for override in RUN if "steps" not in override],
+        *[override for override in RUN if override != "scale=smoke" and "training.steps" not in override],
+        "scale=gpu",
+        "model=embedded",
+        "data=countdown",
+        "training.precision=float32",
+        "training.sampling.max_tokens=16",
+        "evaluation.sampling.max_tokens=16",
         f"runs={tmp_path}",
         "training.steps=2",
         "training.learning_rate=1e-3",
