@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rlvr import plugins
 from rlvr.errors import UserError, unknown
@@ -370,14 +370,14 @@ def check(composed: DictConfig) -> Config:
         if name not in variants:
             raise unknown(group, name, variants)
         OmegaConf.update(schema, group, OmegaConf.structured(variants[name]), merge=False)
+    for key in sorted(OmegaConf.missing_keys(config)):
+        raise UserError(f"{key} has no value: give one with {key}=...")
     try:
         merged = OmegaConf.merge(schema, config)
         _count_epochs(merged)
         result = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
         raise _unknown_key(error) from error
-    except MissingMandatoryValue as error:
-        raise UserError(f"{error.full_key} has no value: give one with {error.full_key}=...") from error
     except OmegaConfBaseException as error:
         reason = str(error.msg or error).splitlines()[0]
         raise UserError(f"{error.full_key or 'the configuration'}: {reason}") from error

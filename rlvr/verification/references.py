@@ -24,8 +24,10 @@ _REASONS = {
 }
 
 
-def check_references(references: Sequence[str], pool: VerifierPool) -> list[tuple[int, str]]:
+def check_references(references: Sequence[str], pool: VerifierPool | None = None) -> list[tuple[int, str]]:
     """References that no completion could be judged by: (index, reason), in order.
+
+    Without a pool one is started, if any reference needs it, and ended.
 
     A reference is good if it stays within the limits of `answers`, equals itself, and a comparison with
     another number comes to an end. A text such as "Evelyn" is good.
@@ -40,11 +42,18 @@ def check_references(references: Sequence[str], pool: VerifierPool) -> list[tupl
             continue
         if simple_value(expected)[0] is None:
             probes += [(index, (expected, expected)), (index, (expected, _PROBE))]
-    verdicts = pool.compare([pair for _, pair in probes])
+    verdicts = _compared([pair for _, pair in probes], pool) if probes else []
     for (index, (_, answer)), verdict in zip(probes, verdicts, strict=True):
         if verdict is not (Verdict.WRONG if answer == _PROBE else Verdict.CORRECT):
             faults.setdefault(index, _REASONS.get(verdict, "equals an unrelated number"))
     return sorted(faults.items())
+
+
+def _compared(pairs: list[tuple[str, str]], pool: VerifierPool | None) -> list[Verdict]:
+    if pool is not None:
+        return pool.compare(pairs)
+    with closing(VerifierPool(deadline_seconds=30.0)) as own:
+        return own.compare(pairs)
 
 
 def known_faults(references: Sequence[str]) -> list[tuple[int, str]]:
@@ -54,6 +63,5 @@ def known_faults(references: Sequence[str]) -> list[tuple[int, str]]:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     file = cache / "rlvr" / "references" / f"{digest}.json"
     if not file.exists():
-        with closing(VerifierPool(deadline_seconds=30.0)) as pool:
-            write_whole(file, json.dumps(check_references(references, pool)))
+        write_whole(file, json.dumps(check_references(references)))
     return [(index, reason) for index, reason in json.loads(file.read_text())]

@@ -54,14 +54,20 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
         file.touch()
         events.append(event)
 
+    def launch(jobs: list[list[str]]) -> None:
+        events.append(("launch", *sorted(map(arm, jobs))))
+        trained.update(map(arm, jobs))
+
+    trained: set[str] = set()
     monkeypatch.setattr(
-        rlvr.reproduce, "launch", lambda jobs: events.append(("launch", *sorted(arm(job) for job in jobs)))
+        rlvr.reproduce.PlannedRun, "trained", property(lambda run: run.arm["name"] in trained)
     )
+    monkeypatch.setattr(rlvr.reproduce, "launch", launch)
     monkeypatch.setattr(
         rlvr.reproduce, "profile_with_display", lambda config: make(profile_file(config), "profile")
     )
     monkeypatch.setattr(
-        rlvr.reproduce, "select", lambda run, method: make(selection_file(run, method), "select", method)
+        rlvr.reproduce, "select", lambda run, method, **_: make(selection_file(run, method), "select", method)
     )
 
     def arm(job: list[str]) -> str:
