@@ -215,6 +215,16 @@ class TrainingConfig:
 
 
 @dataclass
+class RareConfig:
+    """The set of rare correct answers whose NLL is followed (F-GRPO, section 5.3)."""
+
+    prompts: int = 0  # training problems asked; 0: it is not measured
+    samples: int = 800  # of each
+    share: float = 0.01  # of the correct ones that is kept: those least likely
+    seed: int = 0
+
+
+@dataclass
 class EvaluationConfig:
     samples: int = MISSING  # per problem
     validation_samples: int = 16  # per in-domain problem, at every checkpoint
@@ -224,6 +234,7 @@ class EvaluationConfig:
     latest_step: int | None = None  # choose among checkpoints up to this one
     after_training: bool = True
     samples_per_shard: int = 16384
+    rare: RareConfig = field(default_factory=RareConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
 
@@ -348,6 +359,9 @@ BOUNDS: dict[str, tuple[Any, str, str]] = {
     "training.checkpoint_every": (lambda every: every >= 1, "1 or more", "1"),
     "training.prompts_per_step": (lambda count: count >= 1, "1 or more", "1"),
     "training.mini_batch_prompts": (lambda count: count >= 1, "1 or more", "1"),
+    "evaluation.rare.prompts": (lambda count: count >= 0, "0 or more", "0 (not measured)"),
+    "evaluation.rare.samples": (lambda count: count >= 1, "1 or more", "1"),
+    "evaluation.rare.share": (lambda share: 0 < share <= 1, "above 0 and at most 1", "0.01"),
     "evaluation.samples": (lambda samples: samples >= 1, "1 or more", "1"),
 }
 

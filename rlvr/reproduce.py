@@ -10,6 +10,7 @@ from rich.console import Console
 from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
 from rlvr.curriculum.profile import needs_profile, profile_file
 from rlvr.errors import UserError, unknown
+from rlvr.evaluation.rare import draw
 from rlvr.policy.location import local_files
 from rlvr.policy.recipes import RECIPES
 from rlvr.profile import profile_with_display
@@ -186,6 +187,8 @@ def run_missing(spec: dict[str, Any], planned: list[PlannedRun]) -> None:
                 baseline = by_name[run.arm["baseline"], run.seed]
                 job.append(f"evaluation.latest_step={chosen_step(baseline.config, baseline.directory)}")
             jobs.append(job)
+            if run.config.evaluation.rare.prompts:
+                draw(run.config, run.directory)  # here, since runs of one table share it
         launch(jobs)
 
 

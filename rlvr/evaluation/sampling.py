@@ -69,7 +69,7 @@ def sample_benchmarks(
     Columns: problem_id, sample (0 to n - 1), verdict, text, num_tokens, finish_reason.
     """
     files = {name: folder / f"{name}.parquet" for name in benchmarks}
-    wanted = {name: problems for name, problems in benchmarks.items() if not _is_whole(files[name])}
+    wanted = {name: problems for name, problems in benchmarks.items() if not is_whole(files[name])}
     for name in benchmarks.keys() - wanted.keys():
         shutil.rmtree(folder / f"{name}.shards", ignore_errors=True)  # of one killed while it cleaned up
     shards = plan_shards(
@@ -77,7 +77,7 @@ def sample_benchmarks(
     )
     for done, shard in enumerate(shards):
         report(done, len(shards))
-        if not _is_whole(shard.file):
+        if not is_whole(shard.file):
             groups = engine.generate(
                 [(problem, samples) for problem in shard.problems], sampling, seed=shard.seed
             )
@@ -86,7 +86,7 @@ def sample_benchmarks(
     report(len(shards), len(shards))
     for name in wanted:
         parts = [shard.file for shard in shards if shard.benchmark == name]
-        _replace(files[name], pa.concat_tables([pq.read_table(part) for part in parts]))
+        write_parquet(files[name], pa.concat_tables([pq.read_table(part) for part in parts]))
         shutil.rmtree(parts[0].parent)
     return files
 
@@ -117,17 +117,18 @@ def write_samples(groups: Sequence[Group], file: Path) -> None:
         ]
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    _replace(file, pa.table(columns, schema=schema))
+    write_parquet(file, pa.table(columns, schema=schema))
 
 
-def _replace(file: Path, table: pa.Table) -> None:
+def write_parquet(file: Path, table: pa.Table) -> None:
+    """Written aside, then renamed."""
     aside = file.with_name(f".{file.name}.partial")
     with user_errors_for(file):
         pq.write_table(table, aside, compression="zstd")
         os.replace(aside, file)
 
 
-def _is_whole(file: Path) -> bool:
+def is_whole(file: Path) -> bool:
     """Whether samples are there and readable; a file that was cut short is made again."""
     if not file.exists():
         return False

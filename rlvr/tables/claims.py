@@ -32,7 +32,16 @@ import yaml
 from scipy.stats import t as student_t
 
 from rlvr.errors import UserError, unknown
-from rlvr.tables.spec import EFFORT_UNITS, arm_label, differences_file, label, read_spec, savings_file
+from rlvr.tables.spec import (
+    DELTA_NLL,
+    EFFORT_UNITS,
+    RARE,
+    arm_label,
+    differences_file,
+    label,
+    read_spec,
+    savings_file,
+)
 from rlvr.theory import SimulationGrid
 
 SHOWN, NOT_SHOWN, OPPOSITE = "shown", "not shown", "opposite"
@@ -119,7 +128,7 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
                 numbers.append(_saved(one, spec, results / "tables" / savings_file(spec["name"], scale)))
                 continue
             numbers.append(_tabled(one, spec, results / "tables" / differences_file(spec["name"], scale)))
-            if one["metric"] not in spec["metrics"]:
+            if one["metric"] not in (*spec["metrics"], DELTA_NLL):
                 reason = f"Table {spec['name']} has no {one['metric']} at scale {scale}."
         tables = tuple(dict.fromkeys(one["table"] for one in stated))
         found.append(Finding(claim["claim"], claim["source"], tables, tuple(numbers), reason))
@@ -130,22 +139,24 @@ def _tabled(stated: dict[str, Any], spec: dict[str, Any], file: Path) -> Differe
     """A difference of two arms of a table, from the file of its differences."""
     arms = {arm["name"]: arm for arm in spec["arms"]}
     pair = stated["arm"], stated["minus"]
-    for kind, names, accepted in (("arm", pair, arms), ("group", [stated["group"]], spec["columns"])):
+    groups = [*spec["columns"], RARE]
+    for kind, names, accepted in (("arm", pair, arms), ("group", [stated["group"]], groups)):
         for name in names:
             if name not in accepted:
                 raise unknown(f"{kind} of table {spec['name']}", name, accepted)
     text = f"{stated['metric']}, {label(spec, stated['group'])}: " + " − ".join(
         arm_label(arms[name]) for name in pair
     )
+    unit, factor = ("nats a token", 1) if stated["metric"] == DELTA_NLL else ("points", 100)
     measured = _row(file, stated["metric"], stated["group"], *pair)
     if measured is None:
-        return Difference(text, "points")
+        return Difference(text, unit)
     repeated = all(
         " " in seeds or "training.steps=0" in arms[name].get("overrides", [])
         for name, seeds in zip(pair, measured[3:], strict=True)
     )
-    value, low, high = (100 * number for number in measured[:3])
-    return Difference(text, "points", value, low, high, measured[3:], repeated)
+    value, low, high = (factor * number for number in measured[:3])
+    return Difference(text, unit, value, low, high, measured[3:], repeated)
 
 
 def _row(file: Path, metric: str, group: str, arm: str, minus: str) -> tuple | None:

@@ -26,6 +26,7 @@ LATEX = str.maketrans(
         "↓": r"$^\downarrow$",
         "α": r"$\alpha$",
         "γ": r"$\gamma$",
+        "Δ": r"$\Delta$",
         "λ": r"$\lambda$",
         "<": "$<$",
         "–": "--",

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from rlvr.errors import UserError
-from rlvr.tables import effort, effort_panels, figures, render, sweep_figures
+from rlvr.tables import effort, effort_panels, figures, rare, render, sweep_figures
 from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
@@ -68,6 +68,12 @@ def write_table(
         if len(savings):
             drawings["validation"] = effort_panels.validation_curves(spec, checkpoints)
             captions["validation"] = effort_panels.CAPTION
+    of_rare, rare_pairs = rare.collect_rare(spec, runs)
+    if len(of_rare):
+        pairs = pd.concat([pairs, rare_pairs], ignore_index=True)
+        panels.append(rare.rare_panel(spec, of_rare, rare_pairs))
+        notes.append(rare.NOTE)
+        extra[f"{stem}-rare.csv"] = of_rare
     links = {f"../figures/{stem}-{kind}.png": captions[kind] for kind in drawings}
 
     files = {

@@ -33,6 +33,9 @@ FIGURES = ("pass-at-k", "difference", "group-size", "training")  # the first two
 EFFORT_UNITS = {"steps": "steps", "flops": "FLOPs", "seconds": "seconds"}
 
 
+DELTA_NLL, RARE = "delta_nll_rare", "rare"  # a metric besides pass@k, and what it is measured on
+
+
 def read_spec(path: Path, scale: str) -> dict[str, Any]:
     """The table of a file `<paper>/<table>.yaml` at a scale; `name` becomes `<paper>/<table>`.
 

@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing as closed
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 
 from rlvr.config import Config, arm_name, run_directory
@@ -16,7 +18,7 @@ from rlvr.curriculum import build_curriculum
 from rlvr.curriculum.profile import load_profile, profile_file, weights_digest
 from rlvr.curriculum.selection import load_selection
 from rlvr.errors import UserError
-from rlvr.evaluation import counts, pass_at_k
+from rlvr.evaluation import counts, pass_at_k, rare
 from rlvr.evaluation.sampling import sample_benchmarks
 from rlvr.problems import Problem, ids_of, load_problems
 from rlvr.problems.cleaning import overlap
@@ -276,8 +278,31 @@ def chosen_step(config: Config, path: Path) -> int:
 
 
 def evaluate_run(config: Config, directory: RunDirectory) -> None:
-    """Sample all benchmarks with the chosen checkpoint and add pass@k to the summary."""
+    """Do what is left to do of the evaluation of the chosen checkpoint."""
     step = chosen_step(config, directory.path)
+    evaluate_benchmarks(config, directory, step)
+    if config.evaluation.rare.prompts and not has_rare_answers(config, directory.path):
+        answers = pq.read_table(rare.measure(config, directory.path, step)).to_pandas()
+        directory.update_summary(
+            rare={
+                "step": step,
+                "settings": asdict(config.evaluation.rare),
+                "answers": len(answers),
+                "delta_nll": float((answers["nll"] - answers["initial_nll"]).mean()),
+            }
+        )
+
+
+def has_rare_answers(config: Config, path: Path) -> bool:
+    """Whether the NLL of the rare answers that a config asks for is that of the evaluated checkpoint."""
+    summary = read_summary(path)
+    measured = summary.get("rare", {})
+    wanted = {"step": summary.get("checkpoint_step"), "settings": asdict(config.evaluation.rare)}
+    return {key: measured.get(key) for key in wanted} == wanted
+
+
+def evaluate_benchmarks(config: Config, directory: RunDirectory, step: int) -> None:
+    """Sample all benchmarks with a checkpoint and add pass@k to the summary."""
     summary = directory.read_summary()
     evaluation = config.evaluation
     wanted = {"step": step, "samples": evaluation.samples, "benchmarks": sorted(config.benchmark.tasks)}
@@ -361,4 +386,7 @@ def benchmark_result(config: Config, name: str, file: Path) -> dict:
 def is_finished(config: Config, path: Path) -> bool:
     """Whether a run has been trained and evaluated as its config asks."""
     summary = read_summary(path)
-    return summary.get("status") == "finished" and summary.get("trained_steps") == config.training.steps
+    evaluated = summary.get("status") == "finished" and (
+        not config.evaluation.rare.prompts or has_rare_answers(config, path)
+    )
+    return evaluated and summary.get("trained_steps") == config.training.steps
