@@ -1,6 +1,7 @@
 """The figures of a table: pass@k against k, and what an arm adds to its baseline.
 
-Both are grids: a row for the average of each group of benchmarks, a column for each arm with its baseline.
+Both are grids: a row for the average of each group of benchmarks, a column for each baseline with up to four
+of its arms. The arms of a sweep (see `rlvr.tables.sweeps`) are a fan in a column of their own.
 """
 
 from io import BytesIO
@@ -11,6 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
@@ -46,16 +48,22 @@ STYLE = {
 
 
 def pass_at_k_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
-    """The average pass@k of each arm (coloured) over its baseline (dashed).
+    """The average pass@k of arms (coloured) over their baseline (dashed), a column for each baseline.
 
-    Arms in no pair are dotted, in every panel. A table without any pair is one column of plain curves.
+    Arms in no column are dotted, in every panel. A table without any is one column of plain curves.
     """
-    pairs = _pairs(spec)
+    columns = _columns(spec)
+    drawn = {name for column in columns for name in column}
+    others = [arm["name"] for arm in spec["arms"] if arm["name"] not in drawn]
+    if columns:
+        columns = [dict.fromkeys(others, (REFERENCE, ":")) | column for column in columns]
+    else:
+        columns = [{name: (colour, "-") for name, colour in zip(others, cycle(COLOURS), strict=False)}]
     with matplotlib.rc_context(STYLE):
-        figure, grid = _grid(spec, max(1, len(pairs)))
+        figure, grid = _grid(spec, len(columns))
         for group, row in zip(spec["columns"], grid, strict=True):
-            for column, axes in enumerate(row):
-                for name, (colour, line) in _lines(spec, pairs, column).items():
+            for lines, axes in zip(columns, row, strict=True):
+                for name, (colour, line) in lines.items():
                     curve = _average(frame, group, name)
                     text = _label(spec, name) + (" (not run)" if curve["value"].isna().all() else "")
                     axes.plot(curve["k"], curve["value"], line, color=colour, label=text)
@@ -69,23 +77,28 @@ def pass_at_k_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
 
 def difference_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
     """Arm minus baseline in average pass@k; filled markers where it is significant."""
-    pairs = _pairs(spec)
+    columns = _by_baseline(spec)
     with matplotlib.rc_context(STYLE):
-        figure, grid = _grid(spec, len(pairs))
+        figure, grid = _grid(spec, len(columns))
         for group, row in zip(spec["columns"], grid, strict=True):
-            for (_, name), axes, colour in zip(pairs, row, cycle(COLOURS), strict=False):
-                curve = _average(frame, group, name)
+            for (baseline, names), axes in zip(columns, row, strict=True):
                 axes.axhline(0, color=BASELINE, linewidth=0.8)
-                axes.plot(curve["k"], curve["difference"], color=colour)
-                _band(axes, curve["k"], curve["difference_low"], curve["difference_high"], colour)
-                significant = curve["significant"].fillna(False).astype(bool)
-                for points, fill in ((curve[~significant], "white"), (curve[significant], colour)):
-                    axes.plot(points["k"], points["difference"], "o", color=colour, markerfacecolor=fill)
-                if curve["difference"].isna().all():
+                for name, colour in names.items():
+                    curve = _average(frame, group, name)
+                    text = f"{_label(spec, name)} − {_label(spec, baseline)}"
+                    axes.plot(curve["k"], curve["difference"], color=colour, label=text)
+                    _band(axes, curve["k"], curve["difference_low"], curve["difference_high"], colour)
+                    significant = curve["significant"].fillna(False).astype(bool)
+                    for points, fill in ((curve[~significant], "white"), (curve[significant], colour)):
+                        axes.plot(points["k"], points["difference"], "o", color=colour, markerfacecolor=fill)
+                if all(_average(frame, group, name)["difference"].isna().all() for name in names):
                     axes.text(0.5, 0.6, "not run", transform=axes.transAxes, ha="center", color=BASELINE)
             row[0].set_ylabel(f"{label(spec, group)} avg.\ndifference (points)")
-        for axes, (baseline, name) in zip(grid[0], pairs, strict=True):
-            axes.set_title(f"{_label(spec, name)} − {_label(spec, baseline)}")
+        for axes, (baseline, names) in zip(grid[0], columns, strict=True):
+            if len(names) == 1:
+                axes.set_title(f"{_label(spec, *names)} − {_label(spec, baseline)}")
+            else:
+                axes.legend(loc="upper left", handlelength=2.4)
     return figure
 
 
@@ -98,23 +111,39 @@ def encode(figure: Figure, file_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def _pairs(spec: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(arm["baseline"], arm["name"]) for arm in spec["arms"] if arm.get("baseline")]
+def _by_baseline(spec: dict[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    """Each baseline with the arms compared with it and their colours, at most as many as there are colours.
+
+    A baseline with one arm takes the next colour, so that neighbours differ.
+    """
+    found = []
+    for baseline in dict.fromkeys(arm["baseline"] for arm in spec["arms"] if arm.get("baseline")):
+        names = [arm["name"] for arm in spec["arms"] if arm.get("baseline") == baseline]
+        for start in range(0, len(names), len(COLOURS)):
+            few = names[start : start + len(COLOURS)]
+            first = len(found) % len(COLOURS) if len(few) == 1 else 0
+            found.append((baseline, dict(zip(few, COLOURS[first:] + COLOURS[:first], strict=False))))
+    return found
+
+
+def _columns(spec: dict[str, Any]) -> list[dict[str, tuple[str, str]]]:
+    """Colour and line of each arm of each column of curves; a baseline first and so below."""
+    series = [arm["series"] for arm in spec["arms"] if "series" in arm]
+    columns = []
+    for one in dict.fromkeys(series):
+        names = [arm["name"] for arm in spec["arms"] if arm.get("series") == one]
+        if len(names) > 1:
+            shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(names)))
+            columns.append({name: (to_hex(shade), "-") for name, shade in zip(names, shades, strict=True)})
+    for baseline, names in _by_baseline(spec):
+        if not any({baseline, *names} <= set(column) for column in columns):
+            lines = {name: (colour, "-") for name, colour in names.items()}
+            columns.append({baseline: (BASELINE, "--")} | lines)
+    return columns
 
 
 def _label(spec: dict[str, Any], name: str) -> str:
     return next(arm_label(arm) for arm in spec["arms"] if arm["name"] == name)
-
-
-def _lines(spec: dict[str, Any], pairs: list[tuple[str, str]], column: int) -> dict[str, tuple[str, str]]:
-    """Colour and line of each arm of one column, the pair's last and so on top."""
-    paired = {name for pair in pairs for name in pair}
-    others = [arm["name"] for arm in spec["arms"] if arm["name"] not in paired]
-    if not pairs:
-        return {name: (colour, "-") for name, colour in zip(others, cycle(COLOURS), strict=False)}
-    baseline, name = pairs[column]
-    colour = COLOURS[column % len(COLOURS)]
-    return dict.fromkeys(others, (REFERENCE, ":")) | {baseline: (BASELINE, "--"), name: (colour, "-")}
 
 
 def _average(frame: pd.DataFrame, group: str, arm: str) -> pd.DataFrame:

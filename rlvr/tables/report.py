@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from rlvr.errors import UserError
-from rlvr.tables import effort, effort_panels, figures, rare, render, sweep_figures
+from rlvr.tables import effort, effort_panels, figures, rare, render, sweep_figures, sweeps
 from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
@@ -56,6 +56,18 @@ def write_table(
         curves = extra[f"{stem}-training-curves.csv"] = sweep_figures.training_frame(runs)
         drawings["training"] = sweep_figures.training_curves(spec, curves)
     captions = figures.CAPTIONS | sweep_figures.CAPTIONS
+    if spec.get("sweep"):
+        drawings["sweep"], captions["sweep"] = sweeps.sweep_curves(spec, frame), sweeps.SWEEP_CAPTION
+    if spec.get("dynamics"):
+        drawings["dynamics"], captions["dynamics"] = (
+            sweeps.dynamics_curves(spec, runs),
+            sweeps.DYNAMICS_CAPTION,
+        )
+    if spec.get("entropy") and len(points := sweeps.entropy_points(spec, runs)):
+        drawings["entropy"], captions["entropy"] = (
+            sweeps.entropy_scatter(spec, points),
+            sweeps.ENTROPY_CAPTION,
+        )
     facts = render.facts(spec, frame, runs, scale)
     panels, notes = render.measured_panels(spec, frame), render.notes(spec, frame)
     if "effort" in spec:

@@ -15,9 +15,13 @@ effort:                                     # panels of what training cost, and 
   shares: [0.5, 1]                          # of the baseline's gain in validation
   claimed: {flops: {f-grpo: "2"}}           # what a paper says of it
   claim: a sentence on that
+  - {name: ds-grpo, ask: algorithm.differential_smoothing.correct, ...}   # left out where that is not given
 plan: {gpus: 1}                             # what `rlvr plan` assumes (rlvr.plan.Assumptions)
 figures: [pass-at-k, difference]            # which to draw; group-size and training need arms that say
                                             # their group_size and gamma (rlvr.tables.sweep_figures)
+sweep: {label: group size N, base: 2}       # a figure over the `x` of arms, a line for each `series`
+dynamics: {validation: aime25, smoothing: 0.08}     # a figure of training by step
+entropy: true                               # a figure of entropy against pass@k
 scales: {paper: {columns: ...}}             # what replaces the above at one scale
 """
 
