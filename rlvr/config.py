@@ -66,6 +66,14 @@ class OverlongPenaltyConfig:
 
 
 @dataclass
+class DifferentialSmoothingConfig:
+    """Coefficients of a completion's log-probability in its reward (DS-GRPO)."""
+
+    correct: float = 0.0  # taken off the reward of correct ones; 0 switches it off
+    wrong: float = 0.0  # added to the reward of wrong ones
+
+
+@dataclass
 class AlgorithmConfig:
     name: str = MISSING
     loss: str = "grpo"  # grpo (two-sided clip) or cispo (clamped, detached weight)
@@ -85,6 +93,7 @@ class AlgorithmConfig:
     mismatch_cap: float | None = None  # token-level truncated importance sampling, e.g. 2.0
     dynamic_sampling: DynamicSamplingConfig = field(default_factory=DynamicSamplingConfig)
     overlong_penalty: OverlongPenaltyConfig = field(default_factory=OverlongPenaltyConfig)
+    differential_smoothing: DifferentialSmoothingConfig = field(default_factory=DifferentialSmoothingConfig)
 
 
 @dataclass
@@ -350,6 +359,8 @@ BOUNDS: dict[str, tuple[Any, str, str]] = {
         "6.0, the paper's 1 + 5.0",
     ),
     "algorithm.kl_coefficient": (lambda beta: beta >= 0, "0 or more", "0"),
+    "algorithm.differential_smoothing.correct": (lambda factor: factor >= 0, "0 or more", "0"),
+    "algorithm.differential_smoothing.wrong": (lambda factor: factor >= 0, "0 or more", "0"),
     "algorithm.mismatch_cap": (lambda cap: cap is None or cap >= 1, "1 or more, or null", "2.0"),
     "algorithm.ddof": (lambda ddof: ddof in (0, 1), "0 or 1", "1"),
     "training.steps": (lambda steps: steps >= 0, "0 or more", "0 (the base policy)"),
@@ -384,8 +395,8 @@ def check(composed: DictConfig) -> Config:
         if name not in variants:
             raise unknown(group, name, variants)
         OmegaConf.update(schema, group, OmegaConf.structured(variants[name]), merge=False)
-    for key in sorted(OmegaConf.missing_keys(config)):
-        raise UserError(f"{key} has no value: give one with {key}=...")
+    if lacking := sorted(OmegaConf.missing_keys(config)):  # a default of the schema would hide it
+        raise UserError(f"{lacking[0]} has no value: give one with {lacking[0]}=...")
     try:
         merged = OmegaConf.merge(schema, config)
         _count_epochs(merged)

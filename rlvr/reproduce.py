@@ -117,12 +117,22 @@ class PlannedRun:
 
 
 def plan(spec: dict[str, Any], seeds: list[int], base: list[str]) -> list[PlannedRun]:
-    """Every run of a table; the base policy, which is not trained, has one seed only."""
+    """Every run of a table; the base policy, which is not trained, has one seed only.
+
+    An arm may `ask` for a key that its paper gives no value for. It is planned only if `base` has that key,
+    which then goes to no other arm.
+    """
     planned: list[PlannedRun] = []
+    asked = {arm["ask"] for arm in spec["arms"] if "ask" in arm}
+    given = {o.partition("=")[0]: o for o in base if o.partition("=")[0] in asked}
+    base = [override for override in base if override not in given.values()]
     configs: dict[str, Config] = {}  # composing is slow, and seeds differ in nothing else
     for seed in seeds:
         for arm in spec["arms"]:
+            if arm.get("ask", "") not in ("", *given):
+                continue
             overrides = [*spec.get("overrides", []), *base, *arm.get("overrides", [])]
+            overrides += [given[arm["ask"]]] if "ask" in arm else []
             overrides += [f"arm={arm['name']}", f"seed={seed}"]
             if arm["name"] not in configs:
                 configs[arm["name"]] = load_config(overrides)
@@ -165,6 +175,12 @@ def run_missing(spec: dict[str, Any], planned: list[PlannedRun]) -> None:
     `checkpoint: best` takes every arm's best one."""
     unfinished = [run for run in planned if not is_finished(run.config, run.directory)]
     untrained = [run for run in unfinished if not run.trained]
+    for arm in spec["arms"]:
+        if arm["name"] not in {run.arm["name"] for run in planned}:
+            console.print(
+                f"{arm['name']} is left out: its paper gives no {arm['ask']}; run it with {arm['ask']}=...",
+                highlight=False,
+            )
     console.print(
         f"{spec['name']}: {len(planned)} runs, {len(planned) - len(unfinished)} of them finished; "
         f"training {len(untrained)}, then evaluating {len(unfinished)}",

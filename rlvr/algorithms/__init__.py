@@ -12,7 +12,7 @@ from rlvr.algorithms.process_sets import (
     process_step_advantages,
     process_tree_statistics,
 )
-from rlvr.algorithms.rewards import soft_overlong_penalty
+from rlvr.algorithms.rewards import differential_smoothing, soft_overlong_penalty
 from rlvr.algorithms.scaling import SCALINGS, focal_weight
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ProcessTreeStatistics",
     "cispo_token_loss",
     "clip_fraction",
+    "differential_smoothing",
     "effective_sample_size",
     "focal_weight",
     "group_relative_advantages",

@@ -10,12 +10,12 @@ labels: {math500: MATH500}                  # how a benchmark, group or average 
 arms:                                       # the rows, in order; an arm is tested against its baseline
   - {name: grpo, label: GRPO, ...}
   - {name: f-grpo, label: F-GRPO, baseline: grpo, ...}
+  - {name: ds-grpo, ask: algorithm.differential_smoothing.correct, ...}   # left out where that is not given
 effort:                                     # panels of what training cost, and what equal reward cost
   units: [flops]                            # what an arm's cost is compared with its baseline's in
   shares: [0.5, 1]                          # of the baseline's gain in validation
   claimed: {flops: {f-grpo: "2"}}           # what a paper says of it
   claim: a sentence on that
-  - {name: ds-grpo, ask: algorithm.differential_smoothing.correct, ...}   # left out where that is not given
 plan: {gpus: 1}                             # what `rlvr plan` assumes (rlvr.plan.Assumptions)
 figures: [pass-at-k, difference]            # which to draw; group-size and training need arms that say
                                             # their group_size and gamma (rlvr.tables.sweep_figures)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rlvr.algorithms import (
     SCALINGS,
+    differential_smoothing,
     group_relative_advantages,
     process_set_sizes,
     process_tree_statistics,
@@ -68,7 +69,10 @@ def make_batch(groups: list[Group], config: Config) -> Batch:
     group_index_R = torch.repeat_interleave(torch.arange(len(groups)), sizes)
     correct_R = correctness(groups, truncated=config.algorithm.truncated)
     length_R = torch.tensor([len(c.token_ids) for group in groups for c in group.completions])
-    reward_R, focal_R, advantage_R = rewards_and_advantages(correct_R, length_R, group_index_R, config)
+    logprob_R = torch.tensor([sum(c.logprobs) for group in groups for c in group.completions])
+    reward_R, focal_R, advantage_R = rewards_and_advantages(
+        correct_R, length_R, group_index_R, config, logprob_R=logprob_R
+    )
     return Batch(
         groups=groups,
         group_index_R=group_index_R,
@@ -81,7 +85,12 @@ def make_batch(groups: list[Group], config: Config) -> Batch:
 
 
 def rewards_and_advantages(
-    correct_R: Tensor, length_R: Tensor, group_index_R: Tensor, config: Config
+    correct_R: Tensor,
+    length_R: Tensor,
+    group_index_R: Tensor,
+    config: Config,
+    *,
+    logprob_R: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Reward, focal weight and advantage of each rollout, all float [R], as `Batch` describes them.
 
@@ -89,6 +98,7 @@ def rewards_and_advantages(
         correct_R: raw correctness: 1, 0 or NaN (not scorable).
         length_R: tokens of each completion.
         group_index_R: int64 id of the group of each rollout.
+        logprob_R: log-probability of each completion when it was sampled; differential smoothing needs it.
     """
     algorithm = config.algorithm
     reward_R = correct_R.clone()
@@ -98,6 +108,12 @@ def rewards_and_advantages(
             config.training.sampling.max_tokens,
             algorithm.overlong_penalty.buffer,
             algorithm.overlong_penalty.factor,
+        )
+    smoothing = algorithm.differential_smoothing
+    if smoothing.correct or smoothing.wrong:
+        assert logprob_R is not None, "differential smoothing without log-probabilities"
+        reward_R += differential_smoothing(
+            logprob_R, correct_R, of_correct=smoothing.correct, of_wrong=smoothing.wrong
         )
     advantage_R = group_relative_advantages(
         reward_R,

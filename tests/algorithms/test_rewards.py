@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rlvr.algorithms import soft_overlong_penalty
+from rlvr.algorithms import differential_smoothing, soft_overlong_penalty
 from rlvr.errors import UserError
 
 
@@ -26,3 +26,15 @@ def test_buffer_must_fit_into_the_length(buffer):
 def test_a_negative_factor_is_refused():
     with pytest.raises(UserError, match="factor"):
         soft_overlong_penalty(torch.tensor([5]), max_length=10, buffer=2, factor=-1.0)
+
+
+def test_rare_correct_answers_are_worth_more_and_rare_wrong_ones_less():
+    logprob = torch.tensor([-2.0, -10.0, -2.0, -10.0, -4.0])
+    correct = torch.tensor([1.0, 1.0, 0.0, 0.0, torch.nan])
+    added = differential_smoothing(logprob, correct, of_correct=0.1, of_wrong=0.05)
+    torch.testing.assert_close(added, torch.tensor([0.2, 1.0, -0.1, -0.5, torch.nan]), equal_nan=True)
+
+
+def test_negative_smoothing_is_refused():
+    with pytest.raises(UserError, match="accepted are 0 or more"):
+        differential_smoothing(torch.tensor([-1.0]), torch.tensor([1.0]), of_correct=-0.1, of_wrong=0.0)

@@ -25,6 +25,7 @@ OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((CONF / gro
 
 NEEDED = {("model", "local"): ["model.path=embedded"], ("data", "jsonl"): ["data.path=questions.jsonl"]}
 NEEDED["benchmark", "jsonl"] = ["benchmark.tasks.jsonl.path=held-out.jsonl"]
+NEEDED["algorithm", "ds_grpo"] = ["algorithm.differential_smoothing.correct=0.1"]  # has no published value
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -40,10 +41,26 @@ def test_every_table_composes_at_every_scale_it_has(table: str):
         file.stem for file in (CONF / "scale").iterdir()
     }:
         spec = read_spec(EXPERIMENTS / f"{table}.yaml", scale)
+        if spec.get("runs", table) != table:  # it shows another table's runs, so they have to be the same
+            shown = read_spec(EXPERIMENTS / f"{spec['runs']}.yaml", scale)["arms"]
+            overrides = {arm["name"]: arm.get("overrides") for arm in shown}
+            assert all(overrides[arm["name"]] == arm.get("overrides") for arm in spec["arms"])
+            continue
         planned = plan(spec, [1, 2], [f"scale={scale}", f"experiment={table}/{scale}"])
         assert len({run.directory for run in planned}) == len(planned) > len(spec["arms"])
         benchmarks = {name for run in planned for name in run.config.benchmark.tasks}
         assert {name for group in spec["columns"].values() for name in group} <= benchmarks
+
+
+def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
+    spec = read_spec(EXPERIMENTS / "fgrpo/table3.yaml", "laptop")
+    key = "algorithm.differential_smoothing.correct"
+    assert "ds-grpo" not in {run.arm["name"] for run in plan(spec, [1], ["scale=laptop"])}
+    runs = {run.arm["name"]: run.config.algorithm for run in plan(spec, [1], ["scale=laptop", f"{key}=0.01"])}
+    assert runs["ds-grpo"].differential_smoothing.correct == 0.01
+    assert {name for name, algorithm in runs.items() if algorithm.differential_smoothing.correct} == {
+        "ds-grpo"
+    }
 
 
 @pytest.mark.parametrize(
@@ -51,7 +68,7 @@ def test_every_table_composes_at_every_scale_it_has(table: str):
     [
         (
             ["algorithm=grop"],
-            r"unknown algorithm 'grop': accepted are cispo, dapo, dr_grpo, grpo; did you mean grpo\?",
+            r"unknown algorithm 'grop': accepted are cispo, dapo, dr_grpo, ds_grpo, grpo; did you mean grpo\?",
         ),
         (["algoritm=grpo"], r"unknown key in the configuration 'algoritm'.*did you mean algorithm\?"),
         (["algorithm.clip_hihg=1"], r"unknown key in algorithm 'clip_hihg'.*did you mean clip_high\?"),
@@ -60,6 +77,7 @@ def test_every_table_composes_at_every_scale_it_has(table: str):
         (["benchmark.tasks.gcd.sze=5"], r"unknown key in benchmark.tasks.gcd 'sze'.*did you mean size\?"),
         (["scale=lapto"], r"unknown scale 'lapto'.*did you mean laptop\?"),
         (["advantage_scaling.gamma=1"], r"unknown key in advantage_scaling 'gamma'"),
+        (["algorithm=ds_grpo"], r"algorithm.differential_smoothing.correct has no value"),
         (["group_size.n=1"], r"group_size.n=1: accepted is 2 or more.*nearest valid choice is 2"),
         (["advantage_scaling=focal", "advantage_scaling.gamma=-1"], r"gamma=-1.0: accepted is 0 or more"),
         (

@@ -62,6 +62,19 @@ def test_the_overlong_penalty_shapes_rewards_but_not_the_success_rate():
     torch.testing.assert_close(batch.focal_R, torch.tensor([0.5, 0.5]).sqrt())
 
 
+def test_differential_smoothing_gives_a_group_of_right_answers_a_signal():
+    """Log-probabilities -1 and -3 taken off at .1: rewards 1.1 and 1.3, advantages -+1/sqrt(2)."""
+    groups = make_groups([[RIGHT, RIGHT]])
+    for completion, logprob in zip(groups[0].completions, (-1.0, -3.0), strict=True):
+        completion.logprobs = [logprob / len(completion.token_ids)] * len(completion.token_ids)
+    config = load_config(
+        ["algorithm=ds_grpo", "algorithm.differential_smoothing.correct=0.1", "algorithm.advantage_eps=0"]
+    )
+    batch = make_batch(groups, config)
+    torch.testing.assert_close(batch.reward_R, torch.tensor([1.1, 1.3]))
+    torch.testing.assert_close(batch.advantage_R, torch.tensor([-1.0, 1.0]) / math.sqrt(2))
+
+
 def test_process_weights_are_one_over_how_many_share_the_token():
     completions = [Completion(ids, [0.0] * len(ids), "", "stop", 0) for ids in ([7, 8, 9], [7, 8], [7, 5])]
     weights = token_weights(completions, "process_lambda")

@@ -72,6 +72,10 @@ def refuse(config: Config) -> None:
             algorithm.old_logprobs == "engine",
             "in verl that replaces the policy loss by one of its own: the nearest valid choice is trainer",
         ),
+        "algorithm.differential_smoothing": (
+            algorithm.differential_smoothing.correct > 0 or algorithm.differential_smoothing.wrong > 0,
+            "verl's estimators are not given log-probabilities: the nearest valid choice is algorithm=grpo",
+        ),
         "credit=process_lambda with algorithm.kl_coefficient above 0": (
             config.credit.name == "process_lambda" and algorithm.kl_coefficient > 0,
             "verl adds the KL term where token weights don't reach: the nearest valid choice is "
