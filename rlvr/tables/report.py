@@ -55,19 +55,13 @@ def write_table(
     if "training" in wanted:
         curves = extra[f"{stem}-training-curves.csv"] = sweep_figures.training_frame(runs)
         drawings["training"] = sweep_figures.training_curves(spec, curves)
-    captions = figures.CAPTIONS | sweep_figures.CAPTIONS
+    captions = figures.CAPTIONS | sweep_figures.CAPTIONS | sweeps.CAPTIONS
     if spec.get("sweep"):
-        drawings["sweep"], captions["sweep"] = sweeps.sweep_curves(spec, frame), sweeps.SWEEP_CAPTION
+        drawings["sweep"] = sweeps.sweep_curves(spec, frame)
     if spec.get("dynamics"):
-        drawings["dynamics"], captions["dynamics"] = (
-            sweeps.dynamics_curves(spec, runs),
-            sweeps.DYNAMICS_CAPTION,
-        )
+        drawings["dynamics"] = sweeps.dynamics_curves(spec, runs)
     if spec.get("entropy") and len(points := sweeps.entropy_points(spec, runs)):
-        drawings["entropy"], captions["entropy"] = (
-            sweeps.entropy_scatter(spec, points),
-            sweeps.ENTROPY_CAPTION,
-        )
+        drawings["entropy"] = sweeps.entropy_scatter(spec, points)
     facts = render.facts(spec, frame, runs, scale)
     panels, notes = render.measured_panels(spec, frame), render.notes(spec, frame)
     if "effort" in spec:

@@ -21,15 +21,13 @@ from rlvr.tables.spec import arm_label, label, metric_k
 from rlvr.tracking import step_lines
 from rlvr.tracking.run_directory import read_summary
 
-SWEEP_CAPTION = "Averages over benchmarks against what is swept, with the 95 % intervals of the cells."
-DYNAMICS_CAPTION = (
-    "Training by step: reward, entropy and length of the rollouts, as exponential moving averages, and "
-    "pass@1 in validation; mean over seeds, bands from the lowest seed to the highest."
-)
-ENTROPY_CAPTION = (
-    "Entropy of the policy in the ten steps up to its evaluated checkpoint (nats a token) against in-domain "
-    "pass@k; a point a seed, all arms that were trained."
-)
+CAPTIONS = {
+    "sweep": "Averages over benchmarks against what is swept, with the 95 % intervals of the cells.",
+    "dynamics": "Training by step: reward, entropy and length of the rollouts, as exponential moving "
+    "averages, and pass@1 in validation; mean over seeds, bands from the lowest seed to the highest.",
+    "entropy": "Entropy of the policy in the ten steps up to its evaluated checkpoint (nats a token) against "
+    "in-domain pass@k; a point a seed, all arms that were trained.",
+}
 PANELS = {
     "reward/mean": "reward",
     "policy/entropy": "entropy (nats a token)",
