@@ -19,7 +19,7 @@ def complete(line: str) -> list[str]:
     ("line", "expected"),
     [
         ("rlvr tra", ["train "]),
-        ("rlvr train algorithm=d", ["algorithm=dapo", "algorithm=dr_grpo"]),
+        ("rlvr train algorithm=d", ["algorithm=dapo", "algorithm=dr_grpo", "algorithm=ds_grpo"]),
         ("rlvr train -m algorithm=grpo,ci", ["algorithm=grpo,cispo"]),
         ("rlvr train advantage_scaling.ga", ["advantage_scaling.gamma="]),
         ("rlvr train training.precision=b", ["training.precision=bfloat16"]),
