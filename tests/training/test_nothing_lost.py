@@ -73,9 +73,9 @@ def test_samples_that_were_cut_short_are_taken_again(tmp_path: Path, kept: int):
     file = tmp_path / "samples.parquet"
     table = pa.table({"problem_id": ["a", "b"], "verdict": ["correct", "wrong"]})
     pq.write_table(table, file)
-    assert sampling._is_whole(file)
+    assert sampling.is_whole(file)
     file.write_bytes(file.read_bytes()[:kept])
-    assert not sampling._is_whole(file)
+    assert not sampling.is_whole(file)
 
 
 def test_a_benchmark_cut_short_is_sampled_again(tmp_path: Path):
