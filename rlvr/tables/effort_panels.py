@@ -91,9 +91,7 @@ def validation_curves(spec: dict[str, Any], checkpoints: pd.DataFrame) -> Figure
                 reward = 100 * points["reward"].agg(["mean", "min", "max"])
                 for axes, cost in zip(grid[:, column], (reward.index, points["flops"].mean()), strict=True):
                     axes.plot(cost, reward["mean"], line, color=colour, label=labels[arm])
-                    axes.fill_between(
-                        cost, reward["min"], reward["max"], color=colour, alpha=0.13, linewidth=0
-                    )
+                    figures.band(axes, cost, reward["min"], reward["max"], colour)
             grid[0, column].legend(loc="lower right", handlelength=2.4)
             grid[0, column].set_xlabel("step")
             grid[1, column].set_xlabel("FLOPs")

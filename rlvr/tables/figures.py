@@ -4,6 +4,7 @@ Both are grids: a row for the average of each group of benchmarks, a column for 
 of its arms. The arms of a sweep (see `rlvr.tables.sweeps`) are a fan in a column of their own.
 """
 
+from collections.abc import Sequence
 from io import BytesIO
 from itertools import cycle
 from typing import Any
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
+from numpy.typing import ArrayLike
 
 from rlvr.tables.collect import AVERAGE
 from rlvr.tables.spec import arm_label, label, metric_k
@@ -68,7 +70,7 @@ def pass_at_k_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
                     text = _label(spec, name) + (" (not run)" if curve["value"].isna().all() else "")
                     axes.plot(curve["k"], curve["value"], line, color=colour, label=text)
                     if line != ":":
-                        _band(axes, curve["k"], curve["low"], curve["high"], colour)
+                        band(axes, curve["k"], curve["low"], curve["high"], colour)
             row[0].set_ylabel(f"{label(spec, group)} avg. pass@k (%)")
         for axes in grid[0]:
             axes.legend(loc="lower right", handlelength=2.4)
@@ -87,7 +89,7 @@ def difference_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
                     curve = _average(frame, group, name)
                     text = f"{_label(spec, name)} − {_label(spec, baseline)}"
                     axes.plot(curve["k"], curve["difference"], color=colour, label=text)
-                    _band(axes, curve["k"], curve["difference_low"], curve["difference_high"], colour)
+                    band(axes, curve["k"], curve["difference_low"], curve["difference_high"], colour)
                     significant = curve["significant"].fillna(False).astype(bool)
                     for points, fill in ((curve[~significant], "white"), (curve[significant], colour)):
                         axes.plot(points["k"], points["difference"], "o", color=colour, markerfacecolor=fill)
@@ -153,8 +155,17 @@ def _average(frame: pd.DataFrame, group: str, arm: str) -> pd.DataFrame:
     return frame[rows].assign(**{name: 100 * frame[name] for name in shares})
 
 
-def _band(axes: Axes, k: pd.Series, low: pd.Series, high: pd.Series, colour: str) -> None:
-    axes.fill_between(k, low, high, color=colour, alpha=0.13, linewidth=0)
+def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str) -> None:
+    """What lies between two curves, lightly in the colour of the one in its middle."""
+    axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
+
+
+def log_axis(axes: Axes, ticks: Sequence[int], base: float = 2) -> None:
+    """A logarithmic x axis that reads just these numbers."""
+    axes.set_xscale("log", base=base)
+    axes.set_xticks(ticks)
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _grid(spec: dict[str, Any], columns: int) -> tuple[Figure, np.ndarray]:
@@ -164,10 +175,7 @@ def _grid(spec: dict[str, Any], columns: int) -> tuple[Figure, np.ndarray]:
     grid = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
     largest = max(map(metric_k, spec["metrics"]))
     for axes in grid.flat:
-        axes.set_xscale("log", base=2)
-        axes.set_xticks([4**power for power in range(largest.bit_length() // 2 + 1) if 4**power <= largest])
-        axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.xaxis.set_minor_locator(NullLocator())
+        log_axis(axes, [4**power for power in range(largest.bit_length() // 2 + 1) if 4**power <= largest])
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     for axes in grid[-1]:
         axes.set_xlabel("k")

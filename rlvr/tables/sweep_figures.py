@@ -10,10 +10,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from rlvr.tables.collect import AVERAGE
-from rlvr.tables.figures import BASELINE, COLOURS, REFERENCE, STYLE
+from rlvr.tables.figures import BASELINE, COLOURS, REFERENCE, STYLE, band, log_axis
 from rlvr.tables.runs import Run
 from rlvr.tables.spec import arm_label, metric_k
 from rlvr.tracking import step_lines
@@ -48,17 +47,12 @@ def group_size_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
                 colour = colour_of(gamma, arms)
                 sizes, surprise = line["group_size"], -np.log(line[["value", "low", "high"]])
                 axes.plot(sizes, surprise["value"], "o-", color=colour, label=gamma_label(gamma))
-                axes.fill_between(
-                    sizes, surprise["high"], surprise["low"], color=colour, alpha=0.13, linewidth=0
-                )
+                band(axes, sizes, surprise["high"], surprise["low"], colour)
             for name in set(cells.index) - set(arms["arm"]):
                 label = next(arm_label(arm) for arm in spec["arms"] if arm["name"] == name)
                 axes.axhline(-np.log(cells.loc[name, "value"]), color=REFERENCE, linestyle=":", label=label)
             axes.set_title(metric)
-            axes.set_xscale("log", base=2)
-            axes.set_xticks(sorted(arms["group_size"].unique()))
-            axes.xaxis.set_major_formatter("{x:.0f}")
-            axes.xaxis.set_minor_locator(NullLocator())
+            log_axis(axes, sorted(arms["group_size"].unique()))
             axes.set_xlabel("group size N")
             axes.set_ylim(bottom=0)
         figure.axes[0].set_ylabel("−log pass@k")
@@ -106,8 +100,7 @@ def training_curves(spec: dict[str, Any], curves: pd.DataFrame) -> Figure:
                     by_step = 100 * chosen.groupby("step")["value"].agg(["mean", "min", "max"])
                     colour = colour_of(arm.gamma, arms)
                     axes.plot(by_step.index, by_step["mean"], color=colour, label=gamma_label(arm.gamma))
-                    band = by_step["min"], by_step["max"]
-                    axes.fill_between(by_step.index, *band, color=colour, alpha=0.13, linewidth=0)
+                    band(axes, by_step.index, by_step["min"], by_step["max"], colour)
             row[0].set_ylabel(f"{quantity} (%)")
         for axes, size in zip(grid[0], sizes, strict=True):
             axes.set_title(f"N = {size}")

@@ -12,10 +12,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from rlvr.tables.collect import AVERAGE
-from rlvr.tables.figures import BASELINE, COLOURS, STYLE
+from rlvr.tables.figures import BASELINE, COLOURS, STYLE, band, log_axis
 from rlvr.tables.runs import Run
 from rlvr.tables.spec import arm_label, label, metric_k
 from rlvr.tracking import step_lines
@@ -59,11 +58,11 @@ def sweep_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
                         label=series,
                     )
                 axes.set_ylabel(f"{label(spec, group)} avg. {metric} (%)")
+                ticks = sorted({arm["x"] for arm in arms})
                 if base := sweep.get("base"):
-                    axes.set_xscale("log", base=base)
-                    axes.xaxis.set_major_formatter("{x:.0f}")
-                    axes.xaxis.set_minor_locator(NullLocator())
-                axes.set_xticks(sorted({arm["x"] for arm in arms}))
+                    log_axis(axes, ticks, base)
+                else:
+                    axes.set_xticks(ticks)
         for axes in grid[-1]:
             axes.set_xlabel(sweep["label"])
         grid[0, 0].legend()
@@ -119,7 +118,7 @@ def _draw(axes, steps: list[list[int]], curves: list[np.ndarray], line: str, col
         return
     values = np.stack(curves)
     axes.plot(steps[0], values.mean(axis=0), line, color=colour, label=text)
-    axes.fill_between(steps[0], values.min(axis=0), values.max(axis=0), color=colour, alpha=0.13, linewidth=0)
+    band(axes, steps[0], values.min(axis=0), values.max(axis=0), colour)
 
 
 def entropy_points(spec: dict[str, Any], runs: Sequence[Run], window: int = 10) -> pd.DataFrame:

@@ -118,7 +118,8 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     check_time(config)
     path = directory.path
     problems = load_problems(config.data, held_out=False)
-    shared = overlap(problems, benchmark_problems(config, "in_domain"))
+    validation = Validation(config, path)
+    shared = overlap(problems, validation.problems)
     directory.record_provenance(
         config,
         {config.data.name: fingerprint_of(ids_of(problems))},
@@ -140,7 +141,6 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     accuracy.rewind(first_step - 1)
     rollouts = RolloutRecord(path, policy.tokenizer, config.credit.name)
     rollouts.rewind(first_step - 1)
-    validation = Validation(config, path)
     validation.rewind(first_step - 1)
     if not found:
         save_checkpoint(path, 0, policy, learner, curriculum)
