@@ -15,6 +15,7 @@ from itertools import chain
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from rlvr.policy.attention import PackedLayout, take
 from rlvr.policy.linear import linear
@@ -22,6 +23,9 @@ from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.group import Completion, Group
+
+BLOCK = 256  # columns of a row of weights that one number stands for
+BELOW_ONE = 1 - 2.0**-53
 
 
 class PrefillLayout(PackedLayout):
@@ -141,13 +145,44 @@ def draw(logits_SV: Tensor, node_R: Tensor, uniform_R: Tensor, sampling: Samplin
         dropped_SV = ordered_SV.cumsum(-1) - ordered_SV >= sampling.top_p
         probabilities_SV = probabilities_SV.masked_fill(dropped_SV.scatter(-1, order_SV, dropped_SV), 0.0)
         probabilities_SV = probabilities_SV / probabilities_SV.sum(-1, keepdim=True)
-    # all distribution functions one after the other, that of node s rising from s to s + 1
-    cumulative_SV = probabilities_SV.cumsum(-1, dtype=torch.float64)
+    token_R = pick(probabilities_SV, node_R, uniform_R)
+    return token_R, probabilities_SV[node_R, token_R].log()
+
+
+def pick(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> Tensor:
+    """A column for each of R draws, in proportion to the weights of the draw's row, int64 [R].
+
+    Of a large vocabulary first a block of columns is drawn and then one in it, so that float64 and running
+    sums are left to a few numbers a row.
+    """
+    if weights_SV.shape[-1] <= BLOCK:
+        return invert(weights_SV, row_R, uniform_R)[0]
+    missing = -weights_SV.shape[-1] % BLOCK
+    weights_SBW = (pad(weights_SV, (0, missing)) if missing else weights_SV).unflatten(-1, (-1, BLOCK))
+    block_R, rest_R = invert(weights_SBW.sum(-1), row_R, uniform_R)
+    draws_R = torch.arange(len(row_R), device=row_R.device)
+    column_R, _ = invert(weights_SBW[row_R, block_R], draws_R, rest_R)
+    return block_R * BLOCK + column_R
+
+
+def invert(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the distribution function of each draw's row passes `uniform_R`, by binary search.
+
+    Returns:
+        The column, int64 [R], never one of weight 0; and how far into the column's share the draw fell,
+        float64 [R] in [0, 1), which is uniform again.
+    """
+    # all functions one after the other, that of row s rising from s to s + 1
+    cumulative_SV = weights_SV.cumsum(-1, dtype=torch.float64)
     cumulative_SV /= cumulative_SV[:, -1:].clone()
-    cumulative_SV += torch.arange(len(logits_SV), device=logits_SV.device)[:, None]
-    # right=True never picks a token of probability zero
-    drawn_R = torch.searchsorted(cumulative_SV.flatten(), node_R + uniform_R, right=True)
-    return drawn_R % logits_SV.shape[-1], probabilities_SV.flatten()[drawn_R].log()
+    cumulative_SV += torch.arange(len(weights_SV), device=weights_SV.device)[:, None]
+    # a sum that is rounded up to row + 1 would be in the row after
+    height_R = torch.minimum(row_R + uniform_R, torch.nextafter(row_R.double() + 1, row_R.double()))
+    place_R = torch.searchsorted(cumulative_SV.flatten(), height_R, right=True)
+    column_R = place_R - row_R * weights_SV.shape[-1]
+    above_R = cumulative_SV[row_R, column_R]
+    below_R = torch.where(column_R > 0, cumulative_SV[row_R, column_R - 1], row_R.double())
+    return column_R, ((height_R - below_R) / (above_R - below_R)).clamp(0, BELOW_ONE)
 
 
 class TransformersEngine:

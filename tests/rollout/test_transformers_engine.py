@@ -11,7 +11,7 @@ from rlvr.policy.token_logprobs import token_logprobs
 from rlvr.problems.countdown import countdown_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.group import Group
-from rlvr.rollout.transformers_engine import TransformersEngine, draw
+from rlvr.rollout.transformers_engine import TransformersEngine, draw, pick
 
 PROBLEMS = countdown_problems(size=6, count=[3, 4, 5], held_out=True, seed=3)
 REQUESTS = list(zip(PROBLEMS, (4, 1, 8, 3, 5, 2), strict=True))
@@ -127,6 +127,27 @@ def test_drawing_inverts_the_distribution_function():
 
     assert tokens.tolist() == [0, 2, 0, 2, 3, 3]
     torch.testing.assert_close(logprobs.exp(), torch.tensor([0.5, 0.9, 0.5, 0.3, 0.1, 0.2]))
+
+
+@pytest.mark.parametrize("vocabulary", [256, 257, 1000, 2048])
+def test_drawing_from_a_large_vocabulary_inverts_it_too(vocabulary: int):
+    generator = torch.Generator().manual_seed(vocabulary)
+    weights = torch.rand(3, vocabulary, generator=generator) ** 8
+    weights[:, ::3] = 0.0
+    weights[1, :-2] = 0.0
+    draws = 20_000
+    node = torch.arange(3).repeat_interleave(draws)
+    uniform = ((torch.arange(draws, dtype=torch.float64) + 0.5) / draws).repeat(3)
+    tokens = pick(weights, node, uniform)
+
+    counts = torch.stack([tokens[node == row].bincount(minlength=vocabulary) for row in range(3)])
+    expected = draws * (weights.double() / weights.double().sum(-1, keepdim=True))
+    assert (counts - expected).abs().max() < 1.1  # evenly spaced heights: one more or less in any interval
+    assert counts[weights == 0].sum() == 0
+    for row in range(3):  # the very ends of the unit interval stay in the row
+        ends = torch.tensor([0.0, 1 - 2.0**-53], dtype=torch.float64)
+        first, last = pick(weights, torch.tensor([row, row]), ends)
+        assert [first, last] == [column.item() for column in weights[row].nonzero()[[0, -1], 0]]
 
 
 @pytest.mark.parametrize(
