@@ -6,8 +6,10 @@ or `hydra/launcher=...` names.
 
 import os
 import re
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -66,7 +68,7 @@ def launch(jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = ()
         raise UserError(
             f"two runs of this sweep would share {repeated[0]}: give them different arm= or seed="
         )
-    with Display(list(zip(configs, directories, strict=True))):
+    with Display(list(zip(configs, directories, strict=True))), terminated_like_interrupted():
         results = _launch_through_hydra(jobs, [*about_hydra, *hydra_overrides])
     failures = []
     for result, path in zip(results, directories, strict=True):
@@ -81,6 +83,20 @@ def launch(jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = ()
             f"{len(failures)} of {len(jobs)} runs failed, the others are kept: " + "; ".join(failures)
         )
     return directories
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends this process as Ctrl-C does, and so the processes of its runs too."""
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _launch_through_hydra(jobs: list[list[str]], hydra_overrides: list[str]):

@@ -111,8 +111,9 @@ def kill_at(pid: int, board: mmap.mmap, stage: str, times: int, seconds: float) 
         before = now
         if ended(pid):
             return None
-        time.sleep(0.0002)
-    time.sleep(seconds)
+        time.sleep(0.00005)
+    if seconds:
+        time.sleep(seconds)
     if ended(pid):
         return None
     os.kill(pid, signal.SIGKILL)
@@ -169,8 +170,10 @@ def main() -> None:
         pid = start(broken, board)
         while True:
             stage = rng.choice(sorted(seconds))
-            # of the n-th time that this start comes there; what is left of a run may be less
-            at = kill_at(pid, board, stage, rng.randint(1, 2), rng.uniform(0, seconds[stage]))
+            # of the n-th time that this start comes there; what is left of a run may be less. Every second
+            # time at once, since a stage of a millisecond is over before a sleep is
+            later = rng.choice([0.0, rng.uniform(0, seconds[stage])])
+            at = kill_at(pid, board, stage, rng.randint(1, 2), later)
             if at is None:
                 break
             killed[at] += 1

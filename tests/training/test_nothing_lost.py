@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rlvr.config import Config, load_config
+from rlvr.config import Config, load_config, run_directory
 from rlvr.evaluation import sampling
 from rlvr.tracking.display import fraction_done, progress_of
 from rlvr.tracking.tracker import Tracker
@@ -103,6 +103,25 @@ def test_w_and_b_is_told_of_a_step_after_it_is_noted(tmp_path: Path):
     for step in (1, 2, 2):
         tracker.log(step, {"reward/mean": 0.0})
     assert noted == ["1", "2"]
+
+
+def test_a_sweep_that_is_terminated_takes_its_runs_with_it(tmp_path: Path):
+    overrides = [*TINY, "training.steps=100000", f"runs={tmp_path}"]
+    directories = [run_directory(load_config([*overrides, f"seed={seed}"])) for seed in (1, 2)]
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "rlvr", "train", "-m", *overrides, "seed=1,2"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not all((directory / "metrics.jsonl").exists() for directory in directories):
+        assert sweep.poll() is None, sweep.stderr.read()
+        time.sleep(0.05)
+    processes = [int((directory / "lock").read_text()) for directory in directories]
+    sweep.terminate()
+    assert "the same command goes on from there" in sweep.communicate(timeout=60)[1]
+    assert sweep.returncode == 130
+    assert not any(Path(f"/proc/{process}").exists() for process in processes)
 
 
 def test_keys_and_tokens_are_never_written_down(tmp_path: Path):
