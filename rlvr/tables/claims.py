@@ -57,7 +57,8 @@ class Difference:
 
     Attributes:
         text: what it is the difference of.
-        value, low, high: with its 95 % interval, in `unit`; NaN if not run.
+        value, low, high: with its 95 % interval, in `unit`; NaN if not run, -infinity for an arm that never
+            was as good as what it is compared with, infinite bounds where there is no interval.
         seeds: of the two arms, as "1 2 3".
         repeated: whether each of them that is trained has more than one.
     """
@@ -192,7 +193,7 @@ def _saved(stated: dict[str, Any], spec: dict[str, Any], file: Path) -> Differen
         repeated = " " in row.seeds
         if np.isnan(row.saving):
             text += f" (reached in {row.reached} of {len(row.seeds.split())} seeds)"
-            return Difference(text, "times", -stated["factor"], -np.inf, np.inf, seeds, repeated)
+            return Difference(text, "times", -np.inf, -np.inf, np.inf, seeds, repeated)
         bounds = (row.low, row.high) if repeated else (-np.inf, np.inf)
         values = (number - stated["factor"] for number in (row.saving, *bounds))
         return Difference(text, "times", *values, seeds, repeated)

@@ -1,5 +1,6 @@
 """The page of a paper's claims, as Markdown: `results/<paper>.md`, or `-<scale>` where that is not laptop."""
 
+from math import isfinite
 from pathlib import Path
 
 import yaml
@@ -43,7 +44,7 @@ def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Pa
 
 def markdown(title: str, paper: str, scale: str, found: list[Finding]) -> str:
     """The whole page. The same numbers give the same bytes."""
-    intervals = sum(difference.has_run for finding in found for difference in finding.differences)
+    intervals = sum(isfinite(difference.low) for finding in found for difference in finding.differences)
     chance = (
         f"The page has {intervals} intervals, none corrected for their number: were all true differences "
         f"zero, about {0.05 * intervals:.1f} would exclude zero by chance, half of them on the claimed side."
@@ -100,5 +101,7 @@ def _row(difference: Difference) -> str:
         f"{number:+z.{digits}f}".replace("-", "−")
         for number in (difference.value, difference.low, difference.high)
     )
+    measured = f"{value} {difference.unit}" if isfinite(difference.value) else "not reached"
+    interval = f"{low} to {high}" if isfinite(difference.low) else "none"
     counts = " and ".join(str(len(of_arm.split())) for of_arm in difference.seeds)
-    return f"| {difference.text} | {value} {difference.unit} | {low} to {high} | {counts} |"
+    return f"| {difference.text} | {measured} | {interval} | {counts} |"

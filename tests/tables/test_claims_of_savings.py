@@ -60,6 +60,8 @@ def test_what_a_seed_did_not_reach_or_one_seed_saved_shows_nothing(found):
     )
     assert "(reached in 1 of 2 seeds)" in unreached.text
     assert single.value == 3.0 and not single.repeated
+    page = markdown("A paper", "paper", "laptop", [found(saving(1, 1), table="paper/table9")])
+    assert "(reached in 1 of 2 seeds) | not reached | none | 2 and 2 |" in page
     for target in (1, "own best"):
         assert found(saving(target, 1), table="paper/table9").verdict == "not shown"
     assert found(saving(0.8, 1), table="paper/table9").verdict == "not run"
