@@ -6,6 +6,7 @@ seconds and throughput, which nothing repeats. Both have one line a step.
 
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ class Tracker:
         self.metrics = path / "metrics.jsonl"
         self.timing = path / "timing.jsonl"
         self._wandb = None
+        self._sent = -1  # the last step that W&B was sent
+        self._unfinished = path / "wandb_unfinished"  # W&B's folder while it writes there, and `_sent` before
         if config.tracking.name == "wandb":
             self._survive(self._start_wandb, config)
 
@@ -29,16 +32,20 @@ class Tracker:
         """Forget what was logged after `step`: it is about to be done again."""
         for file in (self.metrics, self.timing):
             step_lines.rewind(file, step)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Send W&B the steps that the files have and it lacks."""
+        timing = {line["step"]: line for line in step_lines.read(self.timing)}
+        for line in step_lines.read(self.metrics):
+            self._send(line["step"], line | timing.get(line["step"], {}))
 
     def log(self, step: int, metrics: dict[str, float], timing: dict[str, float] | None = None) -> None:
         """One step's numbers, to the files and to W&B."""
         for file, values in ((self.metrics, metrics), (self.timing, timing)):
             if values:
                 step_lines.append(file, step, values)
-        if self._wandb and step > self._logged_to_wandb():
-            # noted first, so W&B has no step twice; what it had not written when a run was killed it lacks
-            write_whole(self.path / "wandb_step", str(step))
-            self._survive(self._wandb.log, {"step": step, **metrics, **(timing or {})})
+        self._send(step, {"step": step, **metrics, **(timing or {})})
 
     def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
         """pass@k over k, a curve for each benchmark; `rows` have benchmark, k and value.
@@ -94,17 +101,35 @@ class Tracker:
     def close(self) -> None:
         if self._wandb:
             self._survive(self._wandb.finish)
+            self._unfinished.unlink(missing_ok=True)
 
-    def _logged_to_wandb(self) -> int:
-        """The last step W&B has, so that a resumed run does not send a step twice."""
-        file = self.path / "wandb_step"
-        return int(file.read_text()) if file.exists() else -1
+    def _send(self, step: int, values: dict[str, Any]) -> None:
+        """One step's numbers to W&B, once, however often the run is started."""
+        if self._wandb and step > self._sent:
+            self._sent = step
+            write_whole(self.path / "wandb_step", str(step))  # first, so that W&B has no step twice
+            self._survive(self._wandb.log, values)
+
+    def _drop_unfinished(self) -> None:
+        """Offline, W&B holds back what it was sent until it has 32 KB, and a kill takes that with it. A file
+        that it had not finished is dropped, therefore: all it was sent is in `metrics.jsonl`, and sent again.
+        """
+        if not self._unfinished.exists():
+            return
+        folder, step_before = self._unfinished.read_text().split("\n")
+        if not any(Path(folder).glob("*.synced")):  # else the server has it
+            write_whole(self.path / "wandb_step", step_before)
+            shutil.rmtree(folder, ignore_errors=True)
+        self._unfinished.unlink()
 
     def _start_wandb(self, config: Config) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
         import yaml
 
+        self._drop_unfinished()
+        sent = self.path / "wandb_step"
+        self._sent = int(sent.read_text()) if sent.exists() else -1
         self._wandb = wandb.init(
             project=config.tracking.project,
             entity=config.tracking.entity,
@@ -118,6 +143,8 @@ class Tracker:
             config=yaml.safe_load(to_yaml(config)),
             settings=wandb.Settings(console="off", x_disable_stats=True, disable_git=True, disable_code=True),
         )
+        if self._wandb.offline:
+            write_whole(self._unfinished, f"{Path(self._wandb.dir).parent}\n{self._sent}")
         self._wandb.define_metric("step", hidden=True)
         self._wandb.define_metric("*", step_metric="step")
 

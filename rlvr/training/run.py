@@ -317,10 +317,11 @@ def evaluate_benchmarks(config: Config, directory: RunDirectory, step: int) -> N
     with directory.timed("evaluation"):
         files = sample_checkpoint(config, directory, step)
     results = {name: benchmark_result(config, name, file) for name, file in files.items()}
-    directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
     tracker = Tracker(config, directory.path)
+    tracker.catch_up()
     tracker.log_evaluation(pass_at_k_rows(results))
     tracker.close()
+    directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
 
 
 def sample_checkpoint(config: Config, directory: RunDirectory, step: int) -> dict[str, Path]:

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +68,31 @@ def test_a_resumed_run_keeps_its_id_and_sends_no_step_twice(tmp_path: Path, offl
         3,
         4,
     ]
+
+
+def test_what_a_kill_took_from_wandb_is_sent_again(tmp_path: Path, offline: None):
+    """Offline, W&B writes what it was sent only when it has much of it, or is told to finish."""
+    code = (
+        "import os, sys; from pathlib import Path; from rlvr.config import load_config; "
+        "from rlvr.tracking.tracker import Tracker; t = Tracker(load_config([]), Path(sys.argv[1])); "
+        "[t.log(step, {'reward/mean': float(step)}) for step in (1, 2, 3)]; os.kill(os.getpid(), 9)"
+    )
+    # with a service process of its own, as a run has
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False)
+    assert killed.returncode == -9
+    resumed = Tracker(load_config([]), tmp_path)
+    resumed.rewind(2)
+    for step in (3, 4):
+        resumed.log(step, {"reward/mean": float(step)})
+    resumed.close()
+    evaluation = Tracker(load_config([]), tmp_path)  # after a run that ended well there is nothing to do
+    evaluation.catch_up()
+    evaluation.close()
+
+    rows = [row for row in history(offline_records(tmp_path)) if "reward/mean" in row]
+    assert [(row["step"], row["reward/mean"]) for row in rows] == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+    assert not (tmp_path / "wandb_unfinished").exists()
 
 
 def test_a_rendered_table_becomes_a_run_of_its_own(tmp_path: Path, offline: None):

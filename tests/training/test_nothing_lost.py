@@ -91,7 +91,7 @@ def test_a_benchmark_cut_short_is_sampled_again(tmp_path: Path):
 
 
 def test_w_and_b_is_told_of_a_step_after_it_is_noted(tmp_path: Path):
-    """So a kill between the two costs W&B a step, and never gives it one twice."""
+    """So a kill between the two never gives W&B a step twice."""
     tracker = Tracker(tiny(tmp_path), tmp_path)
     noted = []
 
