@@ -24,6 +24,7 @@ from transformers import AttentionInterface
 from rlvr.policy.prefix_tree import prefix_paths
 
 ATTENTION = "rlvr_layout"
+SHORT = 256  # keys up to which a CPU's attention may hold the weight of each
 
 
 class Layout(Protocol):
@@ -129,7 +130,7 @@ class PackedLayout:
         self._seen_RS = torch.cat([self.prompt_GP[group_of_row_R], self._path_RW], dim=1)
         prompt_columns_P = torch.arange(self.prompt_GP.shape[1], device=device)
         prompt_seen_RP = prompt_columns_P < prompt_lengths_G[group_of_row_R][:, None]
-        causal_WW = torch.ones(width, width, dtype=torch.bool, device=device).tril()
+        causal_WW = _causal(width, device)
         rows = len(group_of_row_R)
         self._mask_R1WS = torch.cat(
             [
@@ -145,24 +146,46 @@ class PackedLayout:
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
-        def attention(queries: Tensor, keys: Tensor, outputs: Tensor, **mask) -> Tensor:
+        def attention_of(queries: Tensor, keys: Tensor, outputs: Tensor, mask: Tensor | None) -> Tensor:
             """From and to places in the row; padding computes something that is not taken."""
-            output = scaled_dot_product_attention(
-                take(query_THD, queries),
-                take(key_TKD, keys),
-                take(value_TKD, keys),
-                scale=scale,
-                enable_gqa=True,
-                **mask,
+            output = attention(
+                take(query_THD, queries), take(key_TKD, keys), take(value_TKD, keys), scale, mask
             )
             return output.transpose(1, 2).flatten(0, 1).index_select(0, outputs)
 
         # causal is enough for prompts: the padding is on the right, where no real token looks
-        output = attention(self.prompt_GP, self.prompt_GP, self._of_prompt_T, is_causal=True)
+        output = attention_of(self.prompt_GP, self.prompt_GP, self._of_prompt_T, None)
         if not len(self._of_path_T):
             return output
-        path = attention(self._path_RW, self._seen_RS, self._of_path_T, attn_mask=self._mask_R1WS)
-        return torch.cat([output, path])
+        return torch.cat(
+            [output, attention_of(self._path_RW, self._seen_RS, self._of_path_T, self._mask_R1WS)]
+        )
+
+
+def attention(
+    query_RHWD: Tensor, key_RKSD: Tensor, value_RKSD: Tensor, scale: float, mask_R1WS: Tensor | None
+) -> Tensor:
+    """Output [R, H, W, D]; `mask_R1WS` is true where a query sees a key, None for causal attention.
+
+    On a CPU products and a softmax take half the time of torch's fused kernel where sequences are short, its
+    backward most of all: a fifth of it in bfloat16. They hold [queries, keys], so long ones are left to it.
+    """
+    if query_RHWD.is_cpu and key_RKSD.shape[2] <= SHORT:
+        heads, width = key_RKSD.shape[1], query_RHWD.shape[2]
+        query_RKQD = (query_RHWD * scale).unflatten(1, (heads, -1)).flatten(2, 3)
+        scores_RKGWS = (query_RKQD @ key_RKSD.transpose(-1, -2)).unflatten(2, (-1, width))
+        seen = _causal(width, query_RHWD.device) if mask_R1WS is None else mask_R1WS[:, :, None]
+        shares_RKGWS = scores_RKGWS.masked_fill(~seen, -torch.inf).softmax(-1, dtype=torch.float32)
+        output_RKQD = shares_RKGWS.to(value_RKSD.dtype).flatten(2, 3) @ value_RKSD
+        return output_RKQD.unflatten(2, (-1, width)).flatten(1, 2)
+    mask = {"is_causal": True} if mask_R1WS is None else {"attn_mask": mask_R1WS}
+    return scaled_dot_product_attention(
+        query_RHWD, key_RKSD, value_RKSD, scale=scale, enable_gqa=True, **mask
+    )
+
+
+def _causal(width: int, device: torch.device | str) -> Tensor:
+    return torch.ones(width, width, dtype=torch.bool, device=device).tril()
 
 
 def _rows_and_columns(lengths: Tensor) -> tuple[Tensor, Tensor]:
