@@ -8,13 +8,18 @@ class WarmStart:
     """Shape and supervised training of a policy; the defaults made the embedded one.
 
     Attributes:
+        start: a model of `conf/model` to go on from, with its own words and shape; "" for none, that is a
+            policy from nothing.
         task: whose words and solved examples (`rlvr.policy.vocabularies`, `rlvr.policy.warm_start`):
-            arithmetic, or maze.
+            arithmetic, maze, or sums in English.
+        precision: of the forward and backward, float32 or bfloat16.
         maze_side: squares in a row of the mazes, for task=maze.
         schedule: of the learning rate after the warm-up: "decay" to 0 by a square root, or "constant".
     """
 
+    start: str = ""
     task: str = "arithmetic"
+    precision: str = "float32"
     maze_side: int = 17
     hidden_size: int = 128
     layers: int = 4
@@ -63,5 +68,17 @@ RECIPES = {
         learning_rate=2e-3,
         schedule="constant",
         warmup_steps=50,
+    ),
+    # a language model that has seen a few hundred worked sums: it knows how to answer, and is right in one
+    # of four tries
+    "smollm2_sums": WarmStart(
+        start="smollm2-135m",
+        task="sums",
+        precision="bfloat16",
+        steps=16,
+        examples_per_step=32,
+        learning_rate=2e-5,
+        schedule="constant",
+        warmup_steps=10,
     ),
 }

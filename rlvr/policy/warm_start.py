@@ -1,5 +1,5 @@
-"""Policies from nothing: a tokenizer of few words, a small Qwen2, and supervised training on solved examples
-until it answers some problems often, most sometimes and some rarely.
+"""Policies to start from: supervised training on solved examples until some problems are answered often,
+most sometimes and some rarely. It begins with a small Qwen2 of few words, or with a language model.
 
 `rlvr warm-start policy=<name>` follows a recipe of `rlvr.policy.recipes`; the weights in
 `rlvr/policy/embedded/` and `rlvr/policy/maze_small/` are its output.
@@ -16,15 +16,17 @@ import torch
 from rich.progress import Progress
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from rlvr.config import load_config
 from rlvr.errors import UserError, unknown
 from rlvr.policy.attention import PackedLayout
 from rlvr.policy.location import SHIPPED, made_here
-from rlvr.policy.policy import Policy
+from rlvr.policy.policy import Policy, load_policy
 from rlvr.policy.recipes import RECIPES, WarmStart
 from rlvr.policy.token_logprobs import backward_through_head
 from rlvr.policy.vocabularies import arithmetic_tokenizer, maze_tokenizer
 from rlvr.problems.countdown import solved_countdowns
 from rlvr.problems.gym import solved_gym
+from rlvr.problems.gym_words import worked_sums
 from rlvr.problems.maze import solved_mazes
 from rlvr.problems.problem import Problem
 
@@ -37,7 +39,10 @@ SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the steps taken -
 
 
 def build_policy(recipe: WarmStart) -> Policy:
-    """A freshly initialised policy."""
+    """The policy before its training: a language model as it is, or one freshly initialised."""
+    if recipe.start:
+        model = load_config([f"model={recipe.start}"]).model
+        return load_policy(model.path, settings=model)
     if recipe.task not in TOKENIZERS:
         raise unknown("task of the warm start", recipe.task, TOKENIZERS)
     torch.manual_seed(recipe.seed)
@@ -63,6 +68,10 @@ def solved_examples(recipe: WarmStart) -> Examples:
     """What a recipe's policy is shown: problems from the training side of the split, each with an answer."""
     if recipe.task == "maze":
         return solved_mazes(side=recipe.maze_side, held_out=False, seed=f"warm/{recipe.seed}")
+    if recipe.task == "sums":
+        data = load_config(["data=arithmetic"]).data  # but numbers drawn anew
+        terms = {name: value for name, value in data.parameters.items() if name != "task"}
+        return worked_sums(held_out=False, seed=recipe.seed + 1_000, **terms)
     return solved_arithmetic(recipe.seed)
 
 
@@ -110,7 +119,8 @@ def warm_start(recipe: WarmStart, folder: Path, *, device: str = "cpu") -> Polic
         task = progress.add_task("warm start", total=recipe.steps)
         for step in range(recipe.steps):
             drawn = [next(examples) for _ in range(recipe.examples_per_step)]
-            loss = supervised_step(policy, drawn)
+            with policy.autocast(recipe.precision):
+                loss = supervised_step(policy, drawn)
             torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
             optimizer.step()
             schedule.step()

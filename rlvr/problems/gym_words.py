@@ -6,6 +6,8 @@ here: the verdict must not depend on how a right answer is written.
 """
 
 import hashlib
+from collections.abc import Iterator
+from typing import Any
 
 from rlvr.errors import UserError, unknown
 from rlvr.problems.problem import Problem
@@ -56,21 +58,56 @@ def worded_gym_problems(
         except (TypeError, AssertionError) as error:
             raise UserError(f"parameters of reasoning-gym's {task}: {error}") from error
         for entry in entries:
-            question = entry["question"].strip()
-            if is_held_out(question) == held_out:
-                digest = hashlib.blake2b(question.encode(), digest_size=8).hexdigest()
-                problem = Problem(
-                    id=f"reasoning_gym/{task}/{digest}",
-                    source=f"reasoning_gym/{task}",
-                    prompt=({"role": "user", "content": question},),
-                    answer=entry["answer"],
-                    verifier=TASKS[task],
-                )
+            if is_held_out(question_of(entry)) == held_out:
+                problem = problem_of(task, entry)
                 problems.setdefault(problem.id, problem)
             if len(problems) == size:
                 return list(problems.values())
     raise UserError(
         f"{size} different problems of {task} asked for, but {len(problems)} were found: ask for fewer"
+    )
+
+
+def worked_sums(*, held_out: bool, seed: int, **parameters: object) -> Iterator[tuple[Problem, str]]:
+    r"""An endless stream of (problem, worked answer) of chain_sum, from one side of the split.
+
+    The answer to 12 + 7 - 5 is "12 + 7 = 19, 19 - 5 = 14. The answer is \boxed{14}."
+    """
+    import reasoning_gym
+
+    chunk = 0
+    while True:
+        for entry in reasoning_gym.create_dataset(
+            "chain_sum", size=1000, seed=seed * 1_000_003 + chunk, **parameters
+        ):
+            if is_held_out(question_of(entry)) == held_out:
+                yield problem_of("chain_sum", entry), worked(entry["metadata"]["expression"])
+        chunk += 1
+
+
+def worked(expression: str) -> str:
+    """A sum of whole numbers term by term, and its value in a box."""
+    first, *rest = expression.split()
+    value, steps = int(first), []
+    for operator, term in zip(rest[::2], rest[1::2], strict=True):
+        before, value = value, value + int(operator + term)
+        steps.append(f"{before} {operator} {term} = {value}")
+    return f"{', '.join(steps)}. The answer is \\boxed{{{value}}}."
+
+
+def question_of(entry: dict[str, Any]) -> str:
+    return entry["question"].strip()
+
+
+def problem_of(task: str, entry: dict[str, Any]) -> Problem:
+    question = question_of(entry)
+    digest = hashlib.blake2b(question.encode(), digest_size=8).hexdigest()
+    return Problem(
+        id=f"reasoning_gym/{task}/{digest}",
+        source=f"reasoning_gym/{task}",
+        prompt=({"role": "user", "content": question},),
+        answer=entry["answer"],
+        verifier=TASKS[task],
     )
 
 

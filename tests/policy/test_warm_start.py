@@ -1,11 +1,14 @@
 """The policies that rlvr makes itself: their recipes, words, and what the shipped ones can do."""
 
+import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from rlvr.cli import main as command_line
 from rlvr.config import load_config
@@ -17,6 +20,7 @@ from rlvr.policy.recipes import RECIPES
 from rlvr.policy.vocabularies import arithmetic_tokenizer, maze_tokenizer
 from rlvr.policy.warm_start import build_policy, make_policy, solved_examples, supervised_step, warm_start
 from rlvr.problems import load_problems
+from rlvr.problems.gym_words import is_held_out, worked
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.training.run import run
@@ -50,6 +54,28 @@ def test_the_papers_maze_policy_has_the_shape_that_is_planned_with():
     # 308 tokens of a maze of side 17 and 180 of an answer fit
     problem, _ = next(solved_examples(RECIPES["maze_3m"]))
     assert len(policy.encode(problem)) == 1 + 1 + 17 * 18 + 1 + 1
+
+
+def test_a_policy_may_start_from_a_model_with_its_words_and_weights():
+    recipe = replace(RECIPES["embedded"], start="embedded")
+    started, fresh = build_policy(recipe), build_policy(RECIPES["embedded"])
+    assert started.model.state_dict().keys() == fresh.model.state_dict().keys()
+    torch.testing.assert_close(started.head, load_policy("embedded").head, atol=0, rtol=0)
+    examples = list(itertools.islice(solved_examples(recipe), 32))
+    assert supervised_step(started, examples) < 0.6 * supervised_step(fresh, examples)
+
+
+def test_worked_sums_are_of_the_training_side_and_right():
+    settings = load_config(["data=arithmetic"]).data.parameters
+    for problem, answer in itertools.islice(solved_examples(RECIPES["smollm2_sums"]), 200):
+        question = problem.prompt[0]["content"]
+        assert not is_held_out(question)
+        terms = re.findall(r"\d+", question)
+        assert settings["min_terms"] <= len(terms) <= settings["max_terms"]
+        assert answer.endswith(f"The answer is \\boxed{{{problem.answer}}}.")
+        assert answer.count("=") == len(terms) - 1
+    assert worked("12 + 7 - 35") == "12 + 7 = 19, 19 - 35 = -16. The answer is \\boxed{-16}."
+    assert worked("5 - 9 + 4") == "5 - 9 = -4, -4 + 4 = 0. The answer is \\boxed{0}."
 
 
 def test_supervised_steps_learn_the_answer_they_are_shown():
