@@ -125,21 +125,17 @@ def completion(arguments: list[str]) -> None:
 def evaluate(arguments: list[str]) -> None:
     """Evaluate a run's chosen checkpoint, or a model as it is.
 
-    rlvr evaluate run=results/runs/adhoc/grpo-99f03341/seed-1 evaluation.samples=1024
-    rlvr evaluate model=embedded benchmark=countdown_4 evaluation.samples=256
+    rlvr evaluate run=results/runs/adhoc/grpo-99f03341/seed-1 n=1024
+    rlvr evaluate model=embedded benchmark=countdown_4 n=256
+    rlvr evaluate model=smollm2-135m benchmark=math_offline n=64
 
-    A killed evaluation goes on from its last shard.
+    n is the number of samples a problem, evaluation.samples, with k = 1, 2, 4, ... up to it. A language model
+    is evaluated at scale=small, with completions as long as its own config says, unless scale= is given. A
+    killed evaluation goes on from its last shard.
     """
-    from rlvr.config import load_config
-    from rlvr.sweep import config_of_run, run_with_display
+    from rlvr.sweep import config_of_evaluation, run_with_display
 
-    named = [argument.removeprefix("run=") for argument in arguments if argument.startswith("run=")]
-    overrides = [argument for argument in arguments if not argument.startswith("run=")]
-    if named:
-        config = config_of_run(named[0], [*overrides, "verb=evaluate"])
-    else:
-        config = load_config(["experiment=evaluate", "training.steps=0", "verb=evaluate", *overrides])
-    run_with_display(config, print_results=True)
+    run_with_display(config_of_evaluation(arguments), print_results=True)
 
 
 def export(arguments: list[str]) -> None:

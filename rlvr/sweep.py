@@ -150,6 +150,30 @@ def run_with_display(config: Config, *, print_results: bool = False) -> Path:
     return path
 
 
+def config_of_evaluation(arguments: Sequence[str]) -> Config:
+    """What `rlvr evaluate` was asked for: of a run (`run=<its folder>`), or of a model as it is."""
+    run, overrides = None, ["verb=evaluate"]
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key == "run":
+            run = value
+        elif key == "n":
+            if not (value.isdigit() and int(value)):
+                raise UserError(f"n={value}: accepted is a number of samples, as in n=64")
+            powers = [2**i for i in range(int(value).bit_length())]
+            overrides += [f"evaluation.samples={value}", f"evaluation.k={str(powers).replace(' ', '')}"]
+        else:
+            overrides.append(argument)
+    if run is not None:
+        return config_of_run(run, overrides)
+    overrides = ["experiment=evaluate", "training.steps=0", *overrides]
+    model = load_config(overrides).model
+    if model.max_completion_tokens and not any(o.startswith("scale=") for o in overrides):
+        longest = f"evaluation.sampling.max_tokens={model.max_completion_tokens}"
+        overrides = ["scale=small", longest, *overrides]
+    return load_config(overrides)
+
+
 def config_of_run(path: str, overrides: Sequence[str]) -> Config:
     """The config of an existing run with some keys changed."""
     file = Path(path) / "config.yaml"

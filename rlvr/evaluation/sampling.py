@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rlvr.problems.problem import Problem
@@ -118,6 +119,11 @@ def write_samples(groups: Sequence[Group], file: Path) -> None:
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     write_parquet(file, pa.table(columns, schema=schema))
+
+
+def sampled_tokens(file: Path) -> int:
+    """How many tokens the samples of a benchmark are."""
+    return pc.sum(pq.read_table(file, columns=["num_tokens"])["num_tokens"]).as_py()
 
 
 def write_parquet(file: Path, table: pa.Table) -> None:

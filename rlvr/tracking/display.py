@@ -4,8 +4,10 @@ import json
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -79,16 +81,43 @@ class Display:
             self._progress.update(self._all, completed=done, stage=left)
 
     def print_results(self, path: Path) -> None:
-        """pass@k of a finished run, benchmark by benchmark."""
-        evaluation = read_summary(path).get("evaluation", {})
-        if not evaluation:
+        """pass@k of a finished run, benchmark by benchmark, and how fast it was sampled."""
+        from rlvr.evaluation import counts
+        from rlvr.evaluation.sampling import sampled_tokens
+
+        summary = read_summary(path)
+        if not (evaluation := summary.get("evaluation")):
             return
-        k = list(next(iter(evaluation.values()))["pass@k"])
-        table = Table("benchmark", "problems", "n", *(f"pass@{value}" for value in k), title=str(path))
-        for name, result in evaluation.items():
-            numbers = [f"{100 * result['pass@k'][value]:.1f}" for value in k]
-            table.add_row(name, str(result["problems"]), str(result["samples"]), *numbers)
-        Console().print(table)
+        table = Table(
+            "k",
+            *(f"{name}\n{result['problems']} problems" for name, result in evaluation.items()),
+            title="pass@k, %",
+        )
+        files = [path / "evaluation" / f"{name}.parquet" for name in evaluation]
+        tallies = [counts(file) for file in files]
+        first = next(iter(evaluation.values()))
+        for k in sorted(map(int, first["pass@k"])):
+            table.add_row(str(k), *(percent_with_interval(tally, k) for tally in tallies))
+        console = Console()
+        console.print(table)
+        tokens, seconds = sum(map(sampled_tokens, files)), summary["seconds"]["evaluation"]
+        console.print(
+            f"± is half of a 95 % interval over problems. {first['samples']} samples a problem, {tokens:,} "
+            f"tokens sampled and judged in {seconds:,.0f} s, {tokens / seconds:,.0f} a second: {path}",
+            highlight=False,
+            markup=False,
+        )
+
+
+def percent_with_interval(tally: "pd.DataFrame", k: int) -> str:
+    """Mean pass@k over the problems with k scorable samples, such as "12.5 ± 3.1"."""
+    from rlvr.evaluation import bootstrap_interval, pass_at_k
+
+    enough = tally[tally["n"] >= k]
+    if enough.empty:
+        return "–"
+    mean, low, high = (100 * value for value in bootstrap_interval(pass_at_k(enough["n"], enough["c"], k)))
+    return f"{mean:.1f} ± {(high - low) / 2:.1f}"
 
 
 def progress_of(path: Path) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 import subprocess
 import sys
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from rlvr import cli
 from rlvr.doctor import findings
 from rlvr.errors import nearest
+from rlvr.sweep import config_of_evaluation
 
 
 def fails_with(capsys: pytest.CaptureFixture, *arguments: str) -> str:
@@ -48,11 +51,36 @@ def test_wrong_commands(capsys: pytest.CaptureFixture):
     assert "did you mean grpo?" in fails_with(capsys, "train", "-m", "algorithm=grop,dapo", "seed=1,2")
     assert "give them different" in fails_with(capsys, "train", "-m", "arm=same", "algorithm=grpo,dapo")
     assert "is not a run directory" in fails_with(capsys, "evaluate", "run=nowhere")
+    assert "n=many: accepted is a number of samples" in fails_with(capsys, "evaluate", "n=many")
     assert "did you mean steps?" in fails_with(capsys, "warm-start", "stepps=3")
     assert "steps=many: accepted is a number, as in steps=1" in fails_with(capsys, "warm-start", "steps=many")
     assert "reproduce needs a table, as in table=fgrpo/table1" in fails_with(capsys, "reproduce")
     assert "doctor takes no arguments: 'all' was given" in fails_with(capsys, "doctor", "all")
     assert "did you mean fish?" in fails_with(capsys, "completion", "fsh")
+
+
+def test_a_model_is_evaluated_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture):
+    settings = ["tracking=local", "benchmark.tasks.gcd.size=6", f"runs={tmp_path}"]
+    cli.main(["evaluate", "model=embedded", "benchmark=gcd", "n=3", *settings])
+    lines = capsys.readouterr().out.splitlines()
+    (file,) = tmp_path.rglob("gcd.parquet")
+    samples = pq.read_table(file).to_pandas()
+    right = (samples["verdict"] == "correct").groupby(samples["problem_id"]).sum()
+    first = next(line for line in lines if "│ 1 " in line)
+    assert len(samples) == 18
+    assert f"{100 * right.mean() / 3:.1f} ± " in first
+    assert [line.split()[1] for line in lines if line.startswith("│")] == ["1", "2"]
+    assert f"{samples['num_tokens'].sum()} tokens sampled" in " ".join(" ".join(lines).split())
+
+
+def test_a_language_model_is_evaluated_at_the_length_its_config_says():
+    asked = ["model=smollm2-135m", "benchmark=math_offline", "n=48"]
+    config = config_of_evaluation(asked)
+    assert (config.scale.name, config.rollout.max_rows) == ("small", 256)
+    assert (config.evaluation.samples, config.evaluation.k) == (48, [1, 2, 4, 8, 16, 32])
+    assert config.evaluation.sampling.max_tokens == config.model.max_completion_tokens == 256
+    assert config_of_evaluation([*asked, "scale=laptop"]).evaluation.sampling.max_tokens == 16
+    assert config_of_evaluation(["model=embedded"]).scale.name == "laptop"
 
 
 def test_the_config_can_be_printed(capsys: pytest.CaptureFixture):
