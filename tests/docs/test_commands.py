@@ -11,7 +11,7 @@ import wandb_dashboard
 from markdown_commands import BLOCK, PAGES, ROOT, Command, all_commands
 
 from rlvr import cli, config, reproduce
-from rlvr.sweep import expand, launch
+from rlvr.sweep import config_of_evaluation, expand, launch
 from rlvr.tables.spec import read_spec
 
 FLAGS = {"-m", "--multirun", "--cfg", "--dry-run", "--render", "--help", "--figures"}
@@ -48,7 +48,9 @@ def composes(words: Sequence[str]) -> None:
         spec = read_spec(config.EXPERIMENTS / f"{name}.yaml", scale)
         further = [word for word in rest if word.partition("=")[0] not in own]
         assert reproduce.plan(spec, [1], [f"scale={scale}", *further])
-    elif verb in ("train", "plan", "profile", "evaluate"):
+    elif verb == "evaluate":
+        config_of_evaluation([word for word in rest if not word.startswith("run=")])
+    elif verb in ("train", "plan", "profile"):
         own -= {"scale"} | ({"n"} if verb != "profile" else set())
         overrides = [word for word in rest if word.partition("=")[0] not in own]
         jobs = expand(overrides) if {"-m", "--multirun"} & set(words) else [overrides]
@@ -139,6 +141,8 @@ def smaller(verb: str, words: Sequence[str]) -> list[str]:
     given = {word.partition("=")[0] for word in words}
     scale = [] if verb == "evaluate" or "scale=smoke" in words else ["scale=smoke"]
     kept = [word for word in words if not word.startswith("scale=") or word == "scale=smoke"]
+    if "n" in given:
+        given |= {"evaluation.samples", "evaluation.k"}
     small = [word for word in SMALL if word.partition("=")[0] not in given]
     if "benchmark" in given:
         small = [word for word in small if not word.startswith("benchmark.")]
