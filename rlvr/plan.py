@@ -224,21 +224,26 @@ def checks(config: Config) -> Iterator[str]:
         yield f"ok       model {find(config.model)}"
     except UserError as error:
         yield f"MISSING  {error}"
-    loaded: dict[str, Sequence[Problem]] = {}
+    training: Sequence[Problem] | None = None
+    tested: dict[str, Sequence[Problem]] = {}
     for name, source, held_out in [
         (config.data.name, config.data, False),
         *((name, task, True) for name, task in config.benchmark.tasks.items()),
     ]:
         try:
-            loaded[name] = load_problems(source, held_out=held_out)
-            yield f"ok       {name}: {len(loaded[name]):,} problems"
+            problems = load_problems(source, held_out=held_out)
         except UserError as error:
             yield f"MISSING  {name}: {error}"
-    if isinstance(loaded.get(config.data.name), DrawnProblems):
+            continue
+        yield f"ok       {name}: {len(problems):,} problems"
+        if held_out:
+            tested[name] = problems
+        else:
+            training = problems
+    if isinstance(training, DrawnProblems):
         yield f"ok       {config.data.name} is drawn on the training side of the split"
-    elif config.data.name in loaded:
-        tested = {name: problems for name, problems in loaded.items() if name in config.benchmark.tasks}
-        common = overlap(loaded[config.data.name], tested)
+    elif training is not None:
+        common = overlap(training, tested)
         for name, ids in common.items():
             yield f"OVERLAP  {len(ids)} problems of {name} are in {config.data.name}: {', '.join(ids[:3])}"
         if tested and not common:

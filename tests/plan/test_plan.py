@@ -170,6 +170,13 @@ def test_what_is_here_is_checked(no_network: None, capsys: pytest.CaptureFixture
     assert "MISSING" not in said
 
 
+def test_a_benchmark_with_the_name_of_the_training_data_is_not_taken_for_it(capsys: pytest.CaptureFixture):
+    command_line(["plan", "data=countdown", "benchmark=countdown_3", "data.name=countdown_3", "data.size=64"])
+    said = capsys.readouterr().out
+    assert "ok       countdown_3: 64 problems\nok       countdown_3: 48 problems\n" in said
+    assert "ok       no problem of countdown_3 is in countdown_3" in said
+
+
 def test_overlap_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
     rows = [{"prompt": f"How many are {i}?", "answer": f"{i}"} for i in range(64)]
