@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -92,20 +92,21 @@ def versions(pythons: list[str]) -> dict[str, str]:
 
 
 def save(results: list[Result], folder: Path, pythons: list[str]) -> Path:
-    """results/bench/<machine>.json; parts that were not run this time keep what they had."""
+    """results/bench/<machine>.json; what was not measured this time keeps its row, commit and date."""
     here = machine()
     file = folder / f"{here['name']}.json"
-    kept = [row for row in load(file) if row["part"] not in {result.part for result in results}]
-    content = {
-        "machine": here,
-        "versions": versions(pythons),
-        "git": git_state(),
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "results": [*kept, *map(asdict, results)],
-    }
+    now = {"git": git_state(), "measured": datetime.now(UTC).isoformat(timespec="seconds")}
+    rows = {identity(row): row for row in load(file)}
+    rows |= {identity(row): row for row in (asdict(result) | now for result in results)}
+    content = {"machine": here, "versions": versions(pythons), "results": list(rows.values())}
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content, indent=1) + "\n")
     return file
+
+
+def identity(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What a row measures, and against whom."""
+    return row["part"], row["what"], row["against"]
 
 
 def load(file: Path) -> list[dict[str, Any]]:
@@ -118,8 +119,9 @@ def committed(file: Path) -> dict[tuple[str, str, str], Result]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return {}
-    rows = [Result(**row) for row in json.loads(done.stdout)["results"]]
-    return {(row.part, row.what, row.against): row for row in rows}
+    names = [field.name for field in fields(Result)]
+    rows = json.loads(done.stdout)["results"]
+    return {identity(row): Result(**{name: row[name] for name in names}) for row in rows}
 
 
 def spread(values: list[float], form: str) -> str:

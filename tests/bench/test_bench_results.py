@@ -38,9 +38,15 @@ def test_sides_take_turns_and_the_first_round_is_thrown_away():
 def test_a_part_that_was_not_run_keeps_its_result(tmp_path: Path):
     first = [Result("packing", "p", [1.0], []), Result("step", "s", [1.0], [2.0], "TRL")]
     file = save(first, tmp_path, [])
-    save([Result("step", "s", [3.0], [9.0], "TRL")], tmp_path, [])
+    before = load(file)
+    save([Result("step", "s", [3.0], [9.0], "TRL"), Result("step", "t", [4.0], [])], tmp_path, [])
 
-    assert {row["part"]: row["rlvr"] for row in load(file)} == {"packing": [1.0], "step": [3.0]}
+    assert [(row["part"], row["what"], row["rlvr"]) for row in load(file)] == [
+        ("packing", "p", [1.0]),
+        ("step", "s", [3.0]),
+        ("step", "t", [4.0]),
+    ]
+    assert load(file)[0] == before[0] and "measured" in before[0]
 
 
 def test_what_is_committed_is_what_git_has_and_not_what_lies_there(tmp_path: Path):
