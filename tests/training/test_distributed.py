@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -195,6 +196,38 @@ def test_a_run_is_the_same_on_two_processes_and_goes_on_with_another_number(tmp_
     for path, processes, folder in ((two, 1, "two-one"), (one, 2, "one-two"), (two, 4, "two-four")):
         back_to_step_two(path, tmp_path / folder)
         assert_same_run(train(tmp_path / folder, processes), one)
+
+
+@pytest.mark.slow
+def test_two_nodes_with_a_folder_in_common_give_the_same_run(tmp_path: Path):
+    """Two agents of torchrun, each as it would be started on a node of its own, that meet at an address."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    overrides = [*RUN, f"runs={tmp_path / 'nodes'}"]
+    agents = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"),
+                *("--rdzv-backend=c10d", f"--rdzv-endpoint={address}", "--rdzv-id=nodes"),
+                *("-m", "rlvr", "train", *overrides),
+            ],
+            env={**PLAIN, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        said = [agent.communicate(timeout=300)[1] for agent in agents]
+    finally:
+        for agent in agents:
+            agent.kill()
+    assert [agent.returncode for agent in agents] == [0, 0], "\n".join(said)[-4000:]
+    path = run_directory(load_config(overrides))
+    assert len(list((checkpoint_path(path, 4) / "optimizer").glob("*.distcp"))) == 2
+    assert_same_run(path, train(tmp_path / "one", 1))
 
 
 def test_a_rank_is_missed_within_a_minute():
