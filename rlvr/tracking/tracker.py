@@ -100,8 +100,11 @@ class Tracker:
 
     def close(self) -> None:
         if self._wandb:
-            self._survive(self._wandb.finish)
-            self._unfinished.unlink(missing_ok=True)
+            self._survive(self._finish)
+
+    def _finish(self) -> None:
+        self._wandb.finish()
+        self._unfinished.unlink(missing_ok=True)
 
     def _send(self, step: int, values: dict[str, Any]) -> None:
         """One step's numbers to W&B, once, however often the run is started."""
@@ -116,8 +119,9 @@ class Tracker:
         """
         if not self._unfinished.exists():
             return
-        folder, step_before = self._unfinished.read_text().split("\n")
-        if not any(Path(folder).glob("*.synced")):  # else the server has it
+        name, step_before = self._unfinished.read_text().split()
+        folder = self.path / "wandb" / name
+        if not any(folder.glob("*.synced")):  # else the server has it
             write_whole(self.path / "wandb_step", step_before)
             shutil.rmtree(folder, ignore_errors=True)
         self._unfinished.unlink()
@@ -144,7 +148,7 @@ class Tracker:
             settings=wandb.Settings(console="off", x_disable_stats=True, disable_git=True, disable_code=True),
         )
         if self._wandb.offline:
-            write_whole(self._unfinished, f"{Path(self._wandb.dir).parent}\n{self._sent}")
+            write_whole(self._unfinished, f"{Path(self._wandb.dir).parent.name} {self._sent}")
         self._wandb.define_metric("step", hidden=True)
         self._wandb.define_metric("*", step_metric="step")
 
