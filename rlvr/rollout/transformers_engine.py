@@ -200,7 +200,7 @@ class TransformersEngine:
         self.precision = precision
         self.policy_version = 0
 
-    @torch.inference_mode()
+    @torch.no_grad()  # in inference mode autocast would convert the weights anew at every token
     def generate(
         self,
         requests: Sequence[tuple[Problem, int]],
