@@ -42,6 +42,12 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> float | np.ndarray:
     return (1 - all_wrong)[()]
 
 
+def pass_at_k_of(tally: pd.DataFrame, k: int) -> np.ndarray:
+    """pass@k of every problem of `counts` that has at least k scorable samples, float64; maybe of none."""
+    enough = tally[tally["n"] >= k]
+    return np.asarray(pass_at_k(enough["n"], enough["c"], k)) if len(enough) else np.empty(0)
+
+
 def counts(samples: Path | str | pd.DataFrame) -> pd.DataFrame:
     """How many samples of each problem were correct.
 

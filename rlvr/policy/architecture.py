@@ -58,10 +58,10 @@ KNOWN = {
     ),
     "meta-llama/Llama-3.2-3B-Instruct": Architecture(28, 3072, 8192, 24, 8, 128, 128256, True),
     "meta-llama/Llama-3.2-1B-Instruct": Architecture(16, 2048, 8192, 32, 8, 64, 128256, True),
-    "smollm2_sums": Architecture(30, 576, 1536, 9, 3, 64, 49152, True),
     "maze_3m": Architecture(4, 256, 1024, 4, 2, 64, 32, True, attention_bias=True),
     "HuggingFaceTB/SmolLM2-135M-Instruct": Architecture(30, 576, 1536, 9, 3, 64, 49152, True),
 }
+KNOWN["smollm2_sums"] = KNOWN["HuggingFaceTB/SmolLM2-135M-Instruct"]
 
 
 def architecture_of(model: ModelConfig) -> Architecture:

@@ -70,7 +70,7 @@ RECIPES = {
         warmup_steps=50,
     ),
     # a language model that has seen a few hundred worked sums: it knows how to answer, and is right in one
-    # of four tries
+    # of three tries
     "smollm2_sums": WarmStart(
         start="smollm2-135m",
         task="sums",

@@ -5,7 +5,9 @@ a policy with a vocabulary of some two hundred words can read it. The split betw
 the benchmarks is by a hash of the question, as for countdown.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from rlvr.errors import unknown
 from rlvr.problems.problem import Problem
@@ -27,30 +29,30 @@ CHUNK = 1024  # reasoning-gym data sets are finite: they are drawn chunk by chun
 
 def solved_gym(task: str, *, held_out: bool, seed: int, **parameters) -> Iterator[tuple[Problem, str]]:
     """An endless stream of (problem, right answer) of a reasoning-gym task, from one side of the split."""
-    import reasoning_gym
-
     if task not in TASKS:
         raise unknown("reasoning-gym task", task, TASKS)
     defaults, ask = TASKS[task]
-    chunk = 0
-    while True:
-        entries = reasoning_gym.create_dataset(
-            task, size=CHUNK, seed=seed * 1_000_003 + chunk, **(defaults | parameters)
-        )
-        chunk += 1
-        for entry in entries:
-            question = ask(entry["metadata"])
-            if held_out_by_hash(question) == held_out:
-                yield (
-                    Problem(
-                        id=f"{task}/{question}",
-                        source=task,
-                        prompt=({"role": "user", "content": question},),
-                        answer=entry["answer"],
-                        verifier="integer",
-                    ),
-                    entry["answer"],
-                )
+    for entry in endless_entries(task, seed=seed, **(defaults | parameters)):
+        question = ask(entry["metadata"])
+        if held_out_by_hash(question) == held_out:
+            yield (
+                Problem(
+                    id=f"{task}/{question}",
+                    source=task,
+                    prompt=({"role": "user", "content": question},),
+                    answer=entry["answer"],
+                    verifier="integer",
+                ),
+                entry["answer"],
+            )
+
+
+def endless_entries(task: str, *, seed: int, **parameters: object) -> Iterator[dict[str, Any]]:
+    """What reasoning-gym's generator of a task draws, chunk after chunk."""
+    import reasoning_gym
+
+    for chunk in itertools.count():
+        yield from reasoning_gym.create_dataset(task, size=CHUNK, seed=seed * 1_000_003 + chunk, **parameters)
 
 
 def gym_problems(task: str, *, size: int, held_out: bool, seed: int, **parameters) -> list[Problem]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rlvr.errors import UserError, unknown
+from rlvr.problems.gym import endless_entries
 from rlvr.problems.problem import Problem
 from rlvr.problems.split import HELD_OUT_SHARE, held_out_by_hash
 
@@ -73,16 +74,9 @@ def worked_sums(*, held_out: bool, seed: int, **parameters: object) -> Iterator[
 
     The answer to 12 + 7 - 5 is "12 + 7 = 19, 19 - 5 = 14. The answer is \boxed{14}."
     """
-    import reasoning_gym
-
-    chunk = 0
-    while True:
-        for entry in reasoning_gym.create_dataset(
-            "chain_sum", size=1000, seed=seed * 1_000_003 + chunk, **parameters
-        ):
-            if is_held_out(question_of(entry)) == held_out:
-                yield problem_of("chain_sum", entry), worked(entry["metadata"]["expression"])
-        chunk += 1
+    for entry in endless_entries("chain_sum", seed=seed, **parameters):
+        if is_held_out(question_of(entry)) == held_out:
+            yield problem_of("chain_sum", entry), worked(entry["metadata"]["expression"])
 
 
 def worked(expression: str) -> str:

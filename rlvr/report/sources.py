@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from rlvr.config import EXPERIMENTS, Config, arm_name, check
 from rlvr.errors import UserError, nearest
 from rlvr.tables.spec import arm_label, read_spec
-from rlvr.tracking.run_directory import read_summary
+from rlvr.tracking.run_directory import read_summary, run_folders
 
 DOMAINS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
 
@@ -76,11 +76,6 @@ def find_runs(path: Path) -> list[ReportedRun]:
             f"{' or '.join(experiments)}"
         )
     return sorted(runs, key=lambda run: (run.trained, run.arm, run.seed))
-
-
-def run_folders(path: Path) -> list[Path]:
-    """All run directories below a folder."""
-    return sorted(file.parent for file in path.glob("**/seed-*/config.yaml"))
 
 
 def read_run(folder: Path) -> ReportedRun:

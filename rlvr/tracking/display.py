@@ -6,14 +6,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from rlvr.config import Config, arm_name
 from rlvr.tracking.run_directory import read_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TRAINING_SHARE = 0.8  # of a run's time, until both stages have been seen; the rest is evaluation
 INTERVAL = 1.0  # seconds between looks at the run directories
@@ -111,12 +112,12 @@ class Display:
 
 def percent_with_interval(tally: "pd.DataFrame", k: int) -> str:
     """Mean pass@k over the problems with k scorable samples, such as "12.5 ± 3.1"."""
-    from rlvr.evaluation import bootstrap_interval, pass_at_k
+    from rlvr.evaluation import bootstrap_interval, pass_at_k_of
 
-    enough = tally[tally["n"] >= k]
-    if enough.empty:
+    values = pass_at_k_of(tally, k)
+    if not len(values):
         return "–"
-    mean, low, high = (100 * value for value in bootstrap_interval(pass_at_k(enough["n"], enough["c"], k)))
+    mean, low, high = (100 * value for value in bootstrap_interval(values))
     return f"{mean:.1f} ± {(high - low) / 2:.1f}"
 
 

@@ -186,6 +186,16 @@ class RunDirectory:
         self._lock.close()
 
 
+def run_folders(path: Path) -> list[Path]:
+    """All run directories below a folder, while runs may be writing to them."""
+    found = []
+    for folder, below, files in os.walk(path):  # unlike glob, which fails at a folder that has just gone
+        if "config.yaml" in files and Path(folder).name.startswith("seed-"):
+            found.append(Path(folder))
+            below.clear()
+    return sorted(found)
+
+
 def read_summary(path: Path) -> dict[str, Any]:
     """summary.json of a run directory; empty before the run has one."""
     file = path / "summary.json"

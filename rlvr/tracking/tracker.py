@@ -36,6 +36,8 @@ class Tracker:
 
     def catch_up(self) -> None:
         """Send W&B the steps that the files have and it lacks."""
+        if self._wandb is None:
+            return
         timing = {line["step"]: line for line in step_lines.read(self.timing)}
         for line in step_lines.read(self.metrics):
             self._send(line["step"], line | timing.get(line["step"], {}))

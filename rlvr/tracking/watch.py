@@ -17,7 +17,7 @@ from rich.text import Text
 from rlvr.config import Config, check
 from rlvr.errors import UserError
 from rlvr.tracking import step_lines
-from rlvr.tracking.run_directory import read_summary
+from rlvr.tracking.run_directory import read_summary, run_folders
 from rlvr.tracking.symptoms import symptoms
 
 INTERVAL = 2.0  # seconds between looks at the files
@@ -77,7 +77,7 @@ def watch(path: Path, *, once: bool = False) -> None:
         UserError: where there is no run; it names those below the folder.
     """
     if not (path / "config.yaml").is_file():
-        below = sorted(str(file.parent) for file in path.glob("**/seed-*/config.yaml"))
+        below = [str(folder) for folder in run_folders(path)]
         advice = f": accepted are {', '.join(below[:12])}" if below else " and holds none"
         raise UserError(f"{path} is not a run directory{advice}")
     if once:

@@ -18,7 +18,7 @@ from rlvr.curriculum import build_curriculum
 from rlvr.curriculum.profile import load_profile, profile_file, weights_digest
 from rlvr.curriculum.selection import load_selection
 from rlvr.errors import UserError
-from rlvr.evaluation import counts, pass_at_k, rare
+from rlvr.evaluation import counts, pass_at_k, pass_at_k_of, rare
 from rlvr.evaluation.sampling import sample_benchmarks
 from rlvr.problems import Problem, ids_of, load_problems
 from rlvr.problems.cleaning import overlap
@@ -372,8 +372,8 @@ def benchmark_result(config: Config, name: str, file: Path) -> dict:
 
     def mean_pass_at(k: int) -> float | None:
         """Over the problems with at least k scorable samples; None where there are none."""
-        enough = tally[tally["n"] >= k]
-        return float(np.mean(pass_at_k(enough["n"], enough["c"], k))) if len(enough) else None
+        values = pass_at_k_of(tally, k)
+        return float(np.mean(values)) if len(values) else None
 
     return {
         "domain": config.benchmark.tasks[name].domain,

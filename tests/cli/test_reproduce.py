@@ -44,7 +44,8 @@ def test_a_killed_reproduction_ends_with_the_same_table(tmp_path: Path):
     assert "F-GRPO" in printed
 
     killed = reproduce(tmp_path / "killed", start_new_session=True)
-    while not list((tmp_path / "killed").rglob("step-000001")) and killed.poll() is None:
+    arm = tmp_path / "killed" / "runs" / "fgrpo" / "table1" / "smoke" / "grpo"
+    while not (arm / "seed-1" / "checkpoints" / "step-000001").exists() and killed.poll() is None:
         time.sleep(0.01)
     second = reproduce(tmp_path / "killed")
     refusal = second.communicate()[1]

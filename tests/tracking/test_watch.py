@@ -1,6 +1,7 @@
 """`rlvr watch` on the files of a real run, whole and half-way."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from rlvr.cli import main
 from rlvr.config import load_config
 from rlvr.tracking import step_lines
+from rlvr.tracking.run_directory import run_folders
 from rlvr.tracking.watch import duration, look, printable, sparkline, warnings
 from rlvr.training.run import run
 
@@ -125,3 +127,21 @@ def test_a_terminal_obeys_nothing_that_a_policy_wrote():
 
 def test_durations():
     assert [duration(s) for s in (42, 89.6, 420, 12_000)] == ["42 s", "90 s", "7 min", "3 h 20 min"]
+
+
+def test_runs_are_found_while_folders_come_and_go(tmp_path: Path, monkeypatch):
+    for arm in ("grpo", "cispo"):
+        (tmp_path / arm / "seed-1" / "checkpoints").mkdir(parents=True)
+        (tmp_path / arm / "seed-1" / "config.yaml").touch()
+    (tmp_path / "half").mkdir()
+    scan, listed = os.scandir, []
+
+    def scandir(folder):
+        listed.append(Path(folder).name)
+        if Path(folder).name == "half":
+            Path(folder).rmdir()
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert run_folders(tmp_path) == [tmp_path / "cispo" / "seed-1", tmp_path / "grpo" / "seed-1"]
+    assert "half" in listed and "checkpoints" not in listed
