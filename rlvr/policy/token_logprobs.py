@@ -27,17 +27,21 @@ def logprobs_and_entropy(
 
 
 class _LogprobsAndEntropy(torch.autograd.Function):
-    """A row of logits z with p = softmax(z), target y and entropy H = -sum p log p has the gradients
-    d log p_y / dz = onehot(y) - p and dH / dz = -p (log p + H)."""
+    """A row of logits z with p = softmax(z), target y, log Z = log sum exp(z) and entropy H = log Z - p.z has
+    the gradients d log p_y / dz = onehot(y) - p and dH / dz = -p (z - log Z + H).
+
+    Of all that is [C, vocabulary] only p is made: log Z is taken from the largest logit and its p.
+    """
 
     @staticmethod
     def forward(ctx, logits_CV: Tensor, targets_C: Tensor, entropy_gradient: bool) -> tuple[Tensor, Tensor]:
-        logp_CV = logits_CV.float().log_softmax(-1)
-        logprobs_C = logp_CV.gather(-1, targets_C[:, None])[:, 0]
-        probabilities_CV = logp_CV.exp()
-        entropy_C = -torch.linalg.vecdot(probabilities_CV, logp_CV)
+        probabilities_CV = logits_CV.softmax(-1, dtype=torch.float32)
+        largest_C, place_C = logits_CV.max(-1)
+        log_normaliser_C = largest_C.float() - _at(probabilities_CV, place_C).log()
+        logprobs_C = _at(logits_CV, targets_C).float() - log_normaliser_C
+        entropy_C = log_normaliser_C - torch.linalg.vecdot(probabilities_CV, logits_CV.float())
         if entropy_gradient:
-            ctx.save_for_backward(targets_C, probabilities_CV, logp_CV, entropy_C)
+            ctx.save_for_backward(targets_C, probabilities_CV, logits_CV, log_normaliser_C - entropy_C)
         else:
             ctx.mark_non_differentiable(entropy_C)
             ctx.save_for_backward(targets_C, probabilities_CV)
@@ -49,13 +53,17 @@ class _LogprobsAndEntropy(torch.autograd.Function):
         targets_C, probabilities_CV, *entropy = ctx.saved_tensors
         factor_C1 = -logprobs_gradient_C[:, None]
         if entropy:
-            logp_CV, entropy_C = entropy
-            factor_CV = factor_C1 - entropy_gradient_C[:, None] * (logp_CV + entropy_C[:, None])
+            logits_CV, mean_C = entropy
+            factor_CV = factor_C1 - entropy_gradient_C[:, None] * (logits_CV - mean_C[:, None])
             gradient_CV = probabilities_CV * factor_CV
         else:
             gradient_CV = probabilities_CV.mul_(factor_C1)  # in place: nobody needs them any more
         gradient_CV.scatter_add_(-1, targets_C[:, None], -factor_C1)
         return gradient_CV.to(ctx.dtype), None, None
+
+
+def _at(values_CV: Tensor, columns_C: Tensor) -> Tensor:
+    return values_CV.gather(-1, columns_C[:, None])[:, 0]
 
 
 @torch.no_grad()
@@ -64,7 +72,7 @@ def token_logprobs(hidden_NE: Tensor, head_VE: Tensor, targets_N: Tensor) -> Ten
     parts = []
     for chunk in chunks(len(targets_N), len(head_VE)):
         logp_CV = linear(hidden_NE[chunk], head_VE).float().log_softmax(-1)
-        parts.append(logp_CV.gather(-1, targets_N[chunk, None])[:, 0])
+        parts.append(_at(logp_CV, targets_N[chunk]))
     return torch.cat(parts) if parts else hidden_NE.new_zeros(0, dtype=torch.float32)
 
 
