@@ -50,6 +50,7 @@ class ModelConfig:
     package: str | None = None  # a Python package with the weights as GGUF, used where the hub's are not
     max_completion_tokens: int | None = None  # as the model's paper samples; scale=paper takes it over
     end_tokens: list[str] = field(default_factory=list)  # end a completion, besides the tokenizer's own
+    stop_strings: list[str] = field(default_factory=list)  # end it too, and are cut off its text
     prompts: dict[str, PromptConfig] = field(default_factory=dict)  # by verifier; `default` for the others
 
 

@@ -37,6 +37,7 @@ class Policy:
     Args:
         prompts: what stands around a problem's own words, by verifier (`rlvr.policy.prompts`).
         end_tokens: tokens that end a completion, besides those of the tokenizer and the generation config.
+        stop_strings: texts that end a completion once it has one of them.
 
     Attributes:
         model: any transformers decoder whose attention goes through the attention interface.
@@ -50,9 +51,11 @@ class Policy:
         *,
         prompts: Prompts | None = None,
         end_tokens: Sequence[str] = (),
+        stop_strings: Sequence[str] = (),
     ):
         self.model = model
         self.tokenizer = tokenizer
+        self.stop_strings = tuple(stop_strings)
         self.prompts = prompts or {}
         self.model.set_attn_implementation(ATTENTION)
         use_onednn(self.model)
@@ -147,5 +150,9 @@ def load_policy(
     except OSError as error:
         raise unavailable(described) from error
     return Policy(
-        model.to(device).eval(), tokenizer, prompts=described.prompts, end_tokens=described.end_tokens
+        model.to(device).eval(),
+        tokenizer,
+        prompts=described.prompts,
+        end_tokens=described.end_tokens,
+        stop_strings=described.stop_strings,
     )

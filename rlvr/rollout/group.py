@@ -1,5 +1,6 @@
 """What a policy answered: the completions of one problem."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rlvr.problems.problem import Problem
@@ -11,9 +12,9 @@ class Completion:
     """One sampled answer.
 
     Attributes:
-        token_ids: sampled tokens, the end-of-sequence token included when it was sampled.
+        token_ids: sampled tokens, the end-of-sequence token or a stop string's included when it was sampled.
         logprobs: log-probability of each token under the distribution it was sampled from.
-        text: the decoded answer, without special tokens.
+        text: the decoded answer, without special tokens, up to a stop string.
         finish_reason: "stop" (ended by itself) or "length" (cut at the maximum length).
         policy_version: number of weight updates the sampling policy had seen.
     """
@@ -23,6 +24,11 @@ class Completion:
     text: str
     finish_reason: str
     policy_version: int
+
+
+def before(text: str, stop_strings: Sequence[str]) -> str:
+    """A text up to the first of the stop strings in it."""
+    return text[: min((text.index(stop) for stop in stop_strings if stop in text), default=None)]
 
 
 @dataclass(slots=True)

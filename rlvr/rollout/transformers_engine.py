@@ -22,7 +22,7 @@ from rlvr.policy.linear import linear
 from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.group import Completion, Group
+from rlvr.rollout.group import Completion, Group, before
 
 BLOCK = 256  # columns of a row of weights that one number stands for
 BELOW_ONE = 1 - 2.0**-53
@@ -239,7 +239,8 @@ class TransformersEngine:
                 for _ in range(count):
                     ids = tuple(tokens[row])
                     if ids not in texts:
-                        texts[ids] = self.policy.tokenizer.decode(ids, skip_special_tokens=True)
+                        text = self.policy.tokenizer.decode(ids, skip_special_tokens=True)
+                        texts[ids] = before(text, self.policy.stop_strings)
                     groups[index].completions.append(
                         Completion(
                             token_ids=tokens[row],
@@ -274,6 +275,8 @@ class TransformersEngine:
             token, logprob = draw(logits_SV, node, uniform_TR[step, running], sampling)
             tokens_RT[running, step], logprobs_RT[running, step] = token, logprob
             ends_now = torch.isin(token, ends)
+            if policy.stop_strings:
+                ends_now |= self._has_stop_string(tokens_RT[running, : step + 1])
             length_R[running[ends_now]] = step + 1
             ended_R[running[ends_now]] = True
             running, node, token = running[~ends_now], node[~ends_now], token[~ends_now]
@@ -290,6 +293,14 @@ class TransformersEngine:
         tokens = [row[:length] for row, length in zip(tokens_RT.tolist(), lengths, strict=True)]
         logprobs = [row[:length] for row, length in zip(logprobs_RT.tolist(), lengths, strict=True)]
         return tokens, logprobs, ended_R.tolist()
+
+    def _has_stop_string(self, tokens_RT: Tensor) -> Tensor:
+        """Which rows' last tokens say a stop string, bool [R]; every row is decoded, at every token."""
+        # a token is a byte at least, so this many can't begin after a stop string has begun
+        tail = max(len(stop.encode()) for stop in self.policy.stop_strings)
+        texts = self.policy.tokenizer.batch_decode(tokens_RT[:, -tail:].tolist(), skip_special_tokens=True)
+        found = [any(stop in text for stop in self.policy.stop_strings) for text in texts]
+        return torch.tensor(found, device=tokens_RT.device)
 
     @torch.no_grad()
     def update_weights(self, named_tensors: Iterable[tuple[str, Tensor]], version: int) -> None:

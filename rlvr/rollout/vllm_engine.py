@@ -4,14 +4,17 @@ The engine lives where the trainer lives, so new weights are handed over by refe
 tensor by tensor: no file, no second process, no restart. Under torchrun every rank builds an engine of its
 own; `tensor_parallel_size` consecutive ranks then share one copy of the model.
 
-What this engine does not do: sample while the trainer trains, quantise, or cut answers at stop strings.
+What this engine does not do: sample while the trainer trains, quantise, or stop at a stop string (vLLM would
+need a tokenizer of its own for it): it samples on, and what comes after is cut off.
 """
 
 import gc
 import os
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,7 +27,7 @@ from rlvr.policy.location import find
 from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.group import Completion, Group
+from rlvr.rollout.group import Completion, Group, before
 
 # vLLM reads these when it is imported. A process of its own would need the weights sent to it.
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -56,6 +59,7 @@ def build_vllm_engine(config: Config, policy: Policy) -> "VLLMEngine":
         policy.encode,
         max_model_len=policy.model.config.max_position_embeddings,
         end_ids=policy.end_ids,
+        stop_strings=policy.stop_strings,
         dtype=dtype,
         gpu_memory_utilization=rollout.gpu_memory_utilization,
         tensor_parallel_size=rollout.tensor_parallel_size,
@@ -81,6 +85,7 @@ class VLLMEngine:
         encode_prompt: token ids of a problem's prompt.
         max_model_len: most tokens of a prompt and its completion together.
         end_ids: tokens that end a completion; by default the tokenizer's end-of-sequence token.
+        stop_strings: texts that end a completion too.
         dtype: of weights, activations and KV cache: "float32", "bfloat16" or "float16".
         kv_cache_gib: size of the KV cache in GiB; by default 1 on CPU, and on GPU what
             `gpu_memory_utilization` leaves over.
@@ -104,6 +109,7 @@ class VLLMEngine:
         *,
         max_model_len: int,
         end_ids: list[int] | None = None,
+        stop_strings: Sequence[str] = (),
         dtype: str = "float32",
         kv_cache_gib: float | None = None,
         gpu_memory_utilization: float = 0.5,
@@ -127,6 +133,7 @@ class VLLMEngine:
         if end_ids is None:
             end_ids = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
         self._stop_token_ids = end_ids
+        self._stop_strings = stop_strings
         self._encode_prompt = encode_prompt
         self._parameter_names = _parameter_names(model_path)
         self._sleeps = sleep and on_gpu
@@ -198,10 +205,33 @@ class VLLMEngine:
             samples = output.outputs
             texts = self._tokenizer.batch_decode([s.token_ids for s in samples], skip_special_tokens=True)
             group.completions = [
-                Completion(list(s.token_ids), s.logprobs.logprobs, text, s.finish_reason, self.policy_version)
+                self._cut(
+                    Completion(
+                        list(s.token_ids), s.logprobs.logprobs, text, s.finish_reason, self.policy_version
+                    )
+                )
                 for s, text in zip(samples, texts, strict=True)
             ]
         return groups
+
+    def _cut(self, completion: Completion) -> Completion:
+        """A completion up to the token that completes a stop string, if one does."""
+        text = before(completion.text, self._stop_strings)
+        if len(text) == len(completion.text):
+            return completion
+
+        def has_stop_string(length: int) -> bool:
+            said = self._tokenizer.decode(completion.token_ids[:length], skip_special_tokens=True)
+            return len(before(said, self._stop_strings)) < len(said)
+
+        length = 1 + bisect_left(range(1, len(completion.token_ids)), True, key=has_stop_string)
+        return replace(
+            completion,
+            token_ids=completion.token_ids[:length],
+            logprobs=completion.logprobs[:length],
+            text=text,
+            finish_reason="stop",
+        )
 
     def update_weights(self, named_tensors: Iterable[tuple[str, Tensor]], version: int) -> None:
         """See `RolloutEngine.update_weights`.

@@ -74,6 +74,7 @@ def test_token_weights_choose_the_trainer_that_has_them():
         (["rollout=transformers"], "nearest valid choice is rollout=vllm"),
         (["group_size=inverse_success"], "nearest valid choice is group_size=fixed"),
         (["curriculum=sgpo"], "accepted are shuffled, lim"),
+        (["model.stop_strings=[END]"], "nearest valid choice is model.end_tokens"),
         (["algorithm.old_logprobs=engine"], "nearest valid choice is trainer"),
         (["credit=process_lambda", "algorithm.kl_coefficient=0.1"], "kl_coefficient=0"),
     ],

@@ -79,6 +79,35 @@ def test_a_completion_ends_with_its_end_token_or_at_the_maximum(frozen_policy: P
         assert (completion.token_ids[-1] == end) == (completion.finish_reason == "stop")
 
 
+def test_a_completion_ends_where_its_text_has_a_stop_string(frozen_policy: Policy):
+    stops = ("*1", "+10-")  # of several tokens
+    stopping = Policy(frozen_policy.model, frozen_policy.tokenizer, stop_strings=stops)
+    freely, stopped = (
+        [
+            c
+            for group in TransformersEngine(policy).generate(REQUESTS, SAMPLING, seed=2)
+            for c in group.completions
+        ]
+        for policy in (frozen_policy, stopping)
+    )
+    cut = 0
+    for whole, part in zip(freely, stopped, strict=True):
+        said = [frozen_policy.tokenizer.decode(whole.token_ids[: n + 1]) for n in range(len(whole.token_ids))]
+        length = next(
+            (n + 1 for n, text in enumerate(said) if any(stop in text for stop in stops)), len(said)
+        )
+        assert part.token_ids == whole.token_ids[:length]
+        assert len(part.logprobs) == length
+        if length < len(said):
+            cut += 1
+            assert part.finish_reason == "stop"
+            assert any(said[length - 1].startswith(part.text + stop) for stop in stops)
+        else:
+            assert part.text == min((whole.text.split(stop)[0] for stop in stops), key=len)
+            assert part.finish_reason == whole.finish_reason
+    assert 0 < cut < len(freely)
+
+
 def test_waves_and_rows_that_leave_do_not_change_what_is_sampled_from(frozen_policy: Policy):
     """Two rows at a time: prompts are prefilled again and again, and nearly every step loses a row."""
     groups = TransformersEngine(frozen_policy, max_rows=2).generate(REQUESTS, SAMPLING, seed=0)

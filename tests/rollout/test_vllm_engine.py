@@ -215,6 +215,29 @@ def test_completions_end_at_either_end_token_or_at_the_maximum_length(engine):
 
 
 @pytest.mark.vllm
+def test_completions_end_where_their_text_has_a_stop_string(folder):
+    stops = ["w3", "w4 w"]
+    engine = tiny_engine(folder, stop_strings=stops)
+    groups = engine.generate([(problem(str(i), 5), 16) for i in range(4)], SAMPLING, seed=0)
+    engine.close()
+    ended = 0
+    for completion in (completion for group in groups for completion in group.completions):
+        assert len(completion.logprobs) == len(completion.token_ids)
+        said = [
+            " ".join(WORDS[i] for i in completion.token_ids[: n + 1] if i > ALSO_END)
+            for n in range(len(completion.token_ids))
+        ]
+        assert not any(stop in text for text in said[:-1] for stop in stops)
+        if any(stop in said[-1] for stop in stops):
+            ended += 1
+            assert completion.finish_reason == "stop"
+            assert any(said[-1].startswith(completion.text + stop) for stop in stops)
+        else:
+            assert completion.text == said[-1]
+    assert 0 < ended < 64
+
+
+@pytest.mark.vllm
 def test_more_prompt_tokens_than_one_step_of_vllm_takes(engine):
     requests = [(problem(str(i), 100), 1) for i in range(60)]  # 6,000 tokens; a step takes 4,096
     assert disagreement(engine.generate(requests, Sampling(4), seed=0), tiny_model(0), Sampling(4)) < 1e-5

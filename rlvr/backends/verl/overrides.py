@@ -68,6 +68,10 @@ def refuse(config: Config) -> None:
             "its weight is learned, and verl's estimators have no optimizer: accepted are functions of "
             "correctness, as focal",
         ),
+        f"model.stop_strings={list(config.model.stop_strings)}": (
+            bool(config.model.stop_strings),
+            "its rollouts end at tokens only: the nearest valid choice is model.end_tokens",
+        ),
         "algorithm.old_logprobs=engine": (
             algorithm.old_logprobs == "engine",
             "in verl that replaces the policy loss by one of its own: the nearest valid choice is trainer",
