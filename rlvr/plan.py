@@ -80,7 +80,8 @@ def plan_run(config: Config, model: Architecture, given: Assumptions) -> Plan:
     problems = sum(task.size or 0 for task in config.benchmark.tasks.values())
     validated = sum(task.size or 0 for task in config.benchmark.tasks.values() if task.domain == "in_domain")
     checkpoints = math.ceil(training.steps / training.checkpoint_every)
-    samples = problems * evaluation.samples + validated * evaluation.validation_samples * (checkpoints + 1)
+    validations = checkpoints + 1 if training.steps else 0
+    samples = problems * evaluation.samples + validated * evaluation.validation_samples * validations
     evaluation_tokens = samples * min(given.mean_tokens, evaluation.sampling.max_tokens)
 
     forward = model.forward_operations(given.prompt_tokens + mean_tokens / 2)

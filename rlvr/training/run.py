@@ -144,8 +144,9 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     validation.rewind(first_step - 1)
     if not found:
         save_checkpoint(path, 0, policy, learner, curriculum)
-    if is_checkpointed(config, first_step - 1) and not validation.has(first_step - 1):
-        validation.measure(engine, first_step - 1)
+    last = first_step - 1
+    if config.training.steps and is_checkpointed(config, last) and not validation.has(last):
+        validation.measure(engine, last)
 
     def on_step(step: int) -> None:
         directory.report("training", step, config.training.steps)
@@ -260,12 +261,14 @@ def chosen_step(config: Config, path: Path) -> int:
     """The checkpoint with the best average in-domain pass@1, the earliest of equals (F-GRPO, App. L.2).
 
     With `evaluation.latest_step`, among those up to it: a focal arm has no more compute than its baseline.
-    With `evaluation.checkpoint=last` the last of them, whatever its pass@1.
+    With `evaluation.checkpoint=last` the last of them, whatever its pass@1. A run without training has one
+    checkpoint, and no validation.
     """
     latest = config.evaluation.latest_step
+    measured = read_validation(path / "validation.jsonl") if config.training.steps else {0: 0.0}
     scores = {
         step: score
-        for step, score in read_validation(path / "validation.jsonl").items()
+        for step, score in measured.items()
         if (latest is None or step <= latest)
         and (step > 0 or config.training.steps == 0 or latest == 0)
         and damage_of(checkpoint_path(path, step)) is None
