@@ -73,7 +73,7 @@ def jobs(smollm2: Path | None, precisions: list[str], threads: int) -> list[Job]
                 64,
                 precision,
                 threads,
-                micro_batch=1024,
+                micro_batch=512,
                 trl_micro_batch=16,
             )
             for precision in precisions

@@ -86,7 +86,7 @@ class PackedLayout:
             paths += own_paths
         rollouts = [answer for answers in completions for answer in answers]
         group_R = tensor(group for group, answers in enumerate(completions) for _ in answers)
-        rollout_M, column_M = _rows_and_columns(tensor(map(len, rollouts)))
+        rollout_M, column_M = rows_and_columns(tensor(map(len, rollouts)))
         self.prefix_M = tensor(chain.from_iterable(paths))
         self.targets_N = tensor([0] * count)
         self.targets_N[self.prefix_M] = tensor(chain.from_iterable(rollouts))
@@ -101,7 +101,7 @@ class PackedLayout:
         group_N = group_R[owner_N]
 
         prompt_lengths_G = tensor(map(len, prompts))
-        prompt_row_T, prompt_column_T = _rows_and_columns(prompt_lengths_G)
+        prompt_row_T, prompt_column_T = rows_and_columns(prompt_lengths_G)
         read_N = torch.zeros_like(self.targets_N, dtype=torch.bool)
         read_N[forerunner_N[forerunner_N >= 0]] = True
         place_N = len(prompt_row_T) + read_N.cumsum(0) - 1  # in the row, of prefixes that are read
@@ -188,7 +188,7 @@ def _causal(width: int, device: torch.device | str) -> Tensor:
     return torch.ones(width, width, dtype=torch.bool, device=device).tril()
 
 
-def _rows_and_columns(lengths: Tensor) -> tuple[Tensor, Tensor]:
+def rows_and_columns(lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Of the tokens of sequences that stand one after the other: which sequence, and where in it."""
     rows = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
     return rows, torch.arange(len(rows), device=lengths.device) - (lengths.cumsum(0) - lengths)[rows]

@@ -11,13 +11,12 @@ differ a lot), and tensor parallelism.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from rlvr.policy.attention import PackedLayout, take
+from rlvr.policy.attention import PackedLayout, rows_and_columns, take
 from rlvr.policy.linear import linear
 from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
@@ -50,25 +49,34 @@ class PrefillLayout(PackedLayout):
 class DecodingLayout:
     """One new token a node, which is a prompt or what rollouts of it have said so far and agree on.
 
-    Every node reads its prompt's keys and values, then its own. Those of shorter prompts have a masked gap
-    in between, so that all nodes write their next token into the same column.
+    Every node reads its prompt's keys and values, which are there once, and then its own. The nodes of a
+    prompt read them together: P prompts have up to Q nodes each, and S in all.
 
     Attributes:
-        lengths_S: int64, tokens of the prompt of each of the S nodes.
+        prompt_S: int64, the prompt of each node.
+        lengths_S: int64, tokens of that prompt.
+        filled: tokens that the nodes have said.
     """
 
     def __init__(self, prefill: PrefillLayout, max_tokens: int):
         """The nodes are the prompts."""
-        self.lengths_S = prefill.lengths_P
-        self.width = prefill.prompt_GP.shape[1]
-        self.filled, self.columns = self.width, self.width + max_tokens
-        self.cache = [
-            tuple(self._room_for(block, len(block)) for block in layer) for layer in prefill.keys_values
+        self.prompt_cache = [
+            (key_PKWD.transpose(-1, -2).contiguous(), value_PKWD)
+            for key_PKWD, value_PKWD in prefill.keys_values
         ]
-        self._look_for_gaps()
+        self.lengths_P = prefill.lengths_P
+        columns_W = torch.arange(prefill.prompt_GP.shape[1], device=self.lengths_P.device)
+        gap_PW = columns_W >= self.lengths_P[:, None]
+        self.gap_P11W = gap_PW[:, None, None] if bool(gap_PW.any()) else None
+        self.filled, self.max_tokens = 0, max_tokens
+        # keys [nodes, heads, D, tokens] and values [nodes, heads, tokens, D], as the products read them
+        self.cache = [
+            (key_PKDW.new_empty(0), value_PKWD.new_empty(0)) for key_PKDW, value_PKWD in self.prompt_cache
+        ]
+        self._take_places(torch.arange(len(self.lengths_P), device=self.lengths_P.device))
 
     def __len__(self) -> int:
-        return len(self.lengths_S)
+        return len(self.prompt_S)
 
     def branch(self, parent_S: Tensor) -> Tensor:
         """Go on with other nodes: each follows one of the present nodes.
@@ -85,43 +93,73 @@ class DecodingLayout:
         stays_S = is_first_S & (parent_S < count)
         is_free_S = torch.ones_like(stays_S).index_fill_(0, parent_S[stays_S], False)
         moved_from, moved_to = parent_S[~stays_S], is_free_S.nonzero()[:, 0]
-        if len(moved_to):
-            if count > len(self.cache[0][0]):
-                self.cache = [
-                    tuple(self._room_for(block, 2 * count) for block in layer) for layer in self.cache
-                ]
-            for block in chain.from_iterable(self.cache):
-                block[moved_to, :, : self.filled] = block[moved_from, :, : self.filled]
+        if count > len(self.cache[0][0]):
+            self.cache = [self._room_for(layer, 2 * count) for layer in range(len(self.cache))]
+        if len(moved_to) and self.filled:
+            for key_SKDT, value_SKTD in self.cache:
+                key_SKDT[moved_to, ..., : self.filled] = key_SKDT[moved_from, ..., : self.filled]
+                value_SKTD[moved_to, :, : self.filled] = value_SKTD[moved_from, :, : self.filled]
         place_S = parent_S.clone()
         place_S[~stays_S] = moved_to
-        self.lengths_S = torch.empty_like(parent_S).index_copy_(0, place_S, self.lengths_S[parent_S])
-        self._look_for_gaps()
+        self._take_places(torch.empty_like(parent_S).index_copy_(0, place_S, self.prompt_S[parent_S]))
         return place_S
 
     def attend(
         self, layer: int, query_SHD: Tensor, key_SKD: Tensor, value_SKD: Tensor, scale: float
     ) -> Tensor:
         nodes, heads, size = query_SHD.shape
-        key, value = (block[:nodes, :, : self.filled + 1] for block in self.cache[layer])
-        key[:, :, -1], value[:, :, -1] = key_SKD, value_SKD
+        key_PKDW, value_PKWD = self.prompt_cache[layer]
+        key_SKDT, value_SKTD = (block[:nodes] for block in self.cache[layer])
+        key_SKDT[..., self.filled], value_SKTD[:, :, self.filled] = key_SKD, value_SKD
+        key_SKDT, value_SKTD = key_SKDT[..., : self.filled + 1], value_SKTD[:, :, : self.filled + 1]
         # the query heads that share a key-value head are the "queries" of that head; for so few of them two
         # batched products take two thirds of the time of the fused kernel
-        query_SKGD = query_SHD.reshape(nodes, key.shape[1], -1, size) * scale
-        scores_SKGW = query_SKGD @ key.transpose(-1, -2)
-        if self.gap_SW is not None:
-            scores_SKGW[..., : self.width].masked_fill_(self.gap_SW[:, None, None], -torch.inf)
-        weights_SKGW = scores_SKGW.softmax(-1, dtype=torch.float32).to(value.dtype)
-        return (weights_SKGW @ value).reshape(nodes, heads, size)
+        query_SKGD = query_SHD.reshape(nodes, key_SKD.shape[1], -1, size).to(key_SKDT.dtype) * scale
+        scores_PKLW = self._by_prompt(query_SKGD) @ key_PKDW
+        if self.gap_P11W is not None:
+            scores_PKLW.masked_fill_(self.gap_P11W, -torch.inf)
+        scores_SKGW = torch.cat([self._by_node(scores_PKLW), query_SKGD @ key_SKDT], dim=-1)
+        weights_SKGW = scores_SKGW.softmax(-1, dtype=torch.float32).to(value_SKTD.dtype)
+        of_prompt, own = weights_SKGW.split([key_PKDW.shape[-1], self.filled + 1], dim=-1)
+        output_SKGD = self._by_node(self._by_prompt(of_prompt) @ value_PKWD) + own @ value_SKTD
+        return output_SKGD.reshape(nodes, heads, size)
 
-    def _room_for(self, block: Tensor, nodes: int) -> Tensor:
-        """A copy [nodes, heads, all columns, D] of a block with fewer nodes or columns."""
-        room = block.new_empty(nodes, block.shape[1], self.columns, block.shape[3])
-        room[: len(block), :, : self.filled] = block[:, :, : self.filled]
-        return room
+    def _take_places(self, prompt_S: Tensor) -> None:
+        """Note whose nodes stand where, and where each will stand among those of its prompt."""
+        self.prompt_S, self.lengths_S = prompt_S, self.lengths_P[prompt_S]
+        counts_P = prompt_S.bincount(minlength=len(self.lengths_P))
+        order_S = prompt_S.argsort(stable=True)
+        rank_S = torch.empty_like(prompt_S)
+        rank_S[order_S] = rows_and_columns(counts_P)[1]
+        width = int(counts_P.max())
+        self._of_prompt_S = prompt_S * width + rank_S
+        self._node_PQ = prompt_S.new_zeros(len(self.lengths_P), width)
+        self._node_PQ.view(-1)[self._of_prompt_S] = torch.arange(len(prompt_S), device=prompt_S.device)
 
-    def _look_for_gaps(self) -> None:
-        gap_SW = torch.arange(self.width, device=self.lengths_S.device) >= self.lengths_S[:, None]
-        self.gap_SW = gap_SW if bool(gap_SW.any()) else None
+    def _by_prompt(self, tensor_SKGX: Tensor) -> Tensor:
+        """[P, K, Q x G, X]: the nodes of each prompt side by side, and any where it has fewer than Q."""
+        return tensor_SKGX[self._node_PQ].transpose(1, 2).flatten(2, 3)
+
+    def _by_node(self, tensor_PKLX: Tensor) -> Tensor:
+        """[S, K, G, X] again."""
+        return (
+            tensor_PKLX.unflatten(2, (self._node_PQ.shape[1], -1))
+            .transpose(1, 2)
+            .flatten(0, 1)[self._of_prompt_S]
+        )
+
+    def _room_for(self, layer: int, nodes: int) -> tuple[Tensor, Tensor]:
+        """Copies of a layer's own keys and values with room for more nodes."""
+        _, heads, size, _ = self.prompt_cache[layer][0].shape
+        room = []
+        for block, shape in zip(
+            self.cache[layer], ((size, self.max_tokens), (self.max_tokens, size)), strict=True
+        ):
+            larger = block.new_empty(nodes, heads, *shape)
+            if self.filled:
+                larger[: len(block)] = block
+            room.append(larger)
+        return tuple(room)
 
 
 def draw(logits_SV: Tensor, node_R: Tensor, uniform_R: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:

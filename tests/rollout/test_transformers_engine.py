@@ -113,7 +113,7 @@ def test_waves_and_rows_that_leave_do_not_change_what_is_sampled_from(frozen_pol
     groups = TransformersEngine(frozen_policy, max_rows=2).generate(REQUESTS, SAMPLING, seed=0)
 
     assert [len(group.completions) for group in groups] == [4, 1, 8, 3, 5, 2]
-    torch.testing.assert_close(sampled(groups), scored_by(frozen_policy, groups), atol=5e-6, rtol=0)
+    torch.testing.assert_close(sampled(groups), scored_by(frozen_policy, groups), atol=1e-5, rtol=0)
 
 
 def test_rollouts_that_share_beginnings_keep_their_log_probabilities(frozen_policy: Policy):
