@@ -126,6 +126,14 @@ def sampled_tokens(file: Path) -> int:
     return pc.sum(pq.read_table(file, columns=["num_tokens"])["num_tokens"]).as_py()
 
 
+def verdict_shares(file: Path) -> dict[str, float]:
+    """What share of the samples of a benchmark was judged how, the commonest verdict first."""
+    counts = pc.value_counts(pq.read_table(file, columns=["verdict"])["verdict"]).to_pylist()
+    total = sum(count["counts"] for count in counts)
+    ordered = sorted(counts, key=lambda count: -count["counts"])
+    return {count["values"]: count["counts"] / total for count in ordered}
+
+
 def write_parquet(file: Path, table: pa.Table) -> None:
     """Written aside, then renamed."""
     aside = file.with_name(f".{file.name}.partial")

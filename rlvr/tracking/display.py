@@ -82,9 +82,9 @@ class Display:
             self._progress.update(self._all, completed=done, stage=left)
 
     def print_results(self, path: Path) -> None:
-        """pass@k of a finished run, benchmark by benchmark, and how fast it was sampled."""
+        """pass@k and verdicts of a finished run, benchmark by benchmark, and how fast it was sampled."""
         from rlvr.evaluation import counts
-        from rlvr.evaluation.sampling import sampled_tokens
+        from rlvr.evaluation.sampling import sampled_tokens, verdict_shares
 
         summary = read_summary(path)
         if not (evaluation := summary.get("evaluation")):
@@ -92,13 +92,17 @@ class Display:
         table = Table(
             "k",
             *(f"{name}\n{result['problems']} problems" for name, result in evaluation.items()),
-            title="pass@k, %",
+            title="pass@k, and how the samples were judged, %",
         )
         files = [path / "evaluation" / f"{name}.parquet" for name in evaluation]
         tallies = [counts(file) for file in files]
         first = next(iter(evaluation.values()))
         for k in sorted(map(int, first["pass@k"])):
             table.add_row(str(k), *(percent_with_interval(tally, k) for tally in tallies))
+        table.add_section()
+        verdicts = [verdict_shares(file) for file in files]
+        for verdict in dict.fromkeys(verdict for shares in verdicts for verdict in shares):
+            table.add_row(verdict, *(f"{100 * shares.get(verdict, 0):.1f}" for shares in verdicts))
         console = Console()
         console.print(table)
         tokens, seconds = sum(map(sampled_tokens, files)), summary["seconds"]["evaluation"]

@@ -69,7 +69,11 @@ def test_a_model_is_evaluated_as_it_is(tmp_path: Path, capsys: pytest.CaptureFix
     first = next(line for line in lines if "│ 1 " in line)
     assert len(samples) == 18
     assert f"{100 * right.mean() / 3:.1f} ± " in first
-    assert [line.split()[1] for line in lines if line.startswith("│")] == ["1", "2"]
+    judged = samples["verdict"].value_counts(normalize=True)
+    rows = dict(line.strip("│").split("│") for line in lines if line.startswith("│"))
+    assert {name.strip() for name in rows} == {"1", "2", *judged.index}
+    shares = {name.strip(): float(row) for name, row in rows.items() if name.strip() in judged}
+    assert shares == {name: round(100 * share, 1) for name, share in judged.items()}
     assert f"{samples['num_tokens'].sum()} tokens sampled" in " ".join(" ".join(lines).split())
 
 
