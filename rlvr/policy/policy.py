@@ -20,6 +20,7 @@ from transformers.utils import logging
 from rlvr.config import ModelConfig
 from rlvr.errors import UserError, nearest
 from rlvr.policy.attention import ATTENTION, Layout
+from rlvr.policy.lean import keep_less
 from rlvr.policy.linear import has_few_weights, rounded, use_onednn
 from rlvr.policy.location import EMBEDDED, find, unavailable
 from rlvr.policy.prompts import Prompts, render
@@ -59,6 +60,7 @@ class Policy:
         self.prompts = prompts or {}
         self.model.set_attn_implementation(ATTENTION)
         use_onednn(self.model)
+        keep_less(self.model)
         weights = [
             module.weight for module in self.model.base_model.modules() if isinstance(module, nn.Linear)
         ]

@@ -1,16 +1,17 @@
 """Which rollouts go through the model together."""
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Sequence
 
 
 def pack(
     groups: Sequence[int], prompt_lengths: Sequence[int], lengths: Sequence[int], budget: int
 ) -> list[list[int]]:
-    """Fill packs of at most `budget` tokens with rollouts in their order; a prompt counts once a pack.
+    """Fill packs with rollouts in their order: as few as `budget` allows, and none larger than that takes.
 
     Rollouts of a group stand next to each other, so a group's prompt is repeated only where the group is
-    split. A rollout longer than the budget gets a pack of its own.
+    split; it counts once a pack. A rollout longer than the budget gets a pack of its own.
 
     Args:
         groups: [R], the group of each rollout, equal values adjacent.
@@ -21,17 +22,24 @@ def pack(
     Returns:
         Packs, as lists of positions in `groups`.
     """
-    packs: list[list[int]] = []
-    used = 0
-    for i, (group, prompt, length) in enumerate(zip(groups, prompt_lengths, lengths, strict=True)):
-        shares_prompt = bool(packs) and groups[packs[-1][-1]] == group
-        cost = length if shares_prompt else prompt + length
-        if not packs or used + cost > budget:
-            packs.append([])
-            used, cost = 0, prompt + length
-        packs[-1].append(i)
-        used += cost
-    return packs
+
+    def filled(size: int) -> list[list[int]]:
+        packs: list[list[int]] = []
+        used = 0
+        for i, (group, prompt, length) in enumerate(zip(groups, prompt_lengths, lengths, strict=True)):
+            shares_prompt = bool(packs) and groups[packs[-1][-1]] == group
+            cost = length if shares_prompt else prompt + length
+            if not packs or used + cost > size:
+                packs.append([])
+                used, cost = 0, prompt + length
+            packs[-1].append(i)
+            used += cost
+        return packs
+
+    packs = filled(budget)
+    if len(packs) < 2:
+        return packs
+    return filled(bisect_left(range(budget), True, key=lambda size: len(filled(size)) <= len(packs)))
 
 
 def cut(costs: Sequence[float], parts: int) -> list[range]:
