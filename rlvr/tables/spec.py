@@ -97,6 +97,11 @@ def check_spec(spec: dict[str, Any]) -> None:
     for arm in spec["arms"]:
         if arm.get("baseline", arms[0]) not in arms:
             raise unknown("baseline", arm["baseline"], arms)
+    if spec.get("dynamics") and not any(arm.get("baseline") for arm in spec["arms"]):
+        raise UserError(
+            f"table {spec['name']} has dynamics, a figure of arms beside their baselines, but no baseline: "
+            "give an arm its baseline, or leave dynamics out"
+        )
     for figure in spec.get("figures", ()):
         if figure not in FIGURES:
             raise unknown("figure of a table", figure, FIGURES)

@@ -73,6 +73,7 @@ def test_f_grpo_table_1_is_laid_out(scale):
         ({"columns": {"a": ["easy"], "b": ["easy"]}}, "benchmark 'easy' is in table paper/table9 twice"),
         ({"arms": [{"name": "grpo"}, {"name": "grpo"}]}, "arm 'grpo' is in table paper/table9 twice"),
         ({"arms": [{"name": "grpo"}, {"name": "f", "baseline": "gpro"}]}, "'gpro'.*did you mean grpo"),
+        ({"arms": [{"name": "grpo"}], "dynamics": {"smoothing": 0.1}}, "give an arm its baseline"),
     ],
 )
 def test_refuses_what_cannot_be_laid_out(spec, change, said):
