@@ -66,8 +66,7 @@ class DecodingLayout:
         ]
         self.lengths_P = prefill.lengths_P
         columns_W = torch.arange(prefill.prompt_GP.shape[1], device=self.lengths_P.device)
-        gap_PW = columns_W >= self.lengths_P[:, None]
-        self.gap_P11W = gap_PW[:, None, None] if bool(gap_PW.any()) else None
+        self.gap_P11W = (columns_W >= self.lengths_P[:, None])[:, None, None]
         self.filled, self.max_tokens = 0, max_tokens
         # keys [nodes, heads, D, tokens] and values [nodes, heads, tokens, D], as the products read them
         self.cache = [
@@ -116,8 +115,7 @@ class DecodingLayout:
         # batched products take two thirds of the time of the fused kernel
         query_SKGD = query_SHD.reshape(nodes, key_SKD.shape[1], -1, size).to(key_SKDT.dtype) * scale
         scores_PKLW = self._by_prompt(query_SKGD) @ key_PKDW
-        if self.gap_P11W is not None:
-            scores_PKLW.masked_fill_(self.gap_P11W, -torch.inf)
+        scores_PKLW.masked_fill_(self.gap_P11W, -torch.inf)
         scores_SKGW = torch.cat([self._by_node(scores_PKLW), query_SKGD @ key_SKDT], dim=-1)
         weights_SKGW = scores_SKGW.softmax(-1, dtype=torch.float32).to(value_SKTD.dtype)
         of_prompt, own = weights_SKGW.split([key_PKDW.shape[-1], self.filled + 1], dim=-1)
@@ -126,6 +124,11 @@ class DecodingLayout:
 
     def _take_places(self, prompt_S: Tensor) -> None:
         """Note whose nodes stand where, and where each will stand among those of its prompt."""
+        running_P, rank_of_prompt_S = prompt_S.unique(return_inverse=True)
+        if 2 * len(running_P) <= len(self.lengths_P):  # the others have ended
+            prompt_S = rank_of_prompt_S
+            self.lengths_P, self.gap_P11W = self.lengths_P[running_P], self.gap_P11W[running_P]
+            self.prompt_cache = [(key[running_P], value[running_P]) for key, value in self.prompt_cache]
         self.prompt_S, self.lengths_S = prompt_S, self.lengths_P[prompt_S]
         counts_P = prompt_S.bincount(minlength=len(self.lengths_P))
         order_S = prompt_S.argsort(stable=True)
