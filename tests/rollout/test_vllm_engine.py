@@ -215,11 +215,10 @@ def test_completions_end_at_either_end_token_or_at_the_maximum_length(engine):
 
 
 @pytest.mark.vllm
-def test_completions_end_where_their_text_has_a_stop_string(folder):
+def test_completions_end_where_their_text_has_a_stop_string(engine, monkeypatch):
     stops = ["w3", "w4 w"]
-    engine = tiny_engine(folder, stop_strings=stops)
+    monkeypatch.setattr(engine, "_stop_strings", stops)
     groups = engine.generate([(problem(str(i), 5), 16) for i in range(4)], SAMPLING, seed=0)
-    engine.close()
     ended = 0
     for completion in (completion for group in groups for completion in group.completions):
         assert len(completion.logprobs) == len(completion.token_ids)
@@ -269,10 +268,12 @@ def test_the_engine_of_a_config_samples_from_the_policy_and_not_from_its_files(f
     tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
     rollout = VLLMRolloutConfig(enforce_eager=True)
     config = Config(model=ModelConfig(path=str(folder)), rollout=rollout)
-    engine = build_vllm_engine(config, Policy(tiny_model(4), tokenizer))
+    engine = build_vllm_engine(config, Policy(tiny_model(4), tokenizer, stop_strings=["w5"]))
     question = Problem("words", "test", ({"role": "user", "content": "w1 w2 w3"},), "", "none")
     groups = engine.generate([(question, 8)], SAMPLING, seed=0)
     engine.close()
+    assert not any("w5" in completion.text for completion in groups[0].completions)
+    assert any(WORDS[c.token_ids[-1]].startswith("w5") for c in groups[0].completions)
     assert groups[0].prompt_ids == [4, 5, 6]
     assert disagreement(groups, tiny_model(4)) < 1e-5
 
