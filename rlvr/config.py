@@ -336,6 +336,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 # key -> (condition that must hold, what is accepted, the nearest valid choice)
 BOUNDS: dict[str, tuple[Any, str, str]] = {
+    "model.stop_strings": (all, "texts of one character or more", "[]"),
     "group_size.n": (lambda n: n >= 2, "2 or more rollouts a problem", "2"),
     "group_size.minimum": (lambda n: n >= 2, "2 or more rollouts a problem", "2"),
     "group_size.rounding": (lambda way: way in ("down", "nearest", "up"), "down, nearest or up", "down"),

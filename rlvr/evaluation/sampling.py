@@ -128,10 +128,8 @@ def sampled_tokens(file: Path) -> int:
 
 def verdict_shares(file: Path) -> dict[str, float]:
     """What share of the samples of a benchmark was judged how, the commonest verdict first."""
-    counts = pc.value_counts(pq.read_table(file, columns=["verdict"])["verdict"]).to_pylist()
-    total = sum(count["counts"] for count in counts)
-    ordered = sorted(counts, key=lambda count: -count["counts"])
-    return {count["values"]: count["counts"] / total for count in ordered}
+    verdicts = pq.read_table(file, columns=["verdict"])["verdict"].to_pandas()
+    return verdicts.value_counts(normalize=True).to_dict()
 
 
 def write_parquet(file: Path, table: pa.Table) -> None:

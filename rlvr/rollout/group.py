@@ -26,6 +26,10 @@ class Completion:
     policy_version: int
 
 
+def has_any(text: str, stop_strings: Sequence[str]) -> bool:
+    return any(stop in text for stop in stop_strings)
+
+
 def before(text: str, stop_strings: Sequence[str]) -> str:
     """A text up to the first of the stop strings in it."""
     return text[: min((text.index(stop) for stop in stop_strings if stop in text), default=None)]

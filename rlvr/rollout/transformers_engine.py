@@ -21,7 +21,7 @@ from rlvr.policy.linear import linear
 from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.group import Completion, Group, before
+from rlvr.rollout.group import Completion, Group, before, has_any
 
 BLOCK = 256  # columns of a row of weights that one number stands for
 BELOW_ONE = 1 - 2.0**-53
@@ -67,10 +67,14 @@ class DecodingLayout:
         self.lengths_P = prefill.lengths_P
         columns_W = torch.arange(prefill.prompt_GP.shape[1], device=self.lengths_P.device)
         self.gap_P11W = (columns_W >= self.lengths_P[:, None])[:, None, None]
-        self.filled, self.max_tokens = 0, max_tokens
+        self.filled = 0
         # keys [nodes, heads, D, tokens] and values [nodes, heads, tokens, D], as the products read them
         self.cache = [
-            (key_PKDW.new_empty(0), value_PKWD.new_empty(0)) for key_PKDW, value_PKWD in self.prompt_cache
+            (
+                key.new_empty(*key.shape[:3], max_tokens),
+                value.new_empty(*value.shape[:2], max_tokens, value.shape[3]),
+            )
+            for key, value in self.prompt_cache
         ]
         self._take_places(torch.arange(len(self.lengths_P), device=self.lengths_P.device))
 
@@ -93,11 +97,11 @@ class DecodingLayout:
         is_free_S = torch.ones_like(stays_S).index_fill_(0, parent_S[stays_S], False)
         moved_from, moved_to = parent_S[~stays_S], is_free_S.nonzero()[:, 0]
         if count > len(self.cache[0][0]):
-            self.cache = [self._room_for(layer, 2 * count) for layer in range(len(self.cache))]
+            self.cache = [self._room_for(layer, 2 * count) for layer in self.cache]
         if len(moved_to) and self.filled:
-            for key_SKDT, value_SKTD in self.cache:
-                key_SKDT[moved_to, ..., : self.filled] = key_SKDT[moved_from, ..., : self.filled]
-                value_SKTD[moved_to, :, : self.filled] = value_SKTD[moved_from, :, : self.filled]
+            for layer in self.cache:
+                for said in self._said(layer):
+                    said[moved_to] = said[moved_from]
         place_S = parent_S.clone()
         place_S[~stays_S] = moved_to
         self._take_places(torch.empty_like(parent_S).index_copy_(0, place_S, self.prompt_S[parent_S]))
@@ -151,18 +155,17 @@ class DecodingLayout:
             .flatten(0, 1)[self._of_prompt_S]
         )
 
-    def _room_for(self, layer: int, nodes: int) -> tuple[Tensor, Tensor]:
-        """Copies of a layer's own keys and values with room for more nodes."""
-        _, heads, size, _ = self.prompt_cache[layer][0].shape
-        room = []
-        for block, shape in zip(
-            self.cache[layer], ((size, self.max_tokens), (self.max_tokens, size)), strict=True
-        ):
-            larger = block.new_empty(nodes, heads, *shape)
-            if self.filled:
-                larger[: len(block)] = block
-            room.append(larger)
-        return tuple(room)
+    def _said(self, layer: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The part of a layer's own keys and values that is filled."""
+        key_SKDT, value_SKTD = layer
+        return key_SKDT[..., : self.filled], value_SKTD[:, :, : self.filled]
+
+    def _room_for(self, layer: tuple[Tensor, Tensor], nodes: int) -> tuple[Tensor, Tensor]:
+        """A copy of a layer's own keys and values with room for more nodes."""
+        key_SKDT, value_SKTD = (block.new_empty(nodes, *block.shape[1:]) for block in layer)
+        for said, room in zip(self._said(layer), self._said((key_SKDT, value_SKTD)), strict=True):
+            room[: len(said)] = said
+        return key_SKDT, value_SKTD
 
 
 def draw(logits_SV: Tensor, node_R: Tensor, uniform_R: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
@@ -340,7 +343,7 @@ class TransformersEngine:
         # a token is a byte at least, so this many can't begin after a stop string has begun
         tail = max(len(stop.encode()) for stop in self.policy.stop_strings)
         texts = self.policy.tokenizer.batch_decode(tokens_RT[:, -tail:].tolist(), skip_special_tokens=True)
-        found = [any(stop in text for stop in self.policy.stop_strings) for text in texts]
+        found = [has_any(text, self.policy.stop_strings) for text in texts]
         return torch.tensor(found, device=tokens_RT.device)
 
     @torch.no_grad()

@@ -27,7 +27,7 @@ from rlvr.policy.location import find
 from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.group import Completion, Group, before
+from rlvr.rollout.group import Completion, Group, before, has_any
 
 # vLLM reads these when it is imported. A process of its own would need the weights sent to it.
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -216,20 +216,19 @@ class VLLMEngine:
 
     def _cut(self, completion: Completion) -> Completion:
         """A completion up to the token that completes a stop string, if one does."""
-        text = before(completion.text, self._stop_strings)
-        if len(text) == len(completion.text):
+        if not has_any(completion.text, self._stop_strings):
             return completion
 
         def has_stop_string(length: int) -> bool:
             said = self._tokenizer.decode(completion.token_ids[:length], skip_special_tokens=True)
-            return len(before(said, self._stop_strings)) < len(said)
+            return has_any(said, self._stop_strings)
 
         length = 1 + bisect_left(range(1, len(completion.token_ids)), True, key=has_stop_string)
         return replace(
             completion,
             token_ids=completion.token_ids[:length],
             logprobs=completion.logprobs[:length],
-            text=text,
+            text=before(completion.text, self._stop_strings),
             finish_reason="stop",
         )
 

@@ -199,7 +199,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
 
 
 def is_checkpointed(config: Config, step: int) -> bool:
-    """Whether a run that nothing stops has a checkpoint at `step`, and a validation."""
+    """Whether a run that nothing stops has a checkpoint at `step`, and, where it trains, a validation."""
     return step % config.training.checkpoint_every == 0 or step == config.training.steps
 
 

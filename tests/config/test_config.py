@@ -78,6 +78,7 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
         (["scale=lapto"], r"unknown scale 'lapto'.*did you mean laptop\?"),
         (["advantage_scaling.gamma=1"], r"unknown key in advantage_scaling 'gamma'"),
         (["algorithm=ds_grpo"], r"algorithm.differential_smoothing.correct has no value"),
+        (["model.stop_strings=['']"], r"model.stop_strings=\[''\]: accepted is texts of one character"),
         (["group_size.n=1"], r"group_size.n=1: accepted is 2 or more.*nearest valid choice is 2"),
         (["advantage_scaling=focal", "advantage_scaling.gamma=-1"], r"gamma=-1.0: accepted is 0 or more"),
         (
