@@ -10,6 +10,7 @@ import torch
 
 from rlvr.bench.job import Job, is_correct
 from rlvr.bench.side import peak_bytes, requests
+from rlvr.memory import reuse_freed_memory
 from rlvr.policy.policy import load_policy
 from rlvr.problems import load_problems
 from rlvr.rollout import build_engine
@@ -27,6 +28,7 @@ class RlvrSide:
         self.job = job
         self.config = job.config()
         torch.set_num_threads(job.threads)
+        reuse_freed_memory()
         self.policy = load_policy(self.config.model.path, dtype=self.config.model.dtype)
         self.learner = Learner(self.policy, self.config)
         self.engine = build_engine(self.config, self.policy)

@@ -175,13 +175,28 @@ def attention(
         query_RKQD = (query_RHWD * scale).unflatten(1, (heads, -1)).flatten(2, 3)
         scores_RKGWS = (query_RKQD @ key_RKSD.transpose(-1, -2)).unflatten(2, (-1, width))
         seen = _causal(width, query_RHWD.device) if mask_R1WS is None else mask_R1WS[:, :, None]
-        shares_RKGWS = scores_RKGWS.masked_fill(~seen, -torch.inf).softmax(-1, dtype=torch.float32)
-        output_RKQD = shares_RKGWS.to(value_RKSD.dtype).flatten(2, 3) @ value_RKSD
+        output_RKQD = _Shares.apply(scores_RKGWS, seen).flatten(2, 3) @ value_RKSD
         return output_RKQD.unflatten(2, (-1, width)).flatten(1, 2)
     mask = {"is_causal": True} if mask_R1WS is None else {"attn_mask": mask_R1WS}
     return scaled_dot_product_attention(
         query_RHWD, key_RKSD, value_RKSD, scale=scale, enable_gqa=True, **mask
     )
+
+
+class _Shares(torch.autograd.Function):
+    """Softmax of the scores that are seen, in float32; kept, as it comes, in the scores' own precision."""
+
+    @staticmethod
+    def forward(ctx, scores_XS: Tensor, seen_XS: Tensor) -> Tensor:
+        shares_XS = scores_XS.masked_fill(~seen_XS, -torch.inf).softmax(-1, dtype=torch.float32)
+        shares_XS = shares_XS.to(scores_XS.dtype)
+        ctx.save_for_backward(shares_XS)
+        return shares_XS
+
+    @staticmethod
+    def backward(ctx, gradient_XS: Tensor) -> tuple[Tensor, None]:
+        (shares_XS,) = ctx.saved_tensors
+        return torch._softmax_backward_data(gradient_XS, shares_XS, -1, shares_XS.dtype), None
 
 
 def _causal(width: int, device: torch.device | str) -> Tensor:

@@ -52,14 +52,21 @@ class _Gated(torch.autograd.Function):
 
 
 class _RMSNorm(torch.autograd.Function):
-    """weight * x / sqrt(mean(x^2) + eps), the division in float32."""
+    """weight * x / sqrt(mean(x^2) + eps), the division in float32.
+
+    Under autocast it comes in that precision, once for all the linear layers that would convert it.
+    """
 
     @staticmethod
     def forward(ctx, hidden_XE: Tensor, weight_E: Tensor, epsilon: float) -> Tensor:
         whole_XE = hidden_XE.float()
         scale_X1 = whole_XE.pow(2).mean(-1, keepdim=True).add_(epsilon).rsqrt_()
         ctx.save_for_backward(hidden_XE, weight_E, scale_X1)
-        return weight_E * (whole_XE * scale_X1).to(hidden_XE.dtype)
+        normed_XE = weight_E * (whole_XE * scale_X1).to(hidden_XE.dtype)
+        device = hidden_XE.device.type
+        if torch.is_autocast_enabled(device):
+            normed_XE = normed_XE.to(torch.get_autocast_dtype(device))
+        return normed_XE
 
     @staticmethod
     def backward(ctx, gradient_XE: Tensor):

@@ -21,7 +21,7 @@ from rlvr.config import ModelConfig
 from rlvr.errors import UserError, nearest
 from rlvr.policy.attention import ATTENTION, Layout
 from rlvr.policy.lean import keep_less
-from rlvr.policy.linear import has_few_weights, rounded, use_onednn
+from rlvr.policy.linear import Autocast, has_few_weights, rounded, use_onednn
 from rlvr.policy.location import EMBEDDED, find, unavailable
 from rlvr.policy.prompts import Prompts, render
 from rlvr.problems.problem import Problem
@@ -61,6 +61,9 @@ class Policy:
         self.model.set_attn_implementation(ATTENTION)
         use_onednn(self.model)
         keep_less(self.model)
+        if self.device.type == "cpu" and model.config.tie_word_embeddings:
+            # few rows, which add to the gradient of the head: that one is always there first
+            model.get_input_embeddings().sparse = True
         weights = [
             module.weight for module in self.model.base_model.modules() if isinstance(module, nn.Linear)
         ]
@@ -83,7 +86,7 @@ class Policy:
         """The context of a forward (and its backward) in `precision`, whatever the weights are in."""
         if precision == "float32":
             return nullcontext()
-        return torch.autocast(self.device.type, DTYPES[precision])
+        return Autocast(self.device.type, DTYPES[precision])
 
     def hidden(self, tokens_T: Tensor, positions_T: Tensor, layout: Layout) -> Tensor:
         """Last hidden states [T, hidden] of a flat row of tokens."""

@@ -3,63 +3,81 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, special
 
 from rlvr.policy.linear import linear
 
-CHUNK_ELEMENTS = 2**25  # logits in flight: 128 MB in float32
+IN_FLIGHT = {"cpu": 2**25, "cuda": 2**27}  # bytes of logits at a time; malloc keeps 32 MB for the next
+CACHED = 2**20  # logits of which a CPU still has everything in its cache, from one pass to the next
 
 
-def chunks(count: int, vocabulary: int, elements: int = CHUNK_ELEMENTS) -> list[slice]:
+def chunks(count: int, vocabulary: int, elements: int) -> list[slice]:
     """Slices of `count` tokens such that each has at most `elements` logits."""
     size = max(1, elements // vocabulary)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def logprobs_and_entropy(
-    hidden_CE: Tensor, head_VE: Tensor, targets_C: Tensor, *, entropy_gradient: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Log-probability of each target and entropy of its distribution, float32 [C], in nats.
+def chunks_of(hidden_NE: Tensor, head_VE: Tensor) -> list[slice]:
+    """Slices of tokens that go through the head together."""
+    room = IN_FLIGHT["cpu" if hidden_NE.is_cpu else "cuda"] // hidden_NE.element_size()
+    return chunks(len(hidden_NE), len(head_VE), room)
 
-    The entropy has a gradient only where one is asked for: it costs another [C, vocabulary].
-    """
-    return _LogprobsAndEntropy.apply(linear(hidden_CE, head_VE), targets_C, entropy_gradient)
+
+def logprobs_and_entropy(hidden_CE: Tensor, head_VE: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probability of each target and entropy of its distribution, float32 [C], in nats."""
+    return _LogprobsAndEntropy.apply(linear(hidden_CE, head_VE), targets_C)
 
 
 class _LogprobsAndEntropy(torch.autograd.Function):
     """A row of logits z with p = softmax(z), target y, log Z = log sum exp(z) and entropy H = log Z - p.z has
-    the gradients d log p_y / dz = onehot(y) - p and dH / dz = -p (z - log Z + H).
+    the gradients d log p_y / dz = onehot(y) - p and dH / dz = -p (log p + H).
 
-    Of all that is [C, vocabulary] only p is made: log Z is taken from the largest logit and its p.
+    Probabilities take the memory of the logits, which nobody needs any more, and gradients take theirs. A
+    target's own gradient is taken from its log-probability: in half precision a p_y near 1 would round to 1,
+    and its gradient to nothing.
     """
 
     @staticmethod
-    def forward(ctx, logits_CV: Tensor, targets_C: Tensor, entropy_gradient: bool) -> tuple[Tensor, Tensor]:
-        probabilities_CV = logits_CV.softmax(-1, dtype=torch.float32)
-        largest_C, place_C = logits_CV.max(-1)
-        log_normaliser_C = largest_C.float() - _at(probabilities_CV, place_C).log()
-        logprobs_C = _at(logits_CV, targets_C).float() - log_normaliser_C
-        entropy_C = log_normaliser_C - torch.linalg.vecdot(probabilities_CV, logits_CV.float())
-        if entropy_gradient:
-            ctx.save_for_backward(targets_C, probabilities_CV, logits_CV, log_normaliser_C - entropy_C)
-        else:
-            ctx.mark_non_differentiable(entropy_C)
-            ctx.save_for_backward(targets_C, probabilities_CV)
-        ctx.dtype = logits_CV.dtype
+    def forward(ctx, logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
+        logits_CV = logits_CV.detach()  # to be written over
+        logprobs_C, entropy_C = logits_CV.new_empty(2, len(logits_CV), dtype=torch.float32)
+        for rows in _rows_in_hand(logits_CV):
+            logits_RV = logits_CV[rows].float()
+            probabilities_RV = logits_RV.softmax(-1)
+            largest_R, place_R = logits_RV.max(-1)
+            log_normaliser_R = largest_R - _at(probabilities_RV, place_R).log()
+            logprobs_C[rows] = _at(logits_RV, targets_C[rows]) - log_normaliser_R
+            entropy_C[rows] = log_normaliser_R - torch.linalg.vecdot(probabilities_RV, logits_RV)
+            logits_CV[rows] = probabilities_RV
+        ctx.set_materialize_grads(False)
+        ctx.probabilities_CV = logits_CV
+        ctx.save_for_backward(targets_C, logprobs_C, entropy_C)
         return logprobs_C, entropy_C
 
     @staticmethod
-    def backward(ctx, logprobs_gradient_C: Tensor, entropy_gradient_C: Tensor):
-        targets_C, probabilities_CV, *entropy = ctx.saved_tensors
-        factor_C1 = -logprobs_gradient_C[:, None]
-        if entropy:
-            logits_CV, mean_C = entropy
-            factor_CV = factor_C1 - entropy_gradient_C[:, None] * (logits_CV - mean_C[:, None])
-            gradient_CV = probabilities_CV * factor_CV
-        else:
-            gradient_CV = probabilities_CV.mul_(factor_C1)  # in place: nobody needs them any more
-        gradient_CV.scatter_add_(-1, targets_C[:, None], -factor_C1)
-        return gradient_CV.to(ctx.dtype), None, None
+    def backward(ctx, logprobs_gradient_C: Tensor | None, entropy_gradient_C: Tensor | None):
+        probabilities_CV, (targets_C, logprobs_C, entropy_C) = ctx.probabilities_CV, ctx.saved_tensors
+        slope_C = torch.zeros_like(logprobs_C) if logprobs_gradient_C is None else -logprobs_gradient_C
+        at_targets_C = slope_C * logprobs_C.expm1()
+        if entropy_gradient_C is not None:
+            slope_C = slope_C - entropy_gradient_C * entropy_C
+            probability_C = logprobs_C.exp()
+            at_targets_C += entropy_gradient_C * (special.entr(probability_C) - probability_C * entropy_C)
+        for rows in _rows_in_hand(probabilities_CV):
+            gradient_RV = probabilities_CV[rows]
+            if entropy_gradient_C is None:
+                gradient_RV.mul_(slope_C[rows, None])
+            else:
+                entr_RV = special.entr(gradient_RV.float())
+                gradient_RV.mul_(slope_C[rows, None]).add_(entr_RV.mul_(entropy_gradient_C[rows, None]))
+        rows_C = torch.arange(len(targets_C), device=targets_C.device)
+        probabilities_CV[rows_C, targets_C] = at_targets_C.to(probabilities_CV.dtype)
+        return probabilities_CV, None
+
+
+def _rows_in_hand(values_CV: Tensor) -> list[slice]:
+    """All at once on a GPU, few at a time on a CPU."""
+    return chunks(*values_CV.shape, CACHED if values_CV.is_cpu else values_CV.numel())
 
 
 def _at(values_CV: Tensor, columns_C: Tensor) -> Tensor:
@@ -69,10 +87,10 @@ def _at(values_CV: Tensor, columns_C: Tensor) -> Tensor:
 @torch.no_grad()
 def token_logprobs(hidden_NE: Tensor, head_VE: Tensor, targets_N: Tensor) -> Tensor:
     """Log-probability of every target, float32 [N], in nats; no gradient."""
-    parts = []
-    for chunk in chunks(len(targets_N), len(head_VE)):
-        logp_CV = linear(hidden_NE[chunk], head_VE).float().log_softmax(-1)
-        parts.append(_at(logp_CV, targets_N[chunk]))
+    parts = [
+        logprobs_and_entropy(hidden_NE[chunk], head_VE, targets_N[chunk])[0]
+        for chunk in chunks_of(hidden_NE, head_VE)
+    ]
     return torch.cat(parts) if parts else hidden_NE.new_zeros(0, dtype=torch.float32)
 
 
@@ -81,8 +99,6 @@ def backward_through_head(
     head_VE: Tensor,
     targets_N: Tensor,
     loss: Callable[[Tensor, Tensor, slice], Tensor],
-    *,
-    entropy_gradient: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of a sum over tokens, chunk by chunk through the head, then once through the model.
 
@@ -98,11 +114,9 @@ def backward_through_head(
     """
     gradient_NE = torch.empty_like(hidden_NE)
     logprobs_N, entropy_N = [], []
-    for chunk in chunks(len(targets_N), len(head_VE)):
+    for chunk in chunks_of(hidden_NE, head_VE):
         hidden_CE = hidden_NE[chunk].detach().requires_grad_()
-        logprobs_C, entropy_C = logprobs_and_entropy(
-            hidden_CE, head_VE, targets_N[chunk], entropy_gradient=entropy_gradient
-        )
+        logprobs_C, entropy_C = logprobs_and_entropy(hidden_CE, head_VE, targets_N[chunk])
         loss(logprobs_C, entropy_C, chunk).backward()
         gradient_NE[chunk] = hidden_CE.grad
         logprobs_N.append(logprobs_C.detach())

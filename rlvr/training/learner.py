@@ -232,7 +232,6 @@ class Learner:
             self.policy.head,
             pack_.layout.targets_N,
             loss,
-            entropy_gradient=entropy_coefficient != 0,
         )
         counts_N = pack_.counts_N
         health.add_tokens(pack_, logp_N.repeat_interleave(counts_N), entropy_N.repeat_interleave(counts_N))

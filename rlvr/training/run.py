@@ -20,6 +20,7 @@ from rlvr.curriculum.selection import load_selection
 from rlvr.errors import UserError
 from rlvr.evaluation import counts, pass_at_k, pass_at_k_of, rare
 from rlvr.evaluation.sampling import sample_benchmarks
+from rlvr.memory import reuse_freed_memory
 from rlvr.problems import Problem, ids_of, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine, Sampling
@@ -46,16 +47,22 @@ def run(config: Config) -> Path:
     with joined():
         if rank() == 0:
             return lead(config)
-        torch.set_num_threads(config.training.threads)
+        _settle(config)
         follow()
         return run_directory(config)
+
+
+def _settle(config: Config) -> None:
+    """What holds for the whole process."""
+    torch.set_num_threads(config.training.threads)
+    reuse_freed_memory()
 
 
 def lead(config: Config) -> Path:
     """What rank 0 does of a run, and a single process all by itself."""
     directory = RunDirectory(config)
     try:
-        torch.set_num_threads(config.training.threads)
+        _settle(config)
         with user_errors_for(directory.path):
             if directory.read_summary().get("trained_steps") != config.training.steps:
                 with directory.timed("training"):

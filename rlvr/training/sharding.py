@@ -53,6 +53,7 @@ class ShardedPolicy(OnEveryRank, Policy):
         mixed = MixedPrecisionPolicy()
         if precision == "bfloat16":
             mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        self.model.get_input_embeddings().sparse = False  # gradients are sharded, so they are dense
         for module in (*decoder_layers(self.model), self.model):
             fully_shard(module, mesh=mesh, mp_policy=mixed)
         for module in self.model.modules():

@@ -1,10 +1,13 @@
 """Products through oneDNN against torch's own; the hand-written gradient of the head against autograd's."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
-from rlvr.policy.linear import Linear, linear, use_onednn
+from rlvr.policy.linear import Autocast, Linear, converted, linear, use_onednn
 from rlvr.policy.token_logprobs import logprobs_and_entropy
 
 
@@ -52,8 +55,8 @@ def test_autocast_reaches_the_product():
         assert linear(torch.zeros(2, 4), torch.zeros(3, 4)).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("entropy_gradient", [True, False], ids=["with entropy", "log-probabilities alone"])
-def test_gradients_of_log_probabilities_and_entropy_are_autograds(entropy_gradient: bool):
+@pytest.mark.parametrize("with_entropy", [True, False], ids=["with entropy", "log-probabilities alone"])
+def test_gradients_of_log_probabilities_and_entropy_are_autograds(with_entropy: bool):
     """Against the definitions, differentiated by autograd in float64."""
     generator = torch.Generator().manual_seed(1)
     hidden, head = torch.randn(6, 4, generator=generator), torch.randn(9, 4, generator=generator)
@@ -61,17 +64,72 @@ def test_gradients_of_log_probabilities_and_entropy_are_autograds(entropy_gradie
     weights = torch.randn(2, 6, generator=generator)
 
     ours = hidden.clone().requires_grad_(), head.clone().requires_grad_()
-    logprobs, entropy = logprobs_and_entropy(*ours, targets, entropy_gradient=entropy_gradient)
-    loss = (weights[0] * logprobs).sum() + (weights[1] * entropy).sum() * entropy_gradient
+    logprobs, entropy = logprobs_and_entropy(*ours, targets)
+    loss = (weights[0] * logprobs).sum() + ((weights[1] * entropy).sum() if with_entropy else 0)
     loss.backward()
 
     theirs = hidden.double().requires_grad_(), head.double().requires_grad_()
     logp = (theirs[0] @ theirs[1].T).log_softmax(-1)
     true_entropy = -(logp.exp() * logp).sum(-1)
     true_logprobs = logp[torch.arange(6), targets]
-    ((weights[0] * true_logprobs).sum() + (weights[1] * true_entropy).sum() * entropy_gradient).backward()
+    ((weights[0] * true_logprobs).sum() + (weights[1] * true_entropy).sum() * with_entropy).backward()
 
     torch.testing.assert_close(logprobs.double(), true_logprobs.detach(), atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(entropy.double(), true_entropy.detach(), atol=1e-6, rtol=1e-6)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one.grad.double(), other.grad, atol=1e-6, rtol=1e-5)
+
+
+def test_a_token_that_is_all_but_certain_has_its_gradient_in_half_precision():
+    """Logits 7 and 0: 1 - p = 1 / (1 + e^7) = 0.00091105, where bfloat16 has nothing between 0.996 and 1."""
+    head = torch.tensor([[7.0], [0.0]], requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        logprobs, _ = logprobs_and_entropy(torch.ones(1, 1), head, torch.tensor([0]))
+    logprobs.sum().backward()
+
+    torch.testing.assert_close(head.grad, torch.tensor([[0.00091105], [-0.00091105]]), rtol=0.004, atol=0)
+
+
+@pytest.mark.parametrize(
+    "context", [nullcontext(), Autocast("cpu", torch.bfloat16)], ids=["float32", "bfloat16"]
+)
+def test_a_second_gradient_is_added_in_place(context, monkeypatch: pytest.MonkeyPatch):
+    """Three rows of the weight at a time: 8 are no multiple of it."""
+    monkeypatch.setattr("rlvr.policy.linear.ADDED_AT_ONCE", 12)
+    generator = torch.Generator().manual_seed(2)
+    inputs = torch.randn(2, 5, 4, generator=generator)
+    layer = nn.Linear(4, 8)
+    use_onednn(layer)
+    with context:
+        layer(inputs[0]).sum().backward()
+        first = layer.weight.grad
+        layer(inputs[1]).square().sum().backward()
+    assert layer.weight.grad is first
+
+    plain = nn.Linear(4, 8).double()
+    plain.load_state_dict(layer.state_dict())
+    plain(inputs[0].double()).sum().backward()
+    plain(inputs[1].double()).square().sum().backward()
+    rtol = 1e-5 if isinstance(context, nullcontext) else 0.05
+    torch.testing.assert_close(layer.weight.grad.double(), plain.weight.grad, rtol=rtol, atol=rtol)
+    torch.testing.assert_close(layer.bias.grad.double(), plain.bias.grad, rtol=rtol, atol=rtol)
+
+
+def test_autocast_says_what_torchs_does_and_forgets_converted_weights():
+    layer, inputs = nn.Linear(4, 8), torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = layer(inputs)
+    use_onednn(layer)
+    with Autocast("cpu", torch.bfloat16):
+        ours = layer(inputs)
+        with torch.no_grad():
+            without_gradient = layer(inputs)
+        assert converted(layer.weight) is converted(layer.weight)
+    assert ours.dtype == torch.bfloat16
+    torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(without_gradient, expected)
+
+    with torch.no_grad():
+        layer.weight.zero_()
+    with Autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(inputs), layer.bias.to(torch.bfloat16).expand(5, -1))
