@@ -88,7 +88,13 @@ def verification_work() -> dict[str, Callable[[], object]]:
         return Completion([], [], rng.choice("+-*").join(map(str, numbers)), "stop", 0)
 
     groups = [Group(problem, [], [answer(problem) for _ in range(64)]) for problem in problems]
-    return {"16,384 countdown answers": lambda: verify(groups)}
+
+    def judge() -> None:
+        for group in groups:
+            group.verdicts = []  # what has a verdict is not judged again
+        verify(groups)
+
+    return {"16,384 countdown answers": judge}
 
 
 def startup_work() -> dict[str, Callable[[], object]]:
