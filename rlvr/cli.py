@@ -344,7 +344,8 @@ def bench(arguments: list[str]) -> None:
     rlvr bench part=generation model=smollm2 precision=float32,bfloat16
 
     part: step, generation, logprobs, update, memory, scaling, pass_at_k, process_sets, packing,
-    verification, startup. Others: threads=2, folder=results/bench. `make bench` builds TRL's environment.
+    verification, startup. Others: threads=2, folder=results/bench, and trl_micro_batch for another number of
+    rollouts that go through TRL's model together. `make bench` builds TRL's environment.
     """
     from rlvr.bench.command import bench
 

@@ -1,5 +1,6 @@
 """`rlvr bench`: chosen parts, measured, printed, written and held against what is committed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from rlvr.policy.location import local_files, unavailable
 
 PARTS = (*contest.PARTS, "scaling", *alone.PARTS)
 MODELS = ("embedded", "smollm2")
-SETTINGS = ("part", "model", "precision", "rounds", "threads", "folder")
+SETTINGS = ("part", "model", "precision", "rounds", "threads", "trl_micro_batch", "folder")
 
 
 def bench(arguments: list[str]) -> None:
@@ -32,6 +33,7 @@ def bench(arguments: list[str]) -> None:
     results: list[Result] = []
     if set(parts) & set(contest.PARTS):
         for job in jobs(smollm2, precisions, threads):
+            job = replace(job, trl_micro_batch=number(settings, "trl_micro_batch", job.trl_micro_batch))
             if job.name != "embedded" or "embedded" in models:
                 console.print(f"{job.name}, {job.precision}")
                 results += contest.contest(job, parts, rounds, console.print)
