@@ -17,8 +17,8 @@ class Job:
         precision: of forward and backward, and of sampling; weights and optimizer are float32.
         threads: CPU threads, the same for every side.
         micro_batch: tokens that go through rlvr's model together.
-        trl_micro_batch: rollouts that go through TRL's model together: enough to fill the cores. Other sizes
-            were not searched.
+        trl_micro_batch: rollouts that go through TRL's model together: the fastest of a few that were tried
+            (results/bench/notes.md).
     """
 
     name: str
