@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rlvr.bench import alone, contest, scaling
-from rlvr.bench.job import jobs
+from rlvr.bench.job import Job, jobs
 from rlvr.bench.result import Result, committed, save, show
 from rlvr.config import load_config
 from rlvr.errors import UserError, unknown
@@ -33,7 +33,7 @@ def bench(arguments: list[str]) -> None:
     results: list[Result] = []
     if set(parts) & set(contest.PARTS):
         for job in jobs(smollm2, precisions, threads):
-            job = replace(job, trl_micro_batch=number(settings, "trl_micro_batch", job.trl_micro_batch))
+            job = replace(job, trl_micro_batch=trl_micro_batch(settings, job))
             if job.name != "embedded" or "embedded" in models:
                 console.print(f"{job.name}, {job.precision}")
                 results += contest.contest(job, parts, rounds, console.print)
@@ -64,6 +64,17 @@ def chosen(settings: dict[str, str], key: str, accepted: tuple[str, ...]) -> lis
         if name not in accepted:
             raise unknown(f"{key} of bench", name, accepted)
     return names
+
+
+def trl_micro_batch(settings: dict[str, str], job: Job) -> int:
+    """What is given, or the job's own; TRL takes whole batches of them only."""
+    size, rollouts = number(settings, "trl_micro_batch", job.trl_micro_batch), job.prompts * job.group_size
+    if rollouts % size:
+        raise UserError(
+            f"trl_micro_batch={size}: accepted are divisors of the {rollouts} rollouts of {job.name}; "
+            f"try {job.trl_micro_batch}"
+        )
+    return size
 
 
 def number(settings: dict[str, str], key: str, default: int) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rlvr.bench.command import bench, chosen
+from rlvr.bench.command import bench, chosen, trl_micro_batch
 from rlvr.bench.job import is_correct, jobs
 from rlvr.bench.result import Result, committed, figure, interleaved, load, save
 from rlvr.errors import UserError
@@ -87,3 +87,12 @@ def test_parts_are_named_or_all():
 def test_a_wrong_key_is_a_sentence(argument: str, message: str):
     with pytest.raises(UserError, match=message):
         bench([argument])
+
+
+def test_trls_micro_batch_divides_the_rollouts():
+    job = jobs(None, [], threads=1)[0]
+
+    assert trl_micro_batch({}, job) == job.trl_micro_batch
+    assert trl_micro_batch({"trl_micro_batch": "128"}, job) == 128
+    with pytest.raises(UserError, match=r"trl_micro_batch=7: accepted are divisors of the 512 rollouts"):
+        trl_micro_batch({"trl_micro_batch": "7"}, job)
