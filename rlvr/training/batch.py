@@ -1,5 +1,6 @@
 """From verified groups to what the learner needs: rewards, advantages and token weights of rollouts."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -45,8 +46,9 @@ class Batch:
     def counted(self, g: int) -> list[tuple[int, Completion]]:
         """The rollouts of a group that are part of the loss, each with its place among all rollouts."""
         start = sum(len(group.completions) for group in self.groups[:g])
-        rollouts = enumerate(self.groups[g].completions, start)
-        return [(index, completion) for index, completion in rollouts if self.counted_R[index]]
+        completions = self.groups[g].completions
+        counted = self.counted_R[start : start + len(completions)].tolist()
+        return list(itertools.compress(enumerate(completions, start), counted))
 
 
 def correctness(groups: Sequence[Group], *, truncated: str = "wrong") -> Tensor:
@@ -136,7 +138,8 @@ def token_weights(completions: Sequence[Completion], credit: str) -> list[Tensor
     token_ids = [completion.token_ids for completion in completions]
     if credit == "process_lambda":
         return [1.0 / size.float() for size in process_set_sizes(token_ids)]
-    return [torch.ones(len(ids)) for ids in token_ids]
+    lengths = list(map(len, token_ids))
+    return list(torch.ones(sum(lengths)).split(lengths))
 
 
 def batch_metrics(batch: Batch) -> dict[str, float]:

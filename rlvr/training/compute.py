@@ -47,9 +47,10 @@ def update_flops(parameters: int, batch: Batch, config: Config) -> float:
     """
     algorithm = config.algorithm
     keep_all = algorithm.kl_coefficient > 0 or algorithm.entropy_coefficient != 0
+    advantages = batch.advantage_R.tolist()
     flops = 0.0
     for g, group in enumerate(batch.groups):
-        kept = [completion for i, completion in batch.counted(g) if keep_all or batch.advantage_R[i] != 0]
+        kept = [completion for i, completion in batch.counted(g) if keep_all or advantages[i] != 0]
         if kept:
             later = g >= config.training.mini_batch_prompts and algorithm.old_logprobs == "trainer"
             passes = int(later) + int(algorithm.kl_coefficient > 0)

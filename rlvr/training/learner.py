@@ -155,6 +155,7 @@ class Learner:
         """Pack the rollouts of some groups that change the gradient; count the tokens of all."""
         # with a KL or entropy term, rollouts without an advantage have a gradient too
         keep_all = self.algorithm.kl_coefficient > 0 or self.algorithm.entropy_coefficient != 0
+        advantages = batch.advantage_R.tolist()
         counted_tokens = counted_rollouts = 0
         kept: list[Rollout] = []
         for g in groups:
@@ -163,9 +164,9 @@ class Learner:
             counted_tokens += sum(len(completion.token_ids) for _, completion in counted)
             weights = token_weights([completion for _, completion in counted], self.credit)
             kept += [
-                Rollout(g, completion, float(batch.advantage_R[index]), weight)
+                Rollout(g, completion, advantages[index], weight)
                 for (index, completion), weight in zip(counted, weights, strict=True)
-                if keep_all or batch.advantage_R[index] != 0
+                if keep_all or advantages[index] != 0
             ]
         if self.algorithm.aggregation == "constant_length":
             normaliser = counted_rollouts * self.training.sampling.max_tokens
