@@ -35,18 +35,23 @@ class Layout(Protocol):
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
-        """Attention output [T, H, D]; H query heads share K key-value heads of size D."""
+        """Attention output [len(self), H, D]; H query heads share K key-value heads of size D."""
         ...
+
+
+def attend(
+    layout: Layout, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
+) -> Tensor:
+    """`layout.attend`, whose output is padded where the row is."""
+    output_THD = layout.attend(layer, query_THD, key_TKD, value_TKD, scale)
+    padding = len(query_THD) - len(layout)
+    return pad(output_THD, (0, 0, 0, 0, 0, padding)) if padding else output_THD
 
 
 def _attend(module, query, key, value, attention_mask, scaling, layout: Layout, **_) -> tuple[Tensor, None]:
     # transformers hands over [1, heads, T, D]
-    length, padding = len(layout), query.shape[2] - len(layout)
-    query_THD, key_TKD, value_TKD = (tensor[0, :, :length].transpose(0, 1) for tensor in (query, key, value))
-    output_THD = layout.attend(module.layer_idx, query_THD, key_TKD, value_TKD, scaling)
-    if padding:
-        output_THD = pad(output_THD, (0, 0, 0, 0, 0, padding))
-    return output_THD[None], None
+    query_THD, key_TKD, value_TKD = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+    return attend(layout, module.layer_idx, query_THD, key_TKD, value_TKD, scaling)[None], None
 
 
 AttentionInterface.register(ATTENTION, _attend)

@@ -1,23 +1,58 @@
-"""Layers of Llama and Qwen that keep less for their backward, and say the same.
+"""Layers of Llama and Qwen that keep less for their backward and move less, and say the same.
 
 transformers' gated MLP keeps four tensors of its inner width a token, this one three; its RMS norm keeps its
-input and the normed input, this one the input alone. What is missing is computed again, elementwise.
+input and the normed input, this one the input alone. What is missing is computed again, elementwise. Rotary
+embeddings are three passes in place of six, and projections of one input may be one product.
 """
+
+import functools
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 from transformers.activations import SiLUActivation
 
+from rlvr.policy.attention import Layout, attend
+from rlvr.policy.linear import side_by_side
+
+ATTENTIONS = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
 MLPS = ("LlamaMLP", "Qwen2MLP", "Qwen3MLP")
 NORMS = ("LlamaRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
+
+
+class Attention:
+    """Before a transformers attention, whose projections it has; does itself what comes with a layout."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        position_embeddings: tuple[Tensor, Tensor],
+        attention_mask: Tensor | None = None,
+        *,
+        layout: Layout | None = None,
+        **others,
+    ) -> tuple[Tensor, Tensor | None]:
+        if layout is None:
+            return super().forward(hidden_states, position_embeddings, attention_mask, **others)
+        query_THD, key_TKD, value_TKD = (
+            projected_1TX.squeeze(0).unflatten(-1, (-1, self.head_dim))
+            for projected_1TX in side_by_side(hidden_states, (self.q_proj, self.k_proj, self.v_proj))
+        )
+        if hasattr(self, "q_norm"):
+            query_THD, key_TKD = self.q_norm(query_THD), self.k_norm(key_TKD)
+        cosine_T1D, sine_T1D = (part_1TD[0, :, None] for part_1TD in position_embeddings)
+        query_THD, key_TKD = (
+            _Rotated.apply(block_THD, cosine_T1D, sine_T1D) for block_THD in (query_THD, key_TKD)
+        )
+        output_THD = attend(layout, self.layer_idx, query_THD, key_TKD, value_TKD, self.scaling)
+        return self.o_proj(output_THD.flatten(1)[None]), None
 
 
 class GatedMLP(nn.Module):
     """In the place of a transformers MLP with SiLU, whose projections it has."""
 
     def forward(self, hidden_XE: Tensor) -> Tensor:
-        return self.down_proj(_Gated.apply(self.gate_proj(hidden_XE), self.up_proj(hidden_XE)))
+        return self.down_proj(_Gated.apply(*side_by_side(hidden_XE, (self.gate_proj, self.up_proj))))
 
 
 class RMSNorm(nn.Module):
@@ -34,6 +69,36 @@ def keep_less(model: nn.Module) -> None:
             module.__class__ = GatedMLP
         elif type(module).__name__ in NORMS:
             module.__class__ = RMSNorm
+        elif type(module).__name__ in ATTENTIONS and not isinstance(module, Attention):
+            module.__class__ = _with_layouts(type(module))
+
+
+@functools.cache
+def _with_layouts(attention: type[nn.Module]) -> type[nn.Module]:
+    return type(attention.__name__, (Attention, attention), {})
+
+
+class _Rotated(torch.autograd.Function):
+    """Rotary position embedding: x cos + (-x2, x1) sin, where x = (x1, x2) and both halves of sin are one."""
+
+    @staticmethod
+    def forward(ctx, input_THD: Tensor, cosine_T1D: Tensor, sine_T1D: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine_T1D, sine_T1D)
+        return _rotated(input_THD, cosine_T1D, sine_T1D, 1)
+
+    @staticmethod
+    def backward(ctx, gradient_THD: Tensor):
+        return _rotated(gradient_THD, *ctx.saved_tensors, -1), None, None
+
+
+def _rotated(input_THD: Tensor, cosine_T1D: Tensor, sine_T1D: Tensor, direction: int) -> Tensor:
+    whole_THD = input_THD.to(cosine_T1D.dtype)
+    rotated_THD = whole_THD * cosine_T1D
+    (first, second), sine = whole_THD.chunk(2, -1), sine_T1D.chunk(2, -1)[0]
+    first_rotated, second_rotated = rotated_THD.chunk(2, -1)
+    first_rotated.addcmul_(second, sine, value=-direction)
+    second_rotated.addcmul_(first, sine, value=direction)
+    return rotated_THD.to(input_THD.dtype)
 
 
 class _Gated(torch.autograd.Function):
@@ -60,7 +125,8 @@ class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden_XE: Tensor, weight_E: Tensor, epsilon: float) -> Tensor:
         whole_XE = hidden_XE.float()
-        scale_X1 = whole_XE.pow(2).mean(-1, keepdim=True).add_(epsilon).rsqrt_()
+        square_X1 = torch.linalg.vector_norm(whole_XE, dim=-1, keepdim=True).square_()
+        scale_X1 = square_X1.div_(whole_XE.shape[-1]).add_(epsilon).rsqrt_()
         ctx.save_for_backward(hidden_XE, weight_E, scale_X1)
         normed_XE = weight_E * (whole_XE * scale_X1).to(hidden_XE.dtype)
         device = hidden_XE.device.type

@@ -7,12 +7,17 @@ processor what it can. Same inputs, same float32 arithmetic; everything else goe
 A gradient that adds to one of an earlier pack is added where that is, some rows of the weight at a time, so
 that no second gradient of a large weight is ever made.
 
+In sampling a weight meets a few rows at every token. Inside `reordered_weights` it is put into oneDNN's own
+order once, together with others that multiply the same input.
+
 oneDNN compiles a kernel for every new shape, at about a millisecond and two megabytes each, and would keep
-a thousand of them. Where the weights are few that is longer than a product takes, so there the number of rows
-is rounded up with zeros to one of few sizes. Rows that are so already are not copied.
+a thousand of them. So rows are rounded up to one of few sizes: in `Policy.hidden` and, for the head, in
+`logits`.
 """
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +28,7 @@ FEW_WEIGHTS = 2**18
 ADDED_AT_ONCE = 2**21  # elements of a gradient: what is added is in the cache
 
 _converted: dict[Tensor, Tensor] | None = None  # weights in the precision of the running `Autocast`
+_reordered: dict[tuple, tuple[Tensor, Tensor | None]] | None = None  # of the running `reordered_weights`
 
 
 class Autocast(torch.autocast):
@@ -39,13 +45,36 @@ class Autocast(torch.autocast):
         return super().__exit__(*error)
 
 
+@contextmanager
+def reordered_weights() -> Iterator[None]:
+    """Let products without gradient keep a copy of each weight in the order that is fastest for them."""
+    global _reordered
+    _reordered = {}
+    try:
+        yield
+    finally:
+        _reordered = None
+
+
 def linear(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias, [..., O]; in bfloat16 under autocast, as torch's own."""
     if not _has_onednn(input_XI, weight_OI):
         return functional.linear(input_XI, weight_OI, bias_O)
     if torch.is_grad_enabled():
         return _Linear.apply(input_XI, weight_OI, bias_O)
+    if _reordered is not None:
+        return _forward(_converted_input(input_XI), *_reordered_of((weight_OI,), (bias_O,)))
     return _forward(_converted_input(input_XI), converted(weight_OI), converted(bias_O))
+
+
+def side_by_side(input_XI: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
+    """What each layer makes of one input; all have a bias or none. One product inside `reordered_weights`."""
+    weights = tuple(layer.weight for layer in layers)
+    if _reordered is None or torch.is_grad_enabled() or not _has_onednn(input_XI, weights[0]):
+        return [layer(input_XI) for layer in layers]
+    biases = tuple(layer.bias for layer in layers)
+    outputs_XO = _forward(_converted_input(input_XI), *_reordered_of(weights, biases))
+    return outputs_XO.split([len(weight) for weight in weights], dim=-1)
 
 
 class Linear(nn.Linear):
@@ -62,14 +91,28 @@ def use_onednn(model: nn.Module) -> None:
             module.__class__ = Linear
 
 
+def logits(hidden_NE: Tensor, head_VE: Tensor) -> Tensor:
+    """hidden @ head.T, [N, V], with rows rounded up where nobody pays for it."""
+    few = has_few_weights(head_VE)
+    if not hidden_NE.is_cpu or (torch.is_grad_enabled() and not few):  # a large gradient would be copied
+        return linear(hidden_NE, head_VE)
+    missing = rounded(len(hidden_NE), few) - len(hidden_NE)
+    return linear(functional.pad(hidden_NE, (0, 0, 0, missing)), head_VE)[: len(hidden_NE)]
+
+
 def has_few_weights(weight_OI: Tensor) -> bool:
     """Whether some more rows cost less than compiling a kernel for their exact number."""
     return weight_OI.numel() <= FEW_WEIGHTS
 
 
-def rounded(rows: int) -> int:
-    """The next larger of few sizes: a multiple of 32, and of an eighth of the power of two below."""
-    step = max(32, 1 << max(rows.bit_length() - 4, 0))
+def rounded(rows: int, few_weights: bool) -> int:
+    """The next larger of few sizes.
+
+    A multiple of 32 and of an eighth of the power of two below where weights are few, of 8 and of a
+    sixteenth where a row costs more.
+    """
+    finest, parts = (32, 3) if few_weights else (8, 4)
+    step = max(finest, 1 << max(rows.bit_length() - 1 - parts, 0))
     return -(-rows // step) * step
 
 
@@ -80,6 +123,21 @@ def converted(weight: Tensor | None) -> Tensor | None:
     if weight not in _converted:
         _converted[weight] = weight.detach().to(torch.get_autocast_dtype("cpu"))
     return _converted[weight]
+
+
+def _reordered_of(
+    weights: tuple[Tensor, ...], biases: tuple[Tensor | None, ...]
+) -> tuple[Tensor, Tensor | None]:
+    """Weights and biases one below the other, in the precision of their products."""
+    if weights not in _reordered:
+        bias_O = None if biases[0] is None else _one_below_the_other(biases)
+        _reordered[weights] = torch.ops.mkldnn._reorder_linear_weight(_one_below_the_other(weights)), bias_O
+    return _reordered[weights]
+
+
+def _one_below_the_other(blocks: Sequence[Tensor]) -> Tensor:
+    converted_blocks = [_converted_input(block.detach()) for block in blocks]
+    return torch.cat(converted_blocks) if len(blocks) > 1 else converted_blocks[0]
 
 
 def _converted_input(input_XI: Tensor) -> Tensor:
@@ -100,21 +158,13 @@ def _has_onednn(input_XI: Tensor, weight_OI: Tensor) -> bool:
 
 
 def _product(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    if input_XI.dtype == torch.float32:
+    if input_XI.dtype == torch.float32 or weight_OI.is_mkldnn:
         return torch.ops.mkldnn._linear_pointwise(input_XI, weight_OI, bias_O, "none", [], "")
     return functional.linear(input_XI, weight_OI, bias_O)
 
 
-def _rounded_rows(tensor_TX: Tensor, weight_OI: Tensor) -> Tensor:
-    """With rows of zeros, where the weights are few."""
-    missing = rounded(len(tensor_TX)) - len(tensor_TX) if has_few_weights(weight_OI) else 0
-    return functional.pad(tensor_TX, (0, 0, 0, missing)) if missing else tensor_TX
-
-
 def _forward(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-    input_TI = input_XI.flatten(0, -2)
-    output_TO = _product(_rounded_rows(input_TI, weight_OI), weight_OI, bias_O)
-    return output_TO[: len(input_TI)].unflatten(0, input_XI.shape[:-1])
+    return _product(input_XI.flatten(0, -2), weight_OI, bias_O).unflatten(0, input_XI.shape[:-1])
 
 
 class _Linear(torch.autograd.Function):
@@ -130,13 +180,12 @@ class _Linear(torch.autograd.Function):
         input_XI, weight_OI = ctx.saved_tensors
         needs_input, needs_weight, needs_bias = ctx.needs_input_grad
         input_TI = input_XI.flatten(0, -2)
-        gradient_TO = _rounded_rows(gradient_XO.flatten(0, -2), weight_OI)
+        gradient_TO = gradient_XO.flatten(0, -2)
         gradient_input = gradient_weight_OI = gradient_bias_O = None
         if needs_input:
-            gradient_TI = _product(gradient_TO, ctx.converted_OI.T)[: len(input_TI)]
-            gradient_input = gradient_TI.view_as(input_XI).to(ctx.dtype)
+            gradient_input = _product(gradient_TO, ctx.converted_OI.T).view_as(input_XI).to(ctx.dtype)
         if needs_weight:
-            gradient_weight_OI = _weight_gradient(gradient_TO, _rounded_rows(input_TI, weight_OI), weight_OI)
+            gradient_weight_OI = _weight_gradient(gradient_TO, input_TI, weight_OI)
         if needs_bias:
             gradient_bias_O = gradient_TO.sum(0, dtype=weight_OI.dtype)
         return gradient_input, gradient_weight_OI, gradient_bias_O

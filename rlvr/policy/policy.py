@@ -67,7 +67,7 @@ class Policy:
         weights = [
             module.weight for module in self.model.base_model.modules() if isinstance(module, nn.Linear)
         ]
-        self._rounds_up = self.device.type == "cpu" and all(map(has_few_weights, weights))
+        self._few_weights = all(map(has_few_weights, weights))
         ends = model.generation_config.eos_token_id
         ends = [ends] if isinstance(ends, int) else list(ends or [])
         named = [token_id(tokenizer, token) for token in end_tokens]
@@ -91,10 +91,9 @@ class Policy:
     def hidden(self, tokens_T: Tensor, positions_T: Tensor, layout: Layout) -> Tensor:
         """Last hidden states [T, hidden] of a flat row of tokens."""
         length = len(tokens_T)
-        if self._rounds_up:
-            tokens_T, positions_T = (
-                pad(row_T, (0, rounded(length) - length)) for row_T in (tokens_T, positions_T)
-            )
+        if tokens_T.is_cpu:
+            missing = rounded(length, self._few_weights) - length
+            tokens_T, positions_T = (pad(row_T, (0, missing)) for row_T in (tokens_T, positions_T))
         return self.model.base_model(
             input_ids=tokens_T[None], position_ids=positions_T[None], use_cache=False, layout=layout
         ).last_hidden_state[0, :length]

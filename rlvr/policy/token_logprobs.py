@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, special
 
-from rlvr.policy.linear import linear
+from rlvr.policy.linear import logits
 
 IN_FLIGHT = {"cpu": 2**25, "cuda": 2**27}  # bytes of logits at a time; malloc keeps 32 MB for the next
 CACHED = 2**20  # logits of which a CPU still has everything in its cache, from one pass to the next
@@ -18,14 +18,15 @@ def chunks(count: int, vocabulary: int, elements: int) -> list[slice]:
 
 
 def chunks_of(hidden_NE: Tensor, head_VE: Tensor) -> list[slice]:
-    """Slices of tokens that go through the head together."""
+    """Slices of tokens that go through the head together, full ones of a number that `logits` won't round up."""
     room = IN_FLIGHT["cpu" if hidden_NE.is_cpu else "cuda"] // hidden_NE.element_size()
-    return chunks(len(hidden_NE), len(head_VE), room)
+    size = max(1, room // len(head_VE))
+    return chunks(len(hidden_NE), 1, size - size % 32 if size > 32 else size)
 
 
 def logprobs_and_entropy(hidden_CE: Tensor, head_VE: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probability of each target and entropy of its distribution, float32 [C], in nats."""
-    return _LogprobsAndEntropy.apply(linear(hidden_CE, head_VE), targets_C)
+    return _LogprobsAndEntropy.apply(logits(hidden_CE, head_VE), targets_C)
 
 
 class _LogprobsAndEntropy(torch.autograd.Function):

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from rlvr.policy.attention import PackedLayout, rows_and_columns, take
-from rlvr.policy.linear import linear
+from rlvr.policy.linear import logits, reordered_weights
 from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
@@ -28,7 +28,7 @@ BELOW_ONE = 1 - 2.0**-53
 
 
 class PrefillLayout(PackedLayout):
-    """Packed prompts; keeps each layer's keys and values, padded on the right, for the decoding."""
+    """Packed prompts; keeps each layer's scaled keys and its values, padded on the right, for decoding."""
 
     def __init__(self, prompts: Sequence[Sequence[int]], device: torch.device | str):
         super().__init__(prompts, [[] for _ in prompts], device)
@@ -39,10 +39,9 @@ class PrefillLayout(PackedLayout):
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
-        # under autocast values come in the lower precision, keys do not: both are kept in it
-        self.keys_values.append(
-            tuple(take(block.to(value_TKD.dtype), self.prompt_GP) for block in (key_TKD, value_TKD))
-        )
+        # under autocast keys may come in the higher precision; both are kept in the lower one
+        key_PKDW = take((key_TKD * scale).to(value_TKD.dtype), self.prompt_GP).transpose(-1, -2)
+        self.keys_values.append((key_PKDW.contiguous(), take(value_TKD, self.prompt_GP).contiguous()))
         return super().attend(layer, query_THD, key_TKD, value_TKD, scale)
 
 
@@ -60,15 +59,12 @@ class DecodingLayout:
 
     def __init__(self, prefill: PrefillLayout, max_tokens: int):
         """The nodes are the prompts."""
-        self.prompt_cache = [
-            (key_PKWD.transpose(-1, -2).contiguous(), value_PKWD)
-            for key_PKWD, value_PKWD in prefill.keys_values
-        ]
+        self.prompt_cache = prefill.keys_values
         self.lengths_P = prefill.lengths_P
         columns_W = torch.arange(prefill.prompt_GP.shape[1], device=self.lengths_P.device)
         self.gap_P11W = (columns_W >= self.lengths_P[:, None])[:, None, None]
         self.filled = 0
-        # keys [nodes, heads, D, tokens] and values [nodes, heads, tokens, D], as the products read them
+        # scaled keys [nodes, heads, D, tokens], values [nodes, heads, tokens, D], as the products read them
         self.cache = [
             (
                 key.new_empty(*key.shape[:3], max_tokens),
@@ -110,14 +106,16 @@ class DecodingLayout:
     def attend(
         self, layer: int, query_SHD: Tensor, key_SKD: Tensor, value_SKD: Tensor, scale: float
     ) -> Tensor:
-        nodes, heads, size = query_SHD.shape
+        nodes, (heads, size) = len(self), query_SHD.shape[1:]
+        query_SHD, key_SKD, value_SKD = query_SHD[:nodes], key_SKD[:nodes], value_SKD[:nodes]
         key_PKDW, value_PKWD = self.prompt_cache[layer]
         key_SKDT, value_SKTD = (block[:nodes] for block in self.cache[layer])
-        key_SKDT[..., self.filled], value_SKTD[:, :, self.filled] = key_SKD, value_SKD
+        torch.mul(key_SKD, scale, out=key_SKDT[..., self.filled])
+        value_SKTD[:, :, self.filled] = value_SKD
         key_SKDT, value_SKTD = key_SKDT[..., : self.filled + 1], value_SKTD[:, :, : self.filled + 1]
         # the query heads that share a key-value head are the "queries" of that head; for so few of them two
         # batched products take two thirds of the time of the fused kernel
-        query_SKGD = query_SHD.reshape(nodes, key_SKD.shape[1], -1, size).to(key_SKDT.dtype) * scale
+        query_SKGD = query_SHD.reshape(nodes, key_SKD.shape[1], -1, size).to(key_SKDT.dtype)
         scores_PKLW = self._by_prompt(query_SKGD) @ key_PKDW
         scores_PKLW.masked_fill_(self.gap_P11W, -torch.inf)
         scores_SKGW = torch.cat([self._by_node(scores_PKLW), query_SKGD @ key_SKDT], dim=-1)
@@ -139,21 +137,22 @@ class DecodingLayout:
         rank_S = torch.empty_like(prompt_S)
         rank_S[order_S] = rows_and_columns(counts_P)[1]
         width = int(counts_P.max())
-        self._of_prompt_S = prompt_S * width + rank_S
-        self._node_PQ = prompt_S.new_zeros(len(self.lengths_P), width)
-        self._node_PQ.view(-1)[self._of_prompt_S] = torch.arange(len(prompt_S), device=prompt_S.device)
+        heads = self.prompt_cache[0][1].shape[1]
+        head_K = torch.arange(heads, device=prompt_S.device)
+        place_SK = (prompt_S[:, None] * heads + head_K) * width + rank_S[:, None]
+        node_PKQ = prompt_S.new_zeros(len(self.lengths_P), heads, width)
+        node_PKQ.view(-1)[place_SK] = torch.arange(place_SK.numel(), device=prompt_S.device).view_as(place_SK)
+        self._place_SK, self._node_PKQ = place_SK, node_PKQ
 
     def _by_prompt(self, tensor_SKGX: Tensor) -> Tensor:
         """[P, K, Q x G, X]: the nodes of each prompt side by side, and any where it has fewer than Q."""
-        return tensor_SKGX[self._node_PQ].transpose(1, 2).flatten(2, 3)
+        rows = tensor_SKGX.flatten(0, 1).flatten(1).index_select(0, self._node_PKQ.flatten())
+        return rows.view(*self._node_PKQ.shape[:2], -1, tensor_SKGX.shape[-1])
 
     def _by_node(self, tensor_PKLX: Tensor) -> Tensor:
         """[S, K, G, X] again."""
-        return (
-            tensor_PKLX.unflatten(2, (self._node_PQ.shape[1], -1))
-            .transpose(1, 2)
-            .flatten(0, 1)[self._of_prompt_S]
-        )
+        rows = tensor_PKLX.reshape(self._node_PKQ.numel(), -1).index_select(0, self._place_SK.flatten())
+        return rows.view(*self._place_SK.shape, -1, tensor_PKLX.shape[-1])
 
     def _said(self, layer: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The part of a layer's own keys and values that is filled."""
@@ -244,7 +243,8 @@ class TransformersEngine:
         self.precision = precision
         self.policy_version = 0
 
-    @torch.no_grad()  # in inference mode autocast would convert the weights anew at every token
+    @torch.no_grad()
+    @reordered_weights()
     def generate(
         self,
         requests: Sequence[tuple[Problem, int]],
@@ -315,7 +315,7 @@ class TransformersEngine:
         running = torch.arange(rows, device=device)  # rows that have not ended
         node = torch.repeat_interleave(torch.tensor(sizes, device=device))  # of each of them
         for step in range(sampling.max_tokens):
-            logits_SV = linear(hidden_SE, policy.head)
+            logits_SV = logits(hidden_SE, policy.head)
             token, logprob = draw(logits_SV, node, uniform_TR[step, running], sampling)
             tokens_RT[running, step], logprobs_RT[running, step] = token, logprob
             ends_now = torch.isin(token, ends)

@@ -13,7 +13,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from rlvr.policy.lean import GatedMLP, RMSNorm, _Gated, keep_less
+from rlvr.policy.attention import ATTENTION, PackedLayout
+from rlvr.policy.lean import Attention, GatedMLP, RMSNorm, _Gated, _Rotated, keep_less
 
 SIZES = {
     "vocab_size": 40,
@@ -64,6 +65,43 @@ def test_a_model_is_the_same_and_keeps_less(family: type, config: type):
     # of 150 tokens: one number of the inner width a layer, and one of the hidden width a norm
     saved = 150 * 2 * SIZES["intermediate_size"] + 150 * (2 * 2 + 1) * SIZES["hidden_size"]
     assert numbers - lean_numbers >= saved
+
+
+@pytest.mark.parametrize(("family", "config"), FAMILIES)
+def test_attention_with_a_layout_is_transformers_own(family: type, config: type):
+    torch.manual_seed(0)
+    plain = family(config(**SIZES, head_dim=8) if config is Qwen3Config else config(**SIZES))
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    ours = copy.deepcopy(plain)
+    ours.set_attn_implementation(ATTENTION)
+    keep_less(ours)
+    keep_less(ours)
+    assert all(isinstance(layer.self_attn, Attention) for layer in ours.model.layers)
+
+    tokens = torch.randint(SIZES["vocab_size"], (1, 12))
+    layout = PackedLayout([tokens[0, :4].tolist()], [[tokens[0, 4:].tolist()]])
+    expected = plain.model(tokens).last_hidden_state[0, :-1]
+    hidden = ours.model(
+        layout.tokens_T[None], position_ids=layout.positions_T[None], layout=layout
+    ).last_hidden_state[0]
+    torch.testing.assert_close(hidden, expected, atol=1e-5, rtol=1e-5)
+    for output in (hidden, expected):
+        output.square().mean().backward()
+    gradients = dict(plain.named_parameters())
+    for name, parameter in ours.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(parameter.grad, gradients[name].grad, atol=1e-6, rtol=1e-4)
+
+
+def test_rotation_by_hand_and_in_float64():
+    # a head of two numbers is turned by the angle: (1, 0) by 90 degrees is (0, 1)
+    turned = _Rotated.apply(torch.tensor([[[1.0, 0.0]]]), torch.zeros(1, 1, 2), torch.ones(1, 1, 2))
+    assert turned.tolist() == [[[0.0, 1.0]]]
+    angle = torch.rand(5, 1, 3, dtype=torch.float64).repeat(1, 1, 2)
+    block = torch.randn(5, 2, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(_Rotated.apply, (block, angle.cos(), angle.sin()))
 
 
 def test_the_gate_in_float64():

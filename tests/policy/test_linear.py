@@ -7,7 +7,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rlvr.policy.linear import Autocast, Linear, converted, linear, use_onednn
+from rlvr.policy.linear import (
+    Autocast,
+    Linear,
+    converted,
+    linear,
+    reordered_weights,
+    side_by_side,
+    use_onednn,
+)
 from rlvr.policy.token_logprobs import logprobs_and_entropy
 
 
@@ -44,6 +52,34 @@ def test_linear_layers_keep_their_parameters_and_frozen_ones_get_no_gradient():
     assert {type(model[0]), type(model[2])} == {Linear}
     assert model[0].weight.grad is None
     assert model[2].weight.grad is not None
+
+
+@pytest.mark.parametrize("autocast", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("with_bias", [True, False], ids=["bias", "no bias"])
+def test_reordered_weights_say_the_same(autocast: bool, with_bias: bool):
+    torch.manual_seed(0)
+    layers = [Linear(24, outputs, bias=with_bias) for outputs in (40, 8, 8)]
+    inputs = torch.randn(1, 9, 24)
+    with Autocast("cpu", torch.bfloat16) if autocast else nullcontext():
+        expected = [layer(inputs) for layer in layers]
+        with torch.no_grad(), reordered_weights():
+            alone = [layer(inputs) for layer in layers]
+            together = [side_by_side(inputs, layers) for _ in range(2)]
+        with reordered_weights():  # with gradient nothing is kept
+            assert all(output.requires_grad for output in side_by_side(inputs, layers))
+    for outputs in (alone, *together):
+        assert [output.dtype for output in outputs] == [output.dtype for output in expected]
+        for one, other in zip(outputs, expected, strict=True):
+            torch.testing.assert_close(one, other.detach())
+
+
+def test_a_weight_that_changed_is_put_in_order_anew():
+    layer, inputs = Linear(4, 3, bias=False), torch.ones(2, 4)
+    with torch.no_grad():
+        for value in (1.0, 2.0):
+            layer.weight.fill_(value)
+            with reordered_weights():
+                assert layer(inputs).unique().tolist() == [4 * value]
 
 
 def test_no_rows_at_all():

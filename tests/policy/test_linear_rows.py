@@ -5,12 +5,13 @@ import torch
 from torch.nn import functional
 
 from rlvr.policy.attention import PackedLayout
-from rlvr.policy.linear import FEW_WEIGHTS, linear, rounded
+from rlvr.policy.linear import FEW_WEIGHTS, logits, rounded
 from rlvr.policy.policy import Policy
 
 
 def test_sizes_by_hand():
-    assert [rounded(rows) for rows in (1, 32, 33, 250, 257, 512, 513, 4000, 4097)] == [
+    rows = (1, 32, 33, 250, 257, 512, 513, 4000, 4097)
+    assert [rounded(count, few_weights=True) for count in rows] == [
         32,
         32,
         64,
@@ -21,32 +22,43 @@ def test_sizes_by_hand():
         4096,
         4608,
     ]
+    assert [rounded(count, few_weights=False) for count in rows] == [
+        8,
+        32,
+        40,
+        256,
+        272,
+        512,
+        544,
+        4096,
+        4352,
+    ]
 
 
-def test_there_are_few_sizes_and_little_is_added():
-    sizes = {rounded(rows) for rows in range(1, 16384)}
-    assert len(sizes) < 60
-    assert all(rounded(size) == size for size in sizes)
-    assert all(rounded(rows) - rows <= max(31, rows / 8) for rows in range(1, 16384))
+@pytest.mark.parametrize(("few", "finest", "part", "most"), [(True, 32, 8, 60), (False, 8, 16, 140)])
+def test_there_are_few_sizes_and_little_is_added(few: bool, finest: int, part: int, most: int):
+    sizes = {rounded(rows, few) for rows in range(1, 16384)}
+    assert len(sizes) < most
+    assert all(rounded(size, few) == size for size in sizes)
+    assert all(rounded(rows, few) - rows <= max(finest - 1, rows / part) for rows in range(1, 16384))
 
 
 @pytest.mark.parametrize("rows", [1, 32, 45, 300])
 @pytest.mark.parametrize("few", [True, False])
-def test_outputs_and_gradients_are_torchs(rows: int, few: bool):
+def test_logits_and_gradients_are_torchs(rows: int, few: bool):
     generator = torch.Generator().manual_seed(rows)
-    outputs = 40 if few else FEW_WEIGHTS // 64 + 1
-    inputs = torch.randn(rows, 64, generator=generator, requires_grad=True)
-    weight = torch.randn(outputs, 64, generator=generator, requires_grad=True)
-    bias = torch.randn(outputs, generator=generator, requires_grad=True)
-    gradient = torch.randn(rows, outputs, generator=generator)
-    parts = inputs, weight, bias
+    vocabulary = 40 if few else FEW_WEIGHTS // 64 + 1
+    hidden = torch.randn(rows, 64, generator=generator, requires_grad=True)
+    head = torch.randn(vocabulary, 64, generator=generator, requires_grad=True)
+    gradient = torch.randn(rows, vocabulary, generator=generator)
 
-    expected = functional.linear(*parts)
-    ours = linear(*parts)
+    expected, ours = functional.linear(hidden, head), logits(hidden, head)
     torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(logits(hidden, head), expected, atol=1e-4, rtol=1e-4)
     for one, other in zip(
-        torch.autograd.grad(ours, parts, gradient),
-        torch.autograd.grad(expected, parts, gradient),
+        torch.autograd.grad(ours, (hidden, head), gradient),
+        torch.autograd.grad(expected, (hidden, head), gradient),
         strict=True,
     ):
         torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-4)
