@@ -18,7 +18,7 @@ def chunks(count: int, vocabulary: int, elements: int) -> list[slice]:
 
 
 def chunks_of(hidden_NE: Tensor, head_VE: Tensor) -> list[slice]:
-    """Slices of tokens that go through the head together, full ones of a number that `logits` won't round up."""
+    """Slices of tokens that go through the head together, a number that `logits` leaves as it is."""
     room = IN_FLIGHT["cpu" if hidden_NE.is_cpu else "cuda"] // hidden_NE.element_size()
     size = max(1, room // len(head_VE))
     return chunks(len(hidden_NE), 1, size - size % 32 if size > 32 else size)
