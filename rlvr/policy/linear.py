@@ -194,8 +194,16 @@ class _Linear(torch.autograd.Function):
 def _weight_gradient(gradient_TO: Tensor, input_TI: Tensor, weight_OI: Tensor) -> Tensor | None:
     """The gradient of a weight, or None once it is added to the one that the weight has."""
     if not weight_OI.is_leaf or weight_OI.grad is None:
-        return _product(gradient_TO.T, input_TI.T).to(weight_OI.dtype)
+        return _weight_product(gradient_TO, input_TI).to(weight_OI.dtype)
     step = max(ADDED_AT_ONCE // weight_OI.shape[1], 1)
     for rows in (slice(start, start + step) for start in range(0, len(weight_OI), step)):
-        weight_OI.grad[rows].add_(_product(gradient_TO[:, rows].T, input_TI.T))
+        weight_OI.grad[rows].add_(_weight_product(gradient_TO[:, rows], input_TI))
     return None
+
+
+def _weight_product(gradient_TO: Tensor, input_TI: Tensor) -> Tensor:
+    """gradient.T @ input. The first operand is copied on one thread: of many rows the narrower one."""
+    tokens, outputs, inputs = *gradient_TO.shape, input_TI.shape[1]
+    if inputs < outputs < tokens:
+        return _product(input_TI.T, gradient_TO.T).T
+    return _product(gradient_TO.T, input_TI.T)
