@@ -1,4 +1,5 @@
-"""One contestant is one process: its own environment, threads and memory. Others wait while it works.
+"""One contestant is one process: its own environment, threads and memory. Others are stopped while it works,
+since a server's threads may spin where they only wait.
 
 A side reads requests, one JSON object a line, and answers each with one line; it is started by `Side` and
 built by `serve`. Its peak memory is the process's, from its start.
@@ -7,6 +8,7 @@ built by `serve`. Its peak memory is the process's, from its start.
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,10 +39,12 @@ class Side:
             stderr=self._errors,
             text=True,
             env=environment,
+            process_group=0,  # with what it starts itself: if this process dies, the stopped ones end too
         )
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Have the side do something; returns what it says, `seconds` among it."""
+        self._signal(signal.SIGCONT)
         try:
             self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._process.stdin.flush()
@@ -52,10 +56,16 @@ class Side:
             self._errors.seek(0)
             reason = self._errors.read().strip().splitlines()
             raise UserError(f"{self.name} ended during {do}: {reason[-1] if reason else 'it gave no reason'}")
+        self._signal(signal.SIGSTOP)
         return json.loads(answer)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number)
 
     def close(self) -> None:
         """End the process: it has nothing more to read."""
+        self._signal(signal.SIGCONT)
         self._process.stdin.close()
         self._process.wait()
 
