@@ -7,6 +7,7 @@ import torch
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
@@ -43,13 +44,19 @@ def kept(model: torch.nn.Module, tokens: torch.Tensor) -> tuple[torch.Tensor, di
     return logits, {name: parameter.grad for name, parameter in model.named_parameters()}, sum(sizes.values())
 
 
-@pytest.mark.parametrize(("family", "config"), FAMILIES)
-def test_a_model_is_the_same_and_keeps_less(family: type, config: type):
+@pytest.fixture(params=FAMILIES, ids=lambda family: family[0].__name__)
+def plain(request: pytest.FixtureRequest) -> PreTrainedModel:
+    """A model of transformers' own whose norms and biases are not ones and zeros."""
+    family, config = request.param
     torch.manual_seed(0)
-    plain = family(config(**SIZES, head_dim=8) if config is Qwen3Config else config(**SIZES))
+    model = family(config(**SIZES, head_dim=8) if config is Qwen3Config else config(**SIZES))
     with torch.no_grad():
-        for parameter in plain.parameters():
+        for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def test_a_model_is_the_same_and_keeps_less(plain: PreTrainedModel):
     lean = copy.deepcopy(plain)
     keep_less(lean)
     assert {type(layer.mlp) for layer in lean.model.layers} == {GatedMLP}
@@ -67,13 +74,7 @@ def test_a_model_is_the_same_and_keeps_less(family: type, config: type):
     assert numbers - lean_numbers >= saved
 
 
-@pytest.mark.parametrize(("family", "config"), FAMILIES)
-def test_attention_with_a_layout_is_transformers_own(family: type, config: type):
-    torch.manual_seed(0)
-    plain = family(config(**SIZES, head_dim=8) if config is Qwen3Config else config(**SIZES))
-    with torch.no_grad():
-        for parameter in plain.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+def test_attention_with_a_layout_is_transformers_own(plain: PreTrainedModel):
     ours = copy.deepcopy(plain)
     ours.set_attn_implementation(ATTENTION)
     keep_less(ours)
