@@ -41,6 +41,7 @@ class Attention:
         if hasattr(self, "q_norm"):
             query_THD, key_TKD = self.q_norm(query_THD), self.k_norm(key_TKD)
         cosine_T1D, sine_T1D = (part_1TD[0, :, None] for part_1TD in position_embeddings)
+        sine_T1D = sine_T1D * _signs(self.head_dim, sine_T1D.dtype, sine_T1D.device)
         query_THD, key_TKD = (
             _Rotated.apply(block_THD, cosine_T1D, sine_T1D) for block_THD in (query_THD, key_TKD)
         )
@@ -79,7 +80,10 @@ def _with_layouts(attention: type[nn.Module]) -> type[nn.Module]:
 
 
 class _Rotated(torch.autograd.Function):
-    """Rotary position embedding: x cos + (-x2, x1) sin, where x = (x1, x2) and both halves of sin are one."""
+    """Rotary position embedding: x cos + (-x2, x1) sin, where x = (x1, x2) and both halves of sin are one.
+
+    The sine comes with the sign of its half: (-sin, sin).
+    """
 
     @staticmethod
     def forward(ctx, input_THD: Tensor, cosine_T1D: Tensor, sine_T1D: Tensor) -> Tensor:
@@ -93,12 +97,15 @@ class _Rotated(torch.autograd.Function):
 
 def _rotated(input_THD: Tensor, cosine_T1D: Tensor, sine_T1D: Tensor, direction: int) -> Tensor:
     whole_THD = input_THD.to(cosine_T1D.dtype)
-    rotated_THD = whole_THD * cosine_T1D
-    (first, second), sine = whole_THD.chunk(2, -1), sine_T1D.chunk(2, -1)[0]
-    first_rotated, second_rotated = rotated_THD.chunk(2, -1)
-    first_rotated.addcmul_(second, sine, value=-direction)
-    second_rotated.addcmul_(first, sine, value=direction)
+    swapped_THD = whole_THD.roll(whole_THD.shape[-1] // 2, -1)
+    rotated_THD = (whole_THD * cosine_T1D).addcmul_(swapped_THD, sine_T1D, value=direction)
     return rotated_THD.to(input_THD.dtype)
+
+
+@functools.cache
+def _signs(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """-1 for the first half of a head, 1 for the second."""
+    return torch.tensor([-1, 1], dtype=dtype, device=device).repeat_interleave(size // 2)
 
 
 class _Gated(torch.autograd.Function):

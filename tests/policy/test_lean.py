@@ -98,11 +98,12 @@ def test_attention_with_a_layout_is_transformers_own(plain: PreTrainedModel):
 
 def test_rotation_by_hand_and_in_float64():
     # a head of two numbers is turned by the angle: (1, 0) by 90 degrees is (0, 1)
-    turned = _Rotated.apply(torch.tensor([[[1.0, 0.0]]]), torch.zeros(1, 1, 2), torch.ones(1, 1, 2))
-    assert turned.tolist() == [[[0.0, 1.0]]]
-    angle = torch.rand(5, 1, 3, dtype=torch.float64).repeat(1, 1, 2)
+    sine = torch.tensor([[[-1.0, 1.0]]])
+    assert _Rotated.apply(torch.tensor([[[1.0, 0.0]]]), torch.zeros(1, 1, 2), sine).tolist() == [[[0.0, 1.0]]]
+    angle = torch.rand(5, 1, 3, dtype=torch.float64)
+    cosine, sine = angle.cos().repeat(1, 1, 2), torch.cat([-angle.sin(), angle.sin()], dim=-1)
     block = torch.randn(5, 2, 6, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(_Rotated.apply, (block, angle.cos(), angle.sin()))
+    assert torch.autograd.gradcheck(_Rotated.apply, (block, cosine, sine))
 
 
 def test_the_gate_in_float64():
