@@ -11,6 +11,7 @@ differ a lot), and tensor parallelism.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -93,11 +94,10 @@ class DecodingLayout:
         is_free_S = torch.ones_like(stays_S).index_fill_(0, parent_S[stays_S], False)
         moved_from, moved_to = parent_S[~stays_S], is_free_S.nonzero()[:, 0]
         if count > len(self.cache[0][0]):
-            self.cache = [self._room_for(layer, 2 * count) for layer in self.cache]
+            self.cache = [tuple(_with_rows(2 * count, block) for block in layer) for layer in self.cache]
         if len(moved_to) and self.filled:
-            for layer in self.cache:
-                for said in self._said(layer):
-                    said[moved_to] = said[moved_from]
+            for block in chain.from_iterable(self.cache):
+                block.index_copy_(0, moved_to, block.index_select(0, moved_from))
         place_S = parent_S.clone()
         place_S[~stays_S] = moved_to
         self._take_places(torch.empty_like(parent_S).index_copy_(0, place_S, self.prompt_S[parent_S]))
@@ -126,13 +126,14 @@ class DecodingLayout:
 
     def _take_places(self, prompt_S: Tensor) -> None:
         """Note whose nodes stand where, and where each will stand among those of its prompt."""
-        running_P, rank_of_prompt_S = prompt_S.unique(return_inverse=True)
+        counts_P = prompt_S.bincount(minlength=len(self.lengths_P))
+        running_P = counts_P.nonzero()[:, 0]
         if 2 * len(running_P) <= len(self.lengths_P):  # the others have ended
-            prompt_S = rank_of_prompt_S
-            self.lengths_P, self.gap_P11W = self.lengths_P[running_P], self.gap_P11W[running_P]
+            prompt_S = ((counts_P > 0).cumsum(0) - 1)[prompt_S]
+            counts_P, self.lengths_P = counts_P[running_P], self.lengths_P[running_P]
+            self.gap_P11W = self.gap_P11W[running_P]
             self.prompt_cache = [(key[running_P], value[running_P]) for key, value in self.prompt_cache]
         self.prompt_S, self.lengths_S = prompt_S, self.lengths_P[prompt_S]
-        counts_P = prompt_S.bincount(minlength=len(self.lengths_P))
         order_S = prompt_S.argsort(stable=True)
         rank_S = torch.empty_like(prompt_S)
         rank_S[order_S] = rows_and_columns(counts_P)[1]
@@ -154,17 +155,12 @@ class DecodingLayout:
         rows = tensor_PKLX.reshape(self._node_PKQ.numel(), -1).index_select(0, self._place_SK.flatten())
         return rows.view(*self._place_SK.shape, -1, tensor_PKLX.shape[-1])
 
-    def _said(self, layer: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """The part of a layer's own keys and values that is filled."""
-        key_SKDT, value_SKTD = layer
-        return key_SKDT[..., : self.filled], value_SKTD[:, :, : self.filled]
 
-    def _room_for(self, layer: tuple[Tensor, Tensor], nodes: int) -> tuple[Tensor, Tensor]:
-        """A copy of a layer's own keys and values with room for more nodes."""
-        key_SKDT, value_SKTD = (block.new_empty(nodes, *block.shape[1:]) for block in layer)
-        for said, room in zip(self._said(layer), self._said((key_SKDT, value_SKTD)), strict=True):
-            room[: len(said)] = said
-        return key_SKDT, value_SKTD
+def _with_rows(count: int, block: Tensor) -> Tensor:
+    """A copy with more rows, which nobody has written."""
+    longer = block.new_empty(count, *block.shape[1:])
+    longer[: len(block)] = block
+    return longer
 
 
 def draw(logits_SV: Tensor, node_R: Tensor, uniform_R: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
