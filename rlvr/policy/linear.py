@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # kernels that oneDNN keeps, and that torch's own cache in front of it does; read at the first product
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "96")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
 FEW_WEIGHTS = 2**18
 ADDED_AT_ONCE = 2**21  # elements of a gradient: what is added is in the cache
@@ -110,10 +110,10 @@ def has_few_weights(weight_OI: Tensor) -> bool:
 def rounded(rows: int, few_weights: bool) -> int:
     """The next larger of few sizes.
 
-    A multiple of 32 and of an eighth of the power of two below where weights are few, of 8 and of a
+    A multiple of 64 and of an eighth of the power of two below where weights are few, of 8 and of a
     sixteenth where a row costs more.
     """
-    finest, parts = (32, 3) if few_weights else (8, 4)
+    finest, parts = (64, 3) if few_weights else (8, 4)
     step = max(finest, 1 << max(rows.bit_length() - 1 - parts, 0))
     return -(-rows // step) * step
 

@@ -12,11 +12,11 @@ from rlvr.policy.policy import Policy
 def test_sizes_by_hand():
     rows = (1, 32, 33, 250, 257, 512, 513, 4000, 4097)
     assert [rounded(count, few_weights=True) for count in rows] == [
-        32,
-        32,
+        64,
+        64,
         64,
         256,
-        288,
+        320,
         512,
         576,
         4096,
@@ -35,7 +35,7 @@ def test_sizes_by_hand():
     ]
 
 
-@pytest.mark.parametrize(("few", "finest", "part", "most"), [(True, 32, 8, 60), (False, 8, 16, 140)])
+@pytest.mark.parametrize(("few", "finest", "part", "most"), [(True, 64, 8, 60), (False, 8, 16, 140)])
 def test_there_are_few_sizes_and_little_is_added(few: bool, finest: int, part: int, most: int):
     sizes = {rounded(rows, few) for rows in range(1, 16384)}
     assert len(sizes) < most
@@ -43,7 +43,7 @@ def test_there_are_few_sizes_and_little_is_added(few: bool, finest: int, part: i
     assert all(rounded(rows, few) - rows <= max(finest - 1, rows / part) for rows in range(1, 16384))
 
 
-@pytest.mark.parametrize("rows", [1, 32, 45, 300])
+@pytest.mark.parametrize("rows", [1, 64, 75, 300])
 @pytest.mark.parametrize("few", [True, False])
 def test_logits_and_gradients_are_torchs(rows: int, few: bool):
     generator = torch.Generator().manual_seed(rows)
@@ -73,4 +73,4 @@ def test_a_small_policy_sees_few_sizes_of_rows(frozen_policy: Policy):
         hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)
         assert len(hidden) == length + 1
     hook.remove()
-    assert seen == {32, 64, 96}
+    assert seen == {64, 128}
