@@ -13,7 +13,7 @@ from torch.nn.functional import silu
 from transformers.activations import SiLUActivation
 
 from rlvr.policy.attention import Layout, attend
-from rlvr.policy.linear import side_by_side
+from rlvr.policy.linear import converted, gradients, has_onednn, product, side_by_side
 
 ATTENTIONS = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
 MLPS = ("LlamaMLP", "Qwen2MLP", "Qwen3MLP")
@@ -53,7 +53,11 @@ class GatedMLP(nn.Module):
     """In the place of a transformers MLP with SiLU, whose projections it has."""
 
     def forward(self, hidden_XE: Tensor) -> Tensor:
-        return self.down_proj(_Gated.apply(*side_by_side(hidden_XE, (self.gate_proj, self.up_proj))))
+        gate_XF, up_XF = side_by_side(hidden_XE, (self.gate_proj, self.up_proj))
+        down = self.down_proj
+        if torch.is_grad_enabled() and has_onednn(gate_XF, down.weight):
+            return _GatedLinear.apply(gate_XF, up_XF, down.weight, down.bias)
+        return down(_Gated.apply(gate_XF, up_XF))
 
 
 class RMSNorm(nn.Module):
@@ -121,6 +125,26 @@ class _Gated(torch.autograd.Function):
         gate_XF, up_XF = ctx.saved_tensors
         gradient_gate_XF = torch.ops.aten.silu_backward(gradient_XF * up_XF, gate_XF)
         return gradient_gate_XF, silu(gate_XF).mul_(gradient_XF)
+
+
+class _GatedLinear(torch.autograd.Function):
+    """(silu(gate) * up) @ weight.T + bias, of which the gated product is not kept."""
+
+    @staticmethod
+    def forward(ctx, gate_XF: Tensor, up_XF: Tensor, weight_EF: Tensor, bias_E: Tensor | None) -> Tensor:
+        ctx.converted_EF = converted(weight_EF)
+        ctx.save_for_backward(gate_XF, up_XF, weight_EF)
+        return product(silu(gate_XF).mul_(up_XF), ctx.converted_EF, converted(bias_E))
+
+    @staticmethod
+    def backward(ctx, gradient_XE: Tensor):
+        gate_XF, up_XF, weight_EF = ctx.saved_tensors
+        silu_XF = silu(gate_XF)
+        gradient_XF, *others = gradients(
+            gradient_XE, silu_XF * up_XF, weight_EF, ctx.converted_EF, (True, *ctx.needs_input_grad[2:])
+        )
+        gradient_up_XF = silu_XF.mul_(gradient_XF)
+        return torch.ops.aten.silu_backward(gradient_XF.mul_(up_XF), gate_XF), gradient_up_XF, *others
 
 
 class _RMSNorm(torch.autograd.Function):

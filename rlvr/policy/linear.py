@@ -60,22 +60,22 @@ def reordered_weights() -> Iterator[None]:
 
 def linear(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias, [..., O]; in bfloat16 under autocast, as torch's own."""
-    if not _has_onednn(input_XI, weight_OI):
+    if not has_onednn(input_XI, weight_OI):
         return functional.linear(input_XI, weight_OI, bias_O)
     if torch.is_grad_enabled():
         return _Linear.apply(input_XI, weight_OI, bias_O)
     if _reordered is not None:
-        return _forward(_converted_input(input_XI), *_reordered_of((weight_OI,), (bias_O,)))
-    return _forward(_converted_input(input_XI), converted(weight_OI), converted(bias_O))
+        return product(_converted_input(input_XI), *_reordered_of((weight_OI,), (bias_O,)))
+    return product(_converted_input(input_XI), converted(weight_OI), converted(bias_O))
 
 
 def side_by_side(input_XI: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
     """What each layer makes of one input; all have a bias or none. One product inside `reordered_weights`."""
     weights = tuple(layer.weight for layer in layers)
-    if _reordered is None or torch.is_grad_enabled() or not _has_onednn(input_XI, weights[0]):
+    if _reordered is None or torch.is_grad_enabled() or not has_onednn(input_XI, weights[0]):
         return [layer(input_XI) for layer in layers]
     biases = tuple(layer.bias for layer in layers)
-    outputs_XO = _forward(_converted_input(input_XI), *_reordered_of(weights, biases))
+    outputs_XO = product(_converted_input(input_XI), *_reordered_of(weights, biases))
     return outputs_XO.split([len(weight) for weight in weights], dim=-1)
 
 
@@ -91,6 +91,20 @@ def use_onednn(model: nn.Module) -> None:
     for module in model.modules():
         if type(module) is nn.Linear:
             module.__class__ = Linear
+
+
+def has_onednn(input_XI: Tensor, weight_OI: Tensor) -> bool:
+    """Whether a product is ours: float32 weights on a CPU, and an `Autocast` where there is autocast."""
+    if not (
+        input_XI.is_cpu
+        and weight_OI.dtype == torch.float32
+        and input_XI.numel() > 0
+        and torch.backends.mkldnn.is_available()
+    ):
+        return False
+    if not torch.is_autocast_enabled("cpu"):
+        return input_XI.dtype == torch.float32
+    return _converted is not None
 
 
 def logits(hidden_NE: Tensor, head_VE: Tensor) -> Tensor:
@@ -146,27 +160,11 @@ def _converted_input(input_XI: Tensor) -> Tensor:
     return input_XI if _converted is None else input_XI.to(torch.get_autocast_dtype("cpu"))
 
 
-def _has_onednn(input_XI: Tensor, weight_OI: Tensor) -> bool:
-    if not (
-        input_XI.is_cpu
-        and weight_OI.dtype == torch.float32
-        and input_XI.numel() > 0
-        and torch.backends.mkldnn.is_available()
-    ):
-        return False
-    if not torch.is_autocast_enabled("cpu"):
-        return input_XI.dtype == torch.float32
-    return _converted is not None
-
-
-def _product(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
+def product(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
+    """input @ weight.T + bias of one precision, without gradient; the weight may be in oneDNN's order."""
     if input_XI.dtype == torch.float32 or weight_OI.is_mkldnn:
         return torch.ops.mkldnn._linear_pointwise(input_XI, weight_OI, bias_O, "none", [], "")
     return functional.linear(input_XI, weight_OI, bias_O)
-
-
-def _forward(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-    return _product(input_XI.flatten(0, -2), weight_OI, bias_O).unflatten(0, input_XI.shape[:-1])
 
 
 class _Linear(torch.autograd.Function):
@@ -175,22 +173,29 @@ class _Linear(torch.autograd.Function):
         ctx.dtype, input_XI = input_XI.dtype, _converted_input(input_XI)
         ctx.converted_OI = converted(weight_OI)
         ctx.save_for_backward(input_XI, weight_OI)
-        return _forward(input_XI, ctx.converted_OI, converted(bias_O))
+        return product(input_XI, ctx.converted_OI, converted(bias_O))
 
     @staticmethod
     def backward(ctx, gradient_XO: Tensor):
         input_XI, weight_OI = ctx.saved_tensors
-        needs_input, needs_weight, needs_bias = ctx.needs_input_grad
-        input_TI = input_XI.flatten(0, -2)
-        gradient_TO = gradient_XO.flatten(0, -2)
-        gradient_input = gradient_weight_OI = gradient_bias_O = None
-        if needs_input:
-            gradient_input = _product(gradient_TO, ctx.converted_OI.T).view_as(input_XI).to(ctx.dtype)
-        if needs_weight:
-            gradient_weight_OI = _weight_gradient(gradient_TO, input_TI, weight_OI)
-        if needs_bias:
-            gradient_bias_O = gradient_TO.sum(0, dtype=weight_OI.dtype)
-        return gradient_input, gradient_weight_OI, gradient_bias_O
+        gradient_XI, *others = gradients(
+            gradient_XO, input_XI, weight_OI, ctx.converted_OI, ctx.needs_input_grad
+        )
+        return None if gradient_XI is None else gradient_XI.to(ctx.dtype), *others
+
+
+def gradients(
+    gradient_XO: Tensor, input_XI: Tensor, weight_OI: Tensor, converted_OI: Tensor, needs: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Those of a product's input, in the product's precision, of its weight and of its bias, where needed.
+
+    A weight's is None too where it has been added to the one that the weight has.
+    """
+    input_TI, gradient_TO = input_XI.flatten(0, -2), gradient_XO.flatten(0, -2)
+    of_input = product(gradient_TO, converted_OI.T).view_as(input_XI) if needs[0] else None
+    of_weight = _weight_gradient(gradient_TO, input_TI, weight_OI) if needs[1] else None
+    of_bias = gradient_TO.sum(0, dtype=weight_OI.dtype) if needs[2] else None
+    return of_input, of_weight, of_bias
 
 
 def _weight_gradient(gradient_TO: Tensor, input_TI: Tensor, weight_OI: Tensor) -> Tensor | None:
@@ -207,5 +212,5 @@ def _weight_product(gradient_TO: Tensor, input_TI: Tensor) -> Tensor:
     """gradient.T @ input. The first operand is copied on one thread: of many rows the narrower one."""
     tokens, outputs, inputs = *gradient_TO.shape, input_TI.shape[1]
     if inputs < outputs < tokens:
-        return _product(input_TI.T, gradient_TO.T).T
-    return _product(gradient_TO.T, input_TI.T)
+        return product(input_TI.T, gradient_TO.T).T
+    return product(gradient_TO.T, input_TI.T)
