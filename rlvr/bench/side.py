@@ -57,6 +57,7 @@ class Side:
             reason = self._errors.read().strip().splitlines()
             raise UserError(f"{self.name} ended during {do}: {reason[-1] if reason else 'it gave no reason'}")
         self._signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # until it is
         return json.loads(answer)
 
     def _signal(self, number: signal.Signals) -> None:

@@ -1,5 +1,7 @@
 """A side as a process: what it answers, and what is said when it ends."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,15 @@ def echo(tmp_path: Path):
 def test_a_side_answers_request_by_request(echo: Side):
     assert echo.ask("step") == {"seen": {"do": "step"}, "memory": True}
     assert echo.ask("update", rollouts=[1])["seen"] == {"do": "update", "rollouts": [1]}
+
+
+def test_a_side_that_waits_is_stopped(echo: Side):
+    for _ in range(2):
+        echo.ask("step")
+        state = os.waitid(os.P_PID, echo._process.pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG)
+        assert state is not None and state.si_status == signal.SIGSTOP
+    echo.close()
+    assert echo._process.returncode == 0
 
 
 def test_a_side_that_ends_is_a_sentence_with_its_last_words(echo: Side):
