@@ -65,8 +65,8 @@ def linear(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) ->
     if torch.is_grad_enabled():
         return _Linear.apply(input_XI, weight_OI, bias_O)
     if _reordered is not None:
-        return product(_converted_input(input_XI), *_reordered_of((weight_OI,), (bias_O,)))
-    return product(_converted_input(input_XI), converted(weight_OI), converted(bias_O))
+        return product(_in_precision(input_XI), *_reordered_of((weight_OI,), (bias_O,)))
+    return product(_in_precision(input_XI), converted(weight_OI), converted(bias_O))
 
 
 def side_by_side(input_XI: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
@@ -75,7 +75,7 @@ def side_by_side(input_XI: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tens
     if _reordered is None or torch.is_grad_enabled() or not has_onednn(input_XI, weights[0]):
         return [layer(input_XI) for layer in layers]
     biases = tuple(layer.bias for layer in layers)
-    outputs_XO = product(_converted_input(input_XI), *_reordered_of(weights, biases))
+    outputs_XO = product(_in_precision(input_XI), *_reordered_of(weights, biases))
     return outputs_XO.split([len(weight) for weight in weights], dim=-1)
 
 
@@ -152,12 +152,12 @@ def _reordered_of(
 
 
 def _one_below_the_other(blocks: Sequence[Tensor]) -> Tensor:
-    converted_blocks = [_converted_input(block.detach()) for block in blocks]
-    return torch.cat(converted_blocks) if len(blocks) > 1 else converted_blocks[0]
+    blocks = [_in_precision(block.detach()) for block in blocks]
+    return torch.cat(blocks) if len(blocks) > 1 else blocks[0]
 
 
-def _converted_input(input_XI: Tensor) -> Tensor:
-    return input_XI if _converted is None else input_XI.to(torch.get_autocast_dtype("cpu"))
+def _in_precision(tensor: Tensor) -> Tensor:
+    return tensor if _converted is None else tensor.to(torch.get_autocast_dtype("cpu"))
 
 
 def product(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
@@ -170,7 +170,7 @@ def product(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-        ctx.dtype, input_XI = input_XI.dtype, _converted_input(input_XI)
+        ctx.dtype, input_XI = input_XI.dtype, _in_precision(input_XI)
         ctx.converted_OI = converted(weight_OI)
         ctx.save_for_backward(input_XI, weight_OI)
         return product(input_XI, ctx.converted_OI, converted(bias_O))

@@ -11,17 +11,17 @@ IN_FLIGHT = {"cpu": 2**25, "cuda": 2**27}  # bytes of logits at a time; malloc k
 CACHED = 2**20  # logits of which a CPU still has everything in its cache, from one pass to the next
 
 
-def chunks(count: int, vocabulary: int, elements: int) -> list[slice]:
-    """Slices of `count` tokens such that each has at most `elements` logits."""
-    size = max(1, elements // vocabulary)
+def chunks(count: int, size: int) -> list[slice]:
+    """Slices of `count` rows, of at most `size` each and at least one."""
+    size = max(1, size)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def chunks_of(hidden_NE: Tensor, head_VE: Tensor) -> list[slice]:
     """Slices of tokens that go through the head together, a number that `logits` leaves as it is."""
     room = IN_FLIGHT["cpu" if hidden_NE.is_cpu else "cuda"] // hidden_NE.element_size()
-    size = max(1, room // len(head_VE))
-    return chunks(len(hidden_NE), 1, size - size % 32 if size > 32 else size)
+    size = room // len(head_VE)
+    return chunks(len(hidden_NE), size - size % 32 if size > 32 else size)
 
 
 def logprobs_and_entropy(hidden_CE: Tensor, head_VE: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +78,8 @@ class _LogprobsAndEntropy(torch.autograd.Function):
 
 def _rows_in_hand(values_CV: Tensor) -> list[slice]:
     """All at once on a GPU, few at a time on a CPU."""
-    return chunks(*values_CV.shape, CACHED if values_CV.is_cpu else values_CV.numel())
+    rows, vocabulary = values_CV.shape
+    return chunks(rows, CACHED // vocabulary if values_CV.is_cpu else rows)
 
 
 def _at(values_CV: Tensor, columns_C: Tensor) -> Tensor:

@@ -239,8 +239,6 @@ class TransformersEngine:
         self.precision = precision
         self.policy_version = 0
 
-    @torch.no_grad()
-    @reordered_weights()
     def generate(
         self,
         requests: Sequence[tuple[Problem, int]],
@@ -250,6 +248,18 @@ class TransformersEngine:
         only: Sequence[int] | None = None,
     ) -> list[Group]:
         """See `RolloutEngine.generate`."""
+        # on a GPU torch's own autocast converts weights, which it would do at every token in inference mode
+        without_gradient = torch.inference_mode if self.policy.device.type == "cpu" else torch.no_grad
+        with without_gradient(), reordered_weights():
+            return self._generate(requests, sampling, seed, only)
+
+    def _generate(
+        self,
+        requests: Sequence[tuple[Problem, int]],
+        sampling: Sampling,
+        seed: int,
+        only: Sequence[int] | None,
+    ) -> list[Group]:
         generator = torch.Generator(self.policy.device).manual_seed(seed)
         wanted = range(len(requests)) if only is None else only
         groups = {i: Group(requests[i][0], self.policy.encode(requests[i][0]), []) for i in wanted}
