@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # kernels that oneDNN keeps, and that torch's own cache in front of it does; read at the first product
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "96")
 os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
 FEW_WEIGHTS = 2**18
 ADDED_AT_ONCE = 2**21  # elements of a gradient: what is added is in the cache
