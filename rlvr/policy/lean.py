@@ -1,8 +1,9 @@
 """Layers of Llama and Qwen that keep less for their backward and move less, and say the same.
 
-transformers' gated MLP keeps four tensors of its inner width a token, this one three; its RMS norm keeps its
-input and the normed input, this one the input alone. What is missing is computed again, elementwise. Rotary
-embeddings are three passes in place of six, and projections of one input may be one product.
+transformers' gated MLP keeps four tensors of its inner width a token, this one two, and three on a GPU; its
+RMS norm keeps its input and the normed input, this one the input alone. What is missing is computed again,
+elementwise. Rotary embeddings are three passes in place of six, and projections of one input may be one
+product.
 """
 
 import functools
