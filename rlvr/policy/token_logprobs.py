@@ -18,7 +18,7 @@ def chunks(count: int, size: int) -> list[slice]:
 
 
 def chunks_of(hidden_NE: Tensor, head_VE: Tensor) -> list[slice]:
-    """Slices of tokens that go through the head together, a number that `logits` leaves as it is."""
+    """Slices of tokens that go through the head together; a large head meets a number it need not round."""
     room = IN_FLIGHT["cpu" if hidden_NE.is_cpu else "cuda"] // hidden_NE.element_size()
     size = room // len(head_VE)
     return chunks(len(hidden_NE), size - size % 32 if size > 32 else size)
