@@ -1,8 +1,8 @@
 """One contestant is one process: its own environment, threads and memory. Others are stopped while it works,
 since a server's threads may spin where they only wait.
 
-`Side` starts it and asks; in it, `requests` reads what is asked, one JSON object a line, and answers each with
-one line. Its peak memory is the process's, from its start.
+`Side` starts it and asks; in it, `requests` reads what is asked, one JSON object a line, and answers each
+with one line. Its peak memory is the process's, from its start.
 """
 
 import json
