@@ -14,7 +14,7 @@ transformers' attention interface.
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from rlvr.policy.prefix_tree import prefix_paths
 
 ATTENTION = "rlvr_layout"
 SHORT = 256  # keys up to which a CPU's attention may hold the weight of each
+NARROW = 16  # keys below which torch's softmax takes ten times as long on a CPU
 
 
 class Layout(Protocol):
@@ -117,7 +118,7 @@ class PackedLayout:
 
         # attention pads: a block of prompts, and a block of those rollouts that own a token of the row
         self.prompt_GP = _block(prompt_row_T, prompt_column_T, torch.arange(len(prompt_row_T), device=device))
-        self._of_prompt_T = prompt_row_T * self.prompt_GP.shape[1] + prompt_column_T
+        of_prompt_T = prompt_row_T * self.prompt_GP.shape[1] + prompt_column_T
         read_M = read_N[self.prefix_M]
         owned_M = read_M & (owner_N[self.prefix_M] == rollout_M)
         is_owner_R = torch.zeros_like(group_R, dtype=torch.bool)
@@ -125,25 +126,30 @@ class PackedLayout:
         row_R = is_owner_R.cumsum(0) - 1
         on_path_M = read_M & is_owner_R[rollout_M]
         row_P, column_P = row_R[rollout_M[on_path_M]], column_M[on_path_M]
-        self._path_RW = _block(row_P, column_P, place_N[self.prefix_M[on_path_M]])
-        width = self._path_RW.shape[1]
+        path_RW = _block(row_P, column_P, place_N[self.prefix_M[on_path_M]])
+        width = path_RW.shape[1]
         owned_N = torch.zeros_like(self.targets_N)
         owned_N[self.prefix_M[owned_M]] = row_R[rollout_M[owned_M]] * width + column_M[owned_M]
-        self._of_path_T = owned_N[read_N]
+        of_path_T = owned_N[read_N]
 
         group_of_row_R = group_R[is_owner_R]
-        self._seen_RS = torch.cat([self.prompt_GP[group_of_row_R], self._path_RW], dim=1)
         prompt_columns_P = torch.arange(self.prompt_GP.shape[1], device=device)
         prompt_seen_RP = prompt_columns_P < prompt_lengths_G[group_of_row_R][:, None]
-        causal_WW = _causal(width, device)
-        rows = len(group_of_row_R)
-        self._mask_R1WS = torch.cat(
+        seen_R1WS = torch.cat(
             [
                 prompt_seen_RP[:, None, None, :].expand(-1, 1, width, -1),
-                causal_WW.expand(rows, 1, -1, -1),
+                _causal(width, device).expand(len(group_of_row_R), 1, -1, -1),
             ],
             dim=-1,
         )
+        self._blocks = [
+            # causal is enough for prompts: the padding is on the right, where no real token looks
+            Block(self.prompt_GP, self.prompt_GP, of_prompt_T, None),
+            Block(path_RW, torch.cat([self.prompt_GP[group_of_row_R], path_RW], dim=1), of_path_T, seen_R1WS),
+        ]
+        if not len(of_path_T):
+            self._blocks.pop()
+        self._blocks_of_heads: list[BlockOfHeads] = []
 
     def __len__(self) -> int:
         return len(self.tokens_T)
@@ -151,57 +157,130 @@ class PackedLayout:
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
-        def attention_of(queries: Tensor, keys: Tensor, outputs: Tensor, mask: Tensor | None) -> Tensor:
-            """From and to places in the row; padding computes something that is not taken."""
-            output = attention(
-                take(query_THD, queries), take(key_TKD, keys), take(value_TKD, keys), scale, mask
+        if query_THD.is_cpu and all(block.keys_RS.shape[1] <= SHORT for block in self._blocks):
+            if not self._blocks_of_heads:
+                heads = query_THD.shape[1], key_TKD.shape[1]
+                self._blocks_of_heads = [block.of_heads(*heads) for block in self._blocks]
+            return _ShortAttention.apply(query_THD, key_TKD, value_TKD, scale, self._blocks_of_heads)
+        outputs = []
+        for block in self._blocks:
+            key_RKSD, value_RKSD = take(key_TKD, block.keys_RS), take(value_TKD, block.keys_RS)
+            seen = {"is_causal": True} if block.seen_R1WS is None else {"attn_mask": block.seen_R1WS}
+            output_RHWD = scaled_dot_product_attention(
+                take(query_THD, block.queries_RW), key_RKSD, value_RKSD, scale=scale, enable_gqa=True, **seen
             )
-            return output.transpose(1, 2).flatten(0, 1).index_select(0, outputs)
+            outputs.append(output_RHWD.transpose(1, 2).flatten(0, 1).index_select(0, block.outputs_T))
+        return torch.cat(outputs)
 
-        # causal is enough for prompts: the padding is on the right, where no real token looks
-        output = attention_of(self.prompt_GP, self.prompt_GP, self._of_prompt_T, None)
-        if not len(self._of_path_T):
-            return output
-        return torch.cat(
-            [output, attention_of(self._path_RW, self._seen_RS, self._of_path_T, self._mask_R1WS)]
+
+class Block(NamedTuple):
+    """R rows of W queries each, which read S keys; padding computes something that is not taken.
+
+    Attributes:
+        queries_RW, keys_RS: int64, places in the flat row.
+        outputs_T: int64, of each token that these rows are for its place in [R x W], in the row's order.
+        seen_R1WS: bool, whether a query sees a key, or None for causal attention.
+    """
+
+    queries_RW: Tensor
+    keys_RS: Tensor
+    outputs_T: Tensor
+    seen_R1WS: Tensor | None
+
+    def of_heads(self, heads: int, kv_heads: int) -> "BlockOfHeads":
+        width, device = self.queries_RW.shape[1], self.queries_RW.device
+        head_H, head_K = torch.arange(heads, device=device), torch.arange(kv_heads, device=device)
+        row_T, column_T = self.outputs_T // width, self.outputs_T % width
+        seen_R1WS = _causal(width, device)[None, None] if self.seen_R1WS is None else self.seen_R1WS
+        return BlockOfHeads(
+            (self.queries_RW[:, None] * heads + head_H[:, None]).unflatten(1, (kv_heads, -1)).flatten(2),
+            widened(self.keys_RS)[:, None] * kv_heads + head_K[:, None],
+            (row_T[:, None] * heads + head_H) * width + column_T[:, None],
+            ~widened(seen_R1WS)[:, :, None],
         )
 
 
-def attention(
-    query_RHWD: Tensor, key_RKSD: Tensor, value_RKSD: Tensor, scale: float, mask_R1WS: Tensor | None
-) -> Tensor:
-    """Output [R, H, W, D]; `mask_R1WS` is true where a query sees a key, None for causal attention.
+class BlockOfHeads(NamedTuple):
+    """A block as places of single heads: in [T x H] and [T x K], and of outputs in [R x K x Q].
 
-    On a CPU products and a softmax take half the time of torch's fused kernel where sequences are short, its
-    backward most of all: a fifth of it in bfloat16. They hold [queries, keys], so long ones are left to it.
+    The G query heads that share a key-value head are the queries of that head, Q = G x W of them.
     """
-    if query_RHWD.is_cpu and key_RKSD.shape[2] <= SHORT:
-        heads, width = key_RKSD.shape[1], query_RHWD.shape[2]
-        query_RKQD = (query_RHWD * scale).unflatten(1, (heads, -1)).flatten(2, 3)
-        scores_RKGWS = (query_RKQD @ key_RKSD.transpose(-1, -2)).unflatten(2, (-1, width))
-        seen = _causal(width, query_RHWD.device) if mask_R1WS is None else mask_R1WS[:, :, None]
-        output_RKQD = _Shares.apply(scores_RKGWS, seen).flatten(2, 3) @ value_RKSD
-        return output_RKQD.unflatten(2, (-1, width)).flatten(1, 2)
-    mask = {"is_causal": True} if mask_R1WS is None else {"attn_mask": mask_R1WS}
-    return scaled_dot_product_attention(
-        query_RHWD, key_RKSD, value_RKSD, scale=scale, enable_gqa=True, **mask
-    )
+
+    queries_RKQ: Tensor
+    keys_RKS: Tensor
+    outputs_TH: Tensor
+    unseen_R11WS: Tensor
+
+    def gather(self, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return (
+            _heads_at(self.queries_RKQ, query_THD.to(value_TKD.dtype)),
+            _heads_at(self.keys_RKS, key_TKD.to(value_TKD.dtype)),
+            _heads_at(self.keys_RKS, value_TKD),
+        )
 
 
-class _Shares(torch.autograd.Function):
-    """Softmax of the scores that are seen, in float32; kept, as it comes, in the scores' own precision."""
+def widened(values_XS: Tensor) -> Tensor:
+    """The same with zeros at its end, if there are so few keys that their softmax would be slow."""
+    return pad(values_XS, (0, max(0, NARROW - values_XS.shape[-1])))
+
+
+def _heads_at(places: Tensor, tensor_XD: Tensor) -> Tensor:
+    return tensor_XD.flatten(0, -2).index_select(0, places.flatten()).view(*places.shape, -1)
+
+
+def _add_heads_at(places: Tensor, tensor_XD: Tensor, added: Tensor) -> None:
+    tensor_XD.flatten(0, -2).index_add_(0, places.flatten(), added.flatten(0, -2))
+
+
+class _ShortAttention(torch.autograd.Function):
+    """Attention as products and a softmax in float32, from a flat row and back.
+
+    On a CPU it takes half the time of torch's fused kernel where sequences are short, its backward most of
+    all: a fifth of it in bfloat16. It keeps each query's share of each key; what it gathers it gathers again.
+    """
 
     @staticmethod
-    def forward(ctx, scores_XS: Tensor, seen_XS: Tensor) -> Tensor:
-        shares_XS = scores_XS.masked_fill(~seen_XS, -torch.inf).softmax(-1, dtype=torch.float32)
-        shares_XS = shares_XS.to(scores_XS.dtype)
-        ctx.save_for_backward(shares_XS)
-        return shares_XS
+    def forward(
+        ctx,
+        query_THD: Tensor,
+        key_TKD: Tensor,
+        value_TKD: Tensor,
+        scale: float,
+        blocks: list[BlockOfHeads],
+    ) -> Tensor:
+        outputs, shares = [], []
+        for block in blocks:
+            query_RKQD, key_RKSD, value_RKSD = block.gather(query_THD, key_TKD, value_TKD)
+            scores_RKQS = (query_RKQD @ key_RKSD.mT).mul_(scale)
+            width = block.unseen_R11WS.shape[3]
+            scores_RKQS.unflatten(2, (-1, width)).masked_fill_(block.unseen_R11WS, -torch.inf)
+            shares.append(scores_RKQS.softmax(-1, dtype=torch.float32).to(value_TKD.dtype))
+            outputs.append(_heads_at(block.outputs_TH, shares[-1] @ value_RKSD))
+        ctx.scale, ctx.blocks = scale, blocks
+        ctx.save_for_backward(query_THD, key_TKD, value_TKD, *shares)
+        return torch.cat(outputs)
 
     @staticmethod
-    def backward(ctx, gradient_XS: Tensor) -> tuple[Tensor, None]:
-        (shares_XS,) = ctx.saved_tensors
-        return torch._softmax_backward_data(gradient_XS, shares_XS, -1, shares_XS.dtype), None
+    def backward(ctx, gradient_THD: Tensor):
+        query_THD, key_TKD, value_TKD, *shares = ctx.saved_tensors
+        of_query, of_key, of_value = (torch.zeros_like(row) for row in (query_THD, key_TKD, value_TKD))
+        tokens = [len(block.outputs_TH) for block in ctx.blocks]
+        gradients, of_queries = gradient_THD.split(tokens), of_query[: sum(tokens)].split(tokens)
+        for block, shares_RKQS, of_output_THD, of_query_THD in zip(
+            ctx.blocks, shares, gradients, of_queries, strict=True
+        ):
+            query_RKQD, key_RKSD, value_RKSD = block.gather(query_THD, key_TKD, value_TKD)
+            gradient_RKQD = torch.zeros_like(query_RKQD)
+            gradient_RKQD.flatten(0, 2).index_copy_(
+                0, block.outputs_TH.flatten(), of_output_THD.flatten(0, 1)
+            )
+            _add_heads_at(block.keys_RKS, of_value, shares_RKQS.mT @ gradient_RKQD)
+            of_shares_RKQS = gradient_RKQD @ value_RKSD.mT
+            of_scores_RKQS = torch._softmax_backward_data(of_shares_RKQS, shares_RKQS, -1, shares_RKQS.dtype)
+            of_scores_RKQS.mul_(ctx.scale)
+            of_query_THD.copy_(_heads_at(block.outputs_TH, of_scores_RKQS @ key_RKSD))
+            _add_heads_at(block.keys_RKS, of_key, of_scores_RKQS.mT @ query_RKQD)
+        return of_query, of_key, of_value, None, None
 
 
 def _causal(width: int, device: torch.device | str) -> Tensor:

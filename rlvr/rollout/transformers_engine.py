@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from rlvr.policy.attention import PackedLayout, rows_and_columns, take
+from rlvr.policy.attention import PackedLayout, rows_and_columns, take, widened
 from rlvr.policy.linear import logits, reordered_weights
 from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
@@ -36,13 +36,14 @@ class PrefillLayout(PackedLayout):
         self.keys_values: list[tuple[Tensor, Tensor]] = []
         self.lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
         self.last_P = self.lengths_P.cumsum(0) - 1  # where each prompt's last token stands in the row
+        self.cached_PW = widened(self.prompt_GP)
 
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
         # under autocast keys may come in the higher precision; both are kept in the lower one
-        key_PKDW = take((key_TKD * scale).to(value_TKD.dtype), self.prompt_GP).transpose(-1, -2)
-        self.keys_values.append((key_PKDW.contiguous(), take(value_TKD, self.prompt_GP).contiguous()))
+        key_PKDW = take((key_TKD * scale).to(value_TKD.dtype), self.cached_PW).transpose(-1, -2)
+        self.keys_values.append((key_PKDW.contiguous(), take(value_TKD, self.cached_PW).contiguous()))
         return super().attend(layer, query_THD, key_TKD, value_TKD, scale)
 
 
@@ -62,7 +63,7 @@ class DecodingLayout:
         """The nodes are the prompts."""
         self.prompt_cache = prefill.keys_values
         self.lengths_P = prefill.lengths_P
-        columns_W = torch.arange(prefill.prompt_GP.shape[1], device=self.lengths_P.device)
+        columns_W = torch.arange(prefill.cached_PW.shape[1], device=self.lengths_P.device)
         self.gap_P11W = (columns_W >= self.lengths_P[:, None])[:, None, None]
         self.filled = 0
         # scaled keys [nodes, heads, D, tokens], values [nodes, heads, tokens, D], as the products read them
