@@ -61,8 +61,8 @@ def is_correct(rollout: int, group_size: int) -> bool:
 
 
 def jobs(smollm2: Path | None, precisions: list[str], threads: int) -> list[Job]:
-    """The embedded policy, a step in two packs, and SmolLM2-135M where its folder is given."""
-    found = [Job("embedded", "embedded", 64, 8, 16, threads=threads, micro_batch=4096, trl_micro_batch=512)]
+    """The embedded policy, and SmolLM2-135M where its folder is given."""
+    found = [Job("embedded", "embedded", 64, 8, 16, threads=threads, trl_micro_batch=512)]
     if smollm2 is not None:
         found += [
             Job(

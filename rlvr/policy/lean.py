@@ -142,7 +142,7 @@ class _GatedLinear(torch.autograd.Function):
         gate_XF, up_XF, weight_EF = ctx.saved_tensors
         silu_XF = silu(gate_XF)
         gradient_XF, *others = gradients(
-            gradient_XE, silu_XF * up_XF, weight_EF, ctx.converted_EF, (True, *ctx.needs_input_grad[2:])
+            [gradient_XE], silu_XF * up_XF, [weight_EF], [ctx.converted_EF], (True, *ctx.needs_input_grad[2:])
         )
         gradient_up_XF = silu_XF.mul_(gradient_XF)
         return torch.ops.aten.silu_backward(gradient_XF.mul_(up_XF), gate_XF), gradient_up_XF, *others

@@ -63,7 +63,7 @@ def linear(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) ->
     if not has_onednn(input_XI, weight_OI):
         return functional.linear(input_XI, weight_OI, bias_O)
     if torch.is_grad_enabled():
-        return _Linear.apply(input_XI, weight_OI, bias_O)
+        return _Linears.apply(input_XI, weight_OI, bias_O)[0]
     if _reordered is not None:
         return product(_in_precision(input_XI), *_reordered_of((weight_OI,), (bias_O,)))
     return product(_in_precision(input_XI), converted(weight_OI), converted(bias_O))
@@ -71,10 +71,11 @@ def linear(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) ->
 
 def side_by_side(input_XI: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
     """What each layer makes of one input; all have a bias or none. One product inside `reordered_weights`."""
-    weights = tuple(layer.weight for layer in layers)
-    if _reordered is None or torch.is_grad_enabled() or not has_onednn(input_XI, weights[0]):
+    weights, biases = zip(*((layer.weight, layer.bias) for layer in layers), strict=True)
+    if has_onednn(input_XI, weights[0]) and torch.is_grad_enabled():
+        return _Linears.apply(input_XI, *weights, *biases)
+    if _reordered is None or not has_onednn(input_XI, weights[0]):
         return [layer(input_XI) for layer in layers]
-    biases = tuple(layer.bias for layer in layers)
     outputs_XO = product(_in_precision(input_XI), *_reordered_of(weights, biases))
     return outputs_XO.split([len(weight) for weight in weights], dim=-1)
 
@@ -167,50 +168,74 @@ def product(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -
     return functional.linear(input_XI, weight_OI, bias_O)
 
 
-class _Linear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-        ctx.dtype, input_XI = input_XI.dtype, _in_precision(input_XI)
-        ctx.converted_OI = converted(weight_OI)
-        ctx.save_for_backward(input_XI, weight_OI)
-        return product(input_XI, ctx.converted_OI, converted(bias_O))
+class _Linears(torch.autograd.Function):
+    """Products of one input with some weights, to which biases are added, one or None for each."""
 
     @staticmethod
-    def backward(ctx, gradient_XO: Tensor):
-        input_XI, weight_OI = ctx.saved_tensors
-        gradient_XI, *others = gradients(
-            gradient_XO, input_XI, weight_OI, ctx.converted_OI, ctx.needs_input_grad
+    def forward(ctx, input_XI: Tensor, *weights_and_biases: Tensor | None) -> tuple[Tensor, ...]:
+        count = len(weights_and_biases) // 2
+        weights, biases = weights_and_biases[:count], weights_and_biases[count:]
+        ctx.dtype, input_XI = input_XI.dtype, _in_precision(input_XI)
+        ctx.converted = [converted(weight_OI) for weight_OI in weights]
+        ctx.save_for_backward(input_XI, *weights)
+        return tuple(
+            product(input_XI, weight_OI, converted(bias_O))
+            for weight_OI, bias_O in zip(ctx.converted, biases, strict=True)
         )
-        return None if gradient_XI is None else gradient_XI.to(ctx.dtype), *others
+
+    @staticmethod
+    def backward(ctx, *gradients_XO: Tensor):
+        input_XI, *weights = ctx.saved_tensors
+        of_input, *others = gradients(gradients_XO, input_XI, weights, ctx.converted, ctx.needs_input_grad)
+        return None if of_input is None else of_input.to(ctx.dtype), *others
 
 
 def gradients(
-    gradient_XO: Tensor, input_XI: Tensor, weight_OI: Tensor, converted_OI: Tensor, needs: Sequence[bool]
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Those of a product's input, in the product's precision, of its weight and of its bias, where needed.
+    gradients_XO: Sequence[Tensor],
+    input_XI: Tensor,
+    weights: Sequence[Tensor],
+    converted_weights: Sequence[Tensor],
+    needs: Sequence[bool],
+) -> list[Tensor | None]:
+    """Those of the input of some products, in their precision, then of the weights, then of the biases.
 
-    A weight's is None too where it has been added to the one that the weight has.
+    None where they are not needed; a weight's also where it has been added to the one that the weight has.
     """
-    input_TI, gradient_TO = input_XI.flatten(0, -2), gradient_XO.flatten(0, -2)
-    of_input = product(gradient_TO, converted_OI.T).view_as(input_XI) if needs[0] else None
-    of_weight = _weight_gradient(gradient_TO, input_TI, weight_OI) if needs[1] else None
-    of_bias = gradient_TO.sum(0, dtype=weight_OI.dtype) if needs[2] else None
-    return of_input, of_weight, of_bias
+    input_TI = input_XI.flatten(0, -2)
+    gradients_TO = [gradient_XO.flatten(0, -2) for gradient_XO in gradients_XO]
+    of_input, of_weights, of_biases = None, [], []
+    if needs[0]:
+        for gradient_TO, converted_OI in zip(gradients_TO, converted_weights, strict=True):
+            of_one = product(gradient_TO, converted_OI.T)
+            of_input = of_one if of_input is None else of_input.add_(of_one)
+        of_input = of_input.view_as(input_XI)
+    # what a product with a weight's gradient reads first is copied on one thread: of many rows the narrower
+    tokens, inputs, outputs = *input_TI.shape, sum(len(weight_OI) for weight_OI in weights)
+    input_IT = input_TI.T.contiguous() if inputs < outputs < tokens and any(needs[1:]) else None
+    for place, (gradient_TO, weight_OI) in enumerate(zip(gradients_TO, weights, strict=True), 1):
+        needed = needs[place], needs[place + len(weights)]
+        of_weights.append(_weight_gradient(gradient_TO, input_TI, input_IT, weight_OI) if needed[0] else None)
+        of_biases.append(gradient_TO.sum(0, dtype=weight_OI.dtype) if needed[1] else None)
+    return [of_input, *of_weights, *of_biases]
 
 
-def _weight_gradient(gradient_TO: Tensor, input_TI: Tensor, weight_OI: Tensor) -> Tensor | None:
-    """The gradient of a weight, or None once it is added to the one that the weight has."""
+def _weight_gradient(
+    gradient_TO: Tensor, input_TI: Tensor, input_IT: Tensor | None, weight_OI: Tensor
+) -> Tensor | None:
+    """The gradient of a weight, or None once it is added to the one that the weight has.
+
+    `input_IT` is the input as a contiguous transpose, where that is there.
+    """
+
+    def of_rows(rows: slice) -> Tensor:
+        if input_IT is not None:
+            return product(input_IT, gradient_TO[:, rows].T).T
+        return product(gradient_TO[:, rows].T, input_TI.T)
+
     if not weight_OI.is_leaf or weight_OI.grad is None:
-        return _weight_product(gradient_TO, input_TI).to(weight_OI.dtype)
+        return of_rows(slice(None)).to(weight_OI.dtype)
     step = max(ADDED_AT_ONCE // weight_OI.shape[1], 1)
-    for rows in (slice(start, start + step) for start in range(0, len(weight_OI), step)):
-        weight_OI.grad[rows].add_(_weight_product(gradient_TO[:, rows], input_TI))
+    for start in range(0, len(weight_OI), step):
+        rows = slice(start, start + step)
+        weight_OI.grad[rows].add_(of_rows(rows))
     return None
-
-
-def _weight_product(gradient_TO: Tensor, input_TI: Tensor) -> Tensor:
-    """gradient.T @ input. The first operand is copied on one thread: of many rows the narrower one."""
-    tokens, outputs, inputs = *gradient_TO.shape, input_TI.shape[1]
-    if inputs < outputs < tokens:
-        return product(input_TI.T, gradient_TO.T).T
-    return product(gradient_TO.T, input_TI.T)

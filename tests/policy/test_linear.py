@@ -1,5 +1,6 @@
 """Products through oneDNN against torch's own; the hand-written gradient of the head against autograd's."""
 
+import copy
 from contextlib import nullcontext
 
 import pytest
@@ -39,6 +40,34 @@ def test_outputs_and_gradients_are_torchs(shape: tuple[int, ...], with_bias: boo
     (other * weights).sum().backward()
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("tokens", [20, 6], ids=["many tokens", "few tokens"])
+@pytest.mark.parametrize("with_bias", [True, False], ids=["bias", "no bias"])
+@pytest.mark.parametrize("frozen", [None, 1], ids=["all", "one frozen"])
+def test_layers_side_by_side_are_torchs_one_by_one(tokens: int, with_bias: bool, frozen: int | None):
+    """Two backward passes; of many tokens the input is transposed, of few each gradient."""
+    generator = torch.Generator().manual_seed(0)
+    ours = nn.ModuleList(nn.Linear(5, outputs, bias=with_bias) for outputs in (6, 3))
+    if frozen is not None:
+        ours[frozen].requires_grad_(False)
+    theirs = copy.deepcopy(ours)
+    use_onednn(ours)
+    for _ in range(2):
+        input_1TI = torch.randn(1, tokens, 5, generator=generator)
+        inputs = [input_1TI.clone().requires_grad_() for _ in range(2)]
+        for one, other in zip(
+            side_by_side(inputs[0], list(ours)), [layer(inputs[1]) for layer in theirs], strict=True
+        ):
+            torch.testing.assert_close(one, other)
+            weights = torch.randn(one.shape, generator=generator)
+            (one * weights).sum().backward(retain_graph=True)
+            (other * weights).sum().backward()
+        torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert one.requires_grad == (one.grad is not None)
+        if one.requires_grad:
+            torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_linear_layers_keep_their_parameters_and_frozen_ones_get_no_gradient():
