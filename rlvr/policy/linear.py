@@ -209,9 +209,10 @@ def gradients(
             of_one = product(gradient_TO, converted_OI.T)
             of_input = of_one if of_input is None else of_input.add_(of_one)
         of_input = of_input.view_as(input_XI)
-    # what a product with a weight's gradient reads first is copied on one thread: of many rows the narrower
+    # a weight's gradient as a product transposes its own gradient, on one thread, or the input and the result
     tokens, inputs, outputs = *input_TI.shape, sum(len(weight_OI) for weight_OI in weights)
-    input_IT = input_TI.T.contiguous() if inputs < outputs < tokens and any(needs[1:]) else None
+    by_input = inputs * (tokens + outputs) < tokens * outputs and any(needs[1:])
+    input_IT = input_TI.T.contiguous() if by_input else None
     for place, (gradient_TO, weight_OI) in enumerate(zip(gradients_TO, weights, strict=True), 1):
         needed = needs[place], needs[place + len(weights)]
         of_weights.append(_weight_gradient(gradient_TO, input_TI, input_IT, weight_OI) if needed[0] else None)

@@ -8,6 +8,7 @@ from torch import Tensor, special
 from rlvr.policy.linear import logits
 
 IN_FLIGHT = {"cpu": 2**25, "cuda": 2**27}  # bytes of logits at a time; malloc keeps 32 MB for the next
+ENOUGH = 160  # tokens that go through a large head together, if there is room for them
 CACHED = 2**20  # logits of which a CPU still has everything in its cache, from one pass to the next
 
 
@@ -18,9 +19,15 @@ def chunks(count: int, size: int) -> list[slice]:
 
 
 def chunks_of(hidden_NE: Tensor, head_VE: Tensor) -> list[slice]:
-    """Slices of tokens that go through the head together; a large head meets a number it need not round."""
+    """Slices of tokens that go through the head together; a large head meets a number it need not round.
+
+    On a CPU a quarter of what may be in flight is enough, unless that is so few tokens that reading the
+    weights and adding to their gradient takes as long as the products.
+    """
     room = IN_FLIGHT["cpu" if hidden_NE.is_cpu else "cuda"] // hidden_NE.element_size()
     size = room // len(head_VE)
+    if hidden_NE.is_cpu:
+        size = min(size, max(ENOUGH, size // 4))
     return chunks(len(hidden_NE), size - size % 32 if size > 32 else size)
 
 
@@ -57,7 +64,11 @@ class _LogprobsAndEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, logprobs_gradient_C: Tensor | None, entropy_gradient_C: Tensor | None):
-        probabilities_CV, (targets_C, logprobs_C, entropy_C) = ctx.probabilities_CV, ctx.saved_tensors
+        targets_C, logprobs_C, entropy_C = ctx.saved_tensors
+        probabilities_CV, ctx.probabilities_CV = (
+            ctx.probabilities_CV,
+            None,
+        )  # whoever has the graph lets them go
         slope_C = torch.zeros_like(logprobs_C) if logprobs_gradient_C is None else -logprobs_gradient_C
         at_targets_C = slope_C * logprobs_C.expm1()
         if entropy_gradient_C is not None:

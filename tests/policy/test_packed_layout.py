@@ -7,7 +7,12 @@ import torch
 
 from rlvr.policy.attention import PackedLayout
 from rlvr.policy.policy import Policy
-from rlvr.policy.token_logprobs import backward_through_head, logprobs_and_entropy, token_logprobs
+from rlvr.policy.token_logprobs import (
+    backward_through_head,
+    chunks_of,
+    logprobs_and_entropy,
+    token_logprobs,
+)
 
 
 def ragged_groups(seed: int) -> tuple[list[list[int]], list[list[list[int]]]]:
@@ -136,6 +141,28 @@ def test_chunks_do_not_change_log_probabilities_or_gradients(policy: Policy, mon
     torch.testing.assert_close(chunked[0], whole[0], atol=1e-6, rtol=2e-6)
     for one, other in zip(chunked[1], whole[1], strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_sizes_of_chunks_by_hand():
+    """8 MiB of float32 logits, unless that is fewer than 160 tokens; never more than 32 MiB, in 32s."""
+
+    def sizes(tokens: int, vocabulary: int, dtype: torch.dtype = torch.float32) -> list[int]:
+        head = torch.empty(vocabulary, 1, device="meta")
+        return [len(range(tokens)[c]) for c in chunks_of(torch.empty(tokens, 1, dtype=dtype), head)]
+
+    assert sizes(5000, 1024) == [2048, 2048, 904]
+    assert sizes(400, 16384) == [160, 160, 80]
+    assert sizes(400, 49152) == sizes(400, 49152, torch.bfloat16) == [160, 160, 80]
+    assert sizes(70, 131072) == [64, 6]
+    assert sizes(3, 2**24) == [1, 1, 1]
+
+
+def test_a_chunk_leaves_no_logits():
+    hidden_CE, head_VE = torch.randn(3, 4).requires_grad_(), torch.randn(5, 4)
+    logprobs_C, _ = logprobs_and_entropy(hidden_CE, head_VE, torch.tensor([0, 4, 2]))
+    assert logprobs_C.grad_fn.probabilities_CV.shape == (3, 5)
+    logprobs_C.sum().backward()
+    assert logprobs_C.grad_fn.probabilities_CV is None
 
 
 def test_entropy_by_hand():
