@@ -113,9 +113,10 @@ def test_any_number_of_processes_gives_the_same_loss_gradients_and_rollouts(
     for name in rank_main.CASES:
         assert together[name]["version"] == alone[name]["version"] > 0
         ours, theirs = together[name]["metrics"], alone[name]["metrics"]
-        # what is computed once for several rollouts depends on which of them a rank has
+        # what is computed once for several rollouts depends on which of them a rank has; a log-probability
+        # near -10 has a last digit of 1e-6
         assert {**ours, "tokens/distinct": 0} == pytest.approx(
-            {**theirs, "tokens/distinct": 0}, abs=2e-6, rel=1e-5
+            {**theirs, "tokens/distinct": 0}, abs=5e-6, rel=1e-5
         )
         assert len(together[name]["gradients"]) == len(alone[name]["gradients"])
         for step, plain in zip(together[name]["gradients"], alone[name]["gradients"], strict=True):
