@@ -65,10 +65,8 @@ class _LogprobsAndEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, logprobs_gradient_C: Tensor | None, entropy_gradient_C: Tensor | None):
         targets_C, logprobs_C, entropy_C = ctx.saved_tensors
-        probabilities_CV, ctx.probabilities_CV = (
-            ctx.probabilities_CV,
-            None,
-        )  # whoever has the graph lets them go
+        probabilities_CV = ctx.probabilities_CV
+        ctx.probabilities_CV = None  # whoever still has the graph does not have them too
         slope_C = torch.zeros_like(logprobs_C) if logprobs_gradient_C is None else -logprobs_gradient_C
         at_targets_C = slope_C * logprobs_C.expm1()
         if entropy_gradient_C is not None:
