@@ -142,13 +142,11 @@ class PackedLayout:
             ],
             dim=-1,
         )
-        self._blocks = [
-            # causal is enough for prompts: the padding is on the right, where no real token looks
-            Block(self.prompt_GP, self.prompt_GP, of_prompt_T, None),
-            Block(path_RW, torch.cat([self.prompt_GP[group_of_row_R], path_RW], dim=1), of_path_T, seen_R1WS),
-        ]
-        if not len(of_path_T):
-            self._blocks.pop()
+        # causal is enough for prompts: the padding is on the right, where no real token looks
+        self._blocks = [Block(self.prompt_GP, self.prompt_GP, of_prompt_T, None)]
+        if len(of_path_T):
+            keys_RS = torch.cat([self.prompt_GP[group_of_row_R], path_RW], dim=1)
+            self._blocks.append(Block(path_RW, keys_RS, of_path_T, seen_R1WS))
         self._blocks_of_heads: list[BlockOfHeads] = []
 
     def __len__(self) -> int:
@@ -225,7 +223,7 @@ def widened(values_XS: Tensor) -> Tensor:
 
 
 def _heads_at(places: Tensor, tensor_XD: Tensor) -> Tensor:
-    return tensor_XD.flatten(0, -2).index_select(0, places.flatten()).view(*places.shape, -1)
+    return rows_at(places, tensor_XD.flatten(0, -2))
 
 
 def _add_heads_at(places: Tensor, tensor_XD: Tensor, added: Tensor) -> None:
@@ -299,6 +297,11 @@ def _block(rows: Tensor, columns: Tensor, values: Tensor) -> Tensor:
     return values.new_zeros(count, width).index_put_((rows, columns), values)
 
 
+def rows_at(places: Tensor, rows_NX: Tensor) -> Tensor:
+    """[*places, X]; X may be several dimensions."""
+    return rows_NX.index_select(0, places.flatten()).view(*places.shape, *rows_NX.shape[1:])
+
+
 def take(tensor_TXD: Tensor, places_RW: Tensor) -> Tensor:
     """[rows, heads, columns, D] of a flat row."""
-    return tensor_TXD.index_select(0, places_RW.flatten()).unflatten(0, places_RW.shape).transpose(1, 2)
+    return rows_at(places_RW, tensor_TXD).transpose(1, 2)

@@ -72,9 +72,10 @@ def linear(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) ->
 def side_by_side(input_XI: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
     """What each layer makes of one input; all have a bias or none. One product inside `reordered_weights`."""
     weights, biases = zip(*((layer.weight, layer.bias) for layer in layers), strict=True)
-    if has_onednn(input_XI, weights[0]) and torch.is_grad_enabled():
+    ours = has_onednn(input_XI, weights[0])
+    if ours and torch.is_grad_enabled():
         return _Linears.apply(input_XI, *weights, *biases)
-    if _reordered is None or not has_onednn(input_XI, weights[0]):
+    if _reordered is None or not ours:
         return [layer(input_XI) for layer in layers]
     outputs_XO = product(_in_precision(input_XI), *_reordered_of(weights, biases))
     return outputs_XO.split([len(weight) for weight in weights], dim=-1)
@@ -211,7 +212,7 @@ def gradients(
         of_input = of_input.view_as(input_XI)
     # a weight's gradient as a product transposes its own gradient, on one thread, or the input and the result
     tokens, inputs, outputs = *input_TI.shape, sum(len(weight_OI) for weight_OI in weights)
-    by_input = inputs * (tokens + outputs) < tokens * outputs and any(needs[1:])
+    by_input = inputs * (tokens + outputs) < tokens * outputs and any(needs[1 : 1 + len(weights)])
     input_IT = input_TI.T.contiguous() if by_input else None
     for place, (gradient_TO, weight_OI) in enumerate(zip(gradients_TO, weights, strict=True), 1):
         needed = needs[place], needs[place + len(weights)]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from rlvr.policy.attention import PackedLayout, rows_and_columns, take, widened
+from rlvr.policy.attention import PackedLayout, rows_and_columns, rows_at, take, widened
 from rlvr.policy.linear import logits, reordered_weights
 from rlvr.policy.policy import Policy
 from rlvr.problems.problem import Problem
@@ -148,12 +148,12 @@ class DecodingLayout:
 
     def _by_prompt(self, tensor_SKGX: Tensor) -> Tensor:
         """[P, K, Q x G, X]: the nodes of each prompt side by side, and any where it has fewer than Q."""
-        rows = tensor_SKGX.flatten(0, 1).flatten(1).index_select(0, self._node_PKQ.flatten())
+        rows = rows_at(self._node_PKQ, tensor_SKGX.flatten(0, 1).flatten(1))
         return rows.view(*self._node_PKQ.shape[:2], -1, tensor_SKGX.shape[-1])
 
     def _by_node(self, tensor_PKLX: Tensor) -> Tensor:
         """[S, K, G, X] again."""
-        rows = tensor_PKLX.reshape(self._node_PKQ.numel(), -1).index_select(0, self._place_SK.flatten())
+        rows = rows_at(self._place_SK, tensor_PKLX.reshape(self._node_PKQ.numel(), -1))
         return rows.view(*self._place_SK.shape, -1, tensor_PKLX.shape[-1])
 
 
