@@ -15,6 +15,7 @@ would keep a thousand of them, and torch, in a cache of its own, another thousan
 are rounded up to one of few sizes: in `Policy.hidden` and, for the head, in `logits`.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from torch.nn import functional
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "96")
 os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
 FEW_WEIGHTS = 2**18
-ADDED_AT_ONCE = 2**21  # elements of a gradient: what is added is in the cache
+AT_ONCE = 2**20  # elements of a gradient: what comes or is added is in the cache, and little beside it
 
 _converted: dict[Tensor, Tensor] | None = None  # weights in the precision of the running `Autocast`
 _reordered: dict[tuple, tuple[Tensor, Tensor | None]] | None = None  # of the running `reordered_weights`
@@ -110,12 +111,11 @@ def has_onednn(input_XI: Tensor, weight_OI: Tensor) -> bool:
 
 
 def logits(hidden_NE: Tensor, head_VE: Tensor) -> Tensor:
-    """hidden @ head.T, [N, V], with rows rounded up where nobody pays for it."""
-    few = has_few_weights(head_VE)
-    if not hidden_NE.is_cpu or (torch.is_grad_enabled() and not few):  # a large gradient would be copied
-        return linear(hidden_NE, head_VE)
-    missing = rounded(len(hidden_NE), few) - len(hidden_NE)
-    return linear(functional.pad(hidden_NE, (0, 0, 0, missing)), head_VE)[: len(hidden_NE)]
+    """hidden @ head.T, [N, V]; on a CPU rows of no meaning come after them."""
+    if hidden_NE.is_cpu:
+        missing = rounded(len(hidden_NE), has_few_weights(head_VE)) - len(hidden_NE)
+        hidden_NE = functional.pad(hidden_NE, (0, 0, 0, missing))
+    return linear(hidden_NE, head_VE)
 
 
 def has_few_weights(weight_OI: Tensor) -> bool:
@@ -203,16 +203,18 @@ def gradients(
     None where they are not needed; a weight's also where it has been added to the one that the weight has.
     """
     input_TI = input_XI.flatten(0, -2)
-    gradients_TO = [gradient_XO.flatten(0, -2) for gradient_XO in gradients_XO]
+    gradients_TO = [gradient_XO.flatten(0, -2).contiguous() for gradient_XO in gradients_XO]
     of_input, of_weights, of_biases = None, [], []
     if needs[0]:
         for gradient_TO, converted_OI in zip(gradients_TO, converted_weights, strict=True):
             of_one = product(gradient_TO, converted_OI.T)
             of_input = of_one if of_input is None else of_input.add_(of_one)
         of_input = of_input.view_as(input_XI)
-    # a weight's gradient as a product transposes its own gradient, on one thread, or the input and the result
+    # a weight's gradient as a product transposes its own gradient, on one thread, or the input and the
+    # result; a transpose of some columns would go to oneDNN's reference, some hundred times slower
     tokens, inputs, outputs = *input_TI.shape, sum(len(weight_OI) for weight_OI in weights)
     by_input = inputs * (tokens + outputs) < tokens * outputs and any(needs[1 : 1 + len(weights)])
+    by_input &= all(weight_OI.numel() <= AT_ONCE for weight_OI in weights)
     input_IT = input_TI.T.contiguous() if by_input else None
     for place, (gradient_TO, weight_OI) in enumerate(zip(gradients_TO, weights, strict=True), 1):
         needed = needs[place], needs[place + len(weights)]
@@ -234,10 +236,13 @@ def _weight_gradient(
             return product(input_IT, gradient_TO[:, rows].T).T
         return product(gradient_TO[:, rows].T, input_TI.T)
 
-    if not weight_OI.is_leaf or weight_OI.grad is None:
+    adds = weight_OI.is_leaf and weight_OI.grad is not None
+    parts = math.ceil(weight_OI.numel() / AT_ONCE)
+    if parts == 1 and not adds:
         return of_rows(slice(None)).to(weight_OI.dtype)
-    step = max(ADDED_AT_ONCE // weight_OI.shape[1], 1)
+    whole_OI, put = (weight_OI.grad, Tensor.add_) if adds else (torch.empty_like(weight_OI), Tensor.copy_)
+    step = math.ceil(len(weight_OI) / parts)
     for start in range(0, len(weight_OI), step):
         rows = slice(start, start + step)
-        weight_OI.grad[rows].add_(of_rows(rows))
-    return None
+        put(whole_OI[rows], of_rows(rows))
+    return None if adds else whole_OI

@@ -1,15 +1,16 @@
 """Log-probabilities of tokens, from hidden states, without ever holding [all tokens, vocabulary]."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, special
 
-from rlvr.policy.linear import logits
+from rlvr.policy.linear import has_few_weights, logits, rounded
 
 IN_FLIGHT = {"cpu": 2**25, "cuda": 2**27}  # bytes of logits at a time; malloc keeps 32 MB for the next
 ENOUGH = 160  # tokens that go through a large head together, if there is room for them
-CACHED = 2**20  # logits of which a CPU still has everything in its cache, from one pass to the next
+CACHED = 2**18  # logits of which a CPU still has everything in its cache, from one pass to the next
 
 
 def chunks(count: int, size: int) -> list[slice]:
@@ -19,16 +20,16 @@ def chunks(count: int, size: int) -> list[slice]:
 
 
 def chunks_of(hidden_NE: Tensor, head_VE: Tensor) -> list[slice]:
-    """Slices of tokens that go through the head together; a large head meets a number it need not round.
+    """Slices of tokens that go through the head together, about even; `logits` rounds up the last alone.
 
     On a CPU a quarter of what may be in flight is enough, unless that is so few tokens that reading the
     weights and adding to their gradient takes as long as the products.
     """
-    room = IN_FLIGHT["cpu" if hidden_NE.is_cpu else "cuda"] // hidden_NE.element_size()
-    size = room // len(head_VE)
-    if hidden_NE.is_cpu:
-        size = min(size, max(ENOUGH, size // 4))
-    return chunks(len(hidden_NE), size - size % 32 if size > 32 else size)
+    count, on_cpu = len(hidden_NE), hidden_NE.is_cpu
+    room = IN_FLIGHT["cpu" if on_cpu else "cuda"] // hidden_NE.element_size() // len(head_VE)
+    size = max(1, min(room, max(ENOUGH, room // 4)) if on_cpu else room)
+    even = math.ceil(count / max(1, math.ceil(count / size)))
+    return chunks(count, rounded(even, has_few_weights(head_VE)) if on_cpu else even)
 
 
 def logprobs_and_entropy(hidden_CE: Tensor, head_VE: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,14 +43,14 @@ class _LogprobsAndEntropy(torch.autograd.Function):
 
     Probabilities take the memory of the logits, which nobody needs any more, and gradients take theirs. A
     target's own gradient is taken from its log-probability: in half precision a p_y near 1 would round to 1,
-    and its gradient to nothing.
+    and its gradient to nothing. Rows beyond the targets have none.
     """
 
     @staticmethod
     def forward(ctx, logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
         logits_CV = logits_CV.detach()  # to be written over
-        logprobs_C, entropy_C = logits_CV.new_empty(2, len(logits_CV), dtype=torch.float32)
-        for rows in _rows_in_hand(logits_CV):
+        logprobs_C, entropy_C = logits_CV.new_empty(2, len(targets_C), dtype=torch.float32)
+        for rows in _rows_in_hand(logits_CV, len(targets_C)):
             logits_RV = logits_CV[rows].float()
             probabilities_RV = logits_RV.softmax(-1)
             largest_R, place_R = logits_RV.max(-1)
@@ -73,7 +74,8 @@ class _LogprobsAndEntropy(torch.autograd.Function):
             slope_C = slope_C - entropy_gradient_C * entropy_C
             probability_C = logprobs_C.exp()
             at_targets_C += entropy_gradient_C * (special.entr(probability_C) - probability_C * entropy_C)
-        for rows in _rows_in_hand(probabilities_CV):
+        probabilities_CV[len(targets_C) :] = 0  # rows that are nobody's
+        for rows in _rows_in_hand(probabilities_CV, len(targets_C)):
             gradient_RV = probabilities_CV[rows]
             if entropy_gradient_C is None:
                 gradient_RV.mul_(slope_C[rows, None])
@@ -85,10 +87,9 @@ class _LogprobsAndEntropy(torch.autograd.Function):
         return probabilities_CV, None
 
 
-def _rows_in_hand(values_CV: Tensor) -> list[slice]:
-    """All at once on a GPU, few at a time on a CPU."""
-    rows, vocabulary = values_CV.shape
-    return chunks(rows, CACHED // vocabulary if values_CV.is_cpu else rows)
+def _rows_in_hand(values_CV: Tensor, rows: int) -> list[slice]:
+    """The first `rows`, all at once on a GPU, few at a time on a CPU."""
+    return chunks(rows, CACHED // values_CV.shape[1] if values_CV.is_cpu else rows)
 
 
 def _at(values_CV: Tensor, columns_C: Tensor) -> Tensor:

@@ -322,7 +322,7 @@ class TransformersEngine:
         running = torch.arange(rows, device=device)  # rows that have not ended
         node = torch.repeat_interleave(torch.tensor(sizes, device=device))  # of each of them
         for step in range(sampling.max_tokens):
-            logits_SV = logits(hidden_SE, policy.head)
+            logits_SV = logits(hidden_SE, policy.head)[: len(hidden_SE)]
             token, logprob = draw(logits_SV, node, uniform_TR[step, running], sampling)
             tokens_RT[running, step], logprobs_RT[running, step] = token, logprob
             ends_now = torch.isin(token, ends)

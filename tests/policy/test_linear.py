@@ -1,6 +1,9 @@
 """Products through oneDNN against torch's own; the hand-written gradient of the head against autograd's."""
 
 import copy
+import os
+import subprocess
+import sys
 from contextlib import nullcontext
 
 import pytest
@@ -158,9 +161,9 @@ def test_a_token_that_is_all_but_certain_has_its_gradient_in_half_precision():
 @pytest.mark.parametrize(
     "context", [nullcontext(), Autocast("cpu", torch.bfloat16)], ids=["float32", "bfloat16"]
 )
-def test_a_second_gradient_is_added_in_place(context, monkeypatch: pytest.MonkeyPatch):
+def test_gradients_come_in_parts_and_a_second_is_added_in_place(context, monkeypatch: pytest.MonkeyPatch):
     """Three rows of the weight at a time: 8 are no multiple of it."""
-    monkeypatch.setattr("rlvr.policy.linear.ADDED_AT_ONCE", 12)
+    monkeypatch.setattr("rlvr.policy.linear.AT_ONCE", 12)
     generator = torch.Generator().manual_seed(2)
     inputs = torch.randn(2, 5, 4, generator=generator)
     layer = nn.Linear(4, 8)
@@ -178,6 +181,39 @@ def test_a_second_gradient_is_added_in_place(context, monkeypatch: pytest.Monkey
     rtol = 1e-5 if isinstance(context, nullcontext) else 0.05
     torch.testing.assert_close(layer.weight.grad.double(), plain.weight.grad, rtol=rtol, atol=rtol)
     torch.testing.assert_close(layer.bias.grad.double(), plain.bias.grad, rtol=rtol, atol=rtol)
+
+
+USES_ONEDNN = """
+import torch
+from torch import nn
+from rlvr.policy import linear
+linear.AT_ONCE = 2**12
+for tokens, inputs, outputs in ((160, 16, 1024), (160, 16, 64), (16, 64, 32)):
+    layer = nn.Linear(inputs, outputs)
+    linear.use_onednn(layer)
+    for gradient in (
+        torch.randn(tokens, outputs),
+        torch.randn(tokens, 2 * outputs)[:, :outputs],
+        torch.randn(outputs, tokens).T,
+        torch.ones(1, 1).expand(tokens, outputs),
+    ):
+        layer(torch.randn(tokens, inputs).requires_grad_()).backward(gradient)
+"""
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_no_product_goes_to_onednns_reference():
+    """Which is some hundred times slower; gradients of large weights, small ones, and in odd strides."""
+    done = subprocess.run(
+        [sys.executable, "-c", USES_ONEDNN],
+        env=os.environ | {"ONEDNN_VERBOSE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    used = [line.split(",")[6] for line in done.stdout.splitlines() if ",exec,cpu,inner_product," in line]
+    assert len(used) >= 3 * 3 * 4
+    assert not [kernel for kernel in used if kernel.startswith("ref")]
 
 
 def test_autocast_says_what_torchs_does_and_forgets_converted_weights():

@@ -52,10 +52,10 @@ def test_logits_and_gradients_are_torchs(rows: int, few: bool):
     head = torch.randn(vocabulary, 64, generator=generator, requires_grad=True)
     gradient = torch.randn(rows, vocabulary, generator=generator)
 
-    expected, ours = functional.linear(hidden, head), logits(hidden, head)
+    expected, ours = functional.linear(hidden, head), logits(hidden, head)[:rows]
     torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
     with torch.no_grad():
-        torch.testing.assert_close(logits(hidden, head), expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(logits(hidden, head)[:rows], expected, atol=1e-4, rtol=1e-4)
     for one, other in zip(
         torch.autograd.grad(ours, (hidden, head), gradient),
         torch.autograd.grad(expected, (hidden, head), gradient),

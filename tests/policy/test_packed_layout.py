@@ -144,23 +144,28 @@ def test_chunks_do_not_change_log_probabilities_or_gradients(policy: Policy, mon
 
 
 def test_sizes_of_chunks_by_hand():
-    """8 MiB of float32 logits, unless that is fewer than 160 tokens; never more than 32 MiB, in 32s."""
+    """8 MiB of float32 logits, unless that is fewer than 160 tokens; never much more than 32 MiB.
+
+    5000 / 3 = 1667 rounds up to 14 x 128, as few weights do; 5000 / 10 = 500 to 16 x 32.
+    """
 
     def sizes(tokens: int, vocabulary: int, dtype: torch.dtype = torch.float32) -> list[int]:
-        head = torch.empty(vocabulary, 1, device="meta")
-        return [len(range(tokens)[c]) for c in chunks_of(torch.empty(tokens, 1, dtype=dtype), head)]
+        head = torch.empty(vocabulary, 64, device="meta")
+        return [len(range(tokens)[c]) for c in chunks_of(torch.empty(tokens, 64, dtype=dtype), head)]
 
-    assert sizes(5000, 1024) == [2048, 2048, 904]
-    assert sizes(400, 16384) == [160, 160, 80]
-    assert sizes(400, 49152) == sizes(400, 49152, torch.bfloat16) == [160, 160, 80]
-    assert sizes(70, 131072) == [64, 6]
-    assert sizes(3, 2**24) == [1, 1, 1]
+    assert sizes(5000, 1024) == [1792, 1792, 1416]
+    assert sizes(5000, 4097) == [512] * 9 + [392]
+    assert sizes(400, 16384) == [136, 136, 128]
+    assert sizes(400, 49152) == sizes(400, 49152, torch.bfloat16) == [136, 136, 128]
+    assert sizes(70, 131072) == [40, 30]
+    assert sizes(17, 2**24) == [8, 8, 1]
+    assert sizes(0, 1024) == []
 
 
 def test_a_chunk_leaves_no_logits():
     hidden_CE, head_VE = torch.randn(3, 4).requires_grad_(), torch.randn(5, 4)
     logprobs_C, _ = logprobs_and_entropy(hidden_CE, head_VE, torch.tensor([0, 4, 2]))
-    assert logprobs_C.grad_fn.probabilities_CV.shape == (3, 5)
+    assert logprobs_C.grad_fn.probabilities_CV.shape == (64, 5)  # 3, rounded up
     logprobs_C.sum().backward()
     assert logprobs_C.grad_fn.probabilities_CV is None
 
