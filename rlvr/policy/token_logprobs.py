@@ -9,7 +9,7 @@ from torch import Tensor, special
 from rlvr.policy.linear import has_few_weights, logits, rounded
 
 IN_FLIGHT = {"cpu": 2**25, "cuda": 2**27}  # bytes of logits at a time; malloc keeps 32 MB for the next
-ENOUGH = 160  # tokens that go through a large head together, if there is room for them
+ENOUGH = 128  # tokens that go through a large head together, if there is room for them
 CACHED = 2**18  # logits of which a CPU still has everything in its cache, from one pass to the next
 
 

@@ -144,9 +144,9 @@ def test_chunks_do_not_change_log_probabilities_or_gradients(policy: Policy, mon
 
 
 def test_sizes_of_chunks_by_hand():
-    """8 MiB of float32 logits, unless that is fewer than 160 tokens; never much more than 32 MiB.
+    """8 MiB of float32 logits, unless that is fewer than 128 tokens; never much more than 32 MiB.
 
-    5000 / 3 = 1667 rounds up to 14 x 128, as few weights do; 5000 / 10 = 500 to 16 x 32.
+    5000 / 3 = 1667 rounds up to 14 x 128, as few weights do; 5000 / 10 = 500 to 16 x 32; 400 / 4 = 100 to 13 x 8.
     """
 
     def sizes(tokens: int, vocabulary: int, dtype: torch.dtype = torch.float32) -> list[int]:
@@ -155,8 +155,8 @@ def test_sizes_of_chunks_by_hand():
 
     assert sizes(5000, 1024) == [1792, 1792, 1416]
     assert sizes(5000, 4097) == [512] * 9 + [392]
-    assert sizes(400, 16384) == [136, 136, 128]
-    assert sizes(400, 49152) == sizes(400, 49152, torch.bfloat16) == [136, 136, 128]
+    assert sizes(400, 16384) == [104, 104, 104, 88]
+    assert sizes(400, 49152) == sizes(400, 49152, torch.bfloat16) == [104, 104, 104, 88]
     assert sizes(70, 131072) == [40, 30]
     assert sizes(17, 2**24) == [8, 8, 1]
     assert sizes(0, 1024) == []
