@@ -146,7 +146,7 @@ def test_chunks_do_not_change_log_probabilities_or_gradients(policy: Policy, mon
 def test_sizes_of_chunks_by_hand():
     """8 MiB of float32 logits, unless that is fewer than 128 tokens; never much more than 32 MiB.
 
-    5000 / 3 = 1667 rounds up to 14 x 128, as few weights do; 5000 / 10 = 500 to 16 x 32; 400 / 4 = 100 to 13 x 8.
+    5000 / 3 = 1667 rounds up to 14 x 128, as few weights do, 5000 / 10 = 500 to 16 x 32, 400 / 4 to 13 x 8.
     """
 
     def sizes(tokens: int, vocabulary: int, dtype: torch.dtype = torch.float32) -> list[int]:
