@@ -1,15 +1,13 @@
 """Evaluation: n samples of every problem of every benchmark, written shard by shard.
 
 A shard is a few problems with all their samples, small enough that little is lost when an evaluation is
-killed; what is written is not sampled again. While one is judged and written, the next is sampled. When a
-benchmark has all its shards they become one file.
+killed; what is written is not sampled again. When a benchmark has all its shards they become one file.
 """
 
 import os
 import shutil
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,30 +76,20 @@ def sample_benchmarks(
     shards = plan_shards(
         wanted, samples=samples, samples_per_shard=samples_per_shard, seed=seed, folder=folder
     )
-    with ThreadPoolExecutor(1) as beside:
-        before: Future[None] | None = None
-        for done, shard in enumerate(shards):
-            report(done, len(shards))
-            if not is_whole(shard.file):
-                groups = engine.generate(
-                    [(problem, samples) for problem in shard.problems], sampling, seed=shard.seed
-                )
-                if before is not None:
-                    before.result()  # no more than two shards in memory, and its error if it had one
-                before = beside.submit(_judge_and_write, groups, shard.file)
-        if before is not None:
-            before.result()
+    for done, shard in enumerate(shards):
+        report(done, len(shards))
+        if not is_whole(shard.file):
+            groups = engine.generate(
+                [(problem, samples) for problem in shard.problems], sampling, seed=shard.seed
+            )
+            verify(groups)
+            write_samples(groups, shard.file)
     report(len(shards), len(shards))
     for name in wanted:
         parts = [shard.file for shard in shards if shard.benchmark == name]
         write_parquet(files[name], pa.concat_tables([pq.read_table(part) for part in parts]))
         shutil.rmtree(parts[0].parent)
     return files
-
-
-def _judge_and_write(groups: Sequence[Group], file: Path) -> None:
-    verify(groups)
-    write_samples(groups, file)
 
 
 def write_samples(groups: Sequence[Group], file: Path) -> None:
