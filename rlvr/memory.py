@@ -12,6 +12,9 @@ def reuse_freed_memory() -> None:
 
     Left to itself it gives most of it back to the system, and each page that comes again is cleared: a third
     of an update's time. Blocks above 32 MB still go back, since they would leave holes that nothing fits.
+    Holes of smaller blocks take 1 to 10 % of the memory: small objects settle on the ends that are cut off
+    where torch wants an address in multiples of 64. `GLIBC_TUNABLES=glibc.malloc.tcache_count=0` saves them,
+    if it is set before the process starts.
     """
     if not sys.platform.startswith("linux"):
         return
