@@ -79,6 +79,7 @@ def test_parts_are_named_or_all():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
+        ("model=embedded precision=bfloat16", "precision=bfloat16: the embedded policy is timed in float32"),
         ("part=stepp", "unknown part of bench 'stepp'.*did you mean step"),
         ("round=3", "unknown setting of bench 'round'.*did you mean rounds"),
         ("rounds=0", "rounds=0: accepted are whole numbers from 1 on"),
@@ -86,7 +87,7 @@ def test_parts_are_named_or_all():
 )
 def test_a_wrong_key_is_a_sentence(argument: str, message: str):
     with pytest.raises(UserError, match=message):
-        bench([argument])
+        bench(argument.split())
 
 
 def test_trls_micro_batch_divides_the_rollouts():
