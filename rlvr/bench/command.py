@@ -27,7 +27,7 @@ def bench(arguments: list[str]) -> None:
     models = chosen(settings, "model", MODELS)
     precisions = chosen(settings, "precision", ("float32", "bfloat16"))
     if models == ["embedded"] and "float32" not in precisions:
-        raise UserError("precision=bfloat16: the embedded policy is timed in float32 alone; try model=smollm2")
+        raise UserError("precision=bfloat16: the embedded policy is timed in float32 only; try model=smollm2")
     rounds, threads = number(settings, "rounds", 5), number(settings, "threads", 2)
     console = Console(stderr=True)
     smollm2 = folder_of_smollm2(console) if "smollm2" in models else None
