@@ -1,4 +1,4 @@
-from rlvr.cli import main
+from rlvr.cli.main import main
 
 if __name__ == "__main__":
     main()

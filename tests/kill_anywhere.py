@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "tracking"))
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 import torch
 import wandb  # noqa: F401 (imported before the runs are forked)
@@ -30,8 +30,8 @@ from wandb_file import history, read_records
 
 from rlvr.config import load_config, run_directory
 from rlvr.policy.policy import load_policy
-from rlvr.training import distributed
-from rlvr.training.run import run
+from rlvr.runs.run import run
+from rlvr.training.distributed import ranks as distributed
 
 OVERRIDES = [
     "scale=smoke",

@@ -4,7 +4,7 @@ Nothing here knows of models, batches or devices, holds state, or aggregates ove
 """
 
 from rlvr.algorithms.advantages import group_relative_advantages, success_rate
-from rlvr.algorithms.health import clip_fraction, effective_sample_size
+from rlvr.algorithms.diagnostics import clip_fraction, effective_sample_size
 from rlvr.algorithms.losses import cispo_token_loss, grpo_token_loss, kl_k3, truncated_importance_weight
 from rlvr.algorithms.process_sets import (
     ProcessTreeStatistics,

@@ -14,10 +14,10 @@ import pandas as pd
 from rlvr.algorithms import process_set_sizes
 from rlvr.bench.result import Result, interleaved
 from rlvr.config import load_config
+from rlvr.data import Completion, Group
 from rlvr.evaluation import counts, pass_at_k
+from rlvr.policy.packing import pack
 from rlvr.problems import load_problems
-from rlvr.rollout.group import Completion, Group
-from rlvr.training.packing import pack
 from rlvr.verification import verify
 
 PARTS = ("pass_at_k", "process_sets", "packing", "verification", "startup")

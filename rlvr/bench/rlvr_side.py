@@ -10,15 +10,14 @@ import torch
 
 from rlvr.bench.job import Job, is_correct
 from rlvr.bench.side import peak_bytes, requests
-from rlvr.memory import reuse_freed_memory
+from rlvr.data import Completion, Group, Verdict
+from rlvr.policy.cpu.allocator import reuse_freed_memory
 from rlvr.policy.policy import load_policy
 from rlvr.problems import load_problems
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.group import Completion, Group
 from rlvr.training.batch import Batch, make_batch
 from rlvr.training.learner import Learner
-from rlvr.verification import Verdict
 
 
 class RlvrSide:

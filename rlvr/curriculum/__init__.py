@@ -5,13 +5,11 @@ from typing import Any, Protocol
 
 from rlvr.config import Config
 from rlvr.curriculum.group_size import build_group_size, inverse_success_group_size
-from rlvr.curriculum.impact import fill_gaps, learning_impact, steady_improvement
+from rlvr.curriculum.lim import Selection, fill_gaps, learning_impact, steady_improvement
 from rlvr.curriculum.profile import Profile
-from rlvr.curriculum.selection import Selection
 from rlvr.curriculum.sgpo import SGPOCurriculum, sgpo_phases
 from rlvr.curriculum.shuffled import ShuffledCurriculum
-from rlvr.problems.problem import Problem
-from rlvr.rollout.group import Group
+from rlvr.data import Group, Problem
 
 __all__ = [
     "Curriculum",

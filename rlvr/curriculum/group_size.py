@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from rlvr.config import Config
 from rlvr.curriculum.profile import Profile
+from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
-from rlvr.problems.problem import Problem
 
 # on a logarithmic scale: what is added to floor(log2) where the mantissa in [1/2, 1) fulfils it
 ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -1,6 +1,6 @@
 """A profile: how often the initial policy solves each training problem, measured once before training.
 
-`rlvr profile` makes it (`rlvr.profile`); `curriculum=sgpo` and `group_size=inverse_success` read it.
+`rlvr profile` makes it (`rlvr.runs.profile`); `curriculum=sgpo` and `group_size=inverse_success` read it.
 """
 
 import hashlib
@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 
 from rlvr.config import Config, fingerprint
+from rlvr.data import Problem
 from rlvr.errors import UserError
+from rlvr.files.atomic import write_whole
+from rlvr.files.run_directory import fingerprint_of
 from rlvr.problems.drawn import ids_of
-from rlvr.problems.problem import Problem
-from rlvr.tracking.run_directory import fingerprint_of, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Profile:
         data: `fingerprint_of` the ids of all training problems, in order.
         counts: problem id -> (right answers, scorable answers).
         prompt_tokens, generated_tokens: tokens spent, each prompt counted once.
-        flops: spent on sampling, see `rlvr.training.compute`.
+        flops: spent on sampling, see `rlvr.training.flops`.
         seconds: spent, over all starts.
     """
 

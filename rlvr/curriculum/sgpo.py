@@ -14,12 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from rlvr.config import SGPOConfig
+from rlvr.config.schema import SGPOConfig
 from rlvr.curriculum.profile import Profile
+from rlvr.data import UNSCORABLE, Group, Problem, Verdict
 from rlvr.errors import UserError
-from rlvr.problems.problem import Problem
-from rlvr.rollout.group import Group
-from rlvr.verification import UNSCORABLE, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rlvr.data import Group, Problem
 from rlvr.errors import UserError
-from rlvr.problems.problem import Problem
-from rlvr.rollout.group import Group
 
 
 class ShuffledCurriculum:

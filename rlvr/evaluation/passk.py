@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
+from rlvr.data import UNSCORABLE, Verdict
 from rlvr.errors import UserError, unknown
-from rlvr.verification.verdict import UNSCORABLE, Verdict
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> float | np.ndarray:

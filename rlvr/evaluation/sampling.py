@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rlvr.problems.problem import Problem
+from rlvr.data import Group, Problem
+from rlvr.files.atomic import user_errors_for
 from rlvr.rollout.engine import RolloutEngine, Sampling
-from rlvr.rollout.group import Group
-from rlvr.tracking.run_directory import user_errors_for
 from rlvr.verification import verify
 
 

@@ -10,7 +10,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 
 from rlvr.config import ModelConfig, fingerprint
 from rlvr.errors import UserError
-from rlvr.hub import reachable
+from rlvr.files.hub import reachable
 from rlvr.policy.recipes import RECIPES
 
 EMBEDDED = Path(__file__).parent / "embedded"

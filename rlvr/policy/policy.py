@@ -18,13 +18,13 @@ from transformers import (
 from transformers.utils import logging
 
 from rlvr.config import ModelConfig
+from rlvr.data import Problem
 from rlvr.errors import UserError, nearest
 from rlvr.policy.attention import ATTENTION, Layout
-from rlvr.policy.lean import keep_less
-from rlvr.policy.linear import Autocast, has_few_weights, rounded, use_onednn
+from rlvr.policy.cpu.layers import keep_less
+from rlvr.policy.cpu.linear import Autocast, has_few_weights, rounded, use_onednn
 from rlvr.policy.location import EMBEDDED, find, unavailable
 from rlvr.policy.prompts import Prompts, render
-from rlvr.problems.problem import Problem
 
 __all__ = ["EMBEDDED", "Policy", "load_policy", "load_tokenizer"]
 

@@ -6,8 +6,8 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from rlvr.config import PromptConfig
+from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.problems.problem import Problem
 
 Prompts = Mapping[str, PromptConfig]
 

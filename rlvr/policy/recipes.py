@@ -10,7 +10,7 @@ class WarmStart:
     Attributes:
         start: a model of `conf/model` to go on from, with its own words and shape; "" for none, that is a
             policy from nothing.
-        task: whose words and solved examples (`rlvr.policy.vocabularies`, `rlvr.policy.warm_start`):
+        task: whose words and solved examples (`rlvr.warm_start.tokenizers`, `rlvr.warm_start.train`):
             arithmetic, maze, or sums in English.
         precision: of the forward and backward, float32 or bfloat16.
         maze_side: squares in a row of the mazes, for task=maze.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, special
 
-from rlvr.policy.linear import has_few_weights, logits, rounded
+from rlvr.policy.cpu.linear import has_few_weights, logits, rounded
 
 IN_FLIGHT = {"cpu": 2**25, "cuda": 2**27}  # bytes of logits at a time; malloc keeps 32 MB for the next
 ENOUGH = 128  # tokens that go through a large head together, if there is room for them

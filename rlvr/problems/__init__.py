@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from rlvr.config import ProblemsConfig
+from rlvr.config.plugins import added
+from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
-from rlvr.plugins import added
 from rlvr.problems.champ import champ_problems
 from rlvr.problems.countdown import countdown_problems
 from rlvr.problems.dataset import dataset_problems
@@ -12,9 +13,8 @@ from rlvr.problems.drawn import DrawnProblems, ids_of
 from rlvr.problems.gym import TASKS, gym_problems
 from rlvr.problems.gym_words import worded_gym_problems
 from rlvr.problems.maze import maze_problems
-from rlvr.problems.problem import Problem
 
-__all__ = ["SOURCES", "DrawnProblems", "Problem", "ids_of", "load_problems"]
+__all__ = ["SOURCES", "DrawnProblems", "ids_of", "load_problems"]
 
 SOURCES: dict[str, Callable[..., Sequence[Problem]]] = {
     "countdown": countdown_problems,

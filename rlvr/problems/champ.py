@@ -9,8 +9,8 @@ import importlib.metadata
 import json
 import re
 
+from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.problems.problem import Problem
 
 UNPARSABLE = ("P_Polynomial_2",)  # four roots with two ±, which the math verifier can't read
 

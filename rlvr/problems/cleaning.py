@@ -4,10 +4,10 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from rlvr.data import Problem
+from rlvr.data.answer_text import normal_form
 from rlvr.errors import UserError
 from rlvr.problems.drawn import DrawnProblems
-from rlvr.problems.problem import Problem
-from rlvr.verification.answers import normal_form
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[-+*/^=<>]")
 

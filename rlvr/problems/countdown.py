@@ -9,8 +9,8 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.problems.problem import Problem
 from rlvr.problems.split import held_out_by_hash
 
 OPERATORS = ("+", "-", "*")

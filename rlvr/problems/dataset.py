@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datasets import Dataset
 
+from rlvr.data import Problem
+from rlvr.data.answer_text import final_answer
 from rlvr.errors import UserError, nearest, unknown
-from rlvr.hub import reachable
+from rlvr.files.hub import reachable
 from rlvr.problems.cleaning import without_conflicting, without_long, without_repeated
-from rlvr.problems.problem import Problem
-from rlvr.verification.answers import final_answer
 from rlvr.verification.ifeval import check_instructions
 
 READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}

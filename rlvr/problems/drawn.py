@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import overload
 
-from rlvr.problems.problem import Problem
+from rlvr.data import Problem
 
 
 class DrawnProblems(Sequence[Problem]):

@@ -9,8 +9,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rlvr.data import Problem
 from rlvr.errors import unknown
-from rlvr.problems.problem import Problem
 from rlvr.problems.split import held_out_by_hash
 
 # reasoning-gym task -> (default parameters, how its metadata becomes a question)

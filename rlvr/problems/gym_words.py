@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
 from rlvr.problems.gym import endless_entries
-from rlvr.problems.problem import Problem
 from rlvr.problems.split import HELD_OUT_SHARE, held_out_by_hash
 
 # reasoning-gym task -> verifier of its answer

@@ -13,15 +13,12 @@ import random
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 
+from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
 from rlvr.problems.drawn import DrawnProblems
-from rlvr.problems.problem import Problem
 from rlvr.problems.split import held_out_by_hash
+from rlvr.verification.maze import DONE, GOAL, MOVES, PATH, START, WALL, Square
 
-Square = tuple[int, int]  # row and column in the grid
-MOVES: dict[str, Square] = {"UP": (-1, 0), "DOWN": (1, 0), "LEFT": (0, -1), "RIGHT": (0, 1)}
-DONE = "DONE"
-WALL, PATH, START, GOAL = "#.SG"  # as a grid's rows are kept
 WORDS = {WALL: "WALL", PATH: "PATH", START: "START", GOAL: "GOAL"}
 REWARDS = {"path": "maze_path", "walk": "maze_walk"}  # the verifier of each
 MAX_DRAWS = 10_000  # in search of a maze on one side of the split

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rlvr.files import step_lines
 from rlvr.report.sources import ReportedRun
 from rlvr.tables.collect import AVERAGE
 from rlvr.tables.spec import label
-from rlvr.tracking import step_lines
 
 POINTS = 400  # of a curve; of longer ones each point is the mean of a few steps
 NUMBERS = ["value", "low", "high", "difference", "difference_low", "difference_high"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from rlvr.files import step_lines
 from rlvr.report.sources import ReportedRun
-from rlvr.tracking import step_lines
 
 STAGES = ("sampling", "verification", "advantage", "update", "handover")  # of a training step
 FLOPS = ("T", 1e12), ("P", 1e15), ("E", 1e18), ("Z", 1e21)

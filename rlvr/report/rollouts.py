@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from rlvr.files import step_lines
 from rlvr.report.sources import ReportedRun
-from rlvr.tracking import step_lines
 
 LIMITS = ((8, 4), (4, 3), (3, 2), (2, 1), (1, 1))  # steps of a run, groups of a step
 BUDGET = 6_000_000  # characters in a file

@@ -12,11 +12,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from rlvr.data import UNSCORABLE, Problem, Verdict
+from rlvr.data.answer_text import final_answer
 from rlvr.errors import UserError
-from rlvr.problems import Problem, load_problems
+from rlvr.problems import load_problems
 from rlvr.report.sources import ReportedRun
-from rlvr.verification import UNSCORABLE, Verdict
-from rlvr.verification.answers import final_answer
 
 TEXT_LIMIT = 4000  # characters of a completion
 LIMITS = ((60, 20), (20, 10), (8, 4), (4, 2), (2, 1), (1, 1))  # right and other texts of a cell

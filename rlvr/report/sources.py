@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from rlvr.config import EXPERIMENTS, Config, arm_name, check
 from rlvr.errors import UserError, nearest
+from rlvr.files.run_directory import read_summary, run_folders
 from rlvr.tables.spec import arm_label, read_spec
-from rlvr.tracking.run_directory import read_summary, run_folders
 
 DOMAINS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
 

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rlvr import __version__
 from rlvr.evaluation.significance import ITERATIONS
+from rlvr.files.atomic import write_whole
 from rlvr.report.curves import learning_curves, passk_curves
 from rlvr.report.provenance import common_facts, run_facts
 from rlvr.report.rollouts import training_groups
@@ -26,7 +27,6 @@ from rlvr.tables.collect import collect
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
 from rlvr.tables.spec import arm_label, label
-from rlvr.tracking.run_directory import write_whole
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("vendor/uPlot.iife.min.js", "page.js", "charts.js", "curves.js", "forgotten.js", "completions.js")

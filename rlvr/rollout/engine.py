@@ -6,8 +6,7 @@ from typing import Protocol
 
 import torch
 
-from rlvr.problems.problem import Problem
-from rlvr.rollout.group import Group
+from rlvr.data import Group, Problem
 
 
 @dataclass(frozen=True, slots=True)

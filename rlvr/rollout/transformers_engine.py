@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from rlvr.data import Completion, Group, Problem
+from rlvr.data.group import before, has_any
 from rlvr.policy.attention import PackedLayout, rows_and_columns, rows_at, take, widened
-from rlvr.policy.linear import logits, reordered_weights
+from rlvr.policy.cpu.linear import logits, reordered_weights
 from rlvr.policy.policy import Policy
-from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.group import Completion, Group, before, has_any
 
 BLOCK = 256  # columns of a row of weights that one number stands for
 BELOW_ONE = 1 - 2.0**-53

@@ -22,12 +22,12 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from rlvr.config import Config
+from rlvr.data import Completion, Group, Problem
+from rlvr.data.group import before, has_any
 from rlvr.errors import UserError
 from rlvr.policy.location import find
 from rlvr.policy.policy import Policy
-from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.group import Completion, Group, before, has_any
 
 # vLLM reads these when it is imported. A process of its own would need the weights sent to it.
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"

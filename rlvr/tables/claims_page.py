@@ -6,9 +6,9 @@ from pathlib import Path
 import yaml
 
 from rlvr.errors import unknown
+from rlvr.files.atomic import write_whole
 from rlvr.tables.claims import NOT_RUN, SIMULATION, TOY_TREE, Difference, Finding, findings
 from rlvr.tables.spec import differences_file, savings_file, table_stem
-from rlvr.tracking.run_directory import write_whole
 
 CLAIMS = "claims.yaml"  # beside the tables of a paper
 

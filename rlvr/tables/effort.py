@@ -1,7 +1,7 @@
 """What training cost, and what it cost to be as good as the baseline.
 
 Every run measures its in-domain pass@1 at each checkpoint. Beside it stand what was spent until then: steps,
-FLOPs (`rlvr.training.compute`) and seconds, each with what a run needed before its first step. Two arms are
+FLOPs (`rlvr.training.flops`) and seconds, each with what a run needed before its first step. Two arms are
 compared where they are equally good: the baseline's best is at some height above the start, and the cost to
 climb a share of that height is interpolated on straight lines between checkpoints.
 
@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from rlvr.files import step_lines
+from rlvr.files.run_directory import read_summary
 from rlvr.tables.runs import Run
-from rlvr.tracking import step_lines
-from rlvr.tracking.run_directory import read_summary
 
 OWN_BEST = "own best"  # the target that each arm sets itself
 FLOPS = ("generated", "trained", "profiling", "selection")  # what a run's FLOPs are made of

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from rlvr.errors import UserError
+from rlvr.files.atomic import write_whole
 from rlvr.tables import effort, effort_panels, figures, rare, render, sweep_figures, sweeps
 from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import finished_runs
 from rlvr.tables.spec import FIGURES, check_spec, differences_file, savings_file, table_stem
-from rlvr.tracking.run_directory import write_whole
 
 
 def write_table(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from rlvr import evaluation
 from rlvr.errors import UserError
-from rlvr.tracking.run_directory import read_summary
+from rlvr.files.run_directory import read_summary
 
 
 @dataclass(frozen=True, slots=True)

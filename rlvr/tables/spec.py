@@ -16,7 +16,7 @@ effort:                                     # panels of what training cost, and 
   shares: [0.5, 1]                          # of the baseline's gain in validation
   claimed: {flops: {f-grpo: "2"}}           # what a paper says of it
   claim: a sentence on that
-plan: {gpus: 1}                             # what `rlvr plan` assumes (rlvr.plan.Assumptions)
+plan: {gpus: 1}                             # what `rlvr plan` assumes (rlvr.runs.estimate.Assumptions)
 figures: [pass-at-k, difference]            # which to draw; group-size and training need arms that say
                                             # their group_size and gamma (rlvr.tables.sweep_figures)
 sweep: {label: group size N, base: 2}       # a figure over the `x` of arms, a line for each `series`

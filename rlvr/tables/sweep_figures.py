@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rlvr.files import step_lines
 from rlvr.tables.collect import AVERAGE
 from rlvr.tables.figures import BASELINE, COLOURS, REFERENCE, STYLE, band, log_axis
 from rlvr.tables.runs import Run
 from rlvr.tables.spec import arm_label, metric_k
-from rlvr.tracking import step_lines
 
 CAPTIONS = {
     "group-size": "−log pass@k of the last policies against the group size: lower is better. Bands are the "

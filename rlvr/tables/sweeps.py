@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rlvr.files import step_lines
+from rlvr.files.run_directory import read_summary
 from rlvr.tables.collect import AVERAGE
 from rlvr.tables.figures import BASELINE, COLOURS, STYLE, band, log_axis
 from rlvr.tables.runs import Run
 from rlvr.tables.spec import arm_label, label, metric_k
-from rlvr.tracking import step_lines
-from rlvr.tracking.run_directory import read_summary
 
 CAPTIONS = {
     "sweep": "Averages over benchmarks against what is swept, with the 95 % intervals of the cells.",

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.config import Config, arm_name, to_yaml
-from rlvr.tracking import step_lines
-from rlvr.tracking.run_directory import write_whole
+from rlvr.files import step_lines
+from rlvr.files.atomic import write_whole
 
 
 class Tracker:

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from rlvr.config import Config, check
 from rlvr.errors import UserError
-from rlvr.tracking import step_lines
-from rlvr.tracking.run_directory import read_summary, run_folders
+from rlvr.files import step_lines
+from rlvr.files.run_directory import read_summary, run_folders
 from rlvr.tracking.symptoms import symptoms
 
 INTERVAL = 2.0  # seconds between looks at the files

@@ -16,9 +16,8 @@ from rlvr.algorithms import (
     soft_overlong_penalty,
 )
 from rlvr.config import Config
-from rlvr.plugins import added
-from rlvr.rollout.group import Completion, Group
-from rlvr.verification import UNSCORABLE, Verdict
+from rlvr.config.plugins import added
+from rlvr.data import UNSCORABLE, Completion, Group, Verdict
 
 
 @dataclass(slots=True)

@@ -11,9 +11,9 @@ import torch
 from rich.console import Console
 
 from rlvr.curriculum import Curriculum
+from rlvr.files.atomic import user_errors_for
 from rlvr.policy.policy import Policy
-from rlvr.tracking.run_directory import user_errors_for
-from rlvr.training.distributed import at_stage
+from rlvr.training.distributed.ranks import at_stage
 from rlvr.training.learner import Learner
 
 MANIFEST = "manifest.json"

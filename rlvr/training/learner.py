@@ -22,15 +22,16 @@ from rlvr.algorithms import (
     kl_k3,
     truncated_importance_weight,
 )
-from rlvr.config import AlgorithmConfig, Config
+from rlvr.config import Config
+from rlvr.config.schema import AlgorithmConfig
+from rlvr.data import Completion
 from rlvr.policy.attention import PackedLayout
+from rlvr.policy.packing import pack
 from rlvr.policy.policy import Policy
 from rlvr.policy.token_logprobs import backward_through_head, token_logprobs
-from rlvr.rollout.group import Completion
 from rlvr.training.batch import Batch, token_weights
-from rlvr.training.distributed import whole
-from rlvr.training.optimizer_state import load_optimizer
-from rlvr.training.packing import pack
+from rlvr.training.distributed.optimizer_state import load_optimizer
+from rlvr.training.distributed.ranks import whole
 
 
 @dataclass(slots=True)

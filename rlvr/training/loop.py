@@ -11,18 +11,18 @@ from pathlib import Path
 
 from rlvr.config import Config
 from rlvr.curriculum import Curriculum
+from rlvr.data import Group
 from rlvr.policy.policy import Policy
 from rlvr.rollout.engine import RolloutEngine, Sampling
-from rlvr.rollout.group import Group
 from rlvr.tracking.tracker import Tracker
-from rlvr.training.accuracy import AccuracyRecord
+from rlvr.training.accuracy_log import AccuracyRecord
 from rlvr.training.batch import Batch, batch_metrics, make_batch
 from rlvr.training.checkpoint import save_checkpoint
-from rlvr.training.compute import compute_metrics, parameter_count
-from rlvr.training.data_parallel import DataParallelEngine
-from rlvr.training.distributed import at_stage
+from rlvr.training.distributed.data_parallel import DataParallelEngine
+from rlvr.training.distributed.ranks import at_stage
+from rlvr.training.flops import compute_metrics, parameter_count
 from rlvr.training.learner import Learner
-from rlvr.training.rollouts import RolloutRecord
+from rlvr.training.rollout_log import RolloutRecord
 from rlvr.verification import verify
 
 

@@ -1,26 +1,19 @@
 """Is it right: verdicts on completions."""
 
-from __future__ import annotations
-
 import atexit
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
 
+from rlvr.config.plugins import added
+from rlvr.data import Group, Problem, Verdict
 from rlvr.errors import unknown
-from rlvr.plugins import added
-from rlvr.problems.problem import Problem
 from rlvr.verification.arithmetic import verify_expression, verify_integer
 from rlvr.verification.maze import verify_maze_path, verify_maze_walk
 from rlvr.verification.multiple_choice import verify_choice
 from rlvr.verification.pool import VerifierPool
-from rlvr.verification.verdict import UNSCORABLE, Verdict
 from rlvr.verification.words import verify_tagged_words, verify_words
 
-if TYPE_CHECKING:  # a group holds verdicts, so its module imports this package
-    from rlvr.rollout.group import Group
-
-__all__ = ["POOLED", "UNSCORABLE", "VERIFIERS", "Verdict", "pool_of", "verify"]
+__all__ = ["POOLED", "VERIFIERS", "pool_of", "verify"]
 
 # judged here, one completion after the other
 VERIFIERS: dict[str, Callable[[Problem, str], Verdict]] = {

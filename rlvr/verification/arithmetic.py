@@ -2,8 +2,7 @@
 
 import re
 
-from rlvr.problems.problem import Problem
-from rlvr.verification.verdict import Verdict
+from rlvr.data import Problem, Verdict
 
 TOKEN = re.compile(r"\s*([0-9]{1,6}|[-+*()])")
 MAX_TOKENS = 64  # bounds time, depth of nesting and the size of any product

@@ -14,9 +14,9 @@ from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
 from sympy.core.function import AppliedUndef
 
+from rlvr.data import Verdict
 from rlvr.verification import two_stage
 from rlvr.verification.mathematics import screen
-from rlvr.verification.verdict import Verdict
 
 two_stage.install()
 logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its alarms are off

@@ -12,8 +12,8 @@ import importlib.util
 import json
 from collections.abc import Sequence
 
+from rlvr.data import Verdict
 from rlvr.errors import UserError, unknown
-from rlvr.verification.verdict import Verdict
 
 NEED_SENTENCES = {"length_constraints:number_sentences", "change_case:capital_word_frequency"}
 

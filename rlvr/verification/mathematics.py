@@ -9,8 +9,8 @@ from collections.abc import Hashable
 from contextlib import suppress
 from functools import lru_cache
 
-from rlvr.verification.answers import excess, final_answer, normal_form
-from rlvr.verification.verdict import Verdict
+from rlvr.data import Verdict
+from rlvr.data.answer_text import excess, final_answer, normal_form
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _IN_BASE = re.compile(r"([0-9][0-9A-F]*|[A-F][0-9A-F]+)_\{?([2-9]|1[0-6])\}?")

@@ -1,8 +1,11 @@
 """Checks ways through mazes: against the one target sequence, or by walking them."""
 
-from rlvr.problems.maze import DONE, GOAL, MOVES, START, WALL, Square
-from rlvr.problems.problem import Problem
-from rlvr.verification.verdict import Verdict
+from rlvr.data import Problem, Verdict
+
+Square = tuple[int, int]  # row and column in the grid
+MOVES: dict[str, Square] = {"UP": (-1, 0), "DOWN": (1, 0), "LEFT": (0, -1), "RIGHT": (0, 1)}
+DONE = "DONE"
+WALL, PATH, START, GOAL = "#.SG"  # as a grid's rows are kept
 
 
 def moves_before_done(text: str) -> list[str] | None:

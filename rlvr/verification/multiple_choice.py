@@ -2,9 +2,8 @@ r"""Verdicts on multiple-choice answers (GPQA): one letter in the last `\boxed{.
 
 import re
 
-from rlvr.problems.problem import Problem
-from rlvr.verification.answers import final_answer, normal_form
-from rlvr.verification.verdict import Verdict
+from rlvr.data import Problem, Verdict
+from rlvr.data.answer_text import final_answer, normal_form
 
 _MARKUP = re.compile(r"\\(?:text|mathrm|mathbf|boldsymbol)[a-z]*\s*\{([^{}]*)\}")
 _CHOICE = re.compile(

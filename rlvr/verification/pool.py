@@ -19,8 +19,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from rlvr.data import Verdict
 from rlvr.verification.mathematics import screen
-from rlvr.verification.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
-from rlvr.tracking.run_directory import write_whole
-from rlvr.verification.answers import excess, normal_form
+from rlvr.data import Verdict
+from rlvr.data.answer_text import excess, normal_form
+from rlvr.files.atomic import write_whole
 from rlvr.verification.mathematics import simple_value
 from rlvr.verification.pool import VerifierPool
-from rlvr.verification.verdict import Verdict
 
 _PROBE = r"\sqrt{7}+1"  # equal to no reference, so the comparison has to go all the way
 

@@ -2,9 +2,8 @@ r"""Verdicts on answers that are words: the last `\boxed{...}` against the refer
 
 import re
 
-from rlvr.problems.problem import Problem
-from rlvr.verification.answers import final_answer
-from rlvr.verification.verdict import Verdict
+from rlvr.data import Problem, Verdict
+from rlvr.data.answer_text import final_answer
 
 _TEXT = re.compile(r"\\(?:text(?:rm|bf|it)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from rlvr.verification.verdict import Verdict
+from rlvr.data import Verdict
 
 
 def main(function: str, memory_bytes: int, alarm_seconds: int, descriptors: list[int]) -> None:

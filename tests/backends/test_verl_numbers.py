@@ -18,9 +18,8 @@ from verl.workers.config import FSDPActorConfig
 from rlvr.algorithms import cispo_token_loss, grpo_token_loss, process_set_sizes
 from rlvr.backends.verl.advantages import UNSCORABLE, fold_process_weights
 from rlvr.config import load_config, to_yaml
-from rlvr.rollout.group import Group
+from rlvr.data import Group, Verdict
 from rlvr.training.batch import make_batch, token_weights
-from rlvr.verification import Verdict
 
 pytestmark = pytest.mark.verl
 

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
-from rlvr import cli
 from rlvr.backends.verl.data import problem_of, template_switches, write_problems
 from rlvr.backends.verl.overrides import Job, arguments, differences, refuse, verl_overrides
+from rlvr.cli import main as cli
 from rlvr.config import PromptConfig, load_config, run_directory
+from rlvr.config.plugins import Plugin
 from rlvr.errors import UserError
-from rlvr.plugins import Plugin
 from rlvr.problems import load_problems
 
 VERL = ["backend=verl", "rollout=vllm"]
@@ -92,7 +92,7 @@ def test_a_learned_weight_is_refused(monkeypatch: pytest.MonkeyPatch):
     config = load_config(VERL)
     config.advantage_scaling.name = "learned"
     plugin = Plugin(advantage_scalings={"learned": Learned()})
-    monkeypatch.setattr("rlvr.plugins.installed", lambda: {"test": plugin})
+    monkeypatch.setattr("rlvr.config.plugins.installed", lambda: {"test": plugin})
     with pytest.raises(UserError, match="its weight is learned"):
         refuse(config)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlvr import cli
 from rlvr.backends.verl.results import in_domain, metrics, take_over
+from rlvr.cli import main as cli
 from rlvr.config import Config, load_config, run_directory
 from rlvr.errors import UserError
+from rlvr.files import step_lines
+from rlvr.files.run_directory import RunDirectory, read_summary
 from rlvr.policy.policy import Policy
-from rlvr.tracking import step_lines
-from rlvr.tracking.run_directory import RunDirectory, read_summary
 from rlvr.training.checkpoint import checkpoint_path, damage_of
 
 

@@ -23,8 +23,8 @@ from rlvr.backends.verl.advantages import UNSCORABLE
 from rlvr.backends.verl.data import problem_of
 from rlvr.backends.verl.launch import Launch, prepare
 from rlvr.config import load_config
+from rlvr.files.run_directory import RunDirectory
 from rlvr.policy.policy import load_tokenizer
-from rlvr.tracking.run_directory import RunDirectory
 
 pytestmark = pytest.mark.verl
 VERL_CONFIGS = str(Path(verl.trainer.__file__).parent / "config")

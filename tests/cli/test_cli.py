@@ -5,10 +5,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from rlvr import cli
-from rlvr.doctor import findings
+from rlvr.cli import main as cli
+from rlvr.cli.doctor import findings
 from rlvr.errors import nearest
-from rlvr.sweep import config_of_evaluation
+from rlvr.runs.sweep import config_of_evaluation
 
 
 def fails_with(capsys: pytest.CaptureFixture, *arguments: str) -> str:
@@ -37,7 +37,7 @@ def test_every_verb_explains_itself_with_an_example(verb: str, capsys: pytest.Ca
 
 
 def test_help_does_not_load_torch():
-    code = "import sys; from rlvr.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    code = "import sys; from rlvr.cli.main import main; main(['--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from rlvr.cli import VERBS
-from rlvr.completion import candidates
+from rlvr.cli.completion import candidates
+from rlvr.cli.main import VERBS
 from rlvr.config import PACKAGE
 
 

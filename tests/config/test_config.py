@@ -15,8 +15,8 @@ from rlvr.config import (
     to_yaml,
 )
 from rlvr.errors import UserError
-from rlvr.reproduce import plan, tables
-from rlvr.sweep import expand
+from rlvr.runs.reproduce import plan, tables
+from rlvr.runs.sweep import expand
 from rlvr.tables.spec import read_layout, read_spec
 
 GROUPS = [group for group in config_groups() if group != "hydra"]

@@ -2,15 +2,14 @@ from collections import Counter
 
 import pytest
 
-from rlvr.config import SGPOConfig, load_config
+from rlvr.config import load_config
+from rlvr.config.schema import SGPOConfig
 from rlvr.curriculum import build_curriculum
 from rlvr.curriculum.group_size import build_group_size
 from rlvr.curriculum.profile import Profile
 from rlvr.curriculum.sgpo import Phase, SGPOCurriculum, has_plateaued, sgpo_phases
+from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.errors import UserError
-from rlvr.problems.problem import Problem
-from rlvr.rollout.group import Completion, Group
-from rlvr.verification import Verdict
 
 SIZED = ["curriculum=sgpo", "group_size=inverse_success"]
 

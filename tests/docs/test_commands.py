@@ -10,8 +10,10 @@ import pytest
 import wandb_dashboard
 from markdown_commands import BLOCK, PAGES, ROOT, Command, all_commands
 
-from rlvr import cli, config, reproduce
-from rlvr.sweep import config_of_evaluation, expand, launch
+from rlvr import config
+from rlvr.cli import main as cli
+from rlvr.runs import reproduce
+from rlvr.runs.sweep import config_of_evaluation, expand, launch
 from rlvr.tables.spec import read_spec
 
 FLAGS = {"-m", "--multirun", "--cfg", "--dry-run", "--render", "--help", "--figures"}

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from rlvr.config import load_config, run_directory
-from rlvr.tracking.run_directory import read_summary
+from rlvr.files.run_directory import read_summary
+from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
-from rlvr.training.run import run
 
 pytestmark = pytest.mark.launchers
 

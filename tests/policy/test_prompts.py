@@ -13,13 +13,13 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from rlvr.config import CONF, ModelConfig, PromptConfig, load_config
+from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.policy.attention import PackedLayout
 from rlvr.policy.location import packaged_gguf
 from rlvr.policy.policy import load_policy
 from rlvr.policy.prompts import render
 from rlvr.policy.recipes import RECIPES
-from rlvr.problems import Problem
 
 BOX = r"Please reason step by step, and put your final answer within \boxed{}."
 

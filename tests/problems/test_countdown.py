@@ -4,9 +4,9 @@ import random
 import pytest
 
 from rlvr.config import load_config
+from rlvr.data import Verdict
 from rlvr.errors import UserError
 from rlvr.policy.policy import Policy
-from rlvr.policy.warm_start import solved_arithmetic
 from rlvr.problems import load_problems
 from rlvr.problems.countdown import (
     Expression,
@@ -15,9 +15,10 @@ from rlvr.problems.countdown import (
     random_expression,
     solved_countdowns,
 )
-from rlvr.training.run import benchmark_problems
-from rlvr.verification import Verdict, verify
+from rlvr.runs.run import benchmark_problems
+from rlvr.verification import verify
 from rlvr.verification.arithmetic import parse_expression, verify_expression
+from rlvr.warm_start.train import solved_arithmetic
 
 
 def number(value: int) -> Expression:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvr.config import load_config
+from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.problems import Problem, load_problems
+from rlvr.problems import load_problems
 from rlvr.problems.cleaning import normalized_text, overlap, without_conflicting, without_repeated
 from rlvr.problems.dataset import dataset_problems, multiple_choice
 

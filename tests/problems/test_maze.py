@@ -7,14 +7,13 @@ from collections import Counter, deque
 import pytest
 
 from rlvr.config import load_config
+from rlvr.data import Problem, Verdict
 from rlvr.errors import UserError
-from rlvr.policy.vocabularies import maze_tokenizer
 from rlvr.problems import ids_of, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.problems.maze import grid_of, maze_problem, maze_problems, prim, solved_mazes, way_to_goal
-from rlvr.problems.problem import Problem
-from rlvr.verification import Verdict
 from rlvr.verification.maze import verify_maze_path, verify_maze_walk
+from rlvr.warm_start.tokenizers import maze_tokenizer
 
 HAND = (  # one way: RIGHT RIGHT DOWN DOWN; the cell below the start is a dead end
     "#####",

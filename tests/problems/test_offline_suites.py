@@ -6,12 +6,12 @@ import importlib.util
 import pytest
 
 from rlvr.config import load_config
+from rlvr.data import Completion, Group, Verdict
 from rlvr.errors import UserError
 from rlvr.problems import load_problems
 from rlvr.problems.champ import champ_problems, comparable_answer
 from rlvr.problems.gym_words import TASKS, is_held_out, worded_gym_problems
-from rlvr.rollout.group import Completion, Group
-from rlvr.verification import Verdict, verify
+from rlvr.verification import verify
 from rlvr.verification.pool import VerifierPool
 from rlvr.verification.references import check_references
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from reported_runs import EASY, HARD, HOSTILE, write_run
 
-from rlvr.tracking import step_lines
+from rlvr.files import step_lines
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from reported_runs import EASY, HARD, HOSTILE, write_run
 
-from rlvr.cli import main
+from rlvr.cli.main import main
+from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.problems.problem import Problem
 from rlvr.report import find_runs, write_report
 from rlvr.report.curves import thinned
 from rlvr.report.provenance import flops, seconds_by_stage

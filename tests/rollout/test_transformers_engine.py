@@ -6,12 +6,12 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from rlvr.data import Group
 from rlvr.policy.attention import PackedLayout
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.policy.token_logprobs import token_logprobs
 from rlvr.problems.countdown import countdown_problems
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.group import Group
 from rlvr.rollout.transformers_engine import TransformersEngine, draw, pick
 
 PROBLEMS = countdown_problems(size=6, count=[3, 4, 5], held_out=True, seed=3)

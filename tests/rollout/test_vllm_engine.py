@@ -10,10 +10,11 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from rlvr.config import Config, ModelConfig, VLLMRolloutConfig
+from rlvr.config import Config, ModelConfig
+from rlvr.config.schema import VLLMRolloutConfig
+from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.policy.policy import Policy
-from rlvr.problems.problem import Problem
 from rlvr.rollout.engine import Sampling
 
 END, ALSO_END = 1, 2  # the tokenizer's end of sequence, and one that only the generation config names

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from rlvr import toy_tree
-from rlvr.toy_tree import PATHS, ToyTree, describe, path_logprobs, simulate_toy_tree, small_gpt2
+from rlvr.tables.toy_tree import describe
+from rlvr.theory import toy_tree
+from rlvr.theory.toy_tree import PATHS, ToyTree, path_logprobs, simulate_toy_tree, small_gpt2
 
 TREE = ToyTree(shared=2, r_neg=-1.5, learning_rate=1e-3, steps=4, counted=2)
 

@@ -11,8 +11,8 @@ import wandb_workspaces.reports.v2 as wr
 from wandb_file import history, offline_records, values
 
 from rlvr.config import PACKAGE, load_config
+from rlvr.runs.run import run
 from rlvr.tracking.tracker import Tracker
-from rlvr.training.run import run
 
 NAME = "fgrpo/table1/smoke"
 OVERRIDES = [

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rlvr.cli import main
+from rlvr.cli.main import main
 from rlvr.config import load_config
-from rlvr.tracking import step_lines
-from rlvr.tracking.run_directory import run_folders
+from rlvr.files import step_lines
+from rlvr.files.run_directory import run_folders
+from rlvr.runs.run import run
 from rlvr.tracking.watch import duration, look, printable, sparkline, warnings
-from rlvr.training.run import run
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 from training_groups import LOST, RIGHT, WRONG, make_groups
 
-from rlvr.rollout.group import Group
+from rlvr.data import Group
 
 
 @pytest.fixture

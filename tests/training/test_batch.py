@@ -5,9 +5,8 @@ import torch
 from training_groups import LOST, RIGHT, WRONG, make_groups
 
 from rlvr.config import load_config
-from rlvr.rollout.group import Completion, Group
+from rlvr.data import Completion, Group, Verdict
 from rlvr.training.batch import batch_metrics, correctness, make_batch, token_weights
-from rlvr.verification import Verdict
 
 NAN = math.nan
 

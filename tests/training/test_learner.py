@@ -7,8 +7,8 @@ import torch
 from training_groups import RIGHT, WRONG, make_groups
 
 from rlvr.config import Config, load_config
+from rlvr.data import Group
 from rlvr.policy.policy import Policy, load_policy
-from rlvr.rollout.group import Group
 from rlvr.training.batch import make_batch, token_weights
 from rlvr.training.learner import Learner
 

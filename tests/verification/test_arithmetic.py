@@ -1,11 +1,10 @@
 import pytest
 import reasoning_gym
 
+from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.problems.countdown import countdown_problem
 from rlvr.problems.gym import TASKS, gym_problems, solved_gym
-from rlvr.problems.problem import Problem
-from rlvr.rollout.group import Completion, Group
-from rlvr.verification import Verdict, verify
+from rlvr.verification import verify
 from rlvr.verification.arithmetic import NotAnExpression, parse_expression, verify_expression, verify_integer
 
 PROBLEM = countdown_problem([2, 3, 4, 4], 24)

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from latex2sympy2_extended import latex2sympy2, normalize_latex
 from sympy import srepr
 
+from rlvr.data import Verdict
 from rlvr.verification.equivalence import _BOXED, _COMMON, compare, judge, numbers_differ
 from rlvr.verification.two_stage import TwoStage
-from rlvr.verification.verdict import Verdict
 
 CORRECT, WRONG, UNPARSABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.REFERENCE_UNPARSABLE
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from rlvr.data import Verdict
 from rlvr.verification.pool import VerifierPool
 from rlvr.verification.references import check_references
 from rlvr.verification.throughput import HOSTILE, REFERENCES, ordinary
-from rlvr.verification.verdict import Verdict
 
 
 @pytest.fixture(scope="module")

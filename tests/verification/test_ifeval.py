@@ -4,10 +4,10 @@ import pytest
 
 pytest.importorskip("if_verifiable")
 
+from rlvr.data import Verdict
 from rlvr.errors import UserError
 from rlvr.verification.ifeval import check_instructions, follow
 from rlvr.verification.pool import VerifierPool
-from rlvr.verification.verdict import Verdict
 
 
 def reference(*instructions: tuple[str, dict[str, object]]) -> str:

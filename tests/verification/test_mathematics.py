@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlvr.data import Verdict
 from rlvr.verification.mathematics import screen
-from rlvr.verification.verdict import Verdict
 
 CORRECT, WRONG, NO_ANSWER = Verdict.CORRECT, Verdict.WRONG, Verdict.NO_ANSWER
 UNPARSABLE = Verdict.REFERENCE_UNPARSABLE

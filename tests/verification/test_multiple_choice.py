@@ -1,8 +1,7 @@
 import pytest
 
-from rlvr.problems.problem import Problem
+from rlvr.data import Problem, Verdict
 from rlvr.verification.multiple_choice import verify_choice
-from rlvr.verification.verdict import Verdict
 
 CORRECT, WRONG, NO_ANSWER = Verdict.CORRECT, Verdict.WRONG, Verdict.NO_ANSWER
 

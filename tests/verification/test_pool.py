@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from rlvr.data import Verdict
 from rlvr.verification.pool import CHUNK, VerifierPool
-from rlvr.verification.verdict import Verdict
 
 ACT = "pool_judges:act"
 CORRECT, WRONG, TIMEOUT, ERROR = Verdict.CORRECT, Verdict.WRONG, Verdict.TIMEOUT, Verdict.ERROR

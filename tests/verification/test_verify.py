@@ -4,10 +4,9 @@ import json
 
 import pytest
 
+from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.errors import UserError
-from rlvr.problems import Problem
-from rlvr.rollout.group import Completion, Group
-from rlvr.verification import POOLED, VERIFIERS, Verdict, pool_of, verify
+from rlvr.verification import POOLED, VERIFIERS, pool_of, verify
 from rlvr.verification.words import plain_words
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from rlvr.algorithms import success_rate
-from rlvr.plugins import Plugin
+from rlvr.config.plugins import Plugin
 
 
 def midpoint_scaling(

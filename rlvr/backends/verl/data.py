@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from rlvr.config import PromptConfig
+from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.policy.prompts import Prompts, chat, prompt_for
-from rlvr.problems import Problem
 
 
 def write_problems(problems: Mapping[str, Sequence[Problem]], prompts: Prompts, file: Path) -> Path:

@@ -14,13 +14,15 @@ from rlvr.backends.verl.data import template_switches, write_problems
 from rlvr.backends.verl.overrides import PLUGIN, Job, arguments, differences, refuse, verl_overrides
 from rlvr.backends.verl.results import take_over
 from rlvr.config import Config, arm_name
-from rlvr.curriculum.selection import load_selection
+from rlvr.curriculum.lim import load_selection
+from rlvr.data import Problem
 from rlvr.errors import UserError
+from rlvr.files.atomic import write_whole
+from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.policy.location import find
 from rlvr.policy.policy import load_tokenizer, token_id
 from rlvr.policy.prompts import render
-from rlvr.problems import Problem, load_problems
-from rlvr.tracking.run_directory import RunDirectory, fingerprint_of, write_whole
+from rlvr.problems import load_problems
 from rlvr.tracking.tracker import wandb_mode, wandb_run_id
 
 

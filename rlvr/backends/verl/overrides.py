@@ -11,8 +11,8 @@ import torch
 
 from rlvr.algorithms import SCALINGS
 from rlvr.config import Config, arm_name
+from rlvr.config.plugins import added
 from rlvr.errors import UserError
-from rlvr.plugins import added
 
 PLAIN = re.compile(r"[A-Za-z/][\w./+-]*")  # text that needs no quotes in Hydra's overrides
 PLUGIN, TRAINER_MODULE = "rlvr.backends.verl.plugin", "rlvr.backends.verl.trainer"

@@ -10,8 +10,9 @@ import numpy as np
 
 from rlvr.config import Config, arm_name
 from rlvr.errors import UserError
-from rlvr.tracking import step_lines
-from rlvr.tracking.run_directory import RunDirectory, write_whole
+from rlvr.files import step_lines
+from rlvr.files.atomic import write_whole
+from rlvr.files.run_directory import RunDirectory
 from rlvr.training.checkpoint import checkpoint_path, damage_of, seal
 
 

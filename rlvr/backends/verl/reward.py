@@ -11,7 +11,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from rlvr.backends.verl.advantages import UNSCORABLE, read_config
 from rlvr.backends.verl.data import problem_of
-from rlvr.rollout.group import Completion, Group
+from rlvr.data import Completion, Group
 from rlvr.training.batch import correctness
 from rlvr.verification import verify
 

@@ -1,0 +1,61 @@
+"""Which run a config is: what decides its weights, its name and its folder."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rlvr.config.schema import Config
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved config, enough on its own to run again."""
+    return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+
+
+# what may differ between two starts of the same run
+NOT_IDENTITY = (
+    *("seed", "runs", "verb", "deadline", "experiment", "arm"),
+    *("tracking", "evaluation", "benchmark"),
+)
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """The part of a config that decides what is trained, the seed aside."""
+    return {key: value for key, value in asdict(config).items() if key not in NOT_IDENTITY}
+
+
+def fingerprint(value: Any) -> str:
+    """Eight hexadecimal digits of any JSON-like value."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def arm_name(config: Config) -> str:
+    """The arm's given name, or one made of its choices and a fingerprint of all that is trained."""
+    if config.arm:
+        return config.arm
+    parts = [config.algorithm.name]
+    if config.advantage_scaling.name != "none":
+        settings = "-".join(
+            f"{value}" for key, value in asdict(config.advantage_scaling).items() if key != "name"
+        )
+        parts.append(config.advantage_scaling.name + settings)
+    parts += [
+        choice.name
+        for choice, default in (
+            (config.credit, "outcome"),
+            (config.curriculum, "shuffled"),
+            (config.group_size, "fixed"),
+        )
+        if choice.name != default
+    ]
+    return f"{'+'.join(parts)}-{fingerprint(identity(config))}"
+
+
+def run_directory(config: Config) -> Path:
+    """Where the run leaves what it makes; no two different runs share one."""
+    return Path(config.runs) / config.experiment / arm_name(config) / f"seed-{config.seed}"

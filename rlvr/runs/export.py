@@ -1,0 +1,43 @@
+"""A checkpoint of a run as a plain transformers folder."""
+
+from pathlib import Path
+
+from rlvr.config import config_from_yaml
+from rlvr.errors import UserError, unknown
+from rlvr.policy.policy import DTYPES, load_policy
+from rlvr.runs.run import chosen_step
+from rlvr.training.checkpoint import checkpoint_path, damage_of
+
+
+def export_run(
+    run: str | Path, folder: str | Path, step: str | None = None, dtype: str | None = None
+) -> Path:
+    """Write safetensors, config, generation config (with all end tokens) and tokenizer; returns the folder.
+
+    Args:
+        run: a run directory.
+        folder: where to write; not there yet, or empty.
+        step: of the checkpoint; by default the one that evaluation chooses.
+        dtype: of the weights, "float32", "bfloat16" or "float16"; by default as they were trained.
+
+    Raises:
+        UserError: where there is no such run or whole checkpoint, or something stands in `folder`.
+    """
+    run, folder = Path(run), Path(folder)
+    if not (run / "config.yaml").exists():
+        raise UserError(f"{run} is not a run directory: it has no config.yaml")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already: name a folder that is not, or is empty")
+    config = config_from_yaml(run / "config.yaml")
+    if dtype not in (None, *DTYPES):
+        raise unknown("dtype", dtype, DTYPES)
+    steps = sorted(int(path.name.removeprefix("step-")) for path in run.glob("checkpoints/step-*"))
+    if step is not None and step not in map(str, steps):
+        raise unknown("step", step, map(str, steps))
+    weights = checkpoint_path(run, chosen_step(config, run) if step is None else int(step))
+    if damage := damage_of(weights):
+        raise UserError(f"{weights} is damaged ({damage}): choose another checkpoint with step=")
+    policy = load_policy(weights, settings=config.model, dtype=dtype or config.model.dtype)
+    policy.model.generation_config.eos_token_id = policy.end_ids
+    policy.save(folder)
+    return folder

@@ -1,0 +1,171 @@
+"""How often the initial policy solves each training problem: sampled once, before any training."""
+
+import json
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rlvr.config import Config, load_config, run_directory
+from rlvr.curriculum.group_size import inverse_success_group_size
+from rlvr.curriculum.profile import (
+    Profile,
+    profile_file,
+    profile_name,
+    read_profile,
+    weights_digest,
+    write_profile,
+)
+from rlvr.errors import UserError
+from rlvr.evaluation import counts
+from rlvr.evaluation.sampling import sample_benchmarks
+from rlvr.files.run_directory import RunDirectory, fingerprint_of
+from rlvr.problems import ids_of, load_problems
+from rlvr.rollout import build_engine
+from rlvr.rollout.engine import Sampling
+from rlvr.runs.display import Display
+from rlvr.training.flops import forward_flops, parameter_count
+from rlvr.training.setup import initial_policy
+
+SAMPLES = "profile"  # the file of samples, beside the profile
+SAMPLES_PER_SHARD = 16384  # fixed, because a resumed profile must cut the problems as the first start did
+
+
+def profile_config(config: Config) -> Config:
+    """The profile's own run: model, data and sampling of the runs that use it, and nothing else of theirs."""
+    plain = load_config()
+    training = replace(
+        plain.training,
+        steps=0,
+        prompts_per_step=1,
+        mini_batch_prompts=1,
+        sampling=config.training.sampling,
+        device=config.training.device,
+        threads=config.training.threads,
+    )
+    return replace(
+        plain,
+        experiment="profiles",
+        arm=profile_name(config),
+        seed=config.profile.seed,
+        runs=config.runs,
+        scale=config.scale,
+        model=config.model,
+        data=config.data,
+        rollout=config.rollout,
+        training=training,
+        profile=replace(config.profile, file=None),
+    )
+
+
+def profile(config: Config) -> Path:
+    """Sample every training problem `profile.n` times as in training, and write the counts of right answers.
+
+    A killed profile goes on from its last shard; a finished one is left alone. All runs with the same
+    model, data and sampling share one.
+
+    Returns:
+        The profile's file.
+
+    Raises:
+        UserError: if samples of another policy are there already.
+    """
+    own = profile_config(config)
+    file = profile_file(own)
+    if file.exists():
+        return file
+    directory = RunDirectory(own)
+    try:
+        write_profile(measure(own, directory), file)
+    finally:
+        directory.close()
+    return file
+
+
+def measure(config: Config, directory: RunDirectory) -> Profile:
+    """Sample what is missing, and count."""
+    problems = load_problems(config.data, held_out=False)
+    data = fingerprint_of(ids_of(problems))
+    directory.record_provenance(config, {config.data.name: data})
+    policy = initial_policy(config)
+    digest = weights_digest(policy.model)
+    before = directory.read_summary()
+    if before.get("policy", digest) != digest:
+        raise UserError(
+            f"{directory.path} has samples of another policy (weights {before['policy']}, not {digest}): "
+            "remove that folder"
+        )
+    clock = Stopwatch(before.get("seconds", {}).get("profiling", 0.0))
+
+    def report(done: int, total: int) -> None:
+        directory.report("evaluation", done, total)
+        directory.update_summary(policy=digest, seconds={"profiling": clock.seconds})
+
+    engine = build_engine(config, policy)
+    samples = sample_benchmarks(
+        engine,
+        {SAMPLES: problems},
+        samples=config.profile.n,
+        sampling=Sampling(**vars(config.training.sampling)),
+        seed=config.profile.seed,
+        folder=directory.path,
+        samples_per_shard=SAMPLES_PER_SHARD,
+        report=report,
+    )[SAMPLES]
+    engine.close()
+    tally = counts(samples)
+    prompt_tokens = sum(len(policy.encode(problem)) for problem in problems)
+    generated_tokens = pc.sum(pq.read_table(samples, columns=["num_tokens"])["num_tokens"]).as_py()
+    # nothing follows the last token of a sample, so it goes through no model
+    positions = prompt_tokens + generated_tokens - config.profile.n * len(problems)
+    return Profile(
+        policy=digest,
+        data=data,
+        counts={p.id: (int(tally["c"][p.id]), int(tally["n"][p.id])) for p in problems},
+        prompt_tokens=prompt_tokens,
+        generated_tokens=generated_tokens,
+        flops=forward_flops(parameter_count(policy.model), positions),
+        seconds=clock.seconds,
+    )
+
+
+def profile_with_display(config: Config) -> Path:
+    """`profile`, with its progress shown."""
+    own = profile_config(config)
+    with Display([(own, run_directory(own))]):
+        return profile(config)
+
+
+class Stopwatch:
+    """Seconds since it was made, and those of earlier starts."""
+
+    def __init__(self, before: float):
+        self._started = time.perf_counter() - before
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+
+def describe(file: Path, threshold: float = 0.75) -> str:
+    """What sGPO would make of a profile, and what it cost, in a few lines."""
+    found = read_profile(file)
+    rates = Counter(
+        "unscorable" if samples == 0 else f"{successes}/{samples}"
+        for successes, samples in found.counts.values()
+    )
+    known = [(c, n) for c, n in found.counts.values() if n > 0]
+    learnable = [(c, n) for c, n in known if 0 < c <= threshold * n]
+    sizes = Counter(int(inverse_success_group_size(c, n)) for c, n in learnable)
+    lines = [
+        f"{len(found.counts)} problems: {sum(c > threshold * n for c, n in known)} trivial "
+        f"(above {threshold}), {len(learnable)} learnable, {sum(c == 0 for c, _ in known)} never solved",
+        "group sizes of the learnable: " + ", ".join(f"{sizes[g]} of {g}" for g in sorted(sizes)),
+        "right answers: " + json.dumps(dict(sorted(rates.items()))),
+        f"{found.generated_tokens:,} tokens sampled, {found.flops:.2e} FLOPs, {found.seconds:.0f} s",
+        f"policy {found.policy}, data {found.data}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,110 @@
+"""Drawing the set of rare correct answers, and measuring it under a run's checkpoint (F-GRPO, section 5.3).
+
+The set is `<runs>/rare/<key>/rare.parquet`, where the key holds the digest of the initial weights, the data
+and the sampling. A run's part is `evaluation/rare-answers.parquet`, one row an answer.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rlvr.config import Config, fingerprint
+from rlvr.data import Problem, Verdict
+from rlvr.evaluation.rare import ANSWERS, mean_nll, rarest
+from rlvr.evaluation.sampling import is_whole, write_parquet
+from rlvr.files.atomic import hold
+from rlvr.policy.policy import Policy
+from rlvr.problems import load_problems
+from rlvr.rollout.engine import Sampling
+from rlvr.training.checkpoint import MANIFEST, checkpoint_path
+from rlvr.training.distributed.ranks import forget
+from rlvr.training.setup import initial_policy, open_engine
+from rlvr.verification import verify
+
+
+def rare_file(config: Config, run: Path) -> Path:
+    """The set of the policy that a run started from; the same for all runs that can share one."""
+    manifest = json.loads((checkpoint_path(run, 0) / MANIFEST).read_text())["blake2b"]
+    weights = {name: digest for name, digest in manifest.items() if name.endswith(".safetensors")}
+    made_from = [asdict(part) for part in (config.data, config.training.sampling, config.evaluation.rare)]
+    name = f"{config.model.name}-{config.data.name}-{fingerprint([weights, *made_from])}"
+    return Path(config.runs) / "rare" / name / "rare.parquet"
+
+
+def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda done, total: None) -> Path:
+    """The set of the policy that `run` started from, drawn unless it is there; returns its file.
+
+    A killed draw goes on from its last shard.
+    """
+    file = rare_file(config, run)
+    if file.exists():
+        return file
+    lock = hold(file.parent, "is being drawn", "wait for it; the set will be used")
+    rare = config.evaluation.rare
+    problems = load_problems(config.data, held_out=False)
+    chosen = np.random.default_rng(rare.seed).permutation(len(problems))[: rare.prompts]
+    asked = [problems[i] for i in sorted(chosen)]
+    size = max(1, config.evaluation.samples_per_shard // rare.samples)
+    starts = range(0, len(asked), size)
+    shards = [file.parent / f"shard-{start:06d}.parquet" for start in starts]
+    weights = checkpoint_path(run, 0)
+    engine = open_engine(config, weights)
+    for done, (start, shard) in enumerate(zip(starts, shards, strict=True)):
+        report(done, len(shards))
+        if is_whole(shard):
+            continue
+        groups = engine.generate(
+            [(problem, rare.samples) for problem in asked[start : start + size]],
+            Sampling(**vars(config.training.sampling)),
+            seed=zlib.crc32(f"rare/{rare.seed}/{start}".encode()),
+        )
+        verify(groups)
+        correct = [
+            (group.problem.id, completion.token_ids, -float(np.mean(completion.logprobs)))
+            for group in groups
+            for completion, verdict in zip(group.completions, group.verdicts, strict=True)
+            if verdict is Verdict.CORRECT
+        ]
+        ids, tokens, nll = zip(*correct, strict=True) if correct else ((), (), ())
+        columns = {"problem_id": pa.array(ids, pa.string()), "nll": pa.array(nll, pa.float64())}
+        write_parquet(shard, pa.table(columns | {"token_ids": pa.array(tokens, pa.list_(pa.int32()))}))
+    engine.close()
+    forget()
+    correct = pa.concat_tables([pq.read_table(shard) for shard in shards])
+    kept = correct.take(np.sort(rarest(correct["nll"].to_numpy(), rare.share)))
+    nll = _nll_of(initial_policy(config, weights), config, asked, kept)
+    write_parquet(file, kept.set_column(kept.schema.get_field_index("nll"), "nll", pa.array(nll)))
+    for shard in shards:
+        shard.unlink()
+    lock.close()
+    return file
+
+
+def measure(config: Config, run: Path, step: int) -> Path:
+    """The NLL of the set under a run's checkpoint, nats a token: `problem_id`, `nll`, `initial_nll`."""
+    answers = pq.read_table(draw(config, run))
+    policy = initial_policy(config, checkpoint_path(run, step))
+    nll = _nll_of(policy, config, load_problems(config.data, held_out=False), answers)
+    file = run / "evaluation" / f"{ANSWERS}.parquet"
+    write_parquet(
+        file,
+        pa.table({"problem_id": answers["problem_id"], "nll": nll, "initial_nll": answers["nll"]}),
+    )
+    return file
+
+
+def _nll_of(policy: Policy, config: Config, problems: Sequence[Problem], answers: pa.Table) -> np.ndarray:
+    by_id = {problem.id: problem for problem in problems}
+    return mean_nll(
+        policy,
+        [by_id[problem_id] for problem_id in answers["problem_id"].to_pylist()],
+        answers["token_ids"].to_pylist(),
+        budget=config.training.max_tokens_per_micro_batch,
+        precision=config.training.precision,
+    )

@@ -1,0 +1,177 @@
+"""Choose problems from a finished run's accuracy by problem and epoch: LIM and its two baselines."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+
+from rlvr.config import config_from_yaml
+from rlvr.curriculum.lim import Selection, fill_gaps, learning_impact, steady_improvement, write_selection
+from rlvr.errors import UserError, unknown
+from rlvr.files.run_directory import fingerprint_of, read_summary
+from rlvr.problems import ids_of, load_problems
+from rlvr.training.accuracy_log import accuracy_by_epoch
+
+SCORES = {"lim": learning_impact, "linear": steady_improvement}
+THRESHOLDS = {"lim": 0.6, "linear": 0.7}  # of LIMR's released set and of its LINEAR baseline
+METHODS = (*SCORES, "random_subset")
+
+
+def selection_file(run: Path, method: str) -> Path:
+    """Where a selection goes if no file is given."""
+    return run / f"selection-{method}.json"
+
+
+def scores_of(run: Path, method: str, *, epochs: int | None = None) -> dict[str, float]:
+    """The score of each problem of a run that was asked in every epoch, or but for gaps that can be filled.
+
+    Args:
+        run: a run with `curriculum=shuffled`, of two complete epochs at least.
+        method: "lim" or "linear".
+        epochs: look at so many only, from the first; None for all complete ones.
+    """
+    config = config_from_yaml(run / "config.yaml")
+    if config.curriculum.name != "shuffled":
+        raise UserError(
+            f"{run} was trained with curriculum={config.curriculum.name}: problems are selected from a run "
+            "on all of them, with curriculum=shuffled"
+        )
+    ids = ids_of(load_problems(config.data, held_out=False))
+    accuracy = accuracy_by_epoch(run / "accuracy.jsonl", ids)
+    if not 2 <= (epochs or 2) <= accuracy.shape[1]:
+        raise UserError(
+            f"{run} has {accuracy.shape[1]} complete epochs: a selection needs 2 or more"
+            + (f", and epochs={epochs} as many" if epochs else "")
+        )
+    values = SCORES[method](fill_gaps(accuracy[:, :epochs]))
+    return {problem: float(value) for problem, value in zip(ids, values, strict=True) if not np.isnan(value)}
+
+
+def keep(scores: dict[str, float], threshold: float) -> set[str]:
+    """The problems with score >= threshold, as in LIMR's code (its text has >)."""
+    kept = {problem for problem, score in scores.items() if score >= threshold}
+    if not kept:
+        raise UserError(
+            f"threshold={threshold} keeps none of {len(scores)} problems: the highest score is "
+            f"{max(scores.values()):.2f}"
+        )
+    return kept
+
+
+def keep_best(scores: dict[str, float], share: float) -> set[str]:
+    """The best-scoring share of the problems with a score; of equal scores, the first in the data.
+
+    A threshold means little where the average curve stays low: a problem never solved scores
+    1 - sum m^2 / sum (1 - m)^2, which is .56 at an average m of .4 and .82 at .3, so that few epochs of a
+    weak policy leave nearly everything above .6. LIMR's .6 kept 1,389 of 8,523 problems: a share of .163.
+    """
+    if not 0 < share <= 1:
+        raise UserError(f"share={share}: accepted is above 0 and at most 1, nearest is 0.163 as in LIMR")
+    ordered = sorted(scores, key=scores.__getitem__, reverse=True)
+    return set(ordered[: max(round(share * len(ordered)), 1)])
+
+
+def select(
+    run: Path,
+    method: str,
+    *,
+    threshold: float | None = None,
+    share: float | None = None,
+    epochs: int | None = None,
+    size: int | None = None,
+    seed: int | None = None,
+    file: Path | None = None,
+) -> Selection:
+    """Choose problems by a run, and write the selection.
+
+    Args:
+        run: the run directory.
+        method: "lim" and "linear" keep problems by score, "random_subset" draws `size` problems.
+        threshold: None for the method's own, 0.6 and 0.7.
+        share: keep so many by score instead, from above 0 to 1.
+        epochs: see `scores_of`.
+        size: of a random subset; None for as many as LIM keeps.
+        seed: of a random subset; None for the run's.
+        file: None for `selection_file`.
+    """
+    if method not in METHODS:
+        raise unknown("method of selection", method, METHODS)
+    if not (run / "config.yaml").exists():
+        raise UserError(f"{run} is not a run directory: it has no config.yaml")
+    config = config_from_yaml(run / "config.yaml")
+    if None not in (threshold, share):
+        raise UserError(f"threshold={threshold} and share={share}: accepted is one of the two")
+    ids = ids_of(load_problems(config.data, held_out=False))
+    scores: dict[str, float] = {}
+
+    def best_by(method: str, scores: dict[str, float]) -> set[str]:
+        if share is not None:
+            return keep_best(scores, share)
+        return keep(scores, THRESHOLDS[method] if threshold is None else threshold)
+
+    if method == "random_subset":
+        if size is None:
+            size = len(best_by("lim", scores_of(run, "lim", epochs=epochs)))
+        if not 1 <= size <= len(ids):
+            raise UserError(f"size={size}: accepted are 1 to {len(ids)} problems")
+        seed = config.seed if seed is None else seed
+        chosen = set(random.Random(seed).sample(ids, size))
+        settings = {"size": size, "seed": seed}
+    else:
+        scores = scores_of(run, method, epochs=epochs)
+        chosen = best_by(method, scores)
+        by_threshold = {"threshold": THRESHOLDS[method] if threshold is None else threshold}
+        settings = by_threshold if share is None else {"share": share}
+        settings |= {"epochs": epochs} if epochs else {}
+    flops = read_summary(run).get("flops", {})
+    selection = Selection(
+        method=method,
+        data=fingerprint_of(ids),
+        run=str(run),
+        settings=settings,
+        flops=flops.get("generated", 0.0) + flops.get("trained", 0.0) if scores else 0.0,
+        selected=[problem for problem in ids if problem in chosen],
+        scores=scores,
+    )
+    write_selection(selection, file or selection_file(run, method))
+    return selection
+
+
+def describe(selection: Selection) -> str:
+    """How many problems are kept, and how the scores are distributed."""
+    settings = ", ".join(f"{name} {value}" for name, value in selection.settings.items())
+    lines = [f"{selection.method}: {len(selection.selected)} problems kept ({settings})"]
+    if selection.scores:
+        scores = np.array(list(selection.scores.values()))
+        deciles = " ".join(f"{value:.2f}" for value in np.quantile(scores, np.arange(11) / 10))
+        at_least = ", ".join(f">= {t}: {(scores >= t).sum()}" for t in (0.2, 0.4, 0.5, 0.6, 0.7, 0.8))
+        lines += [
+            f"{len(scores)} problems with a score; the others were not asked in too many epochs",
+            f"scores from lowest to highest, in tenths: {deciles}",
+            f"counts: {at_least}",
+        ]
+    return "\n".join(lines)
+
+
+SETTINGS = {"threshold": float, "share": float, "epochs": int, "size": int, "seed": int, "file": Path}
+
+
+def select_from_command_line(given: dict[str, str]) -> str:
+    """`select` with its arguments as text, `method` and `run` among them; says what came of it."""
+    settings = {}
+    for key, text in given.items():
+        if key not in {"method", "run", *SETTINGS}:
+            raise unknown("setting of a selection", key, ["method", "run", *SETTINGS])
+        if key in SETTINGS:
+            try:
+                settings[key] = SETTINGS[key](text)
+            except ValueError:
+                raise UserError(f"{key}={text}: accepted is a number, as in {key}=1") from None
+    if missing := {"method", "run"} - given.keys():
+        raise UserError(
+            f"a selection needs {' and '.join(sorted(missing))}: as in method=lim run=results/runs/..."
+        )
+    run = Path(given["run"])
+    selection = select(run, given["method"], **settings)
+    file = settings.get("file") or selection_file(run, given["method"])
+    return f"{file}\n{describe(selection)}"

@@ -1,0 +1,86 @@
+"""One engine of many: every rank samples and verifies its share of the groups."""
+
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor
+
+from rlvr.data import Group, Problem
+from rlvr.errors import UserError
+from rlvr.policy.packing import spread
+from rlvr.rollout.engine import RolloutEngine, Sampling
+from rlvr.training.distributed.ranks import OnEveryRank, gather_on_leader, on_every_rank, rank, world_size
+from rlvr.verification import verify
+
+
+class DataParallelEngine(OnEveryRank):
+    """A `RolloutEngine` over the engines of all ranks, whose groups come verified.
+
+    Groups are dealt out whole, by their number of rollouts. Each is sampled as it would be by one engine
+    alone, so what comes back does not depend on the number of ranks, rounding aside.
+
+    Args:
+        engine: this rank's.
+        ranks_per_engine: consecutive ranks that are one engine together (tensor parallelism).
+
+    Attributes:
+        seconds: of each rank's part of the last `generate`, on rank 0.
+    """
+
+    def __init__(self, engine: RolloutEngine, ranks_per_engine: int = 1):
+        super().__init__()
+        if world_size() % ranks_per_engine:
+            raise UserError(
+                f"rollout.tensor_parallel_size={ranks_per_engine} was given with {world_size()} processes: "
+                "accepted are divisors of the number of processes, 1 always"
+            )
+        self.engine = engine
+        self.ranks_per_engine = ranks_per_engine
+        self.seconds: list[float] = []
+
+    @property
+    def policy_version(self) -> int:
+        return self.engine.policy_version
+
+    @on_every_rank("sampling")
+    def generate(
+        self,
+        requests: Sequence[tuple[Problem, int]],
+        sampling: Sampling,
+        *,
+        seed: int,
+        only: Sequence[int] | None = None,
+    ) -> list[Group]:
+        """See `RolloutEngine.generate`; on ranks other than 0 nothing comes back."""
+        started = time.perf_counter()
+        wanted = list(range(len(requests)) if only is None else only)
+        engines = world_size() // self.ranks_per_engine
+        dealt = spread([requests[i][1] for i in wanted], engines)[rank() // self.ranks_per_engine]
+        own = [wanted[i] for i in dealt]
+        groups = self.engine.generate(requests, sampling, seed=seed, only=own) if own else []
+        speaks = rank() % self.ranks_per_engine == 0
+        if speaks:
+            verify(groups)
+        mine = dict(zip(own, groups, strict=True)) if speaks else {}
+        parts = gather_on_leader((mine, time.perf_counter() - started))
+        self.seconds = [seconds for _, seconds in parts]
+        everyone = {i: group for part, _ in parts for i, group in part.items()}
+        return [everyone[i] for i in wanted] if parts else []
+
+    @on_every_rank("handover")
+    def update_weights(self, named_tensors: Iterable[tuple[str, Tensor]], version: int) -> None:
+        """See `RolloutEngine.update_weights`; the tensors are those of `ShardedPolicy.weights`."""
+        self.engine.update_weights(named_tensors, version)
+
+    @on_every_rank("ending")
+    def close(self) -> None:
+        self.engine.close()
+
+    def timing(self) -> dict[str, float]:
+        """Which rank took longest over its part of the last `generate`, and by how much."""
+        slowest = max(self.seconds)
+        return {
+            "ranks/slowest": float(self.seconds.index(slowest)),
+            "ranks/slowest_over_median": slowest / statistics.median(self.seconds),
+        }

@@ -1,0 +1,151 @@
+"""A policy and its learner sharded over the ranks with FSDP2: the mathematics of one process, on many.
+
+Every rank has 1/n of the parameters, gradients and optimizer state, and takes 1/n of each optimizer step's
+rollouts. Rank 0 hands the whole batch to all, so advantages, token weights and the normaliser are those of
+one process, and a group whose rollouts go to two ranks is still one group.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import (
+    FSDPModule,
+    MixedPrecisionPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
+
+from rlvr.config import Config
+from rlvr.data import Completion
+from rlvr.policy.attention import Layout
+from rlvr.policy.packing import cut
+from rlvr.policy.policy import Policy
+from rlvr.training.batch import Batch
+from rlvr.training.distributed.optimizer_state import save_optimizer
+from rlvr.training.distributed.ranks import OnEveryRank, gather, on_every_rank, rank, whole, world_size
+from rlvr.training.learner import Health, Learner, Pack, Rollout
+
+
+def decoder_layers(model: nn.Module) -> list[nn.Module]:
+    """The blocks that are sharded, gathered and recomputed one at a time."""
+    names = set(model._no_split_modules or ())
+    return [module for module in model.modules() if type(module).__name__ in names]
+
+
+class ShardedPolicy(OnEveryRank, Policy):
+    """A policy whose parameters are spread over all ranks; of each layer the whole is there while it works.
+
+    Args:
+        policy: the same on every rank; its model is sharded in place, and moved to `device`.
+        precision: of the forward: "float32", or "bfloat16", in which layers are then gathered, while
+            gradients are summed over the ranks in float32.
+    """
+
+    def __init__(self, policy: Policy, *, precision: str, device: str):
+        super().__init__()
+        vars(self).update(vars(policy))
+        mesh = init_device_mesh(torch.device(device).type, (world_size(),))
+        mixed = MixedPrecisionPolicy()
+        if precision == "bfloat16":
+            mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        self.model.get_input_embeddings().sparse = False  # gradients are sharded, so they are dense
+        for module in (*decoder_layers(self.model), self.model):
+            fully_shard(module, mesh=mesh, mp_policy=mixed)
+        for module in self.model.modules():
+            if isinstance(module, FSDPModule):  # the loss has one normaliser: gradients are summed
+                module.set_gradient_divide_factor(1.0)
+                module.set_force_sum_reduction_for_comms(True)
+        base = self.model.base_model
+        self.model.last_hidden_state = lambda **inputs: base(**inputs).last_hidden_state
+        register_fsdp_forward_method(self.model, "last_hidden_state")
+
+    def hidden(self, tokens_T: Tensor, positions_T: Tensor, layout: Layout) -> Tensor:
+        """As `Policy.hidden`; the output embedding is whole from here to the end of the backward."""
+        return self.model.last_hidden_state(
+            input_ids=tokens_T[None], position_ids=positions_T[None], use_cache=False, layout=layout
+        )[0]
+
+    def weights(self) -> "Weights":
+        return Weights(self)
+
+    @on_every_rank("writing a checkpoint")
+    def save(self, folder: Path) -> None:
+        """As `Policy.save`: rank 0 collects the weights in host memory, one after the other, and writes."""
+        state = {}
+        for name, tensor in self.weights():
+            if rank() == 0:
+                state[name] = tensor.detach().cpu()
+        if rank() == 0:
+            self.model.save_pretrained(folder, state_dict=state)
+            self.tokenizer.save_pretrained(folder)
+
+
+class Weights:
+    """The parameters of a sharded policy, each put together when its turn comes; all ranks iterate."""
+
+    def __init__(self, policy: ShardedPolicy):
+        self.policy = policy
+
+    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
+        for name, parameter in self.policy.model.named_parameters():
+            yield name, whole(parameter.detach())
+
+
+class ShardedLearner(OnEveryRank, Learner):
+    """Takes a rank's share of every optimizer step. All ranks do as many packs as the one with most."""
+
+    def __init__(self, policy: ShardedPolicy, config: Config, reference: ShardedPolicy | None = None):
+        OnEveryRank.__init__(self)
+        Learner.__init__(self, policy, config, reference)
+
+    @on_every_rank("update")
+    def update(self, batch: Batch) -> dict[str, float]:
+        return super().update(batch)
+
+    def _packs(self, batch: Batch, rollouts: list[Rollout]) -> list[Pack]:
+        share = cut([len(rollout.completion.token_ids) for rollout in rollouts], world_size())[rank()]
+        packs = super()._packs(batch, rollouts[share.start : share.stop])
+        most = max(gather(len(packs)))
+        return packs + [self._idle_pack(batch) for _ in range(most - len(packs))]
+
+    def _idle_pack(self, batch: Batch) -> "IdlePack":
+        """What a rank without work of its own computes while the others need its share of the weights."""
+        completion = Completion([0, 0], [0.0, 0.0], "", "stop", 0)
+        pack = self._pack(batch, [Rollout(0, completion, 0.0, torch.zeros(2))])
+        return IdlePack(*(getattr(pack, field.name) for field in dataclasses.fields(pack)))
+
+    def _logprobs(self, policy: Policy, pack_: Pack) -> Tensor:
+        logprobs_M = super()._logprobs(policy, pack_)
+        policy.model.reshard()  # FSDP does it after a backward only
+        return logprobs_M
+
+    def _accumulate_gradients(self, pack_: Pack, normaliser: float, health: Health) -> None:
+        if isinstance(pack_, IdlePack):
+            normaliser, health = math.inf, Health()
+        super()._accumulate_gradients(pack_, normaliser, health)
+
+    def _whole(self, health: Health) -> Health:
+        columns = [torch.cat(parts).cpu() for parts in zip(*health.tokens, strict=True)]
+        everyone = Health()
+        everyone.gradient_norms = health.gradient_norms
+        mine = (sum(health.losses, torch.zeros(())).cpu(), health.distinct, columns)
+        for loss, distinct, tokens in gather(mine):
+            everyone.losses.append(loss)
+            everyone.distinct += distinct
+            if tokens:
+                everyone.tokens.append(tuple(tokens))
+        return everyone
+
+    @on_every_rank("writing a checkpoint")
+    def state_dict(self, folder: Path) -> dict:
+        save_optimizer(self.policy.model, self.optimizer, folder)
+        return {"updates": self.updates, "optimizer": None}
+
+
+class IdlePack(Pack):
+    """A pack whose loss is zero and whose tokens nobody counts."""

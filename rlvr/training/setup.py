@@ -1,0 +1,89 @@
+"""What a run works with: the policy, the engine that samples from it, and the learner that changes it.
+
+On one process or, under torchrun, on each of many with its share.
+"""
+
+import copy
+import functools
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from rlvr.config import Config
+from rlvr.policy.policy import Policy, load_policy
+from rlvr.rollout import build_engine
+from rlvr.rollout.engine import RolloutEngine
+from rlvr.training.checkpoint import load_state
+from rlvr.training.distributed.data_parallel import DataParallelEngine
+from rlvr.training.distributed.ranks import on_every_rank, world_size
+from rlvr.training.distributed.sharding import ShardedLearner, ShardedPolicy, decoder_layers
+from rlvr.training.learner import Learner
+
+
+def device_of(config: Config) -> str:
+    if config.training.device != "auto":
+        return config.training.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def initial_policy(config: Config, weights: Path | None = None, device: str | None = None) -> Policy:
+    """The policy a config names, or with the weights of a checkpoint of it."""
+    return load_policy(
+        weights or config.model.path,
+        settings=config.model,
+        dtype=config.model.dtype,
+        device=device or device_of(config),
+    )
+
+
+@on_every_rank("loading the policy")
+def open_training(config: Config, found: Path | None) -> tuple[Policy, RolloutEngine, Learner]:
+    """All that changes in training, as it is at a checkpoint, or at the start where there is none."""
+    several = world_size() > 1
+    device = "cpu" if several else None  # what will be sharded never has to be whole on the device
+    policy = initial_policy(config, found, device)
+    reference = None
+    if config.algorithm.kl_coefficient > 0:
+        reference = initial_policy(config, None, device)
+        reference.model.requires_grad_(False)
+    engine = _engine_beside_trainer(config, policy)
+    if config.training.activation_checkpointing:
+        recompute_activations(policy.model)
+    if several:
+        settings = {"precision": config.training.precision, "device": device_of(config)}
+        policy = ShardedPolicy(policy, **settings)
+        learner = ShardedLearner(policy, config, reference and ShardedPolicy(reference, **settings))
+    else:
+        learner = Learner(policy, config, reference)
+    if found:
+        learner.load_state_dict(load_state(found)["learner"], found)
+    engine.update_weights(policy.weights(), version=learner.updates)
+    return policy, engine, learner
+
+
+@on_every_rank("loading the policy")
+def open_engine(config: Config, weights: Path) -> RolloutEngine:
+    """An engine for a policy that does not change."""
+    return _of_all_ranks(config, build_engine(config, initial_policy(config, weights)))
+
+
+def _engine_beside_trainer(config: Config, policy: Policy) -> RolloutEngine:
+    """It samples from the trainer's own weights, or from a copy where those are about to be sharded."""
+    if world_size() > 1 and config.rollout.name == "transformers":
+        policy = copy.deepcopy(policy)
+        policy.model.to(device_of(config))
+    return _of_all_ranks(config, build_engine(config, policy))
+
+
+def _of_all_ranks(config: Config, engine: RolloutEngine) -> RolloutEngine:
+    if world_size() == 1:
+        return engine
+    return DataParallelEngine(engine, getattr(config.rollout, "tensor_parallel_size", 1))
+
+
+def recompute_activations(model: nn.Module) -> None:
+    """Keep only the inputs of each layer for the backward, and compute the layer again there."""
+    for layer in decoder_layers(model):
+        layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)

@@ -1,0 +1,225 @@
+"""What a run will take, from its config alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rlvr.cli.main import main as command_line
+from rlvr.config import ModelConfig, load_config
+from rlvr.errors import UserError
+from rlvr.policy.architecture import KNOWN, Architecture, architecture_from, architecture_of
+from rlvr.policy.location import EMBEDDED
+from rlvr.policy.policy import Policy
+from rlvr.runs.estimate import Assumptions, disk, memory, plan_run, read_arguments
+
+TINY = Architecture(
+    layers=2, hidden=4, feed_forward=8, heads=2, key_value_heads=1, head_size=2, vocabulary=10, tied=True
+)
+
+
+def test_f_grpo_takes_153_steps_an_epoch_and_1530_in_all():
+    config = load_config(["scale=paper", "advantage_scaling=focal"])
+    plan = plan_run(config, architecture_of(config.model), Assumptions())
+    assert config.data.size == 39_202
+    assert (plan.steps_per_epoch, plan.steps, plan.updates_per_step, plan.updates) == (153, 1530, 4, 6120)
+    assert plan.prompts == 1530 * 256
+    assert plan.rollouts == 1530 * 256 * 8
+    assert config.training.checkpoint_every == 153
+
+
+@pytest.mark.parametrize(
+    ("overrides", "steps", "checkpoint_every"),
+    [
+        (["training.epochs=10"], 10 * 153, 153),
+        (["training.epochs=1", "data.size=1000"], 3, 3),
+        (["training.steps=0"], 0, 153),  # the base policy of a table: steps that are given stand
+        (["training.steps=7", "training.checkpoint_every=2"], 7, 2),
+    ],
+)
+def test_epochs_are_counted_in_whole_batches(overrides: list[str], steps: int, checkpoint_every: int):
+    training = load_config(["scale=paper", *overrides]).training
+    assert (training.steps, training.checkpoint_every) == (steps, checkpoint_every)
+
+
+def test_steps_need_a_size_or_a_number():
+    with pytest.raises(UserError, match=r"try training\.epochs=1"):
+        load_config(["training.steps=null"])
+    with pytest.raises(UserError, match=r"needs the number of problems, as data\.size="):
+        load_config(["training.steps=null", "training.epochs=1", "data.size=null"])
+    with pytest.raises(UserError, match=r"training\.epochs=0: accepted is 1 or more"):
+        load_config(["training.epochs=0"])
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [  # as the models' own files count them
+        ("Qwen/Qwen2.5-7B", 7_615_616_512),
+        ("Qwen/Qwen2.5-Math-1.5B", 1_543_714_304),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000),
+        ("Qwen/Qwen3-4B-Base", 4_022_468_096),
+        ("meta-llama/Llama-3.2-3B-Instruct", 3_212_749_824),
+        ("meta-llama/Llama-3.2-1B-Instruct", 1_235_814_400),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008),
+    ],
+)
+def test_parameters_of_known_models(model: str, parameters: int):
+    assert KNOWN[model].parameters == parameters
+
+
+def test_parameters_by_hand_and_by_torch(frozen_policy: Policy):
+    attention = 4 * (4 + 4 + 2 + 2)  # queries, output, keys, values
+    assert TINY.parameters == 2 * (attention + 3 * 4 * 8 + 2 * 4) + 10 * 4 + 4
+    embedded = architecture_from(EMBEDDED / "config.json")
+    assert embedded.parameters == frozen_policy.model.num_parameters()
+    assert architecture_of(ModelConfig(path="embedded")) == embedded
+    with pytest.raises(UserError, match=r"did you mean Qwen/Qwen2\.5-7B\?"):
+        architecture_of(ModelConfig(path="Qwen/Qwen2.5-7b"))
+
+
+def test_operations_and_bytes_by_hand():
+    assert TINY.forward_operations(context=10) == 2 * TINY.parameters + 2 * 2 * 10 * 2 * (2 * 2)
+    assert TINY.key_value_bytes() == 2 * 2 * 1 * 2 * 2  # keys and values, layers, heads, numbers, bytes
+
+
+def test_hours_by_hand():
+    """One update a step, no evaluation samples to speak of, one GPU of 1 TFLOP/s used in full."""
+    config = load_config(
+        [
+            "training.steps=10",
+            "training.prompts_per_step=4",
+            "training.mini_batch_prompts=4",
+            "group_size.n=2",
+        ]
+    )
+    given = Assumptions(
+        gpus=1,
+        peak_tflops=1,
+        sampling_share=1,
+        training_share=1,
+        mean_tokens=16,
+        prompt_tokens=5,
+        layer_ms=1e-9,
+    )
+    plan = plan_run(config, TINY, given)
+    tokens, prompt_tokens = 10 * 4 * 2 * 16, 10 * 4 * 5
+    operations = TINY.forward_operations(5 + 8) * (tokens + prompt_tokens)
+    assert plan.tokens == tokens
+    assert plan.sampling_hours == pytest.approx(operations / 1e12 / 3600)
+    assert plan.training_hours == pytest.approx(3 * operations / 1e12 / 3600)
+
+    four = load_config(
+        [
+            "training.steps=10",
+            "training.prompts_per_step=4",
+            "training.mini_batch_prompts=1",
+            "group_size.n=2",
+        ]
+    )
+    assert plan_run(four, TINY, given).training_hours == pytest.approx(3.75 * operations / 1e12 / 3600)
+
+
+def test_a_completion_is_never_longer_than_its_maximum():
+    plan = plan_run(load_config(), TINY, Assumptions(mean_tokens=1000))
+    assert plan.tokens == plan.tokens_at_most == plan.rollouts * 16
+
+
+def test_memory_and_disk_by_hand():
+    config = load_config(["model.dtype=float32", "algorithm.kl_coefficient=0.1"])
+    parts = memory(config, TINY, Assumptions(gpus=2))
+    weights = 4 * TINY.parameters / 2**30
+    assert parts["weights"] == parts["gradients"] == parts["reference policy"] == pytest.approx(weights / 2)
+    assert parts["AdamW's two moments"] == pytest.approx(weights)
+    assert "engine's weights" not in parts  # the transformers engine samples from the trainer's
+    assert disk(config, TINY, checkpoints=4, tokens=0)["checkpoints"] == pytest.approx(weights * (1 + 3 * 4))
+
+
+def test_arguments_are_assumptions_or_overrides():
+    settings, given, overrides = read_arguments(["table=fgrpo/table1", "gpus=8", "peak_tflops=312", "seed=2"])
+    assert settings == {"table": "fgrpo/table1", "seeds": ""}
+    assert (given.gpus, given.peak_tflops, given.mean_tokens) == (8, 312.0, 1000)
+    assert overrides == ["seed=2"]
+    for wrong in ("gpus=many", "gpus=0"):
+        with pytest.raises(UserError, match=f"{wrong}: accepted is a number above 0"):
+            read_arguments([wrong])
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rlvr.problems.dataset.reachable", lambda address=None: False)
+    monkeypatch.setattr("rlvr.policy.location.reachable", lambda: False)
+    monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda hub_id: None)
+
+
+def test_the_table_of_the_paper_in_words(no_network: None, capsys: pytest.CaptureFixture):
+    command_line(["plan", "table=fgrpo/table1", "scale=paper"])
+    said = capsys.readouterr().out
+    assert "7 runs" in said
+    assert "153 steps an epoch, 1,530 in all, 4 updates each: 6,120 optimizer steps" in said
+    assert "391,680 prompts, 3,133,440 rollouts" in said
+    assert "assumed     gpus=16" in said
+    assert said.count("MISSING") == 11  # the model, the data and nine benchmarks
+    assert "hf download Qwen/Qwen2.5-7B" in said
+
+
+def test_what_is_here_is_checked(no_network: None, capsys: pytest.CaptureFixture):
+    command_line(["plan", "benchmark=countdown_3", "data.size=64"])
+    said = capsys.readouterr().out
+    assert "ok       countdown: 64 problems" in said
+    assert "ok       no problem of countdown_3 is in countdown" in said
+    assert "MISSING" not in said
+
+
+def test_a_benchmark_with_the_name_of_the_training_data_is_not_taken_for_it(capsys: pytest.CaptureFixture):
+    command_line(["plan", "data=countdown", "benchmark=countdown_3", "data.name=countdown_3", "data.size=64"])
+    said = capsys.readouterr().out
+    assert "ok       countdown_3: 64 problems\nok       countdown_3: 48 problems\n" in said
+    assert "ok       no problem of countdown_3 is in countdown_3" in said
+
+
+def test_overlap_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    rows = [{"prompt": f"How many are {i}?", "answer": f"{i}"} for i in range(64)]
+    (tmp_path / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = [{"problem": "how many are $5$?", "answer": "5"}, {"problem": "How many are 99?", "answer": "99"}]
+    (tmp_path / "tested.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    command_line(
+        [
+            "plan",
+            "data=limr",
+            f"data.path={tmp_path}/training.jsonl",
+            "data.size=64",
+            "data.parameters.rows=64",
+            "benchmark=aime24",
+            f"benchmark.tasks.aime24.path={tmp_path}/tested.jsonl",
+            "benchmark.tasks.aime24.size=2",
+            "benchmark.tasks.aime24.parameters.rows=2",
+        ]
+    )
+    assert "OVERLAP  1 problems of aime24 are in limr: HuggingFaceH4/aime_2024/" in capsys.readouterr().out
+
+
+def test_a_token_takes_its_time_however_small_the_model():
+    """Ten steps of 8 rollouts in waves of 4, 16 tokens each, two layers of a second."""
+    config = load_config(
+        [
+            "training.steps=10",
+            "training.prompts_per_step=4",
+            "training.mini_batch_prompts=4",
+            "group_size.n=2",
+            "rollout.max_rows=4",
+        ]
+    )
+    plan = plan_run(config, TINY, Assumptions(gpus=1, layer_ms=1000))
+    assert plan.sampling_hours == pytest.approx(10 * 2 * 16 * 2 / 3600)
+    faster = plan_run(config, TINY, Assumptions(gpus=1, layer_ms=1))
+    assert plan.evaluation_hours == pytest.approx(1000 * faster.evaluation_hours)
+
+
+def test_the_mazes_at_the_papers_size_in_words(capsys: pytest.CaptureFixture):
+    command_line(["plan", "table=fgrpo/table4", "scale=gpu", "mean_tokens=50"])
+    said = capsys.readouterr().out
+    assert "19 runs" in said  # six group sizes, three exponents, the supervised policy
+    assert "5,120,000 prompts, 655,360,000 rollouts" in said  # 20,000 steps of 256, N = 128
+    assert "gpus=1 " in said.replace(",", " ") and "mean_tokens=50" in said
+    assert "maze_17 is drawn on the training side of the split" in said

@@ -1,0 +1,85 @@
+"""What a table's arms need before they can train: profiles, and selections from an earlier arm."""
+
+from pathlib import Path
+
+import pytest
+
+import rlvr.runs.reproduce
+from rlvr.config import EXPERIMENTS
+from rlvr.curriculum.profile import profile_file
+from rlvr.errors import UserError
+from rlvr.runs.reproduce import plan, run_missing
+from rlvr.runs.select import selection_file
+from rlvr.tables.spec import read_spec
+
+
+def spec_of(table: str, *arms: str) -> dict:
+    spec = read_spec(EXPERIMENTS / f"{table}.yaml", "smoke")
+    return spec | {"arms": [arm for arm in spec["arms"] if arm["name"] in arms]}
+
+
+def base(folder: Path, table: str) -> list[str]:
+    return [f"experiment={table}/smoke", "scale=smoke", f"runs={folder}", "tracking=local"]
+
+
+def test_an_arm_trains_on_what_the_run_with_its_seed_chose(tmp_path: Path):
+    planned = plan(spec_of("limr/laptop", "full", "lim"), [1, 2], base(tmp_path, "limr/laptop"))
+    full_1, lim_1, full_2, lim_2 = planned
+    assert (lim_1.source, lim_2.source) == (full_1, full_2)
+    assert lim_2.config.curriculum.selection == str(selection_file(full_2.directory, "lim"))
+    assert full_1.source is None
+    assert full_1.config.data.size == 64, "the table's own overrides hold for every arm"
+
+
+def test_overrides_of_the_command_line_come_after_the_tables(tmp_path: Path):
+    (run,) = plan(spec_of("limr/laptop", "full"), [1], [*base(tmp_path, "limr/laptop"), "data.size=80"])
+    assert run.config.data.size == 80
+
+
+def test_a_source_must_be_an_earlier_arm(tmp_path: Path):
+    with pytest.raises(UserError, match="unknown arm to select from, before this one 'full'"):
+        plan(spec_of("limr/laptop", "lim"), [1], base(tmp_path, "limr/laptop"))
+
+
+def test_sources_train_first_and_what_is_there_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Nothing is really run: launches, profiles and selections are noted, and leave their files."""
+    spec = spec_of("combined/laptop", "grpo", "grpo-sgpo", "f-grpo-sgpo", "grpo-lim", "f-grpo-lim")
+    planned = plan(spec, [1], base(tmp_path, "combined/laptop"))
+    events: list[tuple] = []
+
+    def make(file: Path, *event) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        events.append(event)
+
+    def launch(jobs: list[list[str]]) -> None:
+        events.append(("launch", *sorted(map(arm, jobs))))
+        trained.update(map(arm, jobs))
+
+    trained: set[str] = set()
+    monkeypatch.setattr(
+        rlvr.runs.reproduce.PlannedRun, "trained", property(lambda run: run.arm["name"] in trained)
+    )
+    monkeypatch.setattr(rlvr.runs.reproduce, "launch", launch)
+    monkeypatch.setattr(
+        rlvr.runs.reproduce, "profile_with_display", lambda config: make(profile_file(config), "profile")
+    )
+    monkeypatch.setattr(
+        rlvr.runs.reproduce,
+        "select",
+        lambda run, method, **_: make(selection_file(run, method), "select", method),
+    )
+
+    def arm(job: list[str]) -> str:
+        return next(text.removeprefix("arm=") for text in job if text.startswith("arm="))
+
+    run_missing(spec, planned)
+    assert events == [
+        ("profile",),
+        ("launch", "f-grpo-sgpo", "grpo", "grpo-sgpo"),
+        ("select", "lim"),
+        ("launch", "f-grpo-lim", "grpo-lim"),
+        ("launch", "f-grpo-lim", "f-grpo-sgpo", "grpo", "grpo-lim", "grpo-sgpo"),
+    ]

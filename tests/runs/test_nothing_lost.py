@@ -1,0 +1,147 @@
+"""What a run survives, and what it never writes down."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rlvr.config import Config, load_config, run_directory
+from rlvr.evaluation import sampling
+from rlvr.runs.display import fraction_done, progress_of
+from rlvr.runs.run import run
+from rlvr.tracking.tracker import Tracker
+
+TINY = [
+    "scale=smoke",
+    "tracking=local",
+    "benchmark=countdown_3",
+    "benchmark.tasks.countdown_3.size=4",
+    "training.steps=1",
+    "training.checkpoint_every=1",
+    "training.prompts_per_step=4",
+    "training.mini_batch_prompts=2",
+    "evaluation.samples=4",
+    "evaluation.k=[1,2,4]",
+    "arm=tiny",
+]
+
+
+def tiny(folder: Path, *overrides: str) -> Config:
+    return load_config([*TINY, f"runs={folder}", *overrides])
+
+
+@pytest.mark.slow
+def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path):
+    script = Path(__file__).parents[1] / "kill_anywhere.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "5", "--folder", str(tmp_path), "--seed", "1"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=540,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 kills in" in done.stdout
+
+
+def test_a_clock_that_is_moved_back_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plain = run(tiny(tmp_path / "plain"))
+    backwards = itertools.count(2_000_000_000, -3600)
+    monkeypatch.setattr(time, "time", lambda: float(next(backwards)))
+    config = tiny(tmp_path / "moved")
+    moved = run(config)
+
+    assert (moved / "metrics.jsonl").read_bytes() == (plain / "metrics.jsonl").read_bytes()
+    summary = json.loads((moved / "summary.json").read_text())
+    assert summary["status"] == "finished"
+    assert min(summary["seconds"].values()) > 0
+    # a display that was started with the clock later than any line the run wrote
+    assert fraction_done(config, moved, {}) == ("done", 1.0)
+    assert fraction_done(config, moved, progress_of(moved)) == ("done before", 1.0)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, -1], ids=["empty", "a byte", "the start", "all but a byte"])
+def test_samples_that_were_cut_short_are_taken_again(tmp_path: Path, kept: int):
+    """Whether a shard or a whole benchmark."""
+    file = tmp_path / "samples.parquet"
+    table = pa.table({"problem_id": ["a", "b"], "verdict": ["correct", "wrong"]})
+    pq.write_table(table, file)
+    assert sampling.is_whole(file)
+    file.write_bytes(file.read_bytes()[:kept])
+    assert not sampling.is_whole(file)
+
+
+def test_a_benchmark_cut_short_is_sampled_again(tmp_path: Path):
+    config = tiny(tmp_path)
+    path = run(config)
+    file = path / "evaluation" / "countdown_3.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    summary = json.loads((path / "summary.json").read_text())
+    (path / "summary.json").write_text(json.dumps(summary | {"status": "trained"}))
+    run(config)
+    assert file.read_bytes() == whole
+
+
+def test_w_and_b_is_told_of_a_step_after_it_is_noted(tmp_path: Path):
+    """So a kill between the two never gives W&B a step twice."""
+    tracker = Tracker(tiny(tmp_path), tmp_path)
+    noted = []
+
+    class Recorder:
+        def log(self, _: dict) -> None:
+            noted.append((tmp_path / "wandb_step").read_text())
+
+    tracker._wandb = Recorder()
+    for step in (1, 2, 2):
+        tracker.log(step, {"reward/mean": 0.0})
+    assert noted == ["1", "2"]
+
+
+def test_a_sweep_that_is_terminated_takes_its_runs_with_it(tmp_path: Path):
+    overrides = [*TINY, "training.steps=100000", f"runs={tmp_path}"]
+    directories = [run_directory(load_config([*overrides, f"seed={seed}"])) for seed in (1, 2)]
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "rlvr", "train", "-m", *overrides, "seed=1,2"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not all((directory / "metrics.jsonl").exists() for directory in directories):
+        assert sweep.poll() is None, sweep.stderr.read()
+        time.sleep(0.05)
+    processes = [int((directory / "lock").read_text()) for directory in directories]
+    sweep.terminate()
+    assert "the same command goes on from there" in sweep.communicate(timeout=60)[1]
+    assert sweep.returncode == 130
+    assert not any(Path(f"/proc/{process}").exists() for process in processes)
+
+
+def test_keys_and_tokens_are_never_written_down(tmp_path: Path):
+    secrets = {
+        "WANDB_API_KEY": "0123456789abcdef0123456789abcdef01234567",
+        "HF_TOKEN": "hf_ThisIsNoTokenButLooksLikeOneToAll",
+        "HUGGING_FACE_HUB_TOKEN": "hf_AnotherThatIsNoneOfAnybody",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+    }
+    overrides = [*TINY, f"runs={tmp_path}", "tracking=wandb", "tracking.mode=offline"]
+    done = subprocess.run(
+        [sys.executable, "-m", "rlvr", "train", *overrides],
+        env={**os.environ, **secrets, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {"config.yaml", "provenance.json", "metrics.jsonl"} <= {file.name for file in files}
+    assert any(file.suffix == ".wandb" for file in files)
+    written = {str(file): file.read_bytes() for file in files} | {"output": done.stdout + done.stderr}
+    for name, secret in secrets.items():
+        assert [place for place, content in written.items() if secret.encode() in content] == [], name

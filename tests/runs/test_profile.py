@@ -1,0 +1,161 @@
+"""Profiles of the embedded policy: made, resumed, used and refused."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import rlvr.evaluation.sampling
+import rlvr.runs.profile
+from rlvr.config import Config, load_config
+from rlvr.curriculum.profile import Profile, load_profile, profile_file, read_profile, weights_digest
+from rlvr.errors import UserError
+from rlvr.evaluation import counts
+from rlvr.policy.policy import Policy
+from rlvr.problems import load_problems
+from rlvr.runs.profile import profile
+from rlvr.runs.run import run
+
+TINY = [
+    "scale=smoke",
+    "tracking=local",
+    "benchmark=countdown_3",
+    "benchmark.tasks.countdown_3.size=2",
+    "data.size=24",
+    "training.prompts_per_step=8",
+    "training.mini_batch_prompts=4",
+    "training.steps=6",
+    "training.checkpoint_every=2",
+    "evaluation.validation_samples=1",
+    "evaluation.after_training=false",
+    "profile.n=4",
+    "curriculum=sgpo",
+    "group_size=inverse_success",
+]
+
+
+def tiny(folder: Path, *overrides: str) -> Config:
+    return load_config([*TINY, f"runs={folder}", *overrides])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with the profile that the tests share."""
+    folder = tmp_path_factory.mktemp("runs")
+    profile(tiny(folder))
+    return folder
+
+
+@pytest.fixture
+def made(runs: Path) -> Profile:
+    return read_profile(profile_file(tiny(runs)))
+
+
+def test_a_profile_holds_the_counts_of_its_samples_and_what_they_cost(
+    runs: Path, made: Profile, frozen_policy: Policy
+):
+    samples = profile_file(tiny(runs)).with_name("profile.parquet")
+    problems = load_problems(tiny(runs).data, held_out=False)
+    tally = counts(samples)
+
+    assert made.counts == {p.id: (tally["c"][p.id], 4) for p in problems}
+    assert 0 < sum(right for right, _ in made.counts.values()) < 4 * 24
+    assert made.policy == weights_digest(frozen_policy.model)
+    assert made.generated_tokens == sum(pq.read_table(samples)["num_tokens"].to_pylist())
+    assert made.prompt_tokens == sum(len(frozen_policy.encode(p)) for p in problems)
+    parameters = sum(weight.numel() for weight in frozen_policy.model.parameters())
+    assert made.flops == 2 * parameters * (made.prompt_tokens + made.generated_tokens - 4 * 24)
+    assert made.seconds > 0
+
+
+def test_one_profile_serves_every_arm_and_seed_of_the_same_policy_data_and_sampling(runs: Path):
+    file = profile_file(tiny(runs))
+    same = ["algorithm=dapo", "seed=2", "training.steps=3", "curriculum=shuffled", "evaluation.samples=64"]
+    other = ["data.size=25", "training.sampling.temperature=0.5", "profile.n=8", "profile.seed=1"]
+    assert {profile_file(tiny(runs, override)) for override in same} == {file}
+    assert len({profile_file(tiny(runs, override)) for override in other} | {file}) == 5
+
+
+def test_a_finished_profile_is_left_alone(runs: Path):
+    file = profile_file(tiny(runs))
+    before = file.stat().st_mtime_ns
+    assert profile(tiny(runs, "algorithm=dapo")) == file
+    assert file.stat().st_mtime_ns == before
+
+
+def test_a_broken_off_profile_goes_on_from_its_last_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Eight problems a shard; the second of three is interrupted."""
+    monkeypatch.setattr(rlvr.runs.profile, "SAMPLES_PER_SHARD", 32)
+    unbroken = read_profile(profile(tiny(tmp_path / "unbroken")))
+    verify, verified = rlvr.evaluation.sampling.verify, []
+
+    def counting(groups):
+        if len(verified) == 1:
+            verified.append("interrupted")
+            raise KeyboardInterrupt
+        verified.append(len(groups))
+        verify(groups)
+
+    monkeypatch.setattr(rlvr.evaluation.sampling, "verify", counting)
+    with pytest.raises(KeyboardInterrupt):
+        profile(tiny(tmp_path))
+    seconds = json.loads((profile_file(tiny(tmp_path)).parent / "summary.json").read_text())["seconds"]
+    resumed = read_profile(profile(tiny(tmp_path)))
+
+    assert verified == [8, "interrupted", 8, 8]
+    assert resumed.counts == unbroken.counts
+    assert resumed.seconds > seconds["profiling"] > 0
+
+
+def test_a_profile_of_another_policy_or_data_set_is_refused(runs: Path, tmp_path: Path):
+    file = profile_file(tiny(runs))
+    other = tmp_path / "profile.json"
+    other.write_text(json.dumps(json.loads(file.read_text()) | {"policy": "0123456789abcdef"}))
+    with pytest.raises(UserError, match="is a profile of another policy \\(weights 0123456789abcdef"):
+        run(tiny(tmp_path, f"profile.file={other}"))
+    with pytest.raises(UserError, match=r"another data set than data=countdown with data.size=25"):
+        run(tiny(tmp_path, f"profile.file={file}", "data.size=25"))
+
+
+def test_a_missing_profile_is_one_sentence_and_one_that_is_not_needed_is_not_read(tmp_path: Path):
+    with pytest.raises(UserError, match="is not there: make it with `rlvr profile`"):
+        run(tiny(tmp_path))
+    assert load_profile(tiny(tmp_path, "curriculum=shuffled", "group_size=fixed"), []) is None
+
+
+def test_a_run_by_a_profile_asks_its_phases_and_counts_everything(runs: Path, made: Profile):
+    path = run(tiny(runs, "arm=phases"))
+    metrics = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    asked = [json.loads(line)["accuracy"] for line in (path / "accuracy.jsonl").read_text().splitlines()]
+    summary = json.loads((path / "summary.json").read_text())
+
+    sizes = [line["curriculum/group_size"] for line in metrics]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) > 1
+    for line, accuracy in zip(metrics, asked, strict=True):
+        for problem, (_, answers) in accuracy.items():
+            right, _ = made.counts[problem]
+            assert answers % line["curriculum/group_size"] == 0  # more than one where a batch asks it again
+            assert right <= 3
+    assert summary["flops"] == {
+        "generated": sum(line["compute/flops_generated"] for line in metrics),
+        "trained": sum(line["compute/flops_trained"] for line in metrics),
+        "profiling": made.flops,
+        "selection": 0.0,
+    }
+    assert summary["seconds"]["profiling"] == made.seconds
+
+
+def test_a_resumed_run_ends_with_the_same_bits(runs: Path):
+    """Thrown back to step 2, with what the lost steps left behind still there."""
+
+    def files(path: Path) -> dict[str, bytes]:
+        weights = "checkpoints/step-000006/model.safetensors"
+        return {name: (path / name).read_bytes() for name in ("metrics.jsonl", "accuracy.jsonl", weights)}
+
+    path = run(tiny(runs, "arm=resumed", "curriculum.phase_end=epochs"))
+    unbroken = files(path)
+    for lost in ("summary.json", *(f"checkpoints/step-00000{step}/manifest.json" for step in (4, 6))):
+        (path / lost).unlink()
+    assert files(run(tiny(runs, "arm=resumed", "curriculum.phase_end=epochs"))) == unbroken

@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rlvr.config import load_config
+from rlvr.evaluation.rare import mean_nll, rarest
+from rlvr.problems import load_problems
+from rlvr.runs.rare import draw, rare_file
+from rlvr.runs.run import is_finished, run
+from rlvr.training.checkpoint import checkpoint_path
+
+TINY = [
+    "scale=smoke",
+    "tracking=local",
+    "experiment=rare",
+    "benchmark=countdown_3",
+    "benchmark.tasks.countdown_3.size=4",
+    "training.steps=1",
+    "training.checkpoint_every=1",
+    "training.prompts_per_step=4",
+    "training.mini_batch_prompts=4",
+    "training.learning_rate=1e-2",
+    "evaluation.samples=2",
+    "evaluation.k=[1]",
+]
+RARE = ["evaluation.rare.prompts=6", "evaluation.rare.samples=40", "evaluation.rare.share=0.1"]
+
+
+def test_the_rarest_are_those_of_highest_nll():
+    nll = np.array([0.2, 0.9, 0.1, 0.9, 0.5, 0.3])
+    assert rarest(nll, 0.5).tolist() == [1, 3, 4]
+    assert rarest(nll, 0.001).tolist() == [1]
+    assert rarest(np.arange(126_300.0), 0.01).shape == (1263,)  # the paper's set
+
+
+@pytest.mark.parametrize("budget", [1, 60, 10_000])
+def test_the_nll_is_the_mean_over_tokens_of_the_plain_forward(frozen_policy, budget):
+    problems = load_problems(load_config().data, held_out=False)[:2]
+    completions = [[5, 6, 7], [5, 6, 9, 11], [8]]
+    of = [problems[0], problems[0], problems[1]]
+    expected = []
+    for problem, completion in zip(of, completions, strict=True):
+        prompt = frozen_policy.encode(problem)
+        layoutless = torch.tensor([prompt + completion])
+        model = frozen_policy.model
+        implementation = model.config._attn_implementation
+        model.set_attn_implementation("eager")
+        with torch.no_grad():
+            logp = model(layoutless).logits[0].log_softmax(-1)
+        model.set_attn_implementation(implementation)
+        rows = range(len(prompt) - 1, len(prompt) + len(completion) - 1)
+        expected.append(-np.mean([logp[row, token] for row, token in zip(rows, completion, strict=True)]))
+    assert mean_nll(frozen_policy, of, completions, budget=budget) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory) -> tuple[Path, list[str], dict]:
+    """A run evaluated without the rare answers, then asked for them; and its files in between."""
+    overrides = [*TINY, f"runs={tmp_path_factory.mktemp('runs')}"]
+    path = run(load_config(overrides))
+    samples = path / "evaluation" / "countdown_3.parquet"
+    before = {
+        "samples": samples.stat().st_mtime_ns,
+        "seconds": json.loads((path / "summary.json").read_text()),
+    }
+    assert is_finished(load_config(overrides), path)
+    assert not is_finished(load_config([*overrides, *RARE]), path)
+    run(load_config([*overrides, *RARE, "verb=evaluate"]))
+    return path, overrides, before
+
+
+def test_a_finished_run_gets_the_missing_piece_only(evaluated):
+    path, overrides, before = evaluated
+    config = load_config([*overrides, *RARE])
+    assert is_finished(config, path)
+    assert (path / "evaluation" / "countdown_3.parquet").stat().st_mtime_ns == before["samples"]
+    summary = json.loads((path / "summary.json").read_text())
+    assert summary["seconds"] == before["seconds"]["seconds"]
+    answers = pd.read_parquet(path / "evaluation" / "rare-answers.parquet")
+    increase = answers["nll"] - answers["initial_nll"]
+    assert summary["rare"]["answers"] == len(answers) >= 1
+    assert summary["rare"]["delta_nll"] == pytest.approx(increase.mean())
+    assert increase.abs().max() > 1e-3  # the learning rate is large
+    assert not is_finished(load_config([*overrides, *RARE, "evaluation.rare.seed=1"]), path)
+
+
+def test_the_set_is_drawn_once_and_is_of_correct_answers(evaluated):
+    path, overrides, _ = evaluated
+    config = load_config([*overrides, *RARE])
+    file = rare_file(config, path)
+    written = file.stat().st_mtime_ns
+    assert draw(config, path) == file and file.stat().st_mtime_ns == written
+    assert [other.name for other in file.parent.iterdir() if other.suffix == ".parquet"] == ["rare.parquet"]
+    kept = pd.read_parquet(file)
+    asked = {problem.id for problem in load_problems(config.data, held_out=False)}
+    assert set(kept["problem_id"]) <= asked and kept["problem_id"].nunique() <= 6
+    assert (kept["nll"] > 0).all() and (kept["token_ids"].map(len) > 0).all()
+
+
+def test_the_initial_policy_has_no_increase(evaluated, tmp_path):
+    _, overrides, _ = evaluated
+    path = run(load_config([*overrides, *RARE, "arm=base", "training.steps=0"]))
+    answers = pd.read_parquet(path / "evaluation" / "rare-answers.parquet")
+    assert (answers["nll"] == answers["initial_nll"]).all()
+
+
+def test_other_weights_data_or_sampling_have_another_set(evaluated, tmp_path):
+    path, overrides, _ = evaluated
+    config = load_config([*overrides, *RARE])
+    other = tmp_path / "run"
+    manifest = json.loads((checkpoint_path(path, 0) / "manifest.json").read_text())
+    manifest["blake2b"]["model.safetensors"] = "0" * 32
+    checkpoint_path(other, 0).mkdir(parents=True)
+    (checkpoint_path(other, 0) / "manifest.json").write_text(json.dumps(manifest))
+    changed = [["data.seed=7"], ["training.sampling.temperature=0.9"], ["evaluation.rare.samples=41"]]
+    files = {rare_file(load_config([*overrides, *RARE, *change]), path) for change in changed}
+    files |= {rare_file(config, path), rare_file(config, other)}
+    assert len(files) == 5
