@@ -4,16 +4,7 @@ Left open by the paper, and the position taken: the borders of Figure 2's three 
 concentration zone is shaded here where the baseline's final retained mass is below one half, read off
 between group sizes on the logarithmic axis. Figure 4 uses the population standard deviation of a
 binary reward, sqrt(mu (1 - mu)).
-
-What the paper says of Figure 2, and whether it shows in `results/theory` (4 seeds, positions of
-`rlvr.theory.simulation`):
-- correct mass rises for every N: yes, from 0.630 to between 0.632 (N = 2) and 0.999;
-- retained mass stays high for small N, collapses between and is near 1 for N = 131,072: yes, at least 0.92
-  up to N = 64, between 0.03 and 0.09 from 128 to 32,768, and 0.995; but N = 65,536 ends at 0.956 already;
-- gamma = 1 retains more, most of all in the zone: yes, 0.12 to 0.27 in place of 0.03 to 0.08 for N from
-  128 to 8,192, and from N = 32,768 nearly everything; for N = 2 it changes nothing, as all groups that
-  teach have the same focal weight, which Adam normalises away. Its price shows too: correct mass ends
-  lower, 0.971 in place of 0.993 at N = 131,072.
+`results/theory/README.md` says what the paper claims of Figure 2 and whether it shows.
 """
 
 from collections.abc import Iterator, Sequence
