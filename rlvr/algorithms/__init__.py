@@ -4,8 +4,15 @@ Nothing here knows of models, batches or devices, holds state, or aggregates ove
 """
 
 from rlvr.algorithms.advantages import group_relative_advantages, success_rate
-from rlvr.algorithms.diagnostics import clip_fraction, effective_sample_size
-from rlvr.algorithms.losses import cispo_token_loss, grpo_token_loss, kl_k3, truncated_importance_weight
+from rlvr.algorithms.diagnostics import CLIP_FRACTIONS, clip_fraction, effective_sample_size
+from rlvr.algorithms.losses import (
+    LOSSES,
+    TokenBatch,
+    cispo_token_loss,
+    grpo_token_loss,
+    kl_k3,
+    truncated_importance_weight,
+)
 from rlvr.algorithms.process_sets import (
     ProcessTreeStatistics,
     process_set_sizes,
@@ -16,8 +23,11 @@ from rlvr.algorithms.rewards import differential_smoothing, soft_overlong_penalt
 from rlvr.algorithms.scaling import SCALINGS, focal_weight
 
 __all__ = [
+    "CLIP_FRACTIONS",
+    "LOSSES",
     "SCALINGS",
     "ProcessTreeStatistics",
+    "TokenBatch",
     "cispo_token_loss",
     "clip_fraction",
     "differential_smoothing",

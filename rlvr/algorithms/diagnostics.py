@@ -1,9 +1,11 @@
 """Single numbers that tell whether an optimizer step was sound; to be taken over all its tokens at once."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from rlvr.algorithms.losses import capped_log_ratio
+from rlvr.algorithms.losses import TokenBatch, capped_log_ratio
 
 
 def clip_fraction(
@@ -17,6 +19,36 @@ def clip_fraction(
     ratio = capped_log_ratio(logp, old_logp).exp()
     clipped = torch.where(advantages > 0, ratio > 1 + clip_high, ratio < 1 - clip_low) & (advantages != 0)
     return clipped.sum() / max(clipped.numel(), 1)
+
+
+def _grpo_clipped(tokens: TokenBatch, *, clip_low: float, clip_high: float) -> Tensor:
+    return clip_fraction(*tokens[:3], clip_low=clip_low, clip_high=clip_high)
+
+
+def _cispo_clipped(tokens: TokenBatch, *, is_weight_min: float, is_weight_max: float) -> Tensor:
+    ratio = capped_log_ratio(tokens.logp, tokens.old_logp).exp()
+    return ((ratio < is_weight_min) | (ratio > is_weight_max)).float().mean()
+
+
+def _gspo_clipped(tokens: TokenBatch, *, clip_low: float, clip_high: float) -> Tensor:
+    log_ratio = tokens.mean_over_rollouts(capped_log_ratio(tokens.logp, tokens.old_logp))
+    whole = tokens._replace(logp=log_ratio, old_logp=torch.zeros_like(log_ratio))
+    return clip_fraction(*whole[:3], clip_low=clip_low, clip_high=clip_high)
+
+
+def _gmpo_clipped(tokens: TokenBatch, *, clip_low: float, clip_high: float) -> Tensor:
+    log_ratio = capped_log_ratio(tokens.logp, tokens.old_logp)
+    outside = torch.where(tokens.advantages > 0, log_ratio > clip_high, log_ratio < -clip_low)
+    return (outside & (tokens.advantages != 0)).float().mean()
+
+
+# of a loss: the share of tokens that its bounds cut, with the same keys; a loss need not have one
+CLIP_FRACTIONS: dict[str, Callable[..., Tensor]] = {
+    "grpo": _grpo_clipped,
+    "cispo": _cispo_clipped,
+    "gspo": _gspo_clipped,
+    "gmpo": _gmpo_clipped,
+}
 
 
 def effective_sample_size(log_ratio: Tensor) -> Tensor:

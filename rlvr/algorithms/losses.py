@@ -1,12 +1,15 @@
-"""Losses of single tokens, to be minimised.
+"""Losses, to be minimised: functions of all tokens of a micro-batch, whole rollouts always.
 
-Every argument is 1-D over tokens and every result has its shape. Summing them and dividing by the number
-of tokens of the whole optimizer step is the learner's business, and so is weighting them. DAPO is
-`grpo_token_loss` with clip_high above clip_low.
+A loss of `LOSSES` gets a `TokenBatch` and gives every token its loss, [M]; its keyword parameters are the
+keys of `algorithm` that it reads. Weighting the tokens, summing them and dividing by what the whole optimizer
+step counts is the learner's business. DAPO is GRPO with clip_high above clip_low.
 
 Half-precision inputs are computed in float32. A log-ratio is cut at +20 before it meets exp: e^20 is
 5e8, far outside every clip range, and still finite. Below, exp goes to 0 by itself.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +17,29 @@ from torch import Tensor
 from rlvr.errors import UserError
 
 MAX_LOG_RATIO = 20.0
+
+
+class TokenBatch(NamedTuple):
+    """The M completion tokens of some whole rollouts, rollout after rollout.
+
+    Attributes:
+        logp: float [M], log-probabilities under the policy that is trained; the only one with a gradient.
+        old_logp: float [M], before the update.
+        advantages: float [M], the advantage of each token's rollout.
+        rollout_index: int64 [M], the rollout of each token, from 0 on, never falling.
+    """
+
+    logp: Tensor
+    old_logp: Tensor
+    advantages: Tensor
+    rollout_index: Tensor
+
+    def mean_over_rollouts(self, values: Tensor) -> Tensor:
+        """The mean of a number a token over its rollout, at every token of it, [M]."""
+        rollouts = int(self.rollout_index[-1]) + 1 if len(self.rollout_index) else 0
+        total = values.new_zeros(rollouts).index_add(0, self.rollout_index, values)
+        lengths = self.rollout_index.bincount(minlength=rollouts)
+        return (total / lengths.clamp(min=1))[self.rollout_index]
 
 
 def grpo_token_loss(
@@ -114,3 +140,58 @@ def capped_log_ratio(logp: Tensor, other_logp: Tensor) -> Tensor:
     """logp - other_logp in float32 or better, at most MAX_LOG_RATIO."""
     dtype = torch.promote_types(torch.promote_types(logp.dtype, other_logp.dtype), torch.float32)
     return (logp.to(dtype) - other_logp.to(dtype)).clamp(max=MAX_LOG_RATIO)
+
+
+def grpo(
+    tokens: TokenBatch, *, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | None = None
+) -> Tensor:
+    """`grpo_token_loss` of every token."""
+    return grpo_token_loss(
+        tokens.logp,
+        tokens.old_logp,
+        tokens.advantages,
+        clip_low=clip_low,
+        clip_high=clip_high,
+        dual_clip=dual_clip,
+    )
+
+
+def cispo(tokens: TokenBatch, *, is_weight_min: float = 0.0, is_weight_max: float = 6.0) -> Tensor:
+    """`cispo_token_loss` of every token."""
+    return cispo_token_loss(
+        tokens.logp,
+        tokens.old_logp,
+        tokens.advantages,
+        is_weight_min=is_weight_min,
+        is_weight_max=is_weight_max,
+    )
+
+
+def gspo(tokens: TokenBatch, *, clip_low: float = 3e-4, clip_high: float = 4e-4) -> Tensor:
+    """-min(s A, clip(s, 1 - clip_low, 1 + clip_high) A), s = (pi(y|x) / pi_old(y|x))^(1/|y|) (GSPO, eq. 5-7).
+
+    Group Sequence Policy Optimization (arXiv 2507.18071): one ratio a rollout, the geometric mean of its
+    tokens'. Every token of a rollout has the rollout's loss, so `aggregation=sequence_mean` is the paper's.
+    """
+    mean_log_ratio = tokens.mean_over_rollouts(capped_log_ratio(tokens.logp, tokens.old_logp.detach()))
+    ratio = mean_log_ratio.exp()
+    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
+    return -torch.minimum(ratio * tokens.advantages, clipped * tokens.advantages)
+
+
+def gmpo(tokens: TokenBatch, *, clip_low: float = 0.4, clip_high: float = 0.4) -> Tensor:
+    """-A (prod_t r_t)^(1/|y|), each r_t clipped to [e^-clip_low, e^clip_high] where that lowers the gain.
+
+    Geometric-Mean Policy Optimization (arXiv 2507.20673, eq. 4): bounds are of the log-ratio, and apply to
+    single tokens before the mean: from above where A > 0, from below where A < 0. Every token of a rollout
+    has the rollout's loss, so `aggregation=sequence_mean` is the paper's.
+    """
+    log_ratio = capped_log_ratio(tokens.logp, tokens.old_logp.detach())
+    clipped = torch.where(
+        tokens.advantages > 0, log_ratio.clamp(max=clip_high), log_ratio.clamp(min=-clip_low)
+    )
+    return -tokens.advantages * tokens.mean_over_rollouts(clipped).exp()
+
+
+# the options of `algorithm.loss`
+LOSSES: dict[str, Callable[..., Tensor]] = {"grpo": grpo, "cispo": cispo, "gspo": gspo, "gmpo": gmpo}

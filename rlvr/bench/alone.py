@@ -16,7 +16,7 @@ from rlvr.bench.result import Result, interleaved
 from rlvr.config import load_config
 from rlvr.data import Completion, Group
 from rlvr.evaluation import counts, pass_at_k
-from rlvr.policy.packing import pack
+from rlvr.policy.packing import pack_micro_batches
 from rlvr.problems import load_problems
 from rlvr.verification import verify
 
@@ -76,7 +76,11 @@ def packing_work() -> dict[str, Callable[[], object]]:
     groups = [group for group in range(2048) for _ in range(16)]
     lengths = [rng.randint(1, 2048) for _ in groups]
     prompts = [100 + group % 100 for group in groups]
-    return {"32,768 rollouts into packs of 32,768 tokens": lambda: pack(groups, prompts, lengths, 32768)}
+    return {
+        "32,768 rollouts into micro-batches of 32,768 tokens": lambda: pack_micro_batches(
+            groups, prompts, lengths, 32768
+        )
+    }
 
 
 def verification_work() -> dict[str, Callable[[], object]]:

@@ -11,7 +11,6 @@ import torch
 from rlvr.bench.job import Job, is_correct
 from rlvr.bench.side import peak_bytes, requests
 from rlvr.data import Completion, Group, Verdict
-from rlvr.policy.cpu.allocator import reuse_freed_memory
 from rlvr.policy.policy import load_policy
 from rlvr.problems import load_problems
 from rlvr.rollout import build_engine
@@ -27,7 +26,6 @@ class RlvrSide:
         self.job = job
         self.config = job.config()
         torch.set_num_threads(job.threads)
-        reuse_freed_memory()
         self.policy = load_policy(self.config.model.path, dtype=self.config.model.dtype)
         self.learner = Learner(self.policy, self.config)
         self.engine = build_engine(self.config, self.policy)
@@ -54,8 +52,8 @@ class RlvrSide:
     def logprobs(self, groups: list[Group]) -> None:
         """Log-probabilities of all sampled tokens, without gradient."""
         mini_batch = self.learner._mini_batch(self.batch(groups), range(len(groups)))
-        for pack in mini_batch.packs:
-            self.learner._logprobs(self.policy, pack)
+        for micro_batch in mini_batch.micro_batches:
+            self.learner._logprobs(self.policy, micro_batch)
 
 
 def groups_from(problems: list, rollouts: dict[str, Any]) -> list[Group]:

@@ -58,7 +58,7 @@ class DifferentialSmoothingConfig:
 @dataclass
 class AlgorithmConfig:
     name: str = MISSING
-    loss: str = "grpo"  # grpo (two-sided clip) or cispo (clamped, detached weight)
+    loss: str = "grpo"  # of rlvr.algorithms.losses.LOSSES
     clip_low: float = 0.2
     clip_high: float = 0.2
     dual_clip: float | None = None
@@ -67,7 +67,7 @@ class AlgorithmConfig:
     normalize_std: bool = True
     ddof: int = 1
     advantage_eps: float = 1e-6
-    aggregation: str = "token_mean"  # token_mean, or constant_length (Dr. GRPO)
+    aggregation: str = "token_mean"  # token_mean, constant_length (Dr. GRPO) or sequence_mean (GSPO, GMPO)
     kl_coefficient: float = 0.0  # k3 against the initial policy
     entropy_coefficient: float = 0.0
     truncated: str = "wrong"  # wrong, or masked
@@ -196,6 +196,7 @@ class TrainingConfig:
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
+    max_skipped_steps: int = 10  # optimizer steps in a row without a finite gradient; then the run ends
     max_tokens_per_micro_batch: int = 32768
     precision: str = "float32"  # of the forward and backward: float32, or bfloat16 (autocast)
     checkpoint_every: int | None = MISSING  # rollout batches; null: an epoch
@@ -304,8 +305,8 @@ VARIANTS: dict[str, dict[str, type]] = {
 CHOICES: dict[str, tuple[str, ...]] = {
     "verb": ("train", "evaluate"),
     "model.dtype": ("float32", "bfloat16", "float16"),
-    "algorithm.loss": ("grpo", "cispo"),
-    "algorithm.aggregation": ("token_mean", "constant_length"),
+    "algorithm.loss": ("grpo", "cispo", "gspo", "gmpo"),
+    "algorithm.aggregation": ("token_mean", "constant_length", "sequence_mean"),
     "algorithm.truncated": ("wrong", "masked"),
     "algorithm.old_logprobs": ("trainer", "engine"),
     "credit.name": ("outcome", "process_lambda"),

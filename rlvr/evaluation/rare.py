@@ -14,10 +14,9 @@ import numpy as np
 import torch
 
 from rlvr.data import Problem
-from rlvr.policy.attention import PackedLayout
-from rlvr.policy.packing import pack
+from rlvr.policy.packing import pack_micro_batches
 from rlvr.policy.policy import Policy
-from rlvr.policy.token_logprobs import token_logprobs
+from rlvr.policy.prefix_tree import PrefixTree
 
 ANSWERS = "rare-answers"  # of a run, beside its benchmarks
 
@@ -48,17 +47,15 @@ def mean_nll(
     groups = [index for index, (_, same) in enumerate(groupby(p.id for p in problems)) for _ in same]
     lengths = [len(completion) for completion in completions]
     nll = np.empty(len(completions))
-    for members in pack(groups, [len(prompts[p.id]) for p in problems], lengths, budget):
-        of_problem = {
+    for members in pack_micro_batches(groups, [len(prompts[p.id]) for p in problems], lengths, budget):
+        by_problem = {
             problem_id: [completions[i] for i in same]
             for problem_id, same in groupby(members, key=lambda i: problems[i].id)
         }
-        layout = PackedLayout(
-            [prompts[problem_id] for problem_id in of_problem], list(of_problem.values()), policy.device
-        )
+        asked = [prompts[problem_id] for problem_id in by_problem]
+        tree = PrefixTree.build(asked, list(by_problem.values()), policy.device)
         with policy.autocast(precision):
-            hidden_TE = policy.hidden(layout.tokens_T, layout.positions_T, layout)
-            logp_N = token_logprobs(hidden_TE[layout.predictor_N], policy.head, layout.targets_N)
-        of_completion = logp_N[layout.prefix_M].cpu().split([lengths[i] for i in members])
-        nll[members] = [-float(logp.double().mean()) for logp in of_completion]
+            logp_M, _ = policy.logprobs(tree)
+        rollouts = logp_M.cpu().split([lengths[i] for i in members])
+        nll[members] = [-float(logp.double().mean()) for logp in rollouts]
     return nll

@@ -5,41 +5,42 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 
-def pack(
+def pack_micro_batches(
     groups: Sequence[int], prompt_lengths: Sequence[int], lengths: Sequence[int], budget: int
 ) -> list[list[int]]:
-    """Fill packs with rollouts in their order: as few as `budget` allows, and none larger than that takes.
+    """Fill micro-batches with rollouts in their order: as few as `budget` allows, and none larger than that
+    takes.
 
     Rollouts of a group stand next to each other, so a group's prompt is repeated only where the group is
-    split; it counts once a pack. A rollout longer than the budget gets a pack of its own.
+    split; it counts once a micro-batch. A rollout longer than the budget gets one of its own.
 
     Args:
         groups: [R], the group of each rollout, equal values adjacent.
         prompt_lengths: [R], tokens of each rollout's prompt.
         lengths: [R], tokens of each rollout's completion.
-        budget: tokens a pack may hold.
+        budget: tokens a micro-batch may hold.
 
     Returns:
-        Packs, as lists of positions in `groups`.
+        Micro-batches, as lists of positions in `groups`.
     """
 
     def filled(size: int) -> list[list[int]]:
-        packs: list[list[int]] = []
+        packed: list[list[int]] = []
         used = 0
         for i, (group, prompt, length) in enumerate(zip(groups, prompt_lengths, lengths, strict=True)):
-            shares_prompt = bool(packs) and groups[packs[-1][-1]] == group
+            shares_prompt = bool(packed) and groups[packed[-1][-1]] == group
             cost = length if shares_prompt else prompt + length
-            if not packs or used + cost > size:
-                packs.append([])
+            if not packed or used + cost > size:
+                packed.append([])
                 used, cost = 0, prompt + length
-            packs[-1].append(i)
+            packed[-1].append(i)
             used += cost
-        return packs
+        return packed
 
-    packs = filled(budget)
-    if len(packs) < 2:
-        return packs
-    return filled(bisect_left(range(budget), True, key=lambda size: len(filled(size)) <= len(packs)))
+    fewest = filled(budget)
+    if len(fewest) < 2:
+        return fewest
+    return filled(bisect_left(range(budget), True, key=lambda size: len(filled(size)) <= len(fewest)))
 
 
 def cut(costs: Sequence[float], parts: int) -> list[range]:

@@ -1,7 +1,7 @@
 """A policy: a transformers causal language model, its tokenizer, and how it is prompted."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +20,17 @@ from transformers.utils import logging
 from rlvr.config import ModelConfig
 from rlvr.data import Problem
 from rlvr.errors import UserError, nearest
+from rlvr.policy import cpu
 from rlvr.policy.attention import ATTENTION, Layout
-from rlvr.policy.cpu.layers import keep_less
-from rlvr.policy.cpu.linear import Autocast, has_few_weights, rounded, use_onednn
+from rlvr.policy.kernels import DTYPES, Kernels
 from rlvr.policy.location import EMBEDDED, find, unavailable
+from rlvr.policy.logprobs import head_logprobs
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.prompts import Prompts, render
 
 __all__ = ["EMBEDDED", "Policy", "load_policy", "load_tokenizer"]
 
 logging.disable_progress_bar()  # transformers' own, one for every load
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Policy:
@@ -59,15 +60,9 @@ class Policy:
         self.stop_strings = tuple(stop_strings)
         self.prompts = prompts or {}
         self.model.set_attn_implementation(ATTENTION)
-        use_onednn(self.model)
-        keep_less(self.model)
-        if self.device.type == "cpu" and model.config.tie_word_embeddings:
-            # few rows, which add to the gradient of the head: that one is always there first
-            model.get_input_embeddings().sparse = True
-        weights = [
-            module.weight for module in self.model.base_model.modules() if isinstance(module, nn.Linear)
-        ]
-        self._few_weights = all(map(has_few_weights, weights))
+        self.kernels = cpu.optimize(model) if self.device.type == "cpu" else Kernels()
+        linears = [module for module in model.base_model.modules() if isinstance(module, nn.Linear)]
+        self._largest = max((layer.weight.numel() for layer in linears), default=0)
         ends = model.generation_config.eos_token_id
         ends = [ends] if isinstance(ends, int) else list(ends or [])
         named = [token_id(tokenizer, token) for token in end_tokens]
@@ -78,25 +73,37 @@ class Policy:
         return self.model.device
 
     @property
-    def head(self) -> Tensor:
-        """The output embedding [vocabulary, hidden]."""
-        return self.model.get_output_embeddings().weight
+    def head(self) -> nn.Module:
+        """The layer that turns hidden states into logits."""
+        return self.model.get_output_embeddings()
 
     def autocast(self, precision: str) -> AbstractContextManager:
         """The context of a forward (and its backward) in `precision`, whatever the weights are in."""
-        if precision == "float32":
-            return nullcontext()
-        return Autocast(self.device.type, DTYPES[precision])
+        return self.kernels.autocast(self.device, precision)
 
     def hidden(self, tokens_T: Tensor, positions_T: Tensor, layout: Layout) -> Tensor:
         """Last hidden states [T, hidden] of a flat row of tokens."""
         length = len(tokens_T)
-        if tokens_T.is_cpu:
-            missing = rounded(length, self._few_weights) - length
-            tokens_T, positions_T = (pad(row_T, (0, missing)) for row_T in (tokens_T, positions_T))
+        missing = self.kernels.padded_rows(length, self._largest) - length
+        tokens_T, positions_T = (pad(row_T, (0, missing)) for row_T in (tokens_T, positions_T))
         return self.model.base_model(
             input_ids=tokens_T[None], position_ids=positions_T[None], use_cache=False, layout=layout
         ).last_hidden_state[0, :length]
+
+    def logits(self, hidden_NE: Tensor) -> Tensor:
+        """What the head makes of hidden states, [N, vocabulary]."""
+        missing = self.kernels.padded_rows(len(hidden_NE), self.head.weight.numel()) - len(hidden_NE)
+        return self.head(pad(hidden_NE, (0, 0, 0, missing)))[: len(hidden_NE)]
+
+    def logprobs(self, tree: PrefixTree) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy at every completion token, float32 [M], rollout after rollout, in nats.
+
+        Differentiable; what rollouts share is computed once, and memory does not grow with the vocabulary.
+        """
+        hidden_TE = self.hidden(tree.tokens_T, tree.positions_T, self.kernels.attention(tree))
+        hidden_NE = hidden_TE.index_select(0, tree.predictor_N)
+        logp_N, entropy_N = head_logprobs(hidden_NE, self.head, tree.targets_N, self.kernels)
+        return logp_N.index_select(0, tree.prefix_M), entropy_N.index_select(0, tree.prefix_M)
 
     def encode(self, problem: Problem) -> list[int]:
         """Token ids of a problem's prompt, up to where the answer begins."""

@@ -19,24 +19,33 @@ from torch.nn.functional import pad
 
 from rlvr.data import Completion, Group, Problem
 from rlvr.data.group import before, has_any
-from rlvr.policy.attention import PackedLayout, rows_and_columns, rows_at, take, widened
-from rlvr.policy.cpu.linear import logits, reordered_weights
+from rlvr.policy.attention import Layout
+from rlvr.policy.blocks import prompt_places, rows_and_columns, rows_at, take, widened
 from rlvr.policy.policy import Policy
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.rollout.engine import Sampling
 
 BLOCK = 256  # columns of a row of weights that one number stands for
 BELOW_ONE = 1 - 2.0**-53
 
 
-class PrefillLayout(PackedLayout):
-    """Packed prompts; keeps each layer's scaled keys and its values, padded on the right, for decoding."""
+class PrefillLayout:
+    """Attention of prompts alone, which keeps each layer's scaled keys and its values for decoding.
 
-    def __init__(self, prompts: Sequence[Sequence[int]], device: torch.device | str):
-        super().__init__(prompts, [[] for _ in prompts], device)
+    Args:
+        tree: the prompts, without completions.
+        attention: the tree's, as for training.
+    """
+
+    def __init__(self, tree: PrefixTree, attention: Layout):
+        self.attention = attention
         self.keys_values: list[tuple[Tensor, Tensor]] = []
-        self.lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        self.lengths_P = tree.prompt_lengths_G
         self.last_P = self.lengths_P.cumsum(0) - 1  # where each prompt's last token stands in the row
-        self.cached_PW = widened(self.prompt_GP)
+        self.cached_PW = widened(prompt_places(tree))  # padded on the right
+
+    def __len__(self) -> int:
+        return len(self.attention)
 
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
@@ -44,7 +53,7 @@ class PrefillLayout(PackedLayout):
         # under autocast keys may come in the higher precision; both are kept in the lower one
         key_PKDW = take((key_TKD * scale).to(value_TKD.dtype), self.cached_PW).transpose(-1, -2)
         self.keys_values.append((key_PKDW.contiguous(), take(value_TKD, self.cached_PW).contiguous()))
-        return super().attend(layer, query_THD, key_TKD, value_TKD, scale)
+        return self.attention.attend(layer, query_THD, key_TKD, value_TKD, scale)
 
 
 class DecodingLayout:
@@ -74,7 +83,7 @@ class DecodingLayout:
             )
             for key, value in self.prompt_cache
         ]
-        self._take_places(torch.arange(len(self.lengths_P), device=self.lengths_P.device))
+        self._assign_slots(torch.arange(len(self.lengths_P), device=self.lengths_P.device))
 
     def __len__(self) -> int:
         return len(self.prompt_S)
@@ -99,10 +108,10 @@ class DecodingLayout:
         if len(moved_to) and self.filled:
             for block in chain.from_iterable(self.cache):
                 block.index_copy_(0, moved_to, block.index_select(0, moved_from))
-        place_S = parent_S.clone()
-        place_S[~stays_S] = moved_to
-        self._take_places(torch.empty_like(parent_S).index_copy_(0, place_S, self.prompt_S[parent_S]))
-        return place_S
+        slot_S = parent_S.clone()
+        slot_S[~stays_S] = moved_to
+        self._assign_slots(torch.empty_like(parent_S).index_copy_(0, slot_S, self.prompt_S[parent_S]))
+        return slot_S
 
     def attend(
         self, layer: int, query_SHD: Tensor, key_SKD: Tensor, value_SKD: Tensor, scale: float
@@ -117,15 +126,15 @@ class DecodingLayout:
         # the query heads that share a key-value head are the "queries" of that head; for so few of them two
         # batched products take two thirds of the time of the fused kernel
         query_SKGD = query_SHD.reshape(nodes, key_SKD.shape[1], -1, size).to(key_SKDT.dtype)
-        scores_PKLW = self._by_prompt(query_SKGD) @ key_PKDW
+        scores_PKLW = self._group_by_prompt(query_SKGD) @ key_PKDW
         scores_PKLW.masked_fill_(self.gap_P11W, -torch.inf)
-        scores_SKGW = torch.cat([self._by_node(scores_PKLW), query_SKGD @ key_SKDT], dim=-1)
+        scores_SKGW = torch.cat([self._split_by_node(scores_PKLW), query_SKGD @ key_SKDT], dim=-1)
         weights_SKGW = scores_SKGW.softmax(-1, dtype=torch.float32).to(value_SKTD.dtype)
         of_prompt, own = weights_SKGW.split([key_PKDW.shape[-1], self.filled + 1], dim=-1)
-        output_SKGD = self._by_node(self._by_prompt(of_prompt) @ value_PKWD) + own @ value_SKTD
+        output_SKGD = self._split_by_node(self._group_by_prompt(of_prompt) @ value_PKWD) + own @ value_SKTD
         return output_SKGD.reshape(nodes, heads, size)
 
-    def _take_places(self, prompt_S: Tensor) -> None:
+    def _assign_slots(self, prompt_S: Tensor) -> None:
         """Note whose nodes stand where, and where each will stand among those of its prompt."""
         counts_P = prompt_S.bincount(minlength=len(self.lengths_P))
         running_P = counts_P.nonzero()[:, 0]
@@ -141,20 +150,20 @@ class DecodingLayout:
         width = int(counts_P.max())
         heads = self.prompt_cache[0][1].shape[1]
         head_K = torch.arange(heads, device=prompt_S.device)
-        place_SK = (prompt_S[:, None] * heads + head_K) * width + rank_S[:, None]
+        slot_SK = (prompt_S[:, None] * heads + head_K) * width + rank_S[:, None]
         node_PKQ = prompt_S.new_zeros(len(self.lengths_P), heads, width)
-        node_PKQ.view(-1)[place_SK] = torch.arange(place_SK.numel(), device=prompt_S.device).view_as(place_SK)
-        self._place_SK, self._node_PKQ = place_SK, node_PKQ
+        node_PKQ.view(-1)[slot_SK] = torch.arange(slot_SK.numel(), device=prompt_S.device).view_as(slot_SK)
+        self._slot_SK, self._node_PKQ = slot_SK, node_PKQ
 
-    def _by_prompt(self, tensor_SKGX: Tensor) -> Tensor:
+    def _group_by_prompt(self, tensor_SKGX: Tensor) -> Tensor:
         """[P, K, Q x G, X]: the nodes of each prompt side by side, and any where it has fewer than Q."""
         rows = rows_at(self._node_PKQ, tensor_SKGX.flatten(0, 1).flatten(1))
         return rows.view(*self._node_PKQ.shape[:2], -1, tensor_SKGX.shape[-1])
 
-    def _by_node(self, tensor_PKLX: Tensor) -> Tensor:
+    def _split_by_node(self, tensor_PKLX: Tensor) -> Tensor:
         """[S, K, G, X] again."""
-        rows = rows_at(self._place_SK, tensor_PKLX.reshape(self._node_PKQ.numel(), -1))
-        return rows.view(*self._place_SK.shape, -1, tensor_PKLX.shape[-1])
+        rows = rows_at(self._slot_SK, tensor_PKLX.reshape(self._node_PKQ.numel(), -1))
+        return rows.view(*self._slot_SK.shape, -1, tensor_PKLX.shape[-1])
 
 
 def _with_rows(count: int, block: Tensor) -> Tensor:
@@ -164,7 +173,9 @@ def _with_rows(count: int, block: Tensor) -> Tensor:
     return longer
 
 
-def draw(logits_SV: Tensor, node_R: Tensor, uniform_R: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+def sample_tokens(
+    logits_SV: Tensor, node_R: Tensor, uniform_R: Tensor, sampling: Sampling
+) -> tuple[Tensor, Tensor]:
     """One token a rollout from the distribution of its node, and its log-probability as it was sampled.
 
     Args:
@@ -185,27 +196,27 @@ def draw(logits_SV: Tensor, node_R: Tensor, uniform_R: Tensor, sampling: Samplin
         dropped_SV = ordered_SV.cumsum(-1) - ordered_SV >= sampling.top_p
         probabilities_SV = probabilities_SV.masked_fill(dropped_SV.scatter(-1, order_SV, dropped_SV), 0.0)
         probabilities_SV = probabilities_SV / probabilities_SV.sum(-1, keepdim=True)
-    token_R = pick(probabilities_SV, node_R, uniform_R)
+    token_R = sample_columns(probabilities_SV, node_R, uniform_R)
     return token_R, probabilities_SV[node_R, token_R].log()
 
 
-def pick(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> Tensor:
+def sample_columns(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> Tensor:
     """A column for each of R draws, in proportion to the weights of the draw's row, int64 [R].
 
     Of a large vocabulary first a block of columns is drawn and then one in it, so that float64 and running
     sums are left to a few numbers a row.
     """
     if weights_SV.shape[-1] <= BLOCK:
-        return invert(weights_SV, row_R, uniform_R)[0]
+        return invert_cdf(weights_SV, row_R, uniform_R)[0]
     missing = -weights_SV.shape[-1] % BLOCK
     weights_SBW = (pad(weights_SV, (0, missing)) if missing else weights_SV).unflatten(-1, (-1, BLOCK))
-    block_R, rest_R = invert(weights_SBW.sum(-1), row_R, uniform_R)
+    block_R, rest_R = invert_cdf(weights_SBW.sum(-1), row_R, uniform_R)
     draws_R = torch.arange(len(row_R), device=row_R.device)
-    column_R, _ = invert(weights_SBW[row_R, block_R], draws_R, rest_R)
+    column_R, _ = invert_cdf(weights_SBW[row_R, block_R], draws_R, rest_R)
     return block_R * BLOCK + column_R
 
 
-def invert(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> tuple[Tensor, Tensor]:
+def invert_cdf(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> tuple[Tensor, Tensor]:
     """Where the distribution function of each draw's row passes `uniform_R`, by binary search.
 
     Returns:
@@ -218,8 +229,8 @@ def invert(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> tuple[Tensor
     cumulative_SV += torch.arange(len(weights_SV), device=weights_SV.device)[:, None]
     # a sum that is rounded up to row + 1 would be in the row after
     height_R = torch.minimum(row_R + uniform_R, torch.nextafter(row_R.double() + 1, row_R.double()))
-    place_R = torch.searchsorted(cumulative_SV.flatten(), height_R, right=True)
-    column_R = place_R - row_R * weights_SV.shape[-1]
+    flat_column_R = torch.searchsorted(cumulative_SV.flatten(), height_R, right=True)
+    column_R = flat_column_R - row_R * weights_SV.shape[-1]
     above_R = cumulative_SV[row_R, column_R]
     below_R = torch.where(column_R > 0, cumulative_SV[row_R, column_R - 1], row_R.double())
     return column_R, ((height_R - below_R) / (above_R - below_R)).clamp(0, BELOW_ONE)
@@ -249,9 +260,7 @@ class TransformersEngine:
         only: Sequence[int] | None = None,
     ) -> list[Group]:
         """See `RolloutEngine.generate`."""
-        # on a GPU torch's own autocast converts weights, which it would do at every token in inference mode
-        without_gradient = torch.inference_mode if self.policy.device.type == "cpu" else torch.no_grad
-        with without_gradient(), reordered_weights():
+        with self.policy.kernels.sampling():
             return self._generate(requests, sampling, seed, only)
 
     def _generate(
@@ -309,9 +318,10 @@ class TransformersEngine:
     ) -> tuple[list[list[int]], list[list[float]], list[bool]]:
         """Tokens, their log-probabilities and whether each row ended by itself, rows in order."""
         policy, device = self.policy, self.policy.device
-        vocabulary = len(policy.head)
-        prefill = PrefillLayout(prompts, device)
-        hidden_SE = policy.hidden(prefill.tokens_T, prefill.positions_T, prefill)[prefill.last_P]
+        vocabulary = len(policy.head.weight)
+        tree = PrefixTree.build(prompts, [[] for _ in prompts], device)
+        prefill = PrefillLayout(tree, policy.kernels.attention(tree))
+        hidden_SE = policy.hidden(tree.tokens_T, tree.positions_T, prefill)[prefill.last_P]
         layout = DecodingLayout(prefill, sampling.max_tokens)
         ends = torch.tensor(policy.end_ids, device=device)
         rows = sum(sizes)
@@ -322,8 +332,8 @@ class TransformersEngine:
         running = torch.arange(rows, device=device)  # rows that have not ended
         node = torch.repeat_interleave(torch.tensor(sizes, device=device))  # of each of them
         for step in range(sampling.max_tokens):
-            logits_SV = logits(hidden_SE, policy.head)[: len(hidden_SE)]
-            token, logprob = draw(logits_SV, node, uniform_TR[step, running], sampling)
+            logits_SV = policy.logits(hidden_SE)
+            token, logprob = sample_tokens(logits_SV, node, uniform_TR[step, running], sampling)
             tokens_RT[running, step], logprobs_RT[running, step] = token, logprob
             ends_now = torch.isin(token, ends)
             if policy.stop_strings:
@@ -335,9 +345,9 @@ class TransformersEngine:
                 break
             # rollouts of one node that drew one token are at one node again
             distinct_S, node = (node * vocabulary + token).unique(return_inverse=True)
-            place_S = layout.branch(distinct_S // vocabulary)
-            node = place_S[node]
-            token_S = torch.empty_like(place_S).index_copy_(0, place_S, distinct_S % vocabulary)
+            slot_S = layout.branch(distinct_S // vocabulary)
+            node = slot_S[node]
+            token_S = torch.empty_like(slot_S).index_copy_(0, slot_S, distinct_S % vocabulary)
             hidden_SE = policy.hidden(token_S, layout.lengths_S + step, layout)
             layout.filled += 1
         lengths = length_R.tolist()

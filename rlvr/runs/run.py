@@ -24,7 +24,6 @@ from rlvr.evaluation.sampling import sample_benchmarks
 from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
 from rlvr.files.run_directory import RunDirectory, fingerprint_of, read_summary
-from rlvr.policy.cpu.allocator import reuse_freed_memory
 from rlvr.problems import ids_of, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine, Sampling
@@ -58,7 +57,6 @@ def run(config: Config) -> Path:
 def _settle(config: Config) -> None:
     """What holds for the whole process."""
     torch.set_num_threads(config.training.threads)
-    reuse_freed_memory()
 
 
 def lead(config: Config) -> Path:

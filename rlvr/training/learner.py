@@ -2,74 +2,44 @@
 
 Nothing is computed that does not change the gradient. Groups without signal are left out of forward and
 backward but counted in the normaliser; what rollouts of a group share, the prompt and any first tokens, is
-computed once; there is no padding; old log-probabilities are taken only for mini-batches that come after
-the first weight change.
+computed once; old log-probabilities are taken only for mini-batches that come after the first weight change.
 """
 
 import copy
+import inspect
 import itertools
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from rlvr.algorithms import (
-    cispo_token_loss,
-    clip_fraction,
+    CLIP_FRACTIONS,
+    LOSSES,
+    TokenBatch,
     effective_sample_size,
-    grpo_token_loss,
     kl_k3,
     truncated_importance_weight,
 )
 from rlvr.config import Config
 from rlvr.config.schema import AlgorithmConfig
 from rlvr.data import Completion
-from rlvr.policy.attention import PackedLayout
-from rlvr.policy.packing import pack
+from rlvr.errors import UserError
+from rlvr.policy.packing import pack_micro_batches
 from rlvr.policy.policy import Policy
-from rlvr.policy.token_logprobs import backward_through_head, token_logprobs
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.training.batch import Batch, token_weights
 from rlvr.training.distributed.optimizer_state import load_optimizer
 from rlvr.training.distributed.ranks import whole
 
 
 @dataclass(slots=True)
-class Pack:
-    """Rollouts that go through the model together, flat over their M completion tokens.
-
-    Tokens with one prefix have one log-probability. They stand together here, in the order of the layout's
-    N prefixes, whatever rollouts they belong to.
-
-    Attributes:
-        layout: the tokens and who attends to whom.
-        counts_N: int64, tokens of each prefix.
-        advantage_M, weight_M, engine_logp_M: float32 per token; the weight is λ-GRPO's, or 1.
-        old_logp_M: the trainer's log-probabilities before the update; None where the policy has not
-            changed since, so that they are the current ones.
-        reference_logp_M: the reference policy's, where there is a KL term.
-    """
-
-    layout: PackedLayout
-    counts_N: Tensor
-    advantage_M: Tensor
-    weight_M: Tensor
-    engine_logp_M: Tensor
-    old_logp_M: Tensor | None = None
-    reference_logp_M: Tensor | None = None
-
-
-@dataclass(slots=True)
-class MiniBatch:
-    """What one optimizer step sees: its packs, and the normaliser of its loss."""
-
-    packs: list[Pack]
-    normaliser: float
-
-
-@dataclass(slots=True)
 class Rollout:
-    """One completion on its way into a pack."""
+    """One completion on its way into a micro-batch."""
 
     group: int
     completion: Completion
@@ -77,33 +47,45 @@ class Rollout:
     weights: Tensor
 
 
-def token_loss(pack: Pack, logp_C: Tensor, chunk: slice, algorithm: AlgorithmConfig) -> Tensor:
-    """Loss of each of the tokens `chunk` of a pack, weighted, not yet normalised."""
-    advantage_C = pack.advantage_M[chunk]
-    old_logp_C = logp_C.detach() if pack.old_logp_M is None else pack.old_logp_M[chunk]
-    if algorithm.loss == "cispo":
-        loss_C = cispo_token_loss(
-            logp_C,
-            old_logp_C,
-            advantage_C,
-            is_weight_min=algorithm.is_weight_min,
-            is_weight_max=algorithm.is_weight_max,
-        )
-    else:
-        loss_C = grpo_token_loss(
-            logp_C,
-            old_logp_C,
-            advantage_C,
-            clip_low=algorithm.clip_low,
-            clip_high=algorithm.clip_high,
-            dual_clip=algorithm.dual_clip,
-        )
-    if algorithm.mismatch_cap is not None:
-        engine_logp_C = pack.engine_logp_M[chunk]
-        loss_C = loss_C * truncated_importance_weight(old_logp_C, engine_logp_C, algorithm.mismatch_cap)
-    if pack.reference_logp_M is not None:
-        loss_C = loss_C + algorithm.kl_coefficient * kl_k3(logp_C, pack.reference_logp_M[chunk])
-    return loss_C * pack.weight_M[chunk]
+@dataclass(slots=True)
+class MicroBatch:
+    """Whole rollouts that go through the model together, flat over their M completion tokens.
+
+    Attributes:
+        tree: the tokens and who attends to whom.
+        rollout_index_M: int64, the rollout of each token, from 0 on.
+        advantage_M, weight_M, engine_logp_M: float32 a token; the weight is λ-GRPO's, or 1.
+        old_logp_M: the trainer's log-probabilities before the update; None where the policy has not
+            changed since, so that they are the current ones.
+        reference_logp_M: the reference policy's, where there is a KL term.
+    """
+
+    tree: PrefixTree
+    rollout_index_M: Tensor
+    advantage_M: Tensor
+    weight_M: Tensor
+    engine_logp_M: Tensor
+    old_logp_M: Tensor | None = None
+    reference_logp_M: Tensor | None = None
+
+    def tokens(self, logp_M: Tensor) -> TokenBatch:
+        """What a loss is a function of."""
+        old_logp_M = logp_M.detach() if self.old_logp_M is None else self.old_logp_M
+        return TokenBatch(logp_M, old_logp_M, self.advantage_M, self.rollout_index_M)
+
+
+@dataclass(slots=True)
+class MiniBatch:
+    """What one optimizer step sees: its micro-batches, and the normaliser of its loss."""
+
+    micro_batches: list[MicroBatch]
+    normaliser: float
+
+
+def with_keys_of(function: Callable, algorithm: AlgorithmConfig) -> Callable:
+    """A function with its keyword parameters taken from the keys of `algorithm` of the same names."""
+    keys = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return partial(function, **{key: getattr(algorithm, key) for key in keys})
 
 
 class Learner:
@@ -114,6 +96,8 @@ class Learner:
 
     Attributes:
         updates: optimizer steps taken so far.
+        unsound: of the last optimizer steps those, in a row, that were left out for a gradient that is no
+            number.
     """
 
     def __init__(self, policy: Policy, config: Config, reference: Policy | None = None):
@@ -121,7 +105,9 @@ class Learner:
         self.algorithm = config.algorithm
         self.training = config.training
         self.credit = config.credit.name
+        self.loss = with_keys_of(LOSSES[config.algorithm.loss], config.algorithm)
         self.updates = 0
+        self.unsound = 0
         self.optimizer = torch.optim.AdamW(
             policy.model.parameters(),
             lr=config.training.learning_rate,
@@ -140,20 +126,20 @@ class Learner:
         mini_batches = [
             self._mini_batch(batch, range(start, min(start + size, len(batch.groups)))) for start in starts
         ]
+        # before any weight changes
         for number, mini_batch in enumerate(mini_batches):
-            for pack_ in mini_batch.packs:
+            for micro_batch in mini_batch.micro_batches:
                 if number > 0:  # the first step still has the policy that sampled
-                    engine = self.algorithm.old_logprobs == "engine"
-                    pack_.old_logp_M = pack_.engine_logp_M if engine else self._logprobs(self.policy, pack_)
+                    micro_batch.old_logp_M = self._old_logprobs(micro_batch)
                 if self.reference is not None:
-                    pack_.reference_logp_M = self._logprobs(self.reference, pack_)
-        health = Health()
+                    micro_batch.reference_logp_M = self._logprobs(self.reference, micro_batch)
+        metrics = UpdateMetrics()
         for mini_batch in mini_batches:
-            self._step(mini_batch, health)
-        return self._whole(health).metrics(self.algorithm)
+            self._step(mini_batch, metrics)
+        return self._of_all_ranks(metrics).values(self.algorithm)
 
     def _mini_batch(self, batch: Batch, groups: range) -> MiniBatch:
-        """Pack the rollouts of some groups that change the gradient; count the tokens of all."""
+        """The rollouts of some groups that change the gradient, packed; the normaliser counts all."""
         # with a KL or entropy term, rollouts without an advantage have a gradient too
         keep_all = self.algorithm.kl_coefficient > 0 or self.algorithm.entropy_coefficient != 0
         advantages = batch.advantage_R.tolist()
@@ -169,92 +155,108 @@ class Learner:
                 for (index, completion), weight in zip(counted, weights, strict=True)
                 if keep_all or advantages[index] != 0
             ]
-        if self.algorithm.aggregation == "constant_length":
-            normaliser = counted_rollouts * self.training.sampling.max_tokens
-        else:
-            normaliser = counted_tokens
-        return MiniBatch(self._packs(batch, kept), float(max(normaliser, 1)))
+        normaliser = {
+            "token_mean": counted_tokens,
+            "constant_length": counted_rollouts * self.training.sampling.max_tokens,
+            "sequence_mean": counted_rollouts,
+        }[self.algorithm.aggregation]
+        return MiniBatch(self._micro_batches(batch, kept), float(max(normaliser, 1)))
 
-    def _packs(self, batch: Batch, rollouts: list[Rollout]) -> list[Pack]:
-        packs = pack(
+    def _micro_batches(self, batch: Batch, rollouts: list[Rollout]) -> list[MicroBatch]:
+        packed = pack_micro_batches(
             [rollout.group for rollout in rollouts],
             [len(batch.groups[rollout.group].prompt_ids) for rollout in rollouts],
             [len(rollout.completion.token_ids) for rollout in rollouts],
             self.training.max_tokens_per_micro_batch,
         )
-        return [self._pack(batch, [rollouts[i] for i in members]) for members in packs]
+        return [self._micro_batch(batch, [rollouts[i] for i in members]) for members in packed]
 
-    def _pack(self, batch: Batch, rollouts: list[Rollout]) -> Pack:
-        """Rollouts of a group stand together, so each prompt is in the pack once."""
+    def _micro_batch(self, batch: Batch, rollouts: list[Rollout]) -> MicroBatch:
+        """Rollouts of a group stand together, so each prompt is in the row once."""
         device = self.policy.device
-        of_group = {
+        group_completions = {
             g: [rollout.completion.token_ids for rollout in members]
             for g, members in itertools.groupby(rollouts, key=lambda rollout: rollout.group)
         }
         lengths = torch.tensor([len(rollout.completion.token_ids) for rollout in rollouts])
         advantage_R = torch.tensor([rollout.advantage for rollout in rollouts])
         engine_logp = [value for rollout in rollouts for value in rollout.completion.logprobs]
-        layout = PackedLayout([batch.groups[g].prompt_ids for g in of_group], list(of_group.values()), device)
-        order_M = layout.prefix_M.argsort(stable=True)
-        return Pack(
-            layout=layout,
-            counts_N=layout.prefix_M.bincount(minlength=len(layout.targets_N)),
-            advantage_M=torch.repeat_interleave(advantage_R, lengths).to(device)[order_M],
-            weight_M=torch.cat([rollout.weights for rollout in rollouts]).to(device)[order_M],
-            engine_logp_M=torch.tensor(engine_logp, device=device)[order_M],
+        prompts = [batch.groups[g].prompt_ids for g in group_completions]
+        return MicroBatch(
+            tree=PrefixTree.build(prompts, list(group_completions.values()), device),
+            rollout_index_M=torch.arange(len(rollouts)).repeat_interleave(lengths).to(device),
+            advantage_M=advantage_R.repeat_interleave(lengths).to(device),
+            weight_M=torch.cat([rollout.weights for rollout in rollouts]).to(device),
+            engine_logp_M=torch.tensor(engine_logp, device=device),
         )
 
-    def _hidden(self, policy: Policy, layout: PackedLayout) -> Tensor:
-        hidden_TE = policy.hidden(layout.tokens_T, layout.positions_T, layout)
-        return hidden_TE.index_select(0, layout.predictor_N)
+    def _old_logprobs(self, micro_batch: MicroBatch) -> Tensor:
+        if self.algorithm.old_logprobs == "engine":
+            return micro_batch.engine_logp_M
+        return self._logprobs(self.policy, micro_batch)
 
     @torch.no_grad()
-    def _logprobs(self, policy: Policy, pack_: Pack) -> Tensor:
+    def _logprobs(self, policy: Policy, micro_batch: MicroBatch) -> Tensor:
         with self.policy.autocast(self.training.precision):
-            hidden_NE = self._hidden(policy, pack_.layout)
-            logp_N = token_logprobs(hidden_NE, policy.head, pack_.layout.targets_N)
-        return logp_N.repeat_interleave(pack_.counts_N)
+            return policy.logprobs(micro_batch.tree)[0]
 
-    def _accumulate_gradients(self, pack_: Pack, normaliser: float, health: "Health") -> None:
-        entropy_coefficient = self.algorithm.entropy_coefficient
-        ends = [0, *pack_.counts_N.cumsum(0).tolist()]
+    def _token_losses(self, micro_batch: MicroBatch, tokens: TokenBatch, entropy_M: Tensor) -> Tensor:
+        """The loss with all its terms, [M], not yet normalised."""
+        loss_M = self.loss(tokens)
+        if self.algorithm.mismatch_cap is not None:
+            loss_M = loss_M * truncated_importance_weight(
+                tokens.old_logp, micro_batch.engine_logp_M, self.algorithm.mismatch_cap
+            )
+        if micro_batch.reference_logp_M is not None:
+            divergence_M = kl_k3(tokens.logp, micro_batch.reference_logp_M)
+            loss_M = loss_M + self.algorithm.kl_coefficient * divergence_M
+        loss_M = loss_M * micro_batch.weight_M
+        if self.algorithm.entropy_coefficient:
+            loss_M = loss_M - self.algorithm.entropy_coefficient * entropy_M
+        if self.algorithm.aggregation == "sequence_mean":
+            loss_M = loss_M / tokens.rollout_index.bincount()[tokens.rollout_index]
+        return loss_M
 
-        def loss(logp_N: Tensor, entropy_N: Tensor, prefixes: slice) -> Tensor:
-            counts_N = pack_.counts_N[prefixes]
-            tokens = slice(ends[prefixes.start], ends[prefixes.stop])
-            loss_C = token_loss(pack_, logp_N.repeat_interleave(counts_N), tokens, self.algorithm)
-            if entropy_coefficient:
-                loss_C = loss_C - entropy_coefficient * entropy_N.repeat_interleave(counts_N)
-            total = loss_C.sum() / normaliser
-            health.add_loss(total)
-            return total
+    def _accumulate_gradients(
+        self, micro_batch: MicroBatch, normaliser: float, metrics: "UpdateMetrics"
+    ) -> None:
+        logp_M, entropy_M = self.policy.logprobs(micro_batch.tree)
+        tokens = micro_batch.tokens(logp_M)
+        loss = self._token_losses(micro_batch, tokens, entropy_M).sum() / normaliser
+        loss.backward()
+        metrics.add(micro_batch, tokens, entropy_M, loss)
 
-        logp_N, entropy_N = backward_through_head(
-            self._hidden(self.policy, pack_.layout),
-            self.policy.head,
-            pack_.layout.targets_N,
-            loss,
-        )
-        counts_N = pack_.counts_N
-        health.add_tokens(pack_, logp_N.repeat_interleave(counts_N), entropy_N.repeat_interleave(counts_N))
-
-    def _step(self, mini_batch: MiniBatch, health: "Health") -> None:
-        # one context for all packs: under autocast it keeps the converted weights
+    def _step(self, mini_batch: MiniBatch, metrics: "UpdateMetrics") -> None:
+        # one context for all micro-batches: under autocast it keeps the converted weights
         with self.policy.autocast(self.training.precision):
-            for pack_ in mini_batch.packs:
-                self._accumulate_gradients(pack_, mini_batch.normaliser, health)
+            for micro_batch in mini_batch.micro_batches:
+                self._accumulate_gradients(micro_batch, mini_batch.normaliser, metrics)
         for group in self.optimizer.param_groups:
             warmup = max(self.training.warmup_steps, 1)
             group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.training.gradient_clip)
-        health.gradient_norms.append(float(whole(norm)))
-        self.optimizer.step()
+        if self._is_sound(norm := float(whole(norm))):
+            metrics.gradient_norms.append(norm)
+            self.optimizer.step()
+        else:
+            metrics.skipped += 1
         self.optimizer.zero_grad()
         self.updates += 1
 
-    def _whole(self, health: "Health") -> "Health":
-        """What the update tells, over all tokens of the batch."""
-        return health
+    def _is_sound(self, gradient_norm: float) -> bool:
+        """Whether a step may be taken: a gradient that is no number would make all weights NaN."""
+        self.unsound = 0 if math.isfinite(gradient_norm) else self.unsound + 1
+        if self.unsound >= self.training.max_skipped_steps:
+            raise UserError(
+                f"the gradient was {gradient_norm} in {self.unsound} optimizer steps in a row, which were "
+                "skipped: try a lower training.learning_rate or training.precision=float32, or allow more "
+                f"with training.max_skipped_steps={2 * self.unsound}"
+            )
+        return self.unsound == 0
+
+    def _of_all_ranks(self, metrics: "UpdateMetrics") -> "UpdateMetrics":
+        """Metrics over all tokens of the batch, whichever rank had them."""
+        return metrics
 
     def state_dict(self, folder: Path) -> dict:
         """What to go on from; a sharded optimizer's part of it goes to files in `folder` (a checkpoint)."""
@@ -266,54 +268,63 @@ class Learner:
         load_optimizer(self.policy.model, self.optimizer, state["optimizer"], folder)
 
 
-class Health:
-    """Collects what the optimizer steps of one batch tell, over all their tokens."""
+@dataclass(slots=True)
+class UpdateMetrics:
+    """Metrics of one update, over all its tokens.
 
-    def __init__(self) -> None:
-        self.losses: list[Tensor] = []
-        self.gradient_norms: list[float] = []
-        # of each pack: log-probabilities now, before the update and the engine's; advantages; entropies
-        self.tokens: list[tuple[Tensor, ...]] = []
-        self.distinct = 0  # prefixes, of each pack anew
+    Attributes:
+        losses: of the micro-batches, 0-d.
+        gradient_norms: of the optimizer steps that were taken.
+        skipped: optimizer steps that were not.
+        distinct: prefixes, of each micro-batch anew.
+        tokens: of each micro-batch its `TokenBatch`, the engine's log-probabilities and entropies.
+    """
 
-    def add_loss(self, loss: Tensor) -> None:
+    losses: list[Tensor] = field(default_factory=list)
+    gradient_norms: list[float] = field(default_factory=list)
+    skipped: int = 0
+    distinct: int = 0
+    tokens: list[tuple[Tensor, ...]] = field(default_factory=list)
+
+    def add(self, micro_batch: MicroBatch, tokens: TokenBatch, entropy_M: Tensor, loss: Tensor) -> None:
+        """Note what one micro-batch tells."""
         self.losses.append(loss.detach())
+        self.distinct += len(micro_batch.tree.targets_N)
+        columns = (*tokens, micro_batch.engine_logp_M, entropy_M)
+        self.tokens.append(tuple(column.detach() for column in columns))
 
-    def add_tokens(self, pack_: Pack, logp_M: Tensor, entropy_M: Tensor) -> None:
-        self.distinct += len(pack_.counts_N)
-        old_logp_M = logp_M if pack_.old_logp_M is None else pack_.old_logp_M
-        self.tokens.append((logp_M, old_logp_M, pack_.engine_logp_M, pack_.advantage_M, entropy_M))
-
-    def metrics(self, algorithm: AlgorithmConfig) -> dict[str, float]:
-        steps = len(self.gradient_norms)
+    def values(self, algorithm: AlgorithmConfig) -> dict[str, float]:
+        """By the names under which they are logged."""
+        taken = len(self.gradient_norms)
         metrics = {
-            "update/steps": float(steps),
-            "update/loss": float(sum(self.losses)) / max(steps, 1),
-            "update/gradient_norm": sum(self.gradient_norms) / max(steps, 1),
+            "update/steps": float(taken),
+            "update/skipped_steps": float(self.skipped),
+            "update/loss": float(sum(self.losses)) / max(taken + self.skipped, 1),
+            "update/gradient_norm": sum(self.gradient_norms) / max(taken, 1),
             "update/gradient_norm_max": max(self.gradient_norms, default=0.0),
             "tokens/trained": float(sum(len(logp_M) for logp_M, *_ in self.tokens)),
             "tokens/distinct": float(self.distinct),
         }
         if not self.tokens:
             return metrics
-        logp, old_logp, engine_logp, advantage, entropy = (
-            torch.cat(parts) for parts in zip(*self.tokens, strict=True)
-        )
-        if algorithm.loss == "cispo":
-            ratio = (logp - old_logp).exp()
-            clipped = (ratio < algorithm.is_weight_min) | (ratio > algorithm.is_weight_max)
-            metrics["update/clip_fraction"] = clipped.float().mean().item()
-        else:
-            metrics["update/clip_fraction"] = clip_fraction(
-                logp, old_logp, advantage, clip_low=algorithm.clip_low, clip_high=algorithm.clip_high
-            ).item()
+        logp, old_logp, advantages, indices, engine_logp, entropy = zip(*self.tokens, strict=True)
+        rollouts = [int(index[-1]) + 1 for index in indices]
+        firsts = [last - count for last, count in zip(itertools.accumulate(rollouts), rollouts, strict=True)]
+        indices = [index + first for index, first in zip(indices, firsts, strict=True)]
+        tokens = TokenBatch(*map(torch.cat, (logp, old_logp, advantages, indices)))
+        engine_logp, entropy = torch.cat(engine_logp), torch.cat(entropy)
+        if algorithm.loss in CLIP_FRACTIONS:
+            clip_fraction = with_keys_of(CLIP_FRACTIONS[algorithm.loss], algorithm)
+            metrics["update/clip_fraction"] = clip_fraction(tokens).item()
         metrics["update/entropy_trained"] = entropy.mean().item()
         # within the update: the policy moves away from the one that sampled
-        metrics["update/log_ratio_mean"] = (logp - old_logp).mean().item()
-        metrics["update/log_ratio_max"] = (logp - old_logp).abs().max().item()
-        metrics["update/effective_sample_size"] = effective_sample_size(logp - old_logp).item()
+        log_ratio = tokens.logp - tokens.old_logp
+        metrics["update/log_ratio_mean"] = log_ratio.mean().item()
+        metrics["update/log_ratio_max"] = log_ratio.abs().max().item()
+        metrics["update/effective_sample_size"] = effective_sample_size(log_ratio).item()
         # before the update: engine and trainer have the same weights, so this should be 0
-        metrics["mismatch/log_ratio_mean"] = (old_logp - engine_logp).mean().item()
-        metrics["mismatch/log_ratio_max"] = (old_logp - engine_logp).abs().max().item()
-        metrics["mismatch/effective_sample_size"] = effective_sample_size(old_logp - engine_logp).item()
+        mismatch = tokens.old_logp - engine_logp
+        metrics["mismatch/log_ratio_mean"] = mismatch.mean().item()
+        metrics["mismatch/log_ratio_max"] = mismatch.abs().max().item()
+        metrics["mismatch/effective_sample_size"] = effective_sample_size(mismatch).item()
         return metrics

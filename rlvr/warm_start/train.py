@@ -19,11 +19,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from rlvr.config import load_config
 from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
-from rlvr.policy.attention import PackedLayout
 from rlvr.policy.location import SHIPPED, made_here
 from rlvr.policy.policy import Policy, load_policy
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.recipes import RECIPES, WarmStart
-from rlvr.policy.token_logprobs import backward_through_head
 from rlvr.problems.countdown import solved_countdowns
 from rlvr.problems.gym import solved_gym
 from rlvr.problems.gym_words import worked_sums
@@ -136,20 +135,15 @@ def warm_start(recipe: WarmStart, folder: Path, *, device: str = "cpu") -> Polic
 def supervised_step(policy: Policy, examples: list[tuple[Problem, str]]) -> float:
     """Gradients of the mean negative log-likelihood of the answers' tokens; returns its value in nats."""
     answers = policy.tokenizer([answer for _, answer in examples], add_special_tokens=False)["input_ids"]
-    layout = PackedLayout(
+    tree = PrefixTree.build(
         [policy.encode(problem) for problem, _ in examples],
         [[[*answer, policy.tokenizer.eos_token_id]] for answer in answers],
         policy.device,
     )
-    hidden_NE = policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_N]
-    count = len(layout.targets_N)  # one answer a prompt: every token is a prefix of its own
-    logprobs_N, _ = backward_through_head(
-        hidden_NE,
-        policy.head,
-        layout.targets_N,
-        lambda logprobs_C, _entropy, _chunk: -logprobs_C.sum() / count,
-    )
-    return -logprobs_N.mean().item()
+    logp_M, _ = policy.logprobs(tree)
+    loss = -logp_M.mean()
+    loss.backward()
+    return loss.item()
 
 
 def make_policy(name: str) -> Path:

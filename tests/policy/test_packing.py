@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlvr.policy.packing import pack
+from rlvr.policy.packing import pack_micro_batches
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from rlvr.policy.packing import pack
     ],
 )
 def test_packs_are_few_and_even(groups, prompts, lengths, budget, expected):
-    assert pack(groups, prompts, lengths, budget) == expected
+    assert pack_micro_batches(groups, prompts, lengths, budget) == expected

@@ -15,9 +15,10 @@ from transformers import PreTrainedTokenizerFast
 from rlvr.config import CONF, ModelConfig, PromptConfig, load_config
 from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.policy.attention import PackedLayout
+from rlvr.policy.blocks import BlockAttention
 from rlvr.policy.location import packaged_gguf
 from rlvr.policy.policy import load_policy
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.prompts import render
 from rlvr.policy.recipes import RECIPES
 
@@ -213,9 +214,8 @@ def test_smollm2_comes_from_its_package(tmp_path: Path, monkeypatch: pytest.Monk
     assert policy.tokenizer.decode(policy.encode(problem("math"))) == chatml(SMOL_SYSTEM, SMOL_USER)
     assert policy.tokenizer.convert_ids_to_tokens(policy.end_ids) == ["<|endoftext|>", "<|im_end|>"]
     answer = torch.tensor([policy.tokenizer("The capital of France is")["input_ids"]])
-    logits = policy.model.forward(answer, layout=PackedLayout([answer[0].tolist()], [[]], "cpu")).logits[
-        0, -1
-    ]
+    layout = BlockAttention(PrefixTree.build([answer[0].tolist()], [[]]))
+    logits = policy.model.forward(answer, layout=layout).logits[0, -1]
     assert policy.tokenizer.decode(logits.argmax()).strip() == "Paris"
 
 

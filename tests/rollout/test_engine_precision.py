@@ -2,9 +2,8 @@
 
 import torch
 
-from rlvr.policy.attention import PackedLayout
 from rlvr.policy.policy import Policy
-from rlvr.policy.token_logprobs import token_logprobs
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.problems.countdown import countdown_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.transformers_engine import TransformersEngine
@@ -16,14 +15,13 @@ def test_bfloat16_log_probabilities_are_the_bfloat16_trainers(frozen_policy: Pol
     groups = engine.generate([(problem, 8) for problem in problems], Sampling(max_tokens=16), seed=0)
     sampled = torch.tensor([value for group in groups for c in group.completions for value in c.logprobs])
 
-    layout = PackedLayout(
+    tree = PrefixTree.build(
         [group.prompt_ids for group in groups], [[c.token_ids for c in group.completions] for group in groups]
     )
 
     def scored(precision: str) -> torch.Tensor:
         with torch.no_grad(), frozen_policy.autocast(precision):
-            hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_N]
-            return token_logprobs(hidden, frozen_policy.head, layout.targets_N)[layout.prefix_M]
+            return frozen_policy.logprobs(tree)[0]
 
     # bfloat16 has 8 bits: near, but not the same as float32
     assert (sampled - scored("bfloat16")).abs().mean() < 0.02

@@ -7,12 +7,11 @@ import torch
 from scipy.stats import chisquare
 
 from rlvr.data import Group
-from rlvr.policy.attention import PackedLayout
 from rlvr.policy.policy import Policy, load_policy
-from rlvr.policy.token_logprobs import token_logprobs
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.problems.countdown import countdown_problems
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.transformers_engine import TransformersEngine, draw, pick
+from rlvr.rollout.transformers_engine import TransformersEngine, sample_columns, sample_tokens
 
 PROBLEMS = countdown_problems(size=6, count=[3, 4, 5], held_out=True, seed=3)
 REQUESTS = list(zip(PROBLEMS, (4, 1, 8, 3, 5, 2), strict=True))
@@ -21,12 +20,11 @@ SAMPLING = Sampling(max_tokens=16)
 
 def scored_by(policy: Policy, groups: list[Group]) -> torch.Tensor:
     """The trainer's log-probabilities of all sampled tokens."""
-    layout = PackedLayout(
+    tree = PrefixTree.build(
         [group.prompt_ids for group in groups], [[c.token_ids for c in group.completions] for group in groups]
     )
     with torch.no_grad():
-        hidden = policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_N]
-    return token_logprobs(hidden, policy.head, layout.targets_N)[layout.prefix_M]
+        return policy.logprobs(tree)[0]
 
 
 def sampled(groups: list[Group]) -> torch.Tensor:
@@ -134,10 +132,9 @@ def test_sampled_tokens_follow_the_policy(frozen_policy: Policy, length: int):
         [(PROBLEMS[0], count)], Sampling(max_tokens=length), seed=11
     )
     observed = Counter(tuple(c.token_ids) for c in group.completions)
-    layout = PackedLayout([group.prompt_ids], [[list(tokens) for tokens in observed]])
+    tree = PrefixTree.build([group.prompt_ids], [[list(tokens) for tokens in observed]])
     with torch.no_grad():
-        hidden = frozen_policy.hidden(layout.tokens_T, layout.positions_T, layout)[layout.predictor_N]
-        logprobs = token_logprobs(hidden, frozen_policy.head, layout.targets_N)[layout.prefix_M]
+        logprobs, _ = frozen_policy.logprobs(tree)
     of_sequence = logprobs.double().split([len(tokens) for tokens in observed])
     expected = torch.stack([own.sum().exp() for own in of_sequence]) * count
     seen = torch.tensor(list(observed.values()), dtype=torch.float64)
@@ -154,7 +151,7 @@ def test_drawing_inverts_the_distribution_function():
     logits = torch.log(torch.tensor([[0.5, 0.0, 0.3, 0.2], [0.0, 0.0, 0.9, 0.1]]))
     node = torch.tensor([0, 1, 0, 0, 1, 0])
     uniform = torch.tensor([0.0, 0.0, 0.499, 0.5, 0.95, 0.999], dtype=torch.float64)
-    tokens, logprobs = draw(logits, node, uniform, Sampling(max_tokens=1))
+    tokens, logprobs = sample_tokens(logits, node, uniform, Sampling(max_tokens=1))
 
     assert tokens.tolist() == [0, 2, 0, 2, 3, 3]
     torch.testing.assert_close(logprobs.exp(), torch.tensor([0.5, 0.9, 0.5, 0.3, 0.1, 0.2]))
@@ -169,7 +166,7 @@ def test_drawing_from_a_large_vocabulary_inverts_it_too(vocabulary: int):
     draws = 20_000
     node = torch.arange(3).repeat_interleave(draws)
     uniform = ((torch.arange(draws, dtype=torch.float64) + 0.5) / draws).repeat(3)
-    tokens = pick(weights, node, uniform)
+    tokens = sample_columns(weights, node, uniform)
 
     counts = torch.stack([tokens[node == row].bincount(minlength=vocabulary) for row in range(3)])
     expected = draws * (weights.double() / weights.double().sum(-1, keepdim=True))
@@ -177,7 +174,7 @@ def test_drawing_from_a_large_vocabulary_inverts_it_too(vocabulary: int):
     assert counts[weights == 0].sum() == 0
     for row in range(3):  # the very ends of the unit interval stay in the row
         ends = torch.tensor([0.0, 1 - 2.0**-53], dtype=torch.float64)
-        first, last = pick(weights, torch.tensor([row, row]), ends)
+        first, last = sample_columns(weights, torch.tensor([row, row]), ends)
         assert [first, last] == [column.item() for column in weights[row].nonzero()[[0, -1], 0]]
 
 
@@ -193,7 +190,7 @@ def test_drawing_from_a_large_vocabulary_inverts_it_too(vocabulary: int):
 def test_truncated_and_tempered_distributions(sampling: Sampling, expected: list[float]):
     logits = torch.log(torch.tensor([[0.5, 0.0, 0.3, 0.2]]))
     uniform = torch.linspace(0, 0.9999, 1000, dtype=torch.float64)
-    tokens, logprobs = draw(logits, torch.zeros(1000, dtype=torch.int64), uniform, sampling)
+    tokens, logprobs = sample_tokens(logits, torch.zeros(1000, dtype=torch.int64), uniform, sampling)
 
     for token, probability in enumerate(expected):
         assert math.isclose((tokens == token).float().mean().item(), probability, abs_tol=2e-3)

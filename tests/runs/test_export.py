@@ -10,8 +10,9 @@ from rlvr.cli.main import main
 from rlvr.config import load_config
 from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.policy.attention import PackedLayout
+from rlvr.policy.blocks import BlockAttention
 from rlvr.policy.policy import Policy, load_policy
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.problems import load_problems
 from rlvr.runs.export import export_run
 from rlvr.runs.run import run
@@ -44,8 +45,8 @@ def problems() -> list[Problem]:
 
 @torch.no_grad()
 def our_logits(policy: Policy, prompt: list[int]) -> torch.Tensor:
-    layout = PackedLayout([prompt], [[[0]]])
-    return policy.hidden(layout.tokens_T, layout.positions_T, layout) @ policy.head.T
+    tree = PrefixTree.build([prompt], [[[0]]])
+    return policy.logits(policy.hidden(tree.tokens_T, tree.positions_T, BlockAttention(tree)))
 
 
 @torch.no_grad()

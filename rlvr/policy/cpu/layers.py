@@ -1,6 +1,6 @@
-"""Layers of Llama and Qwen that keep less for their backward and move less, and say the same.
+"""Drop-in layers for Llama and Qwen that save fewer activations; outputs equal up to rounding.
 
-transformers' gated MLP keeps four tensors of its inner width a token, this one two, and three on a GPU; its
+transformers' gated MLP keeps four tensors of its inner width a token, this one two; its
 RMS norm keeps its input and the normed input, this one the input alone. What is missing is computed again,
 elementwise. Rotary embeddings are three passes in place of six, and projections of one input may be one
 product.
@@ -14,11 +14,14 @@ from torch.nn.functional import silu
 from transformers.activations import SiLUActivation
 
 from rlvr.policy.attention import Layout, attend
-from rlvr.policy.cpu.linear import converted, gradients, has_onednn, product, side_by_side
+from rlvr.policy.cpu.linear import cast_once, fused_projections, gradients, has_onednn, is_plain, matmul
 
-ATTENTIONS = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
-MLPS = ("LlamaMLP", "Qwen2MLP", "Qwen3MLP")
-NORMS = ("LlamaRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
+# full names, so that a class of somebody else's that is called the same is not taken for one of these
+FAMILIES = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+ATTENTIONS, MLPS, NORMS = (
+    {f"transformers.models.{module}.modeling_{module}.{name}{kind}" for module, name in FAMILIES.items()}
+    for kind in ("Attention", "MLP", "RMSNorm")
+)
 
 
 class Attention:
@@ -37,7 +40,7 @@ class Attention:
             return super().forward(hidden_states, position_embeddings, attention_mask, **others)
         query_THD, key_TKD, value_TKD = (
             projected_1TX.squeeze(0).unflatten(-1, (-1, self.head_dim))
-            for projected_1TX in side_by_side(hidden_states, (self.q_proj, self.k_proj, self.v_proj))
+            for projected_1TX in fused_projections(hidden_states, (self.q_proj, self.k_proj, self.v_proj))
         )
         if hasattr(self, "q_norm"):
             query_THD, key_TKD = self.q_norm(query_THD), self.k_norm(key_TKD)
@@ -54,9 +57,9 @@ class GatedMLP(nn.Module):
     """In the place of a transformers MLP with SiLU, whose projections it has."""
 
     def forward(self, hidden_XE: Tensor) -> Tensor:
-        gate_XF, up_XF = side_by_side(hidden_XE, (self.gate_proj, self.up_proj))
+        gate_XF, up_XF = fused_projections(hidden_XE, (self.gate_proj, self.up_proj))
         down = self.down_proj
-        if torch.is_grad_enabled() and has_onednn(gate_XF, down.weight):
+        if torch.is_grad_enabled() and is_plain(down) and has_onednn(gate_XF, down.weight):
             return _GatedLinear.apply(gate_XF, up_XF, down.weight, down.bias)
         return down(_Gated.apply(gate_XF, up_XF))
 
@@ -68,14 +71,15 @@ class RMSNorm(nn.Module):
         return _RMSNorm.apply(hidden_XE, self.weight, self.variance_epsilon)
 
 
-def keep_less(model: nn.Module) -> None:
-    """Let the layers that are known here keep less; parameters and their names stay."""
+def use_memory_saving_layers(model: nn.Module) -> None:
+    """Exchange the layers that are exactly known ones; parameters and their names stay."""
     for module in model.modules():
-        if type(module).__name__ in MLPS and isinstance(module.act_fn, SiLUActivation):
+        name = f"{type(module).__module__}.{type(module).__qualname__}"
+        if name in MLPS and isinstance(module.act_fn, SiLUActivation):
             module.__class__ = GatedMLP
-        elif type(module).__name__ in NORMS:
+        elif name in NORMS:
             module.__class__ = RMSNorm
-        elif type(module).__name__ in ATTENTIONS and not isinstance(module, Attention):
+        elif name in ATTENTIONS:
             module.__class__ = _with_layouts(type(module))
 
 
@@ -133,16 +137,16 @@ class _GatedLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, gate_XF: Tensor, up_XF: Tensor, weight_EF: Tensor, bias_E: Tensor | None) -> Tensor:
-        ctx.converted_EF = converted(weight_EF)
+        ctx.cast_EF = cast_once(weight_EF)
         ctx.save_for_backward(gate_XF, up_XF, weight_EF)
-        return product(silu(gate_XF).mul_(up_XF), ctx.converted_EF, converted(bias_E))
+        return matmul(silu(gate_XF).mul_(up_XF), ctx.cast_EF, cast_once(bias_E))
 
     @staticmethod
     def backward(ctx, gradient_XE: Tensor):
         gate_XF, up_XF, weight_EF = ctx.saved_tensors
         silu_XF = silu(gate_XF)
         gradient_XF, *others = gradients(
-            [gradient_XE], silu_XF * up_XF, [weight_EF], [ctx.converted_EF], (True, *ctx.needs_input_grad[2:])
+            [gradient_XE], silu_XF * up_XF, [weight_EF], [ctx.cast_EF], (True, *ctx.needs_input_grad[2:])
         )
         gradient_up_XF = silu_XF.mul_(gradient_XF)
         return torch.ops.aten.silu_backward(gradient_XF.mul_(up_XF), gate_XF), gradient_up_XF, *others

@@ -12,7 +12,7 @@ order once, together with others that multiply the same input.
 
 oneDNN compiles a kernel for every new shape, at about a millisecond and 0.6 to 3 megabytes of heap each. It
 would keep a thousand of them, and torch, in a cache of its own, another thousand. So both keep few, and rows
-are rounded up to one of few sizes: in `Policy.hidden` and, for the head, in `logits`.
+are rounded up to one of few sizes (`padded_row_count`).
 """
 
 import math
@@ -24,27 +24,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# kernels that oneDNN keeps, and that torch's own cache in front of it does; read at the first product
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "96")
-os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
-FEW_WEIGHTS = 2**18
-AT_ONCE = 2**20  # elements of a gradient: what comes or is added is in the cache, and little beside it
+SMALL_LAYER = 2**18  # weights up to which some more rows cost less than compiling a kernel for their number
+GRADIENT_BLOCK = 2**20  # elements of a gradient: what comes or is added is in the cache, and little beside it
 
-_converted: dict[Tensor, Tensor] | None = None  # weights in the precision of the running `Autocast`
+_cast: dict[Tensor, Tensor] | None = None  # weights in the precision of the running `Autocast`
 _reordered: dict[tuple, tuple[Tensor, Tensor | None]] | None = None  # of the running `reordered_weights`
+
+
+def keep_few_kernels() -> None:
+    """Bound the kernels that oneDNN and torch's cache before it keep; both read this at the first product."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "96")
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
 
 
 class Autocast(torch.autocast):
     """torch's autocast, which also keeps what `linear` converts until it ends. It is not nested."""
 
     def __enter__(self):
-        global _converted
-        _converted = {}
+        global _cast
+        _cast = {}
         return super().__enter__()
 
     def __exit__(self, *error):
-        global _converted
-        _converted = None
+        global _cast
+        _cast = None
         return super().__exit__(*error)
 
 
@@ -66,19 +69,23 @@ def linear(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) ->
     if torch.is_grad_enabled():
         return _Linears.apply(input_XI, weight_OI, bias_O)[0]
     if _reordered is not None:
-        return product(_in_precision(input_XI), *_reordered_of((weight_OI,), (bias_O,)))
-    return product(_in_precision(input_XI), converted(weight_OI), converted(bias_O))
+        return matmul(_in_precision(input_XI), *_in_order((weight_OI,), (bias_O,)))
+    return matmul(_in_precision(input_XI), cast_once(weight_OI), cast_once(bias_O))
 
 
-def side_by_side(input_XI: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
-    """What each layer makes of one input; all have a bias or none. One product inside `reordered_weights`."""
-    weights, biases = zip(*((layer.weight, layer.bias) for layer in layers), strict=True)
-    ours = has_onednn(input_XI, weights[0])
-    if ours and torch.is_grad_enabled():
-        return _Linears.apply(input_XI, *weights, *biases)
-    if _reordered is None or not ours:
+def fused_projections(input_XI: Tensor, layers: Sequence[nn.Module]) -> Sequence[Tensor]:
+    """What each layer makes of one input; all have a bias or none. One product inside `reordered_weights`.
+
+    Only layers that are nothing but a matrix are read past their `forward`: an adapter has a `weight` too.
+    """
+    if not all(is_plain(layer) for layer in layers) or not has_onednn(input_XI, layers[0].weight):
         return [layer(input_XI) for layer in layers]
-    outputs_XO = product(_in_precision(input_XI), *_reordered_of(weights, biases))
+    weights, biases = zip(*((layer.weight, layer.bias) for layer in layers), strict=True)
+    if torch.is_grad_enabled():
+        return _Linears.apply(input_XI, *weights, *biases)
+    if _reordered is None:
+        return [layer(input_XI) for layer in layers]
+    outputs_XO = matmul(_in_precision(input_XI), *_in_order(weights, biases))
     return outputs_XO.split([len(weight) for weight in weights], dim=-1)
 
 
@@ -90,10 +97,16 @@ class Linear(nn.Linear):
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Let every linear layer of `model` multiply with `linear`; parameters and their names stay."""
+    """Let every plain linear layer of `model` multiply with `linear`; parameters and their names stay."""
     for module in model.modules():
-        if type(module) is nn.Linear:
+        # a weight of a type of its own, such as a quantised one, is not ours to multiply with
+        if type(module) is nn.Linear and type(module.weight) is nn.Parameter:
             module.__class__ = Linear
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether calling a layer is its product and nothing else: one of `use_onednn`'s, without hooks."""
+    return type(layer) is Linear and not layer._forward_hooks and not layer._forward_pre_hooks
 
 
 def has_onednn(input_XI: Tensor, weight_OI: Tensor) -> bool:
@@ -107,43 +120,30 @@ def has_onednn(input_XI: Tensor, weight_OI: Tensor) -> bool:
         return False
     if not torch.is_autocast_enabled("cpu"):
         return input_XI.dtype == torch.float32
-    return _converted is not None
+    return _cast is not None
 
 
-def logits(hidden_NE: Tensor, head_VE: Tensor) -> Tensor:
-    """hidden @ head.T, [N, V]; on a CPU rows of no meaning come after them."""
-    if hidden_NE.is_cpu:
-        missing = rounded(len(hidden_NE), has_few_weights(head_VE)) - len(hidden_NE)
-        hidden_NE = functional.pad(hidden_NE, (0, 0, 0, missing))
-    return linear(hidden_NE, head_VE)
-
-
-def has_few_weights(weight_OI: Tensor) -> bool:
-    """Whether some more rows cost less than compiling a kernel for their exact number."""
-    return weight_OI.numel() <= FEW_WEIGHTS
-
-
-def rounded(rows: int, few_weights: bool) -> int:
+def padded_row_count(rows: int, small: bool) -> int:
     """The next larger of few sizes.
 
-    A multiple of 64 and of an eighth of the power of two below where weights are few, of 8 and of a
-    sixteenth where a row costs more.
+    A multiple of 64 and of an eighth of the power of two below for a small layer, of 8 and of a sixteenth
+    where a row costs more.
     """
-    finest, parts = (64, 3) if few_weights else (8, 4)
+    finest, parts = (64, 3) if small else (8, 4)
     step = max(finest, 1 << max(rows.bit_length() - 1 - parts, 0))
     return -(-rows // step) * step
 
 
-def converted(weight: Tensor | None) -> Tensor | None:
+def cast_once(weight: Tensor | None) -> Tensor | None:
     """A weight in the precision of the running `Autocast`, converted once."""
-    if _converted is None or weight is None:
+    if _cast is None or weight is None:
         return weight
-    if weight not in _converted:
-        _converted[weight] = weight.detach().to(torch.get_autocast_dtype("cpu"))
-    return _converted[weight]
+    if weight not in _cast:
+        _cast[weight] = weight.detach().to(torch.get_autocast_dtype("cpu"))
+    return _cast[weight]
 
 
-def _reordered_of(
+def _in_order(
     weights: tuple[Tensor, ...], biases: tuple[Tensor | None, ...]
 ) -> tuple[Tensor, Tensor | None]:
     """Weights and biases one below the other, in the precision of their products."""
@@ -159,10 +159,10 @@ def _one_below_the_other(blocks: Sequence[Tensor]) -> Tensor:
 
 
 def _in_precision(tensor: Tensor) -> Tensor:
-    return tensor if _converted is None else tensor.to(torch.get_autocast_dtype("cpu"))
+    return tensor if _cast is None else tensor.to(torch.get_autocast_dtype("cpu"))
 
 
-def product(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
+def matmul(input_XI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias of one precision, without gradient; the weight may be in oneDNN's order."""
     if input_XI.dtype == torch.float32 or weight_OI.is_mkldnn:
         return torch.ops.mkldnn._linear_pointwise(input_XI, weight_OI, bias_O, "none", [], "")
@@ -177,25 +177,25 @@ class _Linears(torch.autograd.Function):
         count = len(weights_and_biases) // 2
         weights, biases = weights_and_biases[:count], weights_and_biases[count:]
         ctx.dtype, input_XI = input_XI.dtype, _in_precision(input_XI)
-        ctx.converted = [converted(weight_OI) for weight_OI in weights]
+        ctx.cast = [cast_once(weight_OI) for weight_OI in weights]
         ctx.save_for_backward(input_XI, *weights)
         return tuple(
-            product(input_XI, weight_OI, converted(bias_O))
-            for weight_OI, bias_O in zip(ctx.converted, biases, strict=True)
+            matmul(input_XI, weight_OI, cast_once(bias_O))
+            for weight_OI, bias_O in zip(ctx.cast, biases, strict=True)
         )
 
     @staticmethod
     def backward(ctx, *gradients_XO: Tensor):
         input_XI, *weights = ctx.saved_tensors
-        of_input, *others = gradients(gradients_XO, input_XI, weights, ctx.converted, ctx.needs_input_grad)
-        return None if of_input is None else of_input.to(ctx.dtype), *others
+        grad_input, *others = gradients(gradients_XO, input_XI, weights, ctx.cast, ctx.needs_input_grad)
+        return None if grad_input is None else grad_input.to(ctx.dtype), *others
 
 
 def gradients(
     gradients_XO: Sequence[Tensor],
     input_XI: Tensor,
     weights: Sequence[Tensor],
-    converted_weights: Sequence[Tensor],
+    cast_weights: Sequence[Tensor],
     needs: Sequence[bool],
 ) -> list[Tensor | None]:
     """Those of the input of some products, in their precision, then of the weights, then of the biases.
@@ -204,23 +204,25 @@ def gradients(
     """
     input_TI = input_XI.flatten(0, -2)
     gradients_TO = [gradient_XO.flatten(0, -2).contiguous() for gradient_XO in gradients_XO]
-    of_input, of_weights, of_biases = None, [], []
+    grad_input, grad_weights, grad_biases = None, [], []
     if needs[0]:
-        for gradient_TO, converted_OI in zip(gradients_TO, converted_weights, strict=True):
-            of_one = product(gradient_TO, converted_OI.T)
-            of_input = of_one if of_input is None else of_input.add_(of_one)
-        of_input = of_input.view_as(input_XI)
+        for gradient_TO, cast_OI in zip(gradients_TO, cast_weights, strict=True):
+            grad_one = matmul(gradient_TO, cast_OI.T)
+            grad_input = grad_one if grad_input is None else grad_input.add_(grad_one)
+        grad_input = grad_input.view_as(input_XI)
     # a weight's gradient as a product transposes its own gradient, on one thread, or the input and the
     # result; a transpose of some columns would go to oneDNN's reference, some hundred times slower
     tokens, inputs, outputs = *input_TI.shape, sum(len(weight_OI) for weight_OI in weights)
     by_input = inputs * (tokens + outputs) < tokens * outputs and any(needs[1 : 1 + len(weights)])
-    by_input &= all(weight_OI.numel() <= AT_ONCE for weight_OI in weights)
+    by_input &= all(weight_OI.numel() <= GRADIENT_BLOCK for weight_OI in weights)
     input_IT = input_TI.T.contiguous() if by_input else None
     for place, (gradient_TO, weight_OI) in enumerate(zip(gradients_TO, weights, strict=True), 1):
         needed = needs[place], needs[place + len(weights)]
-        of_weights.append(_weight_gradient(gradient_TO, input_TI, input_IT, weight_OI) if needed[0] else None)
-        of_biases.append(gradient_TO.sum(0, dtype=weight_OI.dtype) if needed[1] else None)
-    return [of_input, *of_weights, *of_biases]
+        grad_weights.append(
+            _weight_gradient(gradient_TO, input_TI, input_IT, weight_OI) if needed[0] else None
+        )
+        grad_biases.append(gradient_TO.sum(0, dtype=weight_OI.dtype) if needed[1] else None)
+    return [grad_input, *grad_weights, *grad_biases]
 
 
 def _weight_gradient(
@@ -233,11 +235,11 @@ def _weight_gradient(
 
     def of_rows(rows: slice) -> Tensor:
         if input_IT is not None:
-            return product(input_IT, gradient_TO[:, rows].T).T
-        return product(gradient_TO[:, rows].T, input_TI.T)
+            return matmul(input_IT, gradient_TO[:, rows].T).T
+        return matmul(gradient_TO[:, rows].T, input_TI.T)
 
     adds = weight_OI.is_leaf and weight_OI.grad is not None
-    parts = math.ceil(weight_OI.numel() / AT_ONCE)
+    parts = math.ceil(weight_OI.numel() / GRADIENT_BLOCK)
     if parts == 1 and not adds:
         return of_rows(slice(None)).to(weight_OI.dtype)
     whole_OI, put = (weight_OI.grad, Tensor.add_) if adds else (torch.empty_like(weight_OI), Tensor.copy_)

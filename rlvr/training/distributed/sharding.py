@@ -28,7 +28,7 @@ from rlvr.policy.policy import Policy
 from rlvr.training.batch import Batch
 from rlvr.training.distributed.optimizer_state import save_optimizer
 from rlvr.training.distributed.ranks import OnEveryRank, gather, on_every_rank, rank, whole, world_size
-from rlvr.training.learner import Health, Learner, Pack, Rollout
+from rlvr.training.learner import Learner, MicroBatch, Rollout, UpdateMetrics
 
 
 def decoder_layers(model: nn.Module) -> list[nn.Module]:
@@ -97,7 +97,7 @@ class Weights:
 
 
 class ShardedLearner(OnEveryRank, Learner):
-    """Takes a rank's share of every optimizer step. All ranks do as many packs as the one with most."""
+    """Takes a rank's share of every optimizer step, in as many micro-batches as the rank with most has."""
 
     def __init__(self, policy: ShardedPolicy, config: Config, reference: ShardedPolicy | None = None):
         OnEveryRank.__init__(self)
@@ -107,38 +107,40 @@ class ShardedLearner(OnEveryRank, Learner):
     def update(self, batch: Batch) -> dict[str, float]:
         return super().update(batch)
 
-    def _packs(self, batch: Batch, rollouts: list[Rollout]) -> list[Pack]:
-        share = cut([len(rollout.completion.token_ids) for rollout in rollouts], world_size())[rank()]
-        packs = super()._packs(batch, rollouts[share.start : share.stop])
-        most = max(gather(len(packs)))
-        return packs + [self._idle_pack(batch) for _ in range(most - len(packs))]
+    # what differs from one process: whose rollouts are taken, idle ranks, and whose metrics are logged
 
-    def _idle_pack(self, batch: Batch) -> "IdlePack":
+    def _micro_batches(self, batch: Batch, rollouts: list[Rollout]) -> list[MicroBatch]:
+        share = cut([len(rollout.completion.token_ids) for rollout in rollouts], world_size())[rank()]
+        mine = super()._micro_batches(batch, rollouts[share.start : share.stop])
+        most = max(gather(len(mine)))
+        return mine + [self._idle_micro_batch(batch) for _ in range(most - len(mine))]
+
+    def _idle_micro_batch(self, batch: Batch) -> "IdleMicroBatch":
         """What a rank without work of its own computes while the others need its share of the weights."""
         completion = Completion([0, 0], [0.0, 0.0], "", "stop", 0)
-        pack = self._pack(batch, [Rollout(0, completion, 0.0, torch.zeros(2))])
-        return IdlePack(*(getattr(pack, field.name) for field in dataclasses.fields(pack)))
+        idle = self._micro_batch(batch, [Rollout(0, completion, 0.0, torch.zeros(2))])
+        return IdleMicroBatch(*(getattr(idle, field.name) for field in dataclasses.fields(idle)))
 
-    def _logprobs(self, policy: Policy, pack_: Pack) -> Tensor:
-        logprobs_M = super()._logprobs(policy, pack_)
+    def _logprobs(self, policy: Policy, micro_batch: MicroBatch) -> Tensor:
+        logp_M = super()._logprobs(policy, micro_batch)
         policy.model.reshard()  # FSDP does it after a backward only
-        return logprobs_M
+        return logp_M
 
-    def _accumulate_gradients(self, pack_: Pack, normaliser: float, health: Health) -> None:
-        if isinstance(pack_, IdlePack):
-            normaliser, health = math.inf, Health()
-        super()._accumulate_gradients(pack_, normaliser, health)
+    def _accumulate_gradients(
+        self, micro_batch: MicroBatch, normaliser: float, metrics: UpdateMetrics
+    ) -> None:
+        if isinstance(micro_batch, IdleMicroBatch):
+            normaliser, metrics = math.inf, UpdateMetrics()
+        super()._accumulate_gradients(micro_batch, normaliser, metrics)
 
-    def _whole(self, health: Health) -> Health:
-        columns = [torch.cat(parts).cpu() for parts in zip(*health.tokens, strict=True)]
-        everyone = Health()
-        everyone.gradient_norms = health.gradient_norms
-        mine = (sum(health.losses, torch.zeros(())).cpu(), health.distinct, columns)
-        for loss, distinct, tokens in gather(mine):
+    def _of_all_ranks(self, metrics: UpdateMetrics) -> UpdateMetrics:
+        everyone = UpdateMetrics(gradient_norms=metrics.gradient_norms, skipped=metrics.skipped)
+        tokens = [tuple(column.cpu() for column in columns) for columns in metrics.tokens]
+        mine = (sum(metrics.losses, torch.zeros(())).cpu(), metrics.distinct, tokens)
+        for loss, distinct, micro_batches in gather(mine):
             everyone.losses.append(loss)
             everyone.distinct += distinct
-            if tokens:
-                everyone.tokens.append(tuple(tokens))
+            everyone.tokens += micro_batches
         return everyone
 
     @on_every_rank("writing a checkpoint")
@@ -147,5 +149,5 @@ class ShardedLearner(OnEveryRank, Learner):
         return {"updates": self.updates, "optimizer": None}
 
 
-class IdlePack(Pack):
-    """A pack whose loss is zero and whose tokens nobody counts."""
+class IdleMicroBatch(MicroBatch):
+    """One whose loss is zero and whose tokens nobody counts."""

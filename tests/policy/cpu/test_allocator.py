@@ -15,7 +15,7 @@ libc = ctypes.CDLL(None)
 libc.mallinfo2.restype, libc.malloc.restype = Mallinfo2, ctypes.c_void_p
 """
 FREED = """
-from rlvr.policy.cpu.allocator import reuse_freed_memory
+from rlvr.policy.cpu.allocator import keep_freed_heap
 
 def heap_after(megabytes):
     block = libc.malloc(ctypes.c_size_t(megabytes * 2**20))
@@ -23,12 +23,14 @@ def heap_after(megabytes):
     return libc.mallinfo2().arena // 2**20
 
 before = libc.mallinfo2().arena // 2**20
-left, _ = heap_after(20), reuse_freed_memory()
+left, _ = heap_after(20), keep_freed_heap()
 print(left - before, heap_after(30) - before, heap_after(100) - before)
 """
 KERNELS = """
 import torch
-from rlvr.policy.cpu.linear import linear
+from rlvr.policy.cpu.linear import keep_few_kernels, linear
+
+keep_few_kernels()
 
 def used_after(rows):
     with torch.no_grad():

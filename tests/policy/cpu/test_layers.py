@@ -14,8 +14,18 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from rlvr.policy.attention import ATTENTION, PackedLayout
-from rlvr.policy.cpu.layers import Attention, GatedMLP, RMSNorm, _Gated, _Rotated, keep_less
+from rlvr.policy.attention import ATTENTION
+from rlvr.policy.cpu import optimize
+from rlvr.policy.cpu.attention import CPUAttention
+from rlvr.policy.cpu.layers import (
+    Attention,
+    GatedMLP,
+    RMSNorm,
+    _Gated,
+    _Rotated,
+    use_memory_saving_layers,
+)
+from rlvr.policy.prefix_tree import PrefixTree
 
 SIZES = {
     "vocab_size": 40,
@@ -58,7 +68,7 @@ def plain(request: pytest.FixtureRequest) -> PreTrainedModel:
 
 def test_a_model_is_the_same_and_keeps_less(plain: PreTrainedModel):
     lean = copy.deepcopy(plain)
-    keep_less(lean)
+    optimize(lean)
     assert {type(layer.mlp) for layer in lean.model.layers} == {GatedMLP}
     assert type(lean.model.norm) is RMSNorm
     assert list(lean.state_dict()) == list(plain.state_dict())
@@ -77,15 +87,16 @@ def test_a_model_is_the_same_and_keeps_less(plain: PreTrainedModel):
 def test_attention_with_a_layout_is_transformers_own(plain: PreTrainedModel):
     ours = copy.deepcopy(plain)
     ours.set_attn_implementation(ATTENTION)
-    keep_less(ours)
-    keep_less(ours)
+    use_memory_saving_layers(ours)
+    use_memory_saving_layers(ours)
     assert all(isinstance(layer.self_attn, Attention) for layer in ours.model.layers)
 
     tokens = torch.randint(SIZES["vocab_size"], (1, 12))
-    layout = PackedLayout([tokens[0, :4].tolist()], [[tokens[0, 4:].tolist()]])
+    tree = PrefixTree.build([tokens[0, :4].tolist()], [[tokens[0, 4:].tolist()]])
+    layout = CPUAttention(tree)
     expected = plain.model(tokens).last_hidden_state[0, :-1]
     hidden = ours.model(
-        layout.tokens_T[None], position_ids=layout.positions_T[None], layout=layout
+        tree.tokens_T[None], position_ids=tree.positions_T[None], layout=layout
     ).last_hidden_state[0]
     torch.testing.assert_close(hidden, expected, atol=1e-5, rtol=1e-5)
     for output in (hidden, expected):
@@ -114,7 +125,7 @@ def test_the_gate_in_float64():
 def test_half_precision_goes_through():
     torch.manual_seed(0)
     model = LlamaForCausalLM(LlamaConfig(**SIZES)).bfloat16()
-    keep_less(model)
+    use_memory_saving_layers(model)
     _, gradients, _ = kept(model, torch.randint(SIZES["vocab_size"], (1, 9)))
     assert {gradient.dtype for gradient in gradients.values()} == {torch.bfloat16}
     assert all(gradient.isfinite().all() for gradient in gradients.values())
@@ -122,7 +133,7 @@ def test_half_precision_goes_through():
 
 def test_frozen_norms_have_no_gradient():
     model = LlamaForCausalLM(LlamaConfig(**SIZES))
-    keep_less(model)
+    use_memory_saving_layers(model)
     model.model.norm.weight.requires_grad_(False)
     _, gradients, _ = kept(model, torch.randint(SIZES["vocab_size"], (1, 9)))
     assert gradients["model.norm.weight"] is None

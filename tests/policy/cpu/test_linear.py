@@ -14,13 +14,13 @@ from torch.nn import functional
 from rlvr.policy.cpu.linear import (
     Autocast,
     Linear,
-    converted,
+    cast_once,
+    fused_projections,
     linear,
     reordered_weights,
-    side_by_side,
     use_onednn,
 )
-from rlvr.policy.token_logprobs import logprobs_and_entropy
+from rlvr.policy.logprobs import head_logprobs
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_outputs_and_gradients_are_torchs(shape: tuple[int, ...], with_bias: boo
 @pytest.mark.parametrize("tokens", [20, 6], ids=["many tokens", "few tokens"])
 @pytest.mark.parametrize("with_bias", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("frozen", [None, 1], ids=["all", "one frozen"])
-def test_layers_side_by_side_are_torchs_one_by_one(tokens: int, with_bias: bool, frozen: int | None):
+def test_layers_fused_projections_are_torchs_one_by_one(tokens: int, with_bias: bool, frozen: int | None):
     """Two backward passes; of many tokens the input is transposed, of few each gradient."""
     generator = torch.Generator().manual_seed(0)
     ours = nn.ModuleList(nn.Linear(5, outputs, bias=with_bias) for outputs in (6, 3))
@@ -60,7 +60,7 @@ def test_layers_side_by_side_are_torchs_one_by_one(tokens: int, with_bias: bool,
         input_1TI = torch.randn(1, tokens, 5, generator=generator)
         inputs = [input_1TI.clone().requires_grad_() for _ in range(2)]
         for one, other in zip(
-            side_by_side(inputs[0], list(ours)), [layer(inputs[1]) for layer in theirs], strict=True
+            fused_projections(inputs[0], list(ours)), [layer(inputs[1]) for layer in theirs], strict=True
         ):
             torch.testing.assert_close(one, other)
             weights = torch.randn(one.shape, generator=generator)
@@ -96,9 +96,9 @@ def test_reordered_weights_say_the_same(autocast: bool, with_bias: bool):
         expected = [layer(inputs) for layer in layers]
         with torch.no_grad(), reordered_weights():
             alone = [layer(inputs) for layer in layers]
-            together = [side_by_side(inputs, layers) for _ in range(2)]
+            together = [fused_projections(inputs, layers) for _ in range(2)]
         with reordered_weights():  # with gradient nothing is kept
-            assert all(output.requires_grad for output in side_by_side(inputs, layers))
+            assert all(output.requires_grad for output in fused_projections(inputs, layers))
     for outputs in (alone, *together):
         assert [output.dtype for output in outputs] == [output.dtype for output in expected]
         for one, other in zip(outputs, expected, strict=True):
@@ -123,39 +123,16 @@ def test_autocast_reaches_the_product():
         assert linear(torch.zeros(2, 4), torch.zeros(3, 4)).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("with_entropy", [True, False], ids=["with entropy", "log-probabilities alone"])
-def test_gradients_of_log_probabilities_and_entropy_are_autograds(with_entropy: bool):
-    """Against the definitions, differentiated by autograd in float64."""
-    generator = torch.Generator().manual_seed(1)
-    hidden, head = torch.randn(6, 4, generator=generator), torch.randn(9, 4, generator=generator)
-    targets = torch.tensor([0, 8, 3, 3, 1, 7])
-    weights = torch.randn(2, 6, generator=generator)
-
-    ours = hidden.clone().requires_grad_(), head.clone().requires_grad_()
-    logprobs, entropy = logprobs_and_entropy(*ours, targets)
-    loss = (weights[0] * logprobs).sum() + ((weights[1] * entropy).sum() if with_entropy else 0)
-    loss.backward()
-
-    theirs = hidden.double().requires_grad_(), head.double().requires_grad_()
-    logp = (theirs[0] @ theirs[1].T).log_softmax(-1)
-    true_entropy = -(logp.exp() * logp).sum(-1)
-    true_logprobs = logp[torch.arange(6), targets]
-    ((weights[0] * true_logprobs).sum() + (weights[1] * true_entropy).sum() * with_entropy).backward()
-
-    torch.testing.assert_close(logprobs.double(), true_logprobs.detach(), atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(entropy.double(), true_entropy.detach(), atol=1e-6, rtol=1e-6)
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one.grad.double(), other.grad, atol=1e-6, rtol=1e-5)
-
-
 def test_a_token_that_is_all_but_certain_has_its_gradient_in_half_precision():
     """Logits 7 and 0: 1 - p = 1 / (1 + e^7) = 0.00091105, where bfloat16 has nothing between 0.996 and 1."""
-    head = torch.tensor([[7.0], [0.0]], requires_grad=True)
+    head = nn.Linear(1, 2, bias=False)
+    head.weight.data = torch.tensor([[7.0], [0.0]])
     with torch.autocast("cpu", torch.bfloat16):
-        logprobs, _ = logprobs_and_entropy(torch.ones(1, 1), head, torch.tensor([0]))
+        logprobs, _ = head_logprobs(torch.ones(1, 1), head, torch.tensor([0]))
     logprobs.sum().backward()
 
-    torch.testing.assert_close(head.grad, torch.tensor([[0.00091105], [-0.00091105]]), rtol=0.004, atol=0)
+    expected = torch.tensor([[0.00091105], [-0.00091105]])
+    torch.testing.assert_close(head.weight.grad, expected, rtol=0.004, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +140,7 @@ def test_a_token_that_is_all_but_certain_has_its_gradient_in_half_precision():
 )
 def test_gradients_come_in_parts_and_a_second_is_added_in_place(context, monkeypatch: pytest.MonkeyPatch):
     """Three rows of the weight at a time: 8 are no multiple of it."""
-    monkeypatch.setattr("rlvr.policy.cpu.linear.AT_ONCE", 12)
+    monkeypatch.setattr("rlvr.policy.cpu.linear.GRADIENT_BLOCK", 12)
     generator = torch.Generator().manual_seed(2)
     inputs = torch.randn(2, 5, 4, generator=generator)
     layer = nn.Linear(4, 8)
@@ -187,7 +164,7 @@ USES_ONEDNN = """
 import torch
 from torch import nn
 from rlvr.policy.cpu import linear
-linear.AT_ONCE = 2**12
+linear.GRADIENT_BLOCK = 2**12
 for tokens, inputs, outputs in ((160, 16, 1024), (160, 16, 64), (16, 64, 32)):
     layer = nn.Linear(inputs, outputs)
     linear.use_onednn(layer)
@@ -225,7 +202,7 @@ def test_autocast_says_what_torchs_does_and_forgets_converted_weights():
         ours = layer(inputs)
         with torch.no_grad():
             without_gradient = layer(inputs)
-        assert converted(layer.weight) is converted(layer.weight)
+        assert cast_once(layer.weight) is cast_once(layer.weight)
     assert ours.dtype == torch.bfloat16
     torch.testing.assert_close(ours, expected)
     torch.testing.assert_close(without_gradient, expected)

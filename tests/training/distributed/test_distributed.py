@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvr.config import load_config, run_directory
-from rlvr.policy.attention import PackedLayout
+from rlvr.policy.blocks import BlockAttention
 from rlvr.policy.packing import cut, spread
 from rlvr.policy.policy import Policy
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.distributed import watchdog
@@ -91,7 +92,8 @@ def test_with_recomputation_a_layer_runs_twice_for_its_gradient(policy: Policy):
     recompute_activations(policy.model)
     calls = []
     policy.model.model.layers[1].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
-    policy.model(torch.tensor([[5, 6, 7]]), layout=PackedLayout([[5, 6, 7]], [[[8]]])).logits.sum().backward()
+    layout = BlockAttention(PrefixTree.build([[5, 6, 7]], [[[8]]]))
+    policy.model(torch.tensor([[5, 6, 7]]), layout=layout).logits.sum().backward()
     assert len(calls) == 2
 
 
