@@ -127,8 +127,10 @@ def number_prefixes(completions: Sequence[Sequence[int]]) -> Prefixes:
         above, count = tokens[index], count + len(new)
     end_N[path] = count
     target_N, depth_N, parent_N = (
-        np.concatenate([nothing, *column]) for column in zip(*columns, strict=True)
-    ) if columns else (nothing,) * 3
+        (np.concatenate([nothing, *column]) for column in zip(*columns, strict=True))
+        if columns
+        else (nothing,) * 3
+    )
     return Prefixes(paths, target_N, depth_N, parent_N, end_N[:count])
 
 

@@ -235,24 +235,25 @@ class Learner:
             warmup = max(self.training.warmup_steps, 1)
             group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.training.gradient_clip)
-        if self._is_sound(norm := float(whole(norm))):
-            metrics.gradient_norms.append(norm)
+        self._take_step(float(whole(norm)), metrics)
+
+    def _take_step(self, gradient_norm: float, metrics: "UpdateMetrics") -> None:
+        """One optimizer step; none where the gradient is no number, which would make all weights NaN."""
+        if math.isfinite(gradient_norm):
+            metrics.gradient_norms.append(gradient_norm)
+            self.unsound = 0
             self.optimizer.step()
         else:
             metrics.skipped += 1
+            self.unsound += 1
         self.optimizer.zero_grad()
         self.updates += 1
-
-    def _is_sound(self, gradient_norm: float) -> bool:
-        """Whether a step may be taken: a gradient that is no number would make all weights NaN."""
-        self.unsound = 0 if math.isfinite(gradient_norm) else self.unsound + 1
         if self.unsound >= self.training.max_skipped_steps:
             raise UserError(
                 f"the gradient was {gradient_norm} in {self.unsound} optimizer steps in a row, which were "
                 "skipped: try a lower training.learning_rate or training.precision=float32, or allow more "
                 f"with training.max_skipped_steps={2 * self.unsound}"
             )
-        return self.unsound == 0
 
     def _of_all_ranks(self, metrics: "UpdateMetrics") -> "UpdateMetrics":
         """Metrics over all tokens of the batch, whichever rank had them."""

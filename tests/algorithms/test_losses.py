@@ -1,12 +1,21 @@
 """Losses against numpy references in float64, written from the papers' formulas with their own gradients."""
 
+import math
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 
-from rlvr.algorithms import cispo_token_loss, grpo_token_loss, kl_k3, truncated_importance_weight
+from rlvr.algorithms import (
+    TokenBatch,
+    cispo_token_loss,
+    grpo_token_loss,
+    kl_k3,
+    truncated_importance_weight,
+)
+from rlvr.algorithms.losses import gmpo, grpo, gspo
 from rlvr.errors import UserError
 
 
@@ -212,3 +221,70 @@ def test_clips_out_of_range_are_refused(bounds):
 def test_a_cap_out_of_range_is_refused():
     with pytest.raises(UserError, match="cap"):
         truncated_importance_weight(torch.zeros(1), torch.zeros(1), cap=0.0)
+
+
+def two_rollouts(first: float, second: float) -> TokenBatch:
+    """A rollout of two tokens with the ratios 4 and 1, one of a token with the ratio 2, and advantages."""
+    log_two = math.log(2.0)
+    return TokenBatch(
+        logp=torch.tensor([2 * log_two, 0.0, log_two], requires_grad=True),
+        old_logp=torch.zeros(3),
+        advantages=torch.tensor([first, first, second]),
+        rollout_index=torch.tensor([0, 0, 1]),
+    )
+
+
+def test_gspo_by_hand():
+    """The ratios 4 and 1 of the first rollout have the geometric mean 2; that of the second is 2 too."""
+    inside = gspo(two_rollouts(1.0, -1.0), clip_low=0.5, clip_high=3.0)
+    torch.testing.assert_close(inside.detach(), torch.tensor([-2.0, -2.0, 2.0]))
+    # clipped at 1.5 where that lowers the gain: for A > 0, not for A < 0
+    tokens = two_rollouts(1.0, -1.0)
+    clipped = gspo(tokens, clip_low=0.5, clip_high=0.5)
+    torch.testing.assert_close(clipped.detach(), torch.tensor([-1.5, -1.5, 2.0]))
+    clipped.sum().backward()
+    # a clipped rollout teaches nothing; of the other, d(-s A)/d logp = s
+    torch.testing.assert_close(tokens.logp.grad, torch.tensor([0.0, 0.0, 2.0]))
+
+
+def test_gspo_gives_each_token_the_gradient_of_its_rollouts_mean():
+    """d(s A)/d logp_t = s A / |y|; each of the two tokens has the rollout's loss, so together s A each."""
+    tokens = two_rollouts(1.0, 0.0)
+    gspo(tokens, clip_low=0.5, clip_high=3.0).sum().backward()
+    torch.testing.assert_close(tokens.logp.grad, torch.tensor([-2.0, -2.0, 0.0]))
+
+
+def test_gmpo_by_hand():
+    """Log-ratios 2 ln 2 and 0, bound to ln 2 before the mean: (ln 2 + 0) / 2, so the ratio is sqrt(2)."""
+    tokens = two_rollouts(1.0, -1.0)
+    loss = gmpo(tokens, clip_low=math.log(2.0), clip_high=math.log(2.0))
+    torch.testing.assert_close(loss.detach(), torch.tensor([-math.sqrt(2.0), -math.sqrt(2.0), 2.0]))
+    loss.sum().backward()
+    # the clipped token has no gradient of its own; the other that of half a mean, from both tokens' losses
+    torch.testing.assert_close(tokens.logp.grad, torch.tensor([0.0, -math.sqrt(2.0), 2.0]))
+
+
+def test_gmpo_bounds_falling_ratios_where_the_advantage_is_negative():
+    """A log-ratio of -2 ln 2 counts as -ln 2 for A < 0, a loss of 1/2; for A > 0 it counts in full, -1/4."""
+    for advantage, expected in ((-1.0, 0.5), (1.0, -0.25)):
+        tokens = TokenBatch(
+            torch.tensor([-2 * math.log(2.0)]),
+            torch.zeros(1),
+            torch.tensor([advantage]),
+            torch.zeros(1, dtype=torch.int64),
+        )
+        loss = gmpo(tokens, clip_low=math.log(2.0), clip_high=math.log(2.0))
+        torch.testing.assert_close(loss, torch.tensor([expected]))
+
+
+def test_on_policy_all_losses_of_whole_rollouts_have_grpos_gradient():
+    """At ratio 1, where a rollout's tokens sum to its length times their mean."""
+    gradients = []
+    for loss in (grpo, gspo, gmpo):
+        logp = torch.tensor([-1.0, -2.0, -0.5, -0.3], requires_grad=True)
+        index = torch.tensor([0, 0, 0, 1])
+        tokens = TokenBatch(logp, logp.detach(), torch.tensor([0.7, 0.7, 0.7, -0.2]), index)
+        loss(tokens).sum().backward()
+        gradients.append(logp.grad)
+    torch.testing.assert_close(gradients[1], gradients[0])
+    torch.testing.assert_close(gradients[2], gradients[0])

@@ -37,7 +37,7 @@ def outputs_and_gradients(tree: PrefixTree, name: str, dtype: torch.dtype) -> li
     layout = EVERY[name](tree)
     if name == "flex":  # has no backward on a CPU
         with torch.no_grad():
-            return [layout.attend(0, *rows, 0.3)]
+            return [layout.attend(0, *(row.detach() for row in rows), 0.3)]
     output_THD = layout.attend(0, *rows, 0.3)
     output_THD.backward(torch.randn(output_THD.shape, generator=generator).to(dtype))
     return [output_THD.detach(), *(row.grad for row in rows)]

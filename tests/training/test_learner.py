@@ -8,6 +8,7 @@ from training_groups import RIGHT, WRONG, make_groups
 
 from rlvr.config import Config, load_config
 from rlvr.data import Group
+from rlvr.errors import UserError
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.training.batch import make_batch, token_weights
 from rlvr.training.learner import Learner
@@ -197,3 +198,42 @@ def test_the_entropy_bonus_raises_entropy():
     entropies = [learner.update(make_batch(groups, config))["update/entropy_trained"] for _ in range(4)]
     assert entropies == sorted(entropies)
     assert entropies[-1] > entropies[0] + 0.05
+
+
+def test_a_sequence_mean_by_hand(groups: list[Group]):
+    """On-policy, GSPO's gradient is that of each rollout's mean log-probability, over counted rollouts."""
+    config = load_config([*ONE_UPDATE, "algorithm=gspo"])
+    (ours,) = learner_gradients(load_policy("embedded"), groups, config)
+    policy, batch = load_policy("embedded"), make_batch(groups, config)
+    policy.model.set_attn_implementation("eager")
+    completions = [(group.prompt_ids, c.token_ids) for group in groups for c in group.completions]
+    loss = torch.zeros(())
+    for (prompt, ids), advantage, counted in zip(
+        completions, batch.advantage_R, batch.counted_R, strict=True
+    ):
+        if counted:
+            logits = policy.model(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
+            logp = logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0]
+            loss = loss - advantage * logp.mean()
+    (loss / int(batch.counted_R.sum())).backward()
+    assert_same(ours, [parameter.grad for parameter in policy.model.parameters()])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_step_without_a_finite_gradient_changes_nothing_and_is_counted(groups: list[Group], bad: float):
+    config = load_config([*ONE_UPDATE, "training.max_skipped_steps=2"])
+    learner = Learner(load_policy("embedded"), config)
+    before = [parameter.detach().clone() for parameter in learner.policy.model.parameters()]
+    batch = make_batch(groups, config)
+    batch.advantage_R[0] = bad
+
+    metrics = learner.update(batch)
+    assert (metrics["update/skipped_steps"], metrics["update/steps"]) == (1.0, 0.0)
+    for parameter, weights in zip(learner.policy.model.parameters(), before, strict=True):
+        assert torch.equal(parameter, weights)
+    with pytest.raises(UserError, match=r"in 2 optimizer steps in a row, .* training\.max_skipped_steps=4"):
+        learner.update(batch)
+
+    learner.unsound = 1
+    assert learner.update(make_batch(groups, config))["update/steps"] == 1.0
+    assert learner.unsound == 0

@@ -143,9 +143,7 @@ def cast_once(weight: Tensor | None) -> Tensor | None:
     return _cast[weight]
 
 
-def _in_order(
-    weights: tuple[Tensor, ...], biases: tuple[Tensor | None, ...]
-) -> tuple[Tensor, Tensor | None]:
+def _in_order(weights: tuple[Tensor, ...], biases: tuple[Tensor | None, ...]) -> tuple[Tensor, Tensor | None]:
     """Weights and biases one below the other, in the precision of their products."""
     if weights not in _reordered:
         bias_O = None if biases[0] is None else _one_below_the_other(biases)
