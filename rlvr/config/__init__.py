@@ -11,6 +11,7 @@ from rlvr.config.compose import (
     load_config,
     project_folder,
     settable,
+    written_config,
 )
 from rlvr.config.identity import arm_name, fingerprint, identity, run_directory, to_yaml
 from rlvr.config.schema import (
@@ -48,4 +49,5 @@ __all__ = [
     "settable",
     "to_yaml",
     "variants_of",
+    "written_config",
 ]

@@ -1,7 +1,7 @@
 """How a command line becomes a checked `Config`: Hydra composes the YAML files of `conf/`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rlvr.config import plugins
 from rlvr.config.schema import Config, check
+from rlvr.config.strict import load_yaml
 from rlvr.errors import UserError, unknown
 
 PACKAGE = Path(__file__).parents[1]
@@ -86,5 +87,34 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
 
 
 def config_from_yaml(path: Path) -> Config:
-    """The config of a finished or broken-off run, from its run directory."""
-    return check(OmegaConf.load(path))  # type: ignore[arg-type]
+    """The config of a finished or broken-off run, from its run directory; see `written_config`."""
+    return check(written_config(path))
+
+
+def written_config(path: Path) -> DictConfig:
+    """The same, not yet checked against the schema.
+
+    A run's config is written resolved, so nothing in it is looked up: with `${oc.env:...}` a folder from
+    somebody else would put this machine's secrets into what is made of it.
+
+    Raises:
+        UserError: for a file that is damaged, or refers to anything.
+    """
+    content = load_yaml(path)
+    for group in ("model", "algorithm", "data", "training", "backend"):  # to_yaml writes them, the last last
+        if group not in content:
+            raise UserError(f"{path} is damaged, it has no {group}: restore it, or remove the run's folder")
+    if reference := next(_references(content), None):
+        raise UserError(f"{path} refers to {reference}: accepted are values alone, as rlvr writes them there")
+    return OmegaConf.create(content)
+
+
+def _references(content: object) -> Iterator[str]:
+    """All texts that OmegaConf would look something up for, keys among them."""
+    if isinstance(content, dict):
+        content = [*content, *content.values()]
+    if isinstance(content, list):
+        for item in content:
+            yield from _references(item)
+    elif isinstance(content, str) and "${" in content:
+        yield content

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from reported_runs import EASY, HARD, HOSTILE, write_run
+from rlvr.report.rollouts import evenly
 
 from rlvr.cli.main import main
 from rlvr.data import Problem
@@ -15,7 +16,6 @@ from rlvr.errors import UserError
 from rlvr.report import find_runs, write_report
 from rlvr.report.curves import thinned
 from rlvr.report.provenance import flops, seconds_by_stage
-from rlvr.report.rollouts import evenly
 from rlvr.report.samples import TEXT_LIMIT, answer_of, clip
 from rlvr.report.sources import table_of
 from rlvr.report.write import PAGE, SCRIPTS, as_json, digest
