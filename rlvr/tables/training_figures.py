@@ -43,7 +43,8 @@ def training_frame(runs: Sequence[RunFiles]) -> pd.DataFrame:
     rows = []
     for run in runs:
         done = 0
-        for part in np.array_split([line["reward/mean"] for line in run.metrics], POINTS):
+        rewards = [line["reward/mean"] for line in run.metrics if "reward/mean" in line]
+        for part in np.array_split(rewards, POINTS):
             if len(part):
                 done += len(part)
                 rows.append((run.arm, run.seed, done, REWARD, float(np.mean(part))))
@@ -140,11 +141,14 @@ def entropy_points(spec: TableSpec, runs: Sequence[RunFiles], window: int = 10) 
     for run in runs:
         evaluated, last = run.summary.get("evaluation", {}), run.summary.get("checkpoint_step", 0)
         solved = [evaluated.get(name, {}).get("pass@k", {}).get(k) for name in benchmarks]
-        # the base policy is evaluated at step 0 and has no entropy of its own in these files
-        if last and run.metrics and None not in solved:
-            window_lines = [line for line in run.metrics if last - window < line["step"] <= last]
-            entropy = np.mean([line["policy/entropy"] for line in window_lines])
-            rows.append([run.arm, run.seed, float(entropy), float(np.mean(solved))])
+        # none for the base policy, which is evaluated at step 0, nor for an engine that doesn't say
+        entropies = [
+            line["policy/entropy"]
+            for line in run.metrics
+            if last - window < line["step"] <= last and "policy/entropy" in line
+        ]
+        if entropies and None not in solved:
+            rows.append([run.arm, run.seed, float(np.mean(entropies)), float(np.mean(solved))])
     return pd.DataFrame(rows, columns=["arm", "seed", "entropy", "pass_at_k"])
 
 
