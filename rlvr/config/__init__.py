@@ -10,8 +10,8 @@ from rlvr.config.compose import (
     hydra_errors_as_sentences,
     load_config,
     project_folder,
+    read_yaml,
     settable,
-    written_config,
 )
 from rlvr.config.identity import arm_name, fingerprint, identity, run_directory, to_yaml
 from rlvr.config.schema import (
@@ -44,10 +44,10 @@ __all__ = [
     "identity",
     "load_config",
     "project_folder",
+    "read_yaml",
     "run_directory",
     "schema_keys",
     "settable",
     "to_yaml",
     "variants_of",
-    "written_config",
 ]

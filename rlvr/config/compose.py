@@ -1,15 +1,17 @@
 """How a command line becomes a checked `Config`: Hydra composes the YAML files of `conf/`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.config import plugins
 from rlvr.config.schema import Config, check
-from rlvr.config.strict import load_yaml
 from rlvr.errors import UserError, unknown
 
 PACKAGE = Path(__file__).parents[1]
@@ -87,34 +89,34 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
 
 
 def config_from_yaml(path: Path) -> Config:
-    """The config of a finished or broken-off run, from its run directory; see `written_config`."""
-    return check(written_config(path))
+    """The config of a finished or broken-off run, from its run directory."""
+    return check(read_yaml(path))
 
 
-def written_config(path: Path) -> DictConfig:
-    """The same, not yet checked against the schema.
-
-    A run's config is written resolved, so nothing in it is looked up: with `${oc.env:...}` a folder from
-    somebody else would put this machine's secrets into what is made of it.
+def read_yaml(path: Path) -> DictConfig:
+    """A run's config.yaml, not yet checked. Runs are handed around, so nothing in it is resolved.
 
     Raises:
-        UserError: for a file that is damaged, or refers to anything.
+        UserError: for an interpolation, which a run never writes and which could read the environment
+            (`${oc.env:...}`), and for what is no YAML of a config.
     """
-    content = load_yaml(path)
-    for group in ("model", "algorithm", "data", "training", "backend"):  # to_yaml writes them, the last last
-        if group not in content:
-            raise UserError(f"{path} is damaged, it has no {group}: restore it, or remove the run's folder")
-    if reference := next(_references(content), None):
-        raise UserError(f"{path} refers to {reference}: accepted are values alone, as rlvr writes them there")
-    return OmegaConf.create(content)
+    try:
+        stored = OmegaConf.load(path)
+    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise UserError(f"{path} can't be read as a config: {' '.join(str(error).split())}") from error
+    if not isinstance(stored, DictConfig) or not stored:
+        raise UserError(f"{path} holds no config: a run writes one when it starts")
+    if key := _interpolated(OmegaConf.to_container(stored, resolve=False)):
+        raise UserError(f"{path}: {key} holds an interpolation (${{...}}), which no run writes: not read")
+    return stored
 
 
-def _references(content: object) -> Iterator[str]:
-    """All texts that OmegaConf would look something up for, keys among them."""
-    if isinstance(content, dict):
-        content = [*content, *content.values()]
-    if isinstance(content, list):
-        for item in content:
-            yield from _references(item)
-    elif isinstance(content, str) and "${" in content:
-        yield content
+def _interpolated(content: Any, key: str = "") -> str:
+    """The first key with a text that omegaconf would resolve; empty if there is none."""
+    if isinstance(content, str):
+        return key if "${" in content else ""
+    if isinstance(content, dict | list):
+        for name, inner in content.items() if isinstance(content, dict) else enumerate(content):
+            if found := _interpolated(inner, f"{key}.{name}".strip(".")):
+                return found
+    return ""

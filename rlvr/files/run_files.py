@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rlvr.config import Config, arm_name, config_from_yaml
+from rlvr.config import Config, arm_name, check, read_yaml
 from rlvr.errors import UserError
 from rlvr.files import step_lines
 
@@ -25,7 +25,14 @@ class RunFiles:
 
     @cached_property
     def config(self) -> Config:
-        return config_from_yaml(self.directory / "config.yaml")
+        file = self.directory / "config.yaml"
+        if not file.is_file():
+            raise UserError(f"{self.directory} is not a run directory: it has no config.yaml")
+        stored = read_yaml(file)
+        for group in ("model", "algorithm", "data", "training", "backend"):  # a run writes backend last
+            if group not in stored:
+                raise UserError(f"{file} is damaged, it has no {group}: restore it, or remove the run's folder")
+        return check(stored)
 
     @cached_property
     def summary(self) -> dict[str, Any]:

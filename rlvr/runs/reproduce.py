@@ -20,18 +20,14 @@ from rlvr.runs.rare import draw
 from rlvr.runs.run import chosen_step, is_finished
 from rlvr.runs.select import select, selection_file
 from rlvr.runs.sweep import launch, with_deadline
-from rlvr.tables.claims_page import papers, write_claims
+from rlvr.tables.claims_page import write_claims
+from rlvr.tables.names import papers, tables
 from rlvr.tables.page import assemble
-from rlvr.tables.spec import Arm, TableSpec, read_spec, table_names
+from rlvr.tables.spec import Arm, TableSpec, read_spec
 from rlvr.tables.write import write_table
 from rlvr.tracking.tracker import Tracker
 
 console = Console(stderr=True)
-
-
-def tables() -> list[str]:
-    """The names of all tables that can be reproduced: `<paper>/<table>`, a file each."""
-    return table_names(EXPERIMENTS)
 
 
 def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[Path]:

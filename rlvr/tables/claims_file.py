@@ -26,7 +26,8 @@ from typing import Any
 
 from rlvr.config.strict import load_yaml, strictly
 from rlvr.errors import UserError, unknown
-from rlvr.tables.spec import check_scales, table_names
+from rlvr.tables.names import CLAIMS
+from rlvr.tables.spec import check_scales
 
 SIMULATION, TOY_TREE = "simulation", "toy_tree"
 NEEDED = {  # keys of a difference, by what it is measured in
@@ -125,7 +126,9 @@ def _complete(declared: DeclaredClaim, file: Path) -> ClaimSpec:
     check_scales(declared.untestable, f"untestable of {place}")
     shared = {item.name: getattr(declared, item.name) for item in fields(SharedKeys)}
     differences = []
-    tables = [SIMULATION, TOY_TREE, *table_names(file.parents[1])]
+    root = file.parents[1]  # of all papers
+    there = [path.relative_to(root) for path in root.glob("*/*.yaml") if path.name != CLAIMS]
+    tables = [SIMULATION, TOY_TREE, *(str(path.with_suffix("")) for path in there)]
     for stated in declared.differences:
         own = {key: value for key, value in vars(stated).items() if value is not None}
         one = DifferenceSpec(**(shared | own))

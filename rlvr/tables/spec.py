@@ -18,7 +18,6 @@ from rlvr.config import CONF
 from rlvr.config.strict import check_keys, load_yaml, strictly
 from rlvr.errors import UserError, unknown
 
-CLAIMS = "claims.yaml"  # beside the tables of a paper; see `rlvr.tables.claims_file`
 DOMAINS = ("in_domain", "out_of_domain")  # the groups of benchmarks, as a benchmark's config has them
 FIGURES = ("pass-at-k", "difference", "group-size", "training")  # the first two where none are named
 CHECKPOINTS = ("baseline", "best")
@@ -208,12 +207,6 @@ class TableSpec(Layout):
     def experiment(self, scale: str) -> str:
         """The folder of the runs that the table shows, below that of all runs."""
         return f"{self.runs or self.name}/{scale}"
-
-
-def table_names(experiments: Path) -> list[str]:
-    """The names of all tables that can be reproduced: `<paper>/<table>`, a file each."""
-    files = [file for file in experiments.glob("*/*.yaml") if file.name != CLAIMS]
-    return sorted(str(file.relative_to(experiments).with_suffix("")) for file in files)
 
 
 def read_spec(path: Path, scale: str) -> TableSpec:

@@ -8,8 +8,9 @@ from table_runs import finished, page_of
 from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError
 from rlvr.tables.claims import Difference, Finding, findings, welch_interval
-from rlvr.tables.claims_page import markdown, papers, write_claims
+from rlvr.tables.claims_page import markdown, write_claims
 from rlvr.tables.collect import collect, differences, measure
+from rlvr.tables.names import papers
 from rlvr.tables.write import write_table
 from rlvr.theory import SimulationGrid
 

@@ -8,7 +8,8 @@ import yaml
 
 from rlvr.errors import UserError
 from rlvr.tables.claims_file import read_claims
-from rlvr.tables.spec import Arm, Dynamics, PublishedSource, check_spec, read_spec, table_names
+from rlvr.tables.names import tables
+from rlvr.tables.spec import Arm, Dynamics, PublishedSource, check_spec, read_spec
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -202,6 +203,6 @@ def test_reading_a_table_imports_neither_torch_nor_pandas():
 
 
 def test_every_file_of_experiments_is_strict():
-    assert len(table_names(EXPERIMENTS)) > 15
-    for name in table_names(EXPERIMENTS):
+    assert len(tables()) > 15
+    for name in tables():
         assert read_spec(EXPERIMENTS / f"{name}.yaml", "laptop").name == name
