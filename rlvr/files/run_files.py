@@ -31,7 +31,7 @@ class RunFiles:
         stored = read_yaml(file)
         for group in ("model", "algorithm", "data", "training", "backend"):  # a run writes backend last
             if group not in stored:
-                raise UserError(f"{file} is damaged, it has no {group}: restore it, or remove the run's folder")
+                raise UserError(f"{file} is damaged, it has no {group}: restore it, or remove its folder")
         return check(stored)
 
     @cached_property
