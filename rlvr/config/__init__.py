@@ -10,6 +10,7 @@ from rlvr.config.compose import (
     hydra_errors_as_sentences,
     load_config,
     project_folder,
+    read_yaml,
     settable,
 )
 from rlvr.config.identity import arm_name, fingerprint, identity, run_directory, to_yaml
@@ -43,6 +44,7 @@ __all__ = [
     "identity",
     "load_config",
     "project_folder",
+    "read_yaml",
     "run_directory",
     "schema_keys",
     "settable",

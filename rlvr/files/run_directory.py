@@ -14,11 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from rlvr.config import PACKAGE, Config, check, identity, run_directory, to_yaml
+from rlvr.config import PACKAGE, Config, config_from_yaml, identity, run_directory, to_yaml
 from rlvr.errors import UserError
 from rlvr.files.atomic import hold, user_errors_for, write_whole
+from rlvr.files.run_files import read_json
 
 RECORDED_PACKAGES = (
     "rlvr",
@@ -57,7 +56,7 @@ class RunDirectory:
         """Record the config, or hold it against the one that is there."""
         path = self.path / "config.yaml"
         if path.exists():
-            before, now = flat(identity(check(OmegaConf.load(path)))), flat(identity(config))
+            before, now = flat(identity(config_from_yaml(path))), flat(identity(config))
             for key in sorted(before.keys() | now.keys()):
                 if before.get(key) != now.get(key):
                     raise UserError(
@@ -75,7 +74,7 @@ class RunDirectory:
             overlap: problems of each benchmark that are also trained on; names without any left out.
         """
         path = self.path / "provenance.json"
-        history = json.loads(path.read_text())["started"] if path.exists() else []
+        history = read_json(path).get("started", [])
         write_whole(
             path,
             json.dumps(
@@ -137,8 +136,7 @@ def run_folders(path: Path) -> list[Path]:
 
 def read_summary(path: Path) -> dict[str, Any]:
     """summary.json of a run directory; empty before the run has one."""
-    file = path / "summary.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+    return read_json(path / "summary.json")
 
 
 def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

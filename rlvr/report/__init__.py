@@ -4,7 +4,7 @@ It draws with uPlot (MIT), whose file is in `page/vendor`. It measures nothing: 
 `rlvr.tables`, texts from the samples that runs keep.
 """
 
-from rlvr.report.sources import find_runs, read_run
+from rlvr.report.sources import find_runs
 from rlvr.report.write import write_report
 
-__all__ = ["find_runs", "read_run", "write_report"]
+__all__ = ["find_runs", "write_report"]

@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlvr.files import step_lines
-from rlvr.report.sources import ReportedRun
+from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import AVERAGE
-from rlvr.tables.spec import label
+from rlvr.tables.spec import TableSpec
 
 POINTS = 400  # of a curve; of longer ones each point is the mean of a few steps
 NUMBERS = ["value", "low", "high", "difference", "difference_low", "difference_high"]
 
 
-def passk_curves(spec: dict[str, Any], frame: pd.DataFrame) -> list[dict[str, Any]]:
+def passk_curves(spec: TableSpec, frame: pd.DataFrame) -> list[dict[str, Any]]:
     """pass@k of every arm on each benchmark and average.
 
     Returns:
@@ -36,14 +35,14 @@ def passk_curves(spec: dict[str, Any], frame: pd.DataFrame) -> list[dict[str, An
         curves.append(
             {
                 "key": f"{group}/{benchmark}",
-                "label": f"{label(spec, group)} average" if average else label(spec, benchmark),
+                "label": f"{spec.label(group)} average" if average else spec.label(benchmark),
                 "arms": arms,
             }
         )
     return curves
 
 
-def learning_curves(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
+def learning_curves(runs: Sequence[RunFiles]) -> list[dict[str, Any]]:
     """What each run logged: {"arm", "seed", "series": {metric: {"step": [...], "value": [...]}}}.
 
     Metrics are those of metrics.jsonl and timing.jsonl, and `validation/...` at the checkpoints.
@@ -51,20 +50,19 @@ def learning_curves(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
     return [
         {"arm": run.arm, "seed": run.seed, "series": series}
         for run in runs
-        if run.trained and (series := run_series(run))
+        if run.trains and (series := run_series(run))
     ]
 
 
-def run_series(run: ReportedRun) -> dict[str, dict[str, list]]:
+def run_series(run: RunFiles) -> dict[str, dict[str, list]]:
     """The curves of one run, by metric."""
     series: dict[str, dict[str, list]] = {}
-    for name, prefix in (("validation", "validation/"), ("metrics", ""), ("timing", "")):
-        lines = pd.DataFrame(step_lines.read(run.directory / f"{name}.jsonl"))
-        if lines.empty:
+    for lines, prefix in ((run.validation, "validation/"), (run.metrics, ""), (run.timing, "")):
+        if not lines:
             continue
-        lines = lines.set_index("step")
-        for metric in lines.columns:
-            curve = thinned(lines[metric].dropna())
+        by_step = pd.DataFrame(lines).set_index("step")
+        for metric in by_step.columns:
+            curve = thinned(by_step[metric].dropna())
             series[prefix + metric] = {"step": plain(curve.index.to_series()), "value": plain(curve)}
     return series
 

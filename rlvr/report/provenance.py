@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from rlvr.files import step_lines
-from rlvr.report.sources import ReportedRun
+from rlvr.files.run_files import RunFiles
 
 STAGES = ("sampling", "verification", "advantage", "update", "handover")  # of a training step
 FLOPS = ("T", 1e12), ("P", 1e15), ("E", 1e18), ("Z", 1e21)
@@ -28,14 +27,14 @@ class RunFacts:
     stages: dict[str, float]
 
 
-def run_facts(run: ReportedRun, labels: dict[str, str]) -> RunFacts:
+def run_facts(run: RunFiles, labels: dict[str, str]) -> RunFacts:
     summary, provenance = run.summary, run.provenance
     git = provenance.get("git", {})
-    status = summary.get("status", "training")
+    status = "evaluated" if run.finished else summary.get("status", "training")
     return RunFacts(
         arm=labels.get(run.arm, run.arm),
         seed=run.seed,
-        status="evaluated" if status == "finished" else status,
+        status=status,
         started=provenance.get("started", ["–"])[-1].replace("T", " ").replace("+00:00", " UTC"),
         commit=(git.get("commit", "unknown")[:12] + (" (changed)" if git.get("dirty") else "")),
         checkpoint=f"step {summary['checkpoint_step']}" if "checkpoint_step" in summary else "–",
@@ -45,9 +44,9 @@ def run_facts(run: ReportedRun, labels: dict[str, str]) -> RunFacts:
     )
 
 
-def seconds_by_stage(run: ReportedRun) -> dict[str, float]:
+def seconds_by_stage(run: RunFiles) -> dict[str, float]:
     """Seconds of a run by stage; `other` is loading, validation and checkpoints."""
-    timing = pd.DataFrame(step_lines.read(run.directory / "timing.jsonl"))
+    timing = pd.DataFrame(run.timing)
     seconds = {
         stage: float(timing[column].sum()) for stage in STAGES if (column := f"seconds/{stage}") in timing
     }
@@ -57,7 +56,7 @@ def seconds_by_stage(run: ReportedRun) -> dict[str, float]:
     return seconds | {stage: total[stage] for stage in ("profiling", "evaluation") if stage in total}
 
 
-def common_facts(runs: Sequence[ReportedRun]) -> list[tuple[str, list[str]]]:
+def common_facts(runs: Sequence[RunFiles]) -> list[tuple[str, list[str]]]:
     """What is the same for most runs: each fact with its distinct values."""
 
     def distinct(values: Sequence[str]) -> list[str]:

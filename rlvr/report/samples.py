@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from rlvr.data import UNSCORABLE, Problem, Verdict
 from rlvr.data.answer_text import final_answer
 from rlvr.errors import UserError
+from rlvr.files.run_files import RunFiles, damage_as_sentence
 from rlvr.problems import load_problems
-from rlvr.report.sources import ReportedRun
 
 TEXT_LIMIT = 4000  # characters of a completion
 LIMITS = ((60, 20), (20, 10), (8, 4), (4, 2), (2, 1), (1, 1))  # right and other texts of a cell
@@ -42,7 +42,7 @@ class Cell:
         return self.counts.total() - sum(self.counts[kind] for kind in UNSCORABLE)
 
 
-def evaluation_samples(runs: Sequence[ReportedRun], benchmarks: Sequence[str]) -> dict[str, dict[str, Any]]:
+def evaluation_samples(runs: Sequence[RunFiles], benchmarks: Sequence[str]) -> dict[str, dict[str, Any]]:
     """What the report's page needs of each benchmark that some finished run answered.
 
     Returns:
@@ -67,7 +67,7 @@ def evaluation_samples(runs: Sequence[ReportedRun], benchmarks: Sequence[str]) -
     return shown
 
 
-def known_problems(runs: Sequence[ReportedRun], benchmark: str) -> dict[str, Problem]:
+def known_problems(runs: Sequence[RunFiles], benchmark: str) -> dict[str, Problem]:
     """The problems of a benchmark by id, as the runs' config gives them; none where its data is not here."""
     tasks = [run.config.benchmark.tasks.get(benchmark) for run in runs]
     for task in filter(None, tasks):
@@ -79,13 +79,12 @@ def known_problems(runs: Sequence[ReportedRun], benchmark: str) -> dict[str, Pro
 
 
 def tally_samples(
-    runs: Sequence[ReportedRun], benchmark: str, problems: Mapping[str, Problem]
+    runs: Sequence[RunFiles], benchmark: str, problems: Mapping[str, Problem]
 ) -> dict[str, dict[str, Cell]]:
     """Cells by problem id and arm, over the seeds of each arm."""
     cells: dict[str, dict[str, Cell]] = {}
     for run in runs:
-        file = run.directory / "evaluation" / f"{benchmark}.parquet"
-        if not run.finished or not file.exists():
+        if not run.finished or not (file := run.samples(benchmark)):
             continue
         for problem_id, verdict, text, count in distinct_samples(file):
             cell = cells.setdefault(problem_id, {}).setdefault(run.arm, Cell())
@@ -99,7 +98,8 @@ def tally_samples(
 def distinct_samples(file: Path) -> list[tuple[str, str, str, int]]:
     """(problem id, verdict, text, number of samples) of an evaluation's file."""
     columns = ["problem_id", "verdict", "text"]
-    table = pq.read_table(file, columns=columns).group_by(columns).aggregate([([], "count_all")])
+    with damage_as_sentence(file):
+        table = pq.read_table(file, columns=columns).group_by(columns).aggregate([([], "count_all")])
     return list(zip(*(table[name].to_pylist() for name in [*columns, "count_all"]), strict=True))
 
 

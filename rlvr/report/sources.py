@@ -1,54 +1,18 @@
 """What a report is about: the runs below a folder, and the table they are the cells of."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from omegaconf import OmegaConf
-
-from rlvr.config import EXPERIMENTS, Config, arm_name, check
+from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError, nearest
-from rlvr.files.run_directory import read_summary, run_folders
-from rlvr.tables.spec import arm_label, read_spec
+from rlvr.files.run_directory import run_folders
+from rlvr.files.run_files import RunFiles
+from rlvr.tables.spec import Arm, TableSpec, read_spec
 
-DOMAINS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
-
-
-@dataclass(frozen=True, slots=True)
-class ReportedRun:
-    """One arm under one seed, at whatever stage it is.
-
-    Attributes:
-        summary: summary.json, empty before there is one.
-        provenance: provenance.json, likewise.
-    """
-
-    directory: Path
-    config: Config
-    summary: dict[str, Any]
-    provenance: dict[str, Any]
-
-    @property
-    def arm(self) -> str:
-        return arm_name(self.config)
-
-    @property
-    def seed(self) -> int:
-        return self.config.seed
-
-    @property
-    def trained(self) -> bool:
-        """Whether it trains at all; the base policy does not."""
-        return self.config.training.steps > 0
-
-    @property
-    def finished(self) -> bool:
-        return self.summary.get("status") == "finished"
+DOMAIN_LABELS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
 
 
-def find_runs(path: Path) -> list[ReportedRun]:
+def find_runs(path: Path) -> list[RunFiles]:
     """The run in a folder or all runs below it, those that don't train first, then by arm and seed.
 
     To a single run the untrained policy of its experiment is added, if that has been evaluated: what
@@ -58,11 +22,11 @@ def find_runs(path: Path) -> list[ReportedRun]:
         UserError: where there is no run, or runs of several experiments.
     """
     if (path / "config.yaml").is_file():
-        runs = [read_run(path)]
-        siblings = map(read_run, run_folders(path.parent.parent)) if runs[0].trained else []
-        runs += [run for run in siblings if not run.trained and run.finished]
+        runs = [RunFiles(path)]
+        siblings = map(RunFiles, run_folders(path.parent.parent)) if runs[0].trains else []
+        runs += [run for run in siblings if run.finished and not run.trains]
     else:
-        runs = [read_run(folder) for folder in run_folders(path)]
+        runs = [RunFiles(folder) for folder in run_folders(path)]
     runs = [run for run in runs if run.config.experiment != "profiles"]
     if not runs:
         known = sorted({str(folder.parent.parent) for folder in run_folders(Path("results/runs"))})
@@ -75,30 +39,20 @@ def find_runs(path: Path) -> list[ReportedRun]:
             f"{path} holds runs of several experiments, a report is about one: give the folder of "
             f"{' or '.join(experiments)}"
         )
-    return sorted(runs, key=lambda run: (run.trained, run.arm, run.seed))
+    return sorted(runs, key=lambda run: (run.trains, run.arm, run.seed))
 
 
-def read_run(folder: Path) -> ReportedRun:
-    provenance = folder / "provenance.json"
-    return ReportedRun(
-        directory=folder,
-        config=check(OmegaConf.load(folder / "config.yaml")),
-        summary=read_summary(folder),
-        provenance=json.loads(provenance.read_text()) if provenance.exists() else {},
-    )
-
-
-def table_of(runs: Sequence[ReportedRun]) -> dict[str, Any]:
+def table_of(runs: Sequence[RunFiles]) -> TableSpec:
     """The table's file in `experiments/` that the runs belong to, or one made of what they have in common.
 
     Where they are one arm of a table, or more arms than it has, only names are taken from its file.
     """
     name, _, scale = runs[0].config.experiment.rpartition("/")
     if not is_table(name):
-        return plain_table(runs)
+        return plain_table(runs, TableSpec())
     spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
-    trained = {run.arm for run in runs if run.trained}
-    whole = len(trained) > 1 and trained <= {arm["name"] for arm in spec["arms"]}
+    trained = {run.arm for run in runs if run.trains}
+    whole = len(trained) > 1 and trained <= set(spec.arm_labels)
     return spec if whole else plain_table(runs, spec)
 
 
@@ -107,23 +61,21 @@ def is_table(name: str) -> bool:
     return (EXPERIMENTS / f"{name}.yaml").is_file()
 
 
-def plain_table(runs: Sequence[ReportedRun], like: dict[str, Any] | None = None) -> dict[str, Any]:
+def plain_table(runs: Sequence[RunFiles], like: TableSpec) -> TableSpec:
     """A table of the arms and benchmarks of some runs, in the names of another table where it has them."""
-    labels = {arm["name"]: arm_label(arm) for arm in like["arms"]} if like else {}
     columns: dict[str, list[str]] = {}
     for run in runs:
         for name, task in run.config.benchmark.tasks.items():
             if name not in columns.setdefault(task.domain, []):
                 columns[task.domain].append(name)
     ks = runs[-1].config.evaluation.k
-    arms = list(dict.fromkeys(run.arm for run in runs))
-    trained = [run for run in runs if run.trained]
+    trained = [run for run in runs if run.trains]
     single = str(trained[0].directory) if len(trained) == 1 else None
-    return {
-        "name": runs[0].config.experiment,
-        "title": single or runs[0].config.experiment,
-        "metrics": [f"pass@{k}" for k in dict.fromkeys([min(ks), max(ks)])],
-        "columns": columns,
-        "labels": DOMAINS | (like or {}).get("labels", {}),
-        "arms": [{"name": arm, "label": labels.get(arm, arm)} for arm in arms],
-    }
+    return TableSpec(
+        name=runs[0].config.experiment,
+        title=single or runs[0].config.experiment,
+        metrics=[f"pass@{k}" for k in dict.fromkeys([min(ks), max(ks)])],
+        columns=columns,
+        labels=DOMAIN_LABELS | like.labels,
+        arms=[Arm(name, like.arm_labels.get(name, name)) for name in dict.fromkeys(run.arm for run in runs)],
+    )

@@ -21,26 +21,10 @@ from rlvr.problems import DrawnProblems, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.runs.reproduce import parse_seeds, tables
 from rlvr.runs.reproduce import plan as plan_runs
-from rlvr.tables.spec import experiment, read_spec
+from rlvr.tables.spec import Assumptions, read_spec
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Assumptions:
-    """What a config does not say."""
-
-    gpus: int = 16
-    gpu_gib: float = 80.0  # memory of one
-    peak_tflops: float = 989.0  # of one, dense bfloat16: an H100
-    sampling_share: float = 0.10  # of the peak while sampling, which is bound by memory
-    training_share: float = 0.35  # of the peak in forward and backward
-    mean_tokens: int = 1000  # of a completion; at most the config's maximum
-    prompt_tokens: int = 150  # of a prompt
-    layer_ms: float = (
-        0.4  # least time of a layer for one token of all running rollouts (rollout=transformers)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,16 +278,16 @@ def assumed_by_table(name: str, overrides: Sequence[str]) -> list[str]:
     """What a table's file assumes for its plan (`plan: {gpus: 1, ...}`); arguments go before it."""
     if name not in tables():
         raise unknown("table", name, tables())
-    assumed = read_spec(EXPERIMENTS / f"{name}.yaml", scale_of(overrides)).get("plan", {})
-    return [f"{key}={value}" for key, value in assumed.items()]
+    assumed = read_spec(EXPERIMENTS / f"{name}.yaml", scale_of(overrides)).plan
+    return [f"{key}={value}" for key, value in vars(assumed).items()] if assumed else []
 
 
 def print_table(name: str, seeds: list[int], overrides: list[str], given: Assumptions) -> Config:
     """One line a run, the largest run in full, and the total; returns the config of the largest."""
     scale = scale_of(overrides)
     spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
-    base = [f"experiment={experiment(spec, scale)}", f"scale={scale}", *overrides]
-    runs = plan_runs(spec, seeds or spec.get("seeds", [1]), base)
+    base = [f"experiment={spec.experiment(scale)}", f"scale={scale}", *overrides]
+    runs = plan_runs(spec, seeds or spec.seeds, base)
     plans = [plan_run(run.config, architecture_of(run.config.model), given) for run in runs]
     largest = max(range(len(runs)), key=lambda index: plans[index].gpu_hours)
     print(f"{name} at scale {scale}: {len(runs)} runs\n")

@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -12,26 +11,23 @@ from rlvr.curriculum.profile import needs_profile, profile_file
 from rlvr.errors import UserError, unknown
 from rlvr.files.atomic import hold
 from rlvr.files.run_directory import read_summary
+from rlvr.files.run_files import RunFiles
 from rlvr.policy.location import local_files
 from rlvr.policy.recipes import RECIPES
-from rlvr.report import read_run, write_report
+from rlvr.report import write_report
 from rlvr.runs.profile import profile_with_display
 from rlvr.runs.rare import draw
 from rlvr.runs.run import chosen_step, is_finished
 from rlvr.runs.select import select, selection_file
 from rlvr.runs.sweep import launch, with_deadline
-from rlvr.tables.claims_page import CLAIMS, papers, write_claims
-from rlvr.tables.report import write_table
-from rlvr.tables.spec import experiment, read_spec
+from rlvr.tables.claims_page import write_claims
+from rlvr.tables.names import papers, tables
+from rlvr.tables.page import assemble
+from rlvr.tables.spec import Arm, TableSpec, read_spec
+from rlvr.tables.write import write_table
 from rlvr.tracking.tracker import Tracker
 
 console = Console(stderr=True)
-
-
-def tables() -> list[str]:
-    """The names of all tables that can be reproduced: `<paper>/<table>`, a file each."""
-    files = [file for file in EXPERIMENTS.glob("*/*.yaml") if file.name != CLAIMS]
-    return sorted(str(file.relative_to(EXPERIMENTS).with_suffix("")) for file in files)
 
 
 def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[Path]:
@@ -58,12 +54,12 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
     if name not in tables():
         raise unknown("table", name, tables())
     spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
-    seeds = parse_seeds(settings["seeds"]) or spec.get("seeds", [1])
+    seeds = parse_seeds(settings["seeds"]) or spec.seeds
     results = Path(settings["results"])
-    folder = results / "runs" / experiment(spec, scale)
+    folder = results / "runs" / spec.experiment(scale)
     lock = hold(folder, "is being reproduced", "wait for it; its finished runs will be used")
     started = time.perf_counter()
-    base = [f"experiment={experiment(spec, scale)}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
+    base = [f"experiment={spec.experiment(scale)}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
     planned = plan(spec, seeds, base)
     if not render_only:
         run_missing(spec, planned)
@@ -76,12 +72,12 @@ def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[
         if not finished:
             lock.close()
             return []
-    files = write_table(spec, [run.directory for run in planned], None, results)
+    table = assemble(spec, [RunFiles(run.directory) for run in planned])
+    files = write_table(table, results)
     if (paper := name.partition("/")[0]) in papers(EXPERIMENTS):
         files.append(write_claims(paper, scale, results, EXPERIMENTS))
-    started_runs = [run.directory for run in planned if (run.directory / "config.yaml").exists()]
-    page = results / "reports" / f"{files[0].stem}.html"
-    files.append(write_report([read_run(path) for path in started_runs], page, spec=spec))
+    started_runs = [RunFiles(run.directory) for run in planned if (run.directory / "config.yaml").exists()]
+    files.append(write_report(started_runs, results / "reports" / f"{table.stem}.html", table=table))
     tracker = Tracker(replace(planned[0].config, arm="table"), folder)
     tracker.log_table(files)
     tracker.close()
@@ -102,7 +98,7 @@ class PlannedRun:
         source: the run whose accuracies choose this one's problems, if any.
     """
 
-    arm: dict[str, Any]
+    arm: Arm
     seed: int
     overrides: list[str]
     config: Config
@@ -117,28 +113,28 @@ class PlannedRun:
         return read_summary(self.directory).get("trained_steps") == self.config.training.steps
 
 
-def plan(spec: dict[str, Any], seeds: list[int], base: list[str]) -> list[PlannedRun]:
+def plan(spec: TableSpec, seeds: list[int], base: list[str]) -> list[PlannedRun]:
     """Every run of a table; the base policy, which is not trained, has one seed only.
 
     An arm may `ask` for a key that its paper gives no value for. It is planned only if `base` has that key,
     which then goes to no other arm.
     """
     planned: list[PlannedRun] = []
-    asked = {arm["ask"] for arm in spec["arms"] if "ask" in arm}
+    asked = {arm.ask for arm in spec.arms if arm.ask}
     given = {o.partition("=")[0]: o for o in base if o.partition("=")[0] in asked}
     base = [override for override in base if override not in given.values()]
     configs: dict[str, Config] = {}  # composing is slow, and seeds differ in nothing else
     for seed in seeds:
-        for arm in spec["arms"]:
-            if arm.get("ask", "") not in ("", *given):
+        for arm in spec.arms:
+            if arm.ask not in (None, *given):
                 continue
-            overrides = [*spec.get("overrides", []), *base, *arm.get("overrides", [])]
-            overrides += [given[arm["ask"]]] if "ask" in arm else []
-            overrides += [f"arm={arm['name']}", f"seed={seed}"]
-            if arm["name"] not in configs:
-                configs[arm["name"]] = load_config(overrides)
-            run = PlannedRun(arm, seed, overrides, replace(configs[arm["name"]], seed=seed))
-            if "select" in arm:
+            overrides = [*spec.overrides, *base, *arm.overrides]
+            overrides += [given[arm.ask]] if arm.ask else []
+            overrides += [f"arm={arm.name}", f"seed={seed}"]
+            if arm.name not in configs:
+                configs[arm.name] = load_config(overrides)
+            run = PlannedRun(arm, seed, overrides, replace(configs[arm.name], seed=seed))
+            if arm.select:
                 run = with_selection(run, planned)
             if run.config.training.steps or seed == seeds[0]:
                 planned.append(run)
@@ -147,8 +143,8 @@ def plan(spec: dict[str, Any], seeds: list[int], base: list[str]) -> list[Planne
 
 def with_selection(run: PlannedRun, planned: list[PlannedRun]) -> PlannedRun:
     """The run with the file of its problems, which the arm `select.from` of the same seed is to choose."""
-    earlier = {other.arm["name"]: other for other in planned if other.seed == run.seed}
-    if (name := run.arm["select"]["from"]) not in earlier:
+    earlier = {other.arm.name: other for other in planned if other.seed == run.seed}
+    if (name := run.arm.select.from_) not in earlier:
         raise unknown("arm to select from, before this one", name, earlier)
     source = earlier[name]
     file = selection_file(source.directory, run.config.curriculum.name)
@@ -166,24 +162,24 @@ def prepare(run: PlannedRun) -> None:
     if needs_profile(run.config) and not profile_file(run.config).exists():
         profile_with_display(run.config)
     if run.source and not Path(run.config.curriculum.selection).exists():
-        options = {key: value for key, value in run.arm["select"].items() if key != "from"}
+        options = {key: value for key, value in vars(run.arm.select).items() if key != "from_"}
         select(run.source.directory, run.config.curriculum.name, **options)
 
 
-def run_missing(spec: dict[str, Any], planned: list[PlannedRun]) -> None:
+def run_missing(spec: TableSpec, planned: list[PlannedRun]) -> None:
     """First all training, then all evaluations: a focal arm's checkpoint is chosen among those that cost
     no more than its baseline's choice (F-GRPO, App. L.2), so the baseline's has to be known. A table with
     `checkpoint: best` takes every arm's best one."""
     unfinished = [run for run in planned if not is_finished(run.config, run.directory)]
     untrained = [run for run in unfinished if not run.trained]
-    for arm in spec["arms"]:
-        if arm["name"] not in {run.arm["name"] for run in planned}:
+    for arm in spec.arms:
+        if arm.name not in {run.arm.name for run in planned}:
             console.print(
-                f"{arm['name']} is left out: its paper gives no {arm['ask']}; run it with {arm['ask']}=...",
+                f"{arm.name} is left out: its paper gives no {arm.ask}; run it with {arm.ask}=...",
                 highlight=False,
             )
     console.print(
-        f"{spec['name']}: {len(planned)} runs, {len(planned) - len(unfinished)} of them finished; "
+        f"{spec.name}: {len(planned)} runs, {len(planned) - len(unfinished)} of them finished; "
         f"training {len(untrained)}, then evaluating {len(unfinished)}",
         highlight=False,
     )
@@ -195,13 +191,13 @@ def run_missing(spec: dict[str, Any], planned: list[PlannedRun]) -> None:
         if not all(run.trained for run in wave):
             return  # out of time
     if unfinished:
-        by_name = {(run.arm["name"], run.seed): run for run in planned}
+        by_name = {(run.arm.name, run.seed): run for run in planned}
         jobs = []
         for run in unfinished:
             job = [*run.overrides, "verb=evaluate"]
             by_validation = run.config.evaluation.checkpoint == "best"
-            if "baseline" in run.arm and by_validation and spec.get("checkpoint") != "best":
-                baseline = by_name[run.arm["baseline"], run.seed]
+            if run.arm.baseline and by_validation and spec.checkpoint != "best":
+                baseline = by_name[run.arm.baseline, run.seed]
                 job.append(f"evaluation.latest_step={chosen_step(baseline.config, baseline.directory)}")
             jobs.append(job)
             if run.config.evaluation.rare.prompts:

@@ -1,7 +1,5 @@
-"""Tables and figures, made of the files that runs leave behind and nothing else."""
+"""Tables and figures, made of the files that runs leave behind and nothing else.
 
-from rlvr.tables.claims_page import write_claims
-from rlvr.tables.report import write_table
-from rlvr.tables.spec import check_spec, read_spec
-
-__all__ = ["check_spec", "read_spec", "write_claims", "write_table"]
+`spec` reads a table's file, `page` assembles the table from runs, `write` renders it to files; importing
+this package imports none of them.
+"""

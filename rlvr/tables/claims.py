@@ -1,44 +1,23 @@
 """What a paper claims against what is measured here: `results/<paper>.md`, made of committed files alone.
 
-`experiments/<paper>/claims.yaml` declares each claim as differences that it says are above zero:
-
-paper: "F-GRPO: ... (arXiv:2602.06717)"
-claims:
-  - claim: what the paper says
-    source: Table 2
-    table: fgrpo/table2                       # whose ...-differences.csv is read, or simulation
-    differences:                              # all of them are to be above zero
-      - {metric: pass@256, group: in_domain, arm: grpo-n2, minus: grpo-n8}
-  - claim: what cannot be tried at a scale
-    source: Table 1
-    untestable: {laptop: why}
-
-A difference with a `unit` is what an arm saves against its baseline in a table with `effort`, less the
-factor claimed: {unit: flops, target: 1.0, arm: sgpo, minus: grpo, factor: 2.5}. The table `toy_tree` has
-λ-GRPO minus GRPO at {learning_rate: 1e-4, n: 1, r_neg: -0.5}. The table `simulation` has metrics of the
-simulation grid and no groups; an arm of it is {group_size: 2, gamma: 0}, after its last step or `step: 0`.
-Keys that stand beside `differences` hold for each of them.
-
-A claim was declared from the paper's own numbers, never from those measured here.
+`rlvr.tables.claims_file` says what a claim is; here each gets its numbers and a verdict.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy.stats import t as student_t
 
 from rlvr.errors import UserError, unknown
+from rlvr.tables.claims_file import SIMULATION, TOY_TREE, ClaimSpec, DifferenceSpec, read_claims
 from rlvr.tables.spec import (
     DELTA_NLL,
     EFFORT_UNITS,
     RARE,
-    arm_label,
+    TableSpec,
     differences_file,
-    label,
     read_spec,
     savings_file,
 )
@@ -46,10 +25,6 @@ from rlvr.theory import SimulationGrid
 
 SHOWN, NOT_SHOWN, OPPOSITE = "shown", "not shown", "opposite"
 UNTESTABLE, NOT_RUN = "not testable at this scale", "not run"
-SIMULATION, TOY_TREE = "simulation", "toy_tree"
-
-SHARED_KEYS = ("table", "metric", "group", "unit", "target", "factor", "learning_rate")
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -109,51 +84,51 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
     Raises:
         UserError: for an arm or group that a table does not have, or a claim without differences.
     """
-    found = []
-    for claim in yaml.safe_load(declared.read_text(encoding="utf-8"))["claims"]:
-        shared = {key: claim[key] for key in SHARED_KEYS if key in claim}
-        stated = [shared | one for one in claim.get("differences", [])]
-        reason = claim.get("untestable", {}).get(scale, "")
-        if not stated and not reason:
-            raise UserError(f"{declared}, claim {claim['claim']!r}: accepted is at least one difference")
-        numbers = []
-        for one in [] if reason else stated:
-            if one["table"] == SIMULATION:
-                numbers.append(_simulated(one, results / "theory" / "categorical.npz"))
-                continue
-            if one["table"] == TOY_TREE:
-                numbers.append(_on_toy_tree(one, results / "theory" / "toy_tree.csv"))
-                continue
-            spec = read_spec(declared.parents[1] / f"{one['table']}.yaml", scale)
-            if "unit" in one:
-                numbers.append(_saved(one, spec, results / "tables" / savings_file(spec["name"], scale)))
-                continue
-            numbers.append(_tabled(one, spec, results / "tables" / differences_file(spec["name"], scale)))
-            if one["metric"] not in (*spec["metrics"], DELTA_NLL):
-                reason = f"Table {spec['name']} has no {one['metric']} at scale {scale}."
-        tables = tuple(dict.fromkeys(one["table"] for one in stated))
-        found.append(Finding(claim["claim"], claim["source"], tables, tuple(numbers), reason))
-    return found
+    _, claims = read_claims(declared)
+    for claim in claims:
+        if not claim.differences and scale not in claim.untestable:
+            raise UserError(f"claim {claim.claim!r} of {declared}: accepted is at least one difference")
+    return [_finding(claim, declared.parents[1], scale, results) for claim in claims]
 
 
-def _tabled(stated: dict[str, Any], spec: dict[str, Any], file: Path) -> Difference:
+def _finding(claim: ClaimSpec, experiments: Path, scale: str, results: Path) -> Finding:
+    """A claim with its numbers; its tables are named even where it cannot be tried."""
+    tables = tuple(dict.fromkeys(stated.table for stated in claim.differences))
+    if reason := claim.untestable.get(scale, ""):
+        return Finding(claim.claim, claim.source, tables, (), reason)
+    numbers = []
+    for stated in claim.differences:
+        if stated.kind == SIMULATION:
+            numbers.append(_simulated(stated, results / "theory" / "categorical.npz"))
+        elif stated.kind == TOY_TREE:
+            numbers.append(_toy_tree_difference(stated, results / "theory" / "toy_tree.csv"))
+        else:
+            spec = read_spec(experiments / f"{stated.table}.yaml", scale)
+            if stated.kind == "savings":
+                numbers.append(_saved(stated, spec, results / "tables" / savings_file(spec.name, scale)))
+                continue
+            numbers.append(_tabled(stated, spec, results / "tables" / differences_file(spec.name, scale)))
+            if stated.metric not in (*spec.metrics, DELTA_NLL):
+                reason = f"Table {spec.name} has no {stated.metric} at scale {scale}."
+    return Finding(claim.claim, claim.source, tables, tuple(numbers), reason)
+
+
+def _tabled(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     """A difference of two arms of a table, from the file of its differences."""
-    arms = {arm["name"]: arm for arm in spec["arms"]}
-    pair = stated["arm"], stated["minus"]
-    groups = [*spec["columns"], RARE]
-    for kind, names, accepted in (("arm", pair, arms), ("group", [stated["group"]], groups)):
+    arms = {arm.name: arm for arm in spec.arms}
+    pair = stated.arm, stated.minus
+    groups = [*spec.columns, RARE]
+    for kind, names, accepted in (("arm", pair, arms), ("group", [stated.group], groups)):
         for name in names:
             if name not in accepted:
-                raise unknown(f"{kind} of table {spec['name']}", name, accepted)
-    text = f"{stated['metric']}, {label(spec, stated['group'])}: " + " − ".join(
-        arm_label(arms[name]) for name in pair
-    )
-    unit, factor = ("nats a token", 1) if stated["metric"] == DELTA_NLL else ("points", 100)
-    measured = _row(file, stated["metric"], stated["group"], *pair)
+                raise unknown(f"{kind} of table {spec.name}", name, accepted)
+    text = f"{stated.metric}, {spec.label(stated.group)}: " + " − ".join(arms[name].label for name in pair)
+    unit, factor = ("nats a token", 1) if stated.metric == DELTA_NLL else ("points", 100)
+    measured = _row(file, stated.metric, stated.group, *pair)
     if measured is None:
         return Difference(text, unit)
     repeated = all(
-        " " in seeds or "training.steps=0" in arms[name].get("overrides", [])
+        " " in seeds or "training.steps=0" in arms[name].overrides
         for name, seeds in zip(pair, measured[3:], strict=True)
     )
     value, low, high = (factor * number for number in measured[:3])
@@ -173,21 +148,23 @@ def _row(file: Path, metric: str, group: str, arm: str, minus: str) -> tuple | N
     return None
 
 
-def _saved(stated: dict[str, Any], spec: dict[str, Any], file: Path) -> Difference:
+def _saved(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     """What an arm saves less the factor claimed; without an interval where a seed was not as good."""
-    labels = {arm["name"]: arm_label(arm) for arm in spec["arms"]}
-    for name in (stated["arm"], stated["minus"]):
+    labels = spec.arm_labels
+    for name in (stated.arm, stated.minus):
         if name not in labels:
-            raise unknown(f"arm of table {spec['name']}", name, labels)
-    target = stated["target"] if isinstance(stated["target"], str) else f"{stated['target']:.0%} of the gain"
-    arms = f"{labels[stated['minus']]} / {labels[stated['arm']]}"
-    text = f"{EFFORT_UNITS[stated['unit']]} to {target}: {arms} − {stated['factor']}"
+            raise unknown(f"arm of table {spec.name}", name, labels)
+    if stated.unit not in EFFORT_UNITS:
+        raise unknown("unit of effort", stated.unit, EFFORT_UNITS)
+    target = stated.target if isinstance(stated.target, str) else f"{stated.target:.0%} of the gain"
+    arms = f"{labels[stated.minus]} / {labels[stated.arm]}"
+    text = f"{EFFORT_UNITS[stated.unit]} to {target}: {arms} − {stated.factor}"
     if not file.exists():
         return Difference(text, "times")
     rows = pd.read_csv(file, dtype={"target": str, "seeds": str})
-    place = {"arm": stated["arm"], "baseline": stated["minus"], "unit": stated["unit"]}
+    place = {"arm": stated.arm, "baseline": stated.minus, "unit": stated.unit}
     number = pd.to_numeric(rows["target"], errors="coerce")
-    there = (rows["target"] if isinstance(stated["target"], str) else number) == stated["target"]
+    there = (rows["target"] if isinstance(stated.target, str) else number) == stated.target
     for row in rows[there & (rows[list(place)] == list(place.values())).all(axis=1)].itertuples():
         seeds = (row.seeds, row.seeds)
         repeated = " " in row.seeds
@@ -195,14 +172,14 @@ def _saved(stated: dict[str, Any], spec: dict[str, Any], file: Path) -> Differen
             text += f" (reached in {row.reached} of {len(row.seeds.split())} seeds)"
             return Difference(text, "times", -np.inf, -np.inf, np.inf, seeds, repeated)
         bounds = (row.low, row.high) if repeated else (-np.inf, np.inf)
-        values = (number - stated["factor"] for number in (row.saving, *bounds))
+        values = (number - stated.factor for number in (row.saving, *bounds))
         return Difference(text, "times", *values, seeds, repeated)
     return Difference(text, "times")
 
 
-def _on_toy_tree(stated: dict[str, Any], file: Path) -> Difference:
+def _toy_tree_difference(stated: DifferenceSpec, file: Path) -> Difference:
     """λ-GRPO minus GRPO in the target's frequency: Welch's interval over seeds."""
-    setting = {key: stated[key] for key in ("learning_rate", "n", "r_neg")}
+    setting = {key: getattr(stated, key) for key in ("learning_rate", "n", "r_neg")}
     text = "target's frequency, %: λ-GRPO − GRPO at " + ", ".join(f"{k} {v:g}" for k, v in setting.items())
     if not file.exists():
         return Difference(text, "points")
@@ -211,22 +188,21 @@ def _on_toy_tree(stated: dict[str, Any], file: Path) -> Difference:
     one, other = (runs[runs["method"] == method] for method in ("lambda", "grpo"))
     if runs.empty:
         return Difference(text, "points")
-    samples = (100 * of_method["target_frequency"].to_numpy() for of_method in (one, other))
-    seeds = tuple(" ".join(map(str, of_method["seed"])) for of_method in (one, other))
+    samples = (100 * method["target_frequency"].to_numpy() for method in (one, other))
+    seeds = tuple(" ".join(map(str, method["seed"])) for method in (one, other))
     return Difference(text, "points", *welch_interval(*samples), seeds)
 
 
-def _simulated(stated: dict[str, Any], file: Path) -> Difference:
+def _simulated(stated: DifferenceSpec, file: Path) -> Difference:
     """A difference of two settings of the simulation: Welch's interval over its seeds."""
-    name = stated["metric"].replace("_", " ")
-    text = f"{name}, %: {_setting(stated['arm'])} − {_setting(stated['minus'])}"
+    text = f"{stated.metric.replace('_', ' ')}, %: {stated.arm} − {stated.minus}"
     if not file.exists():
         return Difference(text, "points")
     grid = SimulationGrid.load(file)
     samples = []
-    for arm in (stated["arm"], stated["minus"]):
-        point = int(np.searchsorted(grid.step, arm.get("step", grid.step[-1])))
-        curves = grid.curves(stated["metric"], arm["group_size"], arm["gamma"])
+    for arm in (stated.arm, stated.minus):
+        point = int(np.searchsorted(grid.step, grid.step[-1] if arm.step is None else arm.step))
+        curves = grid.curves(stated.metric, arm.group_size, arm.gamma)
         samples.append(100 * curves[:, point].astype(np.float64))
     value, low, high = welch_interval(*samples)
     seeds = " ".join(str(seed) for seed in range(len(samples[0])))
@@ -238,15 +214,10 @@ def welch_interval(one: np.ndarray, other: np.ndarray) -> tuple[float, float, fl
 
     A constant sample counts as known exactly.
     """
-    of_means = np.array([one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)], dtype=np.float64)
-    difference, variance = float(one.mean() - other.mean()), of_means.sum()
+    variances = np.array([one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)], dtype=np.float64)
+    difference, variance = float(one.mean() - other.mean()), variances.sum()
     if variance == 0:
         return difference, difference, difference
-    freedom = variance**2 / (of_means**2 / [len(one) - 1, len(other) - 1]).sum()
+    freedom = variance**2 / (variances**2 / [len(one) - 1, len(other) - 1]).sum()
     half_width = float(student_t.ppf(0.975, freedom) * np.sqrt(variance))
     return difference, difference - half_width, difference + half_width
-
-
-def _setting(arm: dict[str, Any]) -> str:
-    step = f" at step {arm['step']}" if "step" in arm else ""
-    return f"N={arm['group_size']:,} γ={arm['gamma']:g}{step}"

@@ -3,14 +3,12 @@
 from math import isfinite
 from pathlib import Path
 
-import yaml
-
 from rlvr.errors import unknown
 from rlvr.files.atomic import write_whole
-from rlvr.tables.claims import NOT_RUN, SIMULATION, TOY_TREE, Difference, Finding, findings
+from rlvr.tables.claims import NOT_RUN, Difference, Finding, findings
+from rlvr.tables.claims_file import SIMULATION, TOY_TREE, read_claims
+from rlvr.tables.names import CLAIMS, papers
 from rlvr.tables.spec import differences_file, savings_file, table_stem
-
-CLAIMS = "claims.yaml"  # beside the tables of a paper
 
 HOW_TO_READ = """\
 A claim is *shown* if the 95 % interval of every difference that it says is above zero lies above zero,
@@ -19,11 +17,6 @@ effect. Which differences a claim is about was taken from the paper, not chosen 
 of tables are bootstrapped over problems and training seeds, those of simulations are Welch's over seeds,
 those of savings Student's t over seeds on logarithms; with three or four seeds each is rough, and with one
 seed of a trained arm nothing is shown."""
-
-
-def papers(experiments: Path) -> list[str]:
-    """The papers whose claims are declared."""
-    return sorted(file.parent.name for file in experiments.glob(f"*/{CLAIMS}"))
 
 
 def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Path:
@@ -35,7 +28,7 @@ def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Pa
     if paper not in papers(experiments):
         raise unknown("paper with claims", paper, papers(experiments))
     declared = experiments / paper / CLAIMS
-    title = yaml.safe_load(declared.read_text(encoding="utf-8"))["paper"]
+    title, _ = read_claims(declared)
     found = findings(declared, scale, results)
     page = results / f"{paper}{'' if scale == 'laptop' else '-' + scale}.md"
     write_whole(page, markdown(title, paper, scale, found))
@@ -82,7 +75,7 @@ def _origin(table: str, finding: Finding, scale: str) -> str:
         return "From [theory/categorical.npz](theory/categorical.npz): `rlvr simulate`."
     if table == TOY_TREE:
         return "From [theory/toy_tree.csv](theory/toy_tree.csv): `rlvr simulate what=toy_tree`."
-    seeds = {seed for item in finding.differences for of_arm in item.seeds for seed in of_arm.split()}
+    seeds = {seed for item in finding.differences for seeds in item.seeds for seed in seeds.split()}
     command = f"make reproduce-table TABLE={table} SCALE={scale}"
     if not seeds:
         return f"To be made by `{command}`."
@@ -103,5 +96,5 @@ def _row(difference: Difference) -> str:
     )
     measured = f"{value} {difference.unit}" if isfinite(difference.value) else "not reached"
     interval = f"{low} to {high}" if isfinite(difference.low) else "none"
-    counts = " and ".join(str(len(of_arm.split())) for of_arm in difference.seeds)
+    counts = " and ".join(str(len(seeds.split())) for seeds in difference.seeds)
     return f"| {difference.text} | {measured} | {interval} | {counts} |"

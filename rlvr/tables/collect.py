@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from rlvr import evaluation
 from rlvr.errors import UserError, unknown
 from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
 from rlvr.evaluation.passk import pass_at_k
 from rlvr.evaluation.significance import ALPHA, ITERATIONS, SUBSAMPLE, subsampled_means, two_sided_p_values
-from rlvr.tables.runs import Run
-from rlvr.tables.spec import arm_label, metric_k
+from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.tables.spec import TableSpec, metric_k
 
 AVERAGE = "average"
 BOOTSTRAP_ITERATIONS = 10_000
@@ -82,14 +82,14 @@ class Measured:
 
 
 def collect(
-    spec: dict[str, Any], runs: Sequence[Run], *, iterations: int = ITERATIONS, seed: int = 0
+    spec: TableSpec, runs: Sequence[RunFiles], *, iterations: int = ITERATIONS, seed: int = 0
 ) -> pd.DataFrame:
     """Every number of a table: `measure`, then `tidy`."""
     return tidy(spec, measure(spec, runs, iterations=iterations, seed=seed))
 
 
 def measure(
-    spec: dict[str, Any], runs: Sequence[Run], *, iterations: int = ITERATIONS, seed: int = 0
+    spec: TableSpec, runs: Sequence[RunFiles], *, iterations: int = ITERATIONS, seed: int = 0
 ) -> Measured:
     """pass@k of every arm on every benchmark, with what its intervals and tests are made of.
 
@@ -97,7 +97,6 @@ def measure(
     for the largest k and no less than half of the samples drawn; the same ones for all arms.
 
     Args:
-        spec: see `rlvr.tables.spec`.
         runs: finished runs.
         iterations: of the significance test.
         seed: of the resampling.
@@ -105,30 +104,29 @@ def measure(
     Raises:
         UserError: for runs of an arm that the table does not have, or that share no problem.
     """
-    names = [arm["name"] for arm in spec["arms"]]
-    runs_by_arm: dict[str, list[Run]] = {name: [] for name in names}
+    names = list(spec.arm_labels)
+    runs_by_arm: dict[str, list[RunFiles]] = {name: [] for name in names}
     for run in runs:
         if run.arm not in runs_by_arm:
             raise unknown("arm", run.arm, names)
         runs_by_arm[run.arm].append(run)
-    metric_ks = [metric_k(metric) for metric in spec["metrics"]]
-    doublings = 2 ** np.arange(max(metric_ks).bit_length())
-    ks = np.union1d(metric_ks, doublings[doublings <= max(metric_ks)])
+    doublings = 2 ** np.arange(max(spec.ks).bit_length())
+    ks = np.union1d(spec.ks, doublings[doublings <= max(spec.ks)])
 
     cells: dict[str, dict[str, dict[str, Cell]]] = {}
-    for group, benchmarks in spec["columns"].items():
+    for group, benchmarks in spec.columns.items():
         cells[group] = {
             benchmark: _measure(benchmark, runs_by_arm, ks, iterations, seed) for benchmark in benchmarks
         }
         cells[group][AVERAGE] = {
-            name: Cell.average([of_arm[name] for of_arm in cells[group].values()])
+            name: Cell.average([by_arm[name] for by_arm in cells[group].values()])
             for name in names
-            if all(name in of_arm for of_arm in cells[group].values())
+            if all(name in by_arm for by_arm in cells[group].values())
         }
     return Measured(ks, cells, {name: [run.seed for run in runs] for name, runs in runs_by_arm.items()})
 
 
-def tidy(spec: dict[str, Any], measured: Measured) -> pd.DataFrame:
+def tidy(spec: TableSpec, measured: Measured) -> pd.DataFrame:
     """Every number of a table in one frame.
 
     Returns:
@@ -141,17 +139,17 @@ def tidy(spec: dict[str, Any], measured: Measured) -> pd.DataFrame:
     frames = []
     for group, benchmarks in measured.cells.items():
         for benchmark, cells in benchmarks.items():
-            for arm in spec["arms"]:
-                baseline = arm.get("baseline", "")
-                numbers = _numbers(cells.get(arm["name"]), cells.get(baseline), measured.ks)
-                place = {"arm": arm["name"], "label": arm_label(arm), "baseline": baseline}
+            for arm in spec.arms:
+                baseline = arm.baseline or ""
+                numbers = _numbers(cells.get(arm.name), cells.get(baseline), measured.ks)
+                place = {"arm": arm.name, "label": arm.label, "baseline": baseline}
                 frames.append(numbers.assign(**place, group=group, benchmark=benchmark))
     frame = pd.concat(frames, ignore_index=True)[COLUMNS]
     frame["significant"] = (frame["p_value"] < ALPHA).where(frame["p_value"].notna()).astype("boolean")
     return frame
 
 
-def differences(spec: dict[str, Any], measured: Measured) -> pd.DataFrame:
+def differences(spec: TableSpec, measured: Measured) -> pd.DataFrame:
     """Arm minus arm, for every two that have run, in the average of each group at each of the metrics.
 
     Returns:
@@ -165,19 +163,27 @@ def differences(spec: dict[str, Any], measured: Measured) -> pd.DataFrame:
             values = cells[arm].value - cells[against].value
             low, high = percentile_interval(cells[arm].replicates - cells[against].replicates)
             seeds = [" ".join(map(str, measured.seeds[name])) for name in (arm, against)]
-            for metric in spec["metrics"]:
+            for metric in spec.metrics:
                 (k,) = np.flatnonzero(measured.ks == metric_k(metric))
                 rows.append([metric, group, arm, against, values[k], low[k], high[k], *seeds])
     return pd.DataFrame(rows, columns=DIFFERENCES)
 
 
+def counts(run: RunFiles, benchmark: str) -> pd.DataFrame | None:
+    """`rlvr.evaluation.counts` of a benchmark; None if it was not evaluated."""
+    if not (file := run.samples(benchmark)):
+        return None
+    with damage_as_sentence(file):
+        return evaluation.counts(file)
+
+
 def _measure(
-    benchmark: str, runs_by_arm: dict[str, list[Run]], ks: np.ndarray, iterations: int, seed: int
+    benchmark: str, runs_by_arm: dict[str, list[RunFiles]], ks: np.ndarray, iterations: int, seed: int
 ) -> dict[str, Cell]:
     """The cells of the arms all of whose finished runs (one at least) answered the benchmark."""
     tallies: dict[str, list[pd.DataFrame]] = {}
     for name, runs in runs_by_arm.items():
-        tables = [run.counts(benchmark) for run in runs]
+        tables = [counts(run, benchmark) for run in runs]
         if tables and all(table is not None for table in tables):
             tallies[name] = tables
     if not tallies:

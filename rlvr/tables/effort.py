@@ -11,22 +11,20 @@ share is noisier than a low one.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from rlvr.files import step_lines
-from rlvr.files.run_directory import read_summary
-from rlvr.tables.runs import Run
+from rlvr.files.run_files import Line, RunFiles
+from rlvr.tables.spec import TableSpec
 
 OWN_BEST = "own best"  # the target that each arm sets itself
 FLOPS = ("generated", "trained", "profiling", "selection")  # what a run's FLOPs are made of
 SECONDS = ("training", "profiling")
 
 
-def curves(runs: Sequence[Run]) -> pd.DataFrame:
+def curves(runs: Sequence[RunFiles]) -> pd.DataFrame:
     """One row a checkpoint of each trained run: `arm`, `seed`, `steps`, `flops`, `seconds`, `reward`.
 
     What is spent before training (a profile, the run that a selection was made from) is in the FLOPs of
@@ -34,12 +32,11 @@ def curves(runs: Sequence[Run]) -> pd.DataFrame:
     """
     rows = []
     for run in runs:
-        metrics = _by_step(step_lines.read(run.directory / "metrics.jsonl"), "compute/flops")
-        timing = _by_step(step_lines.read(run.directory / "timing.jsonl"), "seconds/step")
-        summary = read_summary(run.directory)
-        flops = sum(summary["flops"][part] for part in ("profiling", "selection"))
-        seconds = summary["seconds"].get("profiling", 0.0)
-        for line in step_lines.read(run.directory / "validation.jsonl") if metrics else []:
+        metrics = _by_step(run.metrics, "compute/flops")
+        timing = _by_step(run.timing, "seconds/step")
+        flops = sum(run.entry("flops", part) for part in ("profiling", "selection"))
+        seconds = run.entry("seconds").get("profiling", 0.0)
+        for line in run.validation if metrics else []:
             done = range(1, line["step"] + 1)
             rows.append(
                 {
@@ -54,15 +51,14 @@ def curves(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "seed", "steps", "flops", "seconds", "reward"])
 
 
-def costs(runs: Sequence[Run]) -> pd.DataFrame:
+def costs(runs: Sequence[RunFiles]) -> pd.DataFrame:
     """One row a trained run: `arm`, `seed`, its FLOPs by part, `flops`, and `seconds` with the profile's."""
     rows = []
     for run in runs:
-        summary = read_summary(run.directory)
-        if not summary["trained_steps"]:
+        if not run.entry("trained_steps"):
             continue
-        parts = {part: summary["flops"][part] for part in FLOPS}
-        seconds = sum(summary["seconds"].get(part, 0.0) for part in SECONDS)
+        parts = {part: run.entry("flops", part) for part in FLOPS}
+        seconds = sum(run.entry("seconds").get(part, 0.0) for part in SECONDS)
         rows.append(
             {"arm": run.arm, "seed": run.seed, **parts, "flops": sum(parts.values()), "seconds": seconds}
         )
@@ -89,12 +85,11 @@ def cost_to_reach(target: float, cost: Sequence[float], rewards: Sequence[float]
     return cost[reached - 1] + share * (cost[reached] - cost[reached - 1])
 
 
-def savings(spec: dict[str, Any], checkpoints: pd.DataFrame) -> pd.DataFrame:
+def savings(spec: TableSpec, checkpoints: pd.DataFrame) -> pd.DataFrame:
     """How many times less an arm spends than its baseline until both are equally good.
 
     Args:
-        spec: with `effort: {units: [flops, steps], shares: [.5, .9, 1]}`, shares of what the baseline
-            gains over the initial policy at its best.
+        spec: with `effort`, whose shares are of what the baseline gains over the initial policy at its best.
         checkpoints: of `curves`.
 
     Returns:
@@ -106,11 +101,10 @@ def savings(spec: dict[str, Any], checkpoints: pd.DataFrame) -> pd.DataFrame:
     """
     by_run = {key: rows.reset_index(drop=True) for key, rows in checkpoints.groupby(["arm", "seed"])}
     rows = []
-    for arm in spec["arms"]:
-        name, baseline = arm["name"], arm.get("baseline")
-        seeds = [s for a, s in by_run if a == name and (baseline, s) in by_run] if baseline else []
-        for unit in spec["effort"]["units"] if seeds else []:
-            for target in (*spec["effort"]["shares"], OWN_BEST):
+    for baseline, name in spec.pairs:
+        seeds = [s for a, s in by_run if a == name and (baseline, s) in by_run]
+        for unit in spec.effort.units if seeds else []:
+            for target in (*spec.effort.shares, OWN_BEST):
                 pairs = [(by_run[baseline, seed], by_run[name, seed]) for seed in seeds]
                 ratios = np.array([_saving(before, after, unit, target) for before, after in pairs])
                 estimate = _geometric_mean(ratios) if (ratios > 0).all() else [math.nan] * 3
@@ -143,5 +137,5 @@ def _geometric_mean(ratios: np.ndarray) -> list[float]:
     return np.exp([mean, mean - half_width, mean + half_width]).tolist()
 
 
-def _by_step(lines: list[dict[str, Any]], key: str) -> dict[int, float]:
+def _by_step(lines: list[Line], key: str) -> dict[int, float]:
     return {line["step"]: line[key] for line in lines}

@@ -9,41 +9,40 @@ from matplotlib.figure import Figure
 
 from rlvr.tables import figures
 from rlvr.tables.effort import FLOPS, OWN_BEST
-from rlvr.tables.render import Panel, duration
-from rlvr.tables.spec import EFFORT_UNITS, arm_label
+from rlvr.tables.panels import Panel, duration
+from rlvr.tables.spec import EFFORT_UNITS, TableSpec
 
-CAPTION = (
-    "In-domain pass@1 in validation by step and by FLOPs, profiling and selection included: mean over seeds, "
-    "bands from the lowest seed to the highest."
-)
+CAPTIONS = {
+    "validation": "In-domain pass@1 in validation by step and by FLOPs, profiling and selection included: "
+    "mean over seeds, bands from the lowest seed to the highest.",
+}
 NAMES = {"generated": "sampling", "trained": "updates", "profiling": "profile", "selection": "selection"}
 
 
-def cost_panel(spec: dict[str, Any], costs: pd.DataFrame) -> Panel:
+def cost_panel(spec: TableSpec, costs: pd.DataFrame) -> Panel:
     """FLOPs by part and wall time of each arm, means over seeds."""
     header = ["", "seeds", "FLOPs", *(f"of {NAMES[part]}" for part in FLOPS), "wall time"]
     rows = []
-    for arm in spec["arms"]:
-        of_arm = costs[costs["arm"] == arm["name"]]
-        if len(of_arm):
-            mean = of_arm.drop(columns=["arm", "seed"]).mean()
+    for arm in spec.arms:
+        spent = costs[costs["arm"] == arm.name]
+        if len(spent):
+            mean = spent.drop(columns=["arm", "seed"]).mean()
             parts = [f"{mean[part]:.2e}" if mean[part] else "0" for part in FLOPS]
-            cells = [str(len(of_arm)), f"{mean['flops']:.2e}", *parts, duration(mean["seconds"])]
-            rows.append([arm_label(arm), *cells])
+            cells = [str(len(spent)), f"{mean['flops']:.2e}", *parts, duration(mean["seconds"])]
+            rows.append([arm.label, *cells])
     return Panel("Cost of training one policy", header, rows)
 
 
-def saving_panels(spec: dict[str, Any], savings: pd.DataFrame) -> list[Panel]:
+def saving_panels(spec: TableSpec, savings: pd.DataFrame) -> list[Panel]:
     """For each unit, the baseline's cost over the arm's to equal reward, beside the claim if there is one."""
-    labels = {arm["name"]: arm_label(arm) for arm in spec["arms"]}
-    claimed = spec["effort"].get("claimed", {})
+    labels, claimed = spec.arm_labels, spec.effort.claimed
     panels = []
-    for unit in spec["effort"]["units"]:
-        of_unit = savings[savings["unit"] == unit]
-        targets = [*spec["effort"]["shares"], OWN_BEST]
+    for unit in spec.effort.units:
+        unit_savings = savings[savings["unit"] == unit]
+        targets = [*spec.effort.shares, OWN_BEST]
         heads = [target if target == OWN_BEST else f"{target:.0%}" for target in targets]
         rows = []
-        for (name, baseline), cells in of_unit.groupby(["arm", "baseline"], sort=False):
+        for (name, baseline), cells in unit_savings.groupby(["arm", "baseline"], sort=False):
             published = [claimed[unit].get(name, "–")] if unit in claimed else []
             texts = [saving_text(cell) for cell in cells.itertuples(index=False)]
             rows.append([f"{labels[name]} vs {labels[baseline]}", *texts, *published])
@@ -61,9 +60,9 @@ def saving_text(cell: Any) -> str:
     return f"{cell.saving:.2f}{interval}"
 
 
-def notes(spec: dict[str, Any]) -> list[str]:
+def notes(spec: TableSpec) -> list[str]:
     """How to read the panels."""
-    claim = spec["effort"].get("claim")
+    claim = spec.effort.claim
     return [
         "FLOPs: 2ND for sampling, 6ND for updates; N parameters that every token is multiplied with, D the "
         "positions computed. The sampling of a profile is in them, and so are all those of the run that a "
@@ -76,10 +75,9 @@ def notes(spec: dict[str, Any]) -> list[str]:
     ]
 
 
-def validation_curves(spec: dict[str, Any], checkpoints: pd.DataFrame) -> Figure:
+def validation_curves(spec: TableSpec, checkpoints: pd.DataFrame) -> Figure:
     """Held-out reward by step (above) and by FLOPs (below), a column for each arm and its baseline."""
-    labels = {arm["name"]: arm_label(arm) for arm in spec["arms"]}
-    pairs = [(arm["baseline"], arm["name"]) for arm in spec["arms"] if arm.get("baseline")]
+    labels, pairs = spec.arm_labels, spec.pairs
     with matplotlib.rc_context(figures.STYLE):
         width = max(3.4, 2.4 * len(pairs))
         figure = Figure(figsize=(width, 4.1), layout="constrained")

@@ -1,13 +1,12 @@
 """The figures of a table: pass@k against k, and what an arm adds to its baseline.
 
 Both are grids: a row for the average of each group of benchmarks, a column for each baseline with up to four
-of its arms. The arms of a sweep (see `rlvr.tables.sweeps`) are a fan in a column of their own.
+of its arms. The arms of a sweep (see `rlvr.tables.sweep_figures`) are a fan in a column of their own.
 """
 
 from collections.abc import Sequence
 from io import BytesIO
 from itertools import cycle
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -19,7 +18,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from rlvr.tables.collect import AVERAGE
-from rlvr.tables.spec import arm_label, label, metric_k
+from rlvr.tables.spec import TableSpec
 
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]  # Okabe and Ito's: told apart by everyone
 BASELINE, REFERENCE = "#444444", "#999999"
@@ -49,45 +48,46 @@ STYLE = {
 }
 
 
-def pass_at_k_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
+def pass_at_k_curves(spec: TableSpec, frame: pd.DataFrame) -> Figure:
     """The average pass@k of arms (coloured) over their baseline (dashed), a column for each baseline.
 
     Arms in no column are dotted, in every panel. A table without any is one column of plain curves.
     """
     columns = _columns(spec)
     drawn = {name for column in columns for name in column}
-    others = [arm["name"] for arm in spec["arms"] if arm["name"] not in drawn]
+    others = [arm.name for arm in spec.arms if arm.name not in drawn]
     if columns:
         columns = [dict.fromkeys(others, (REFERENCE, ":")) | column for column in columns]
     else:
         columns = [{name: (colour, "-") for name, colour in zip(others, cycle(COLOURS), strict=False)}]
+    labels = spec.arm_labels
     with matplotlib.rc_context(STYLE):
         figure, grid = _grid(spec, len(columns))
-        for group, row in zip(spec["columns"], grid, strict=True):
+        for group, row in zip(spec.columns, grid, strict=True):
             for lines, axes in zip(columns, row, strict=True):
                 for name, (colour, line) in lines.items():
                     curve = _average(frame, group, name)
-                    text = _label(spec, name) + (" (not run)" if curve["value"].isna().all() else "")
+                    text = labels[name] + (" (not run)" if curve["value"].isna().all() else "")
                     axes.plot(curve["k"], curve["value"], line, color=colour, label=text)
                     if line != ":":
                         band(axes, curve["k"], curve["low"], curve["high"], colour)
-            row[0].set_ylabel(f"{label(spec, group)} avg. pass@k (%)")
+            row[0].set_ylabel(f"{spec.label(group)} avg. pass@k (%)")
         for axes in grid[0]:
             axes.legend(loc="lower right", handlelength=2.4)
     return figure
 
 
-def difference_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
+def difference_curves(spec: TableSpec, frame: pd.DataFrame) -> Figure:
     """Arm minus baseline in average pass@k; filled markers where it is significant."""
-    columns = _by_baseline(spec)
+    columns, labels = _by_baseline(spec), spec.arm_labels
     with matplotlib.rc_context(STYLE):
         figure, grid = _grid(spec, len(columns))
-        for group, row in zip(spec["columns"], grid, strict=True):
+        for group, row in zip(spec.columns, grid, strict=True):
             for (baseline, names), axes in zip(columns, row, strict=True):
                 axes.axhline(0, color=BASELINE, linewidth=0.8)
                 for name, colour in names.items():
                     curve = _average(frame, group, name)
-                    text = f"{_label(spec, name)} − {_label(spec, baseline)}"
+                    text = f"{labels[name]} − {labels[baseline]}"
                     axes.plot(curve["k"], curve["difference"], color=colour, label=text)
                     band(axes, curve["k"], curve["difference_low"], curve["difference_high"], colour)
                     significant = curve["significant"].fillna(False).astype(bool)
@@ -95,10 +95,10 @@ def difference_curves(spec: dict[str, Any], frame: pd.DataFrame) -> Figure:
                         axes.plot(points["k"], points["difference"], "o", color=colour, markerfacecolor=fill)
                 if all(_average(frame, group, name)["difference"].isna().all() for name in names):
                     axes.text(0.5, 0.6, "not run", transform=axes.transAxes, ha="center", color=BASELINE)
-            row[0].set_ylabel(f"{label(spec, group)} avg.\ndifference (points)")
+            row[0].set_ylabel(f"{spec.label(group)} avg.\ndifference (points)")
         for axes, (baseline, names) in zip(grid[0], columns, strict=True):
             if len(names) == 1:
-                axes.set_title(f"{_label(spec, *names)} − {_label(spec, baseline)}")
+                axes.set_title(f"{labels[next(iter(names))]} − {labels[baseline]}")
             else:
                 axes.legend(loc="upper left", handlelength=2.4)
     return figure
@@ -113,14 +113,14 @@ def encode(figure: Figure, file_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def _by_baseline(spec: dict[str, Any]) -> list[tuple[str, dict[str, str]]]:
+def _by_baseline(spec: TableSpec) -> list[tuple[str, dict[str, str]]]:
     """Each baseline with the arms compared with it and their colours, at most as many as there are colours.
 
     A baseline with one arm takes the next colour, so that neighbours differ.
     """
     found = []
-    for baseline in dict.fromkeys(arm["baseline"] for arm in spec["arms"] if arm.get("baseline")):
-        names = [arm["name"] for arm in spec["arms"] if arm.get("baseline") == baseline]
+    for baseline in dict.fromkeys(baseline for baseline, _ in spec.pairs):
+        names = [name for against, name in spec.pairs if against == baseline]
         for start in range(0, len(names), len(COLOURS)):
             few = names[start : start + len(COLOURS)]
             first = len(found) % len(COLOURS) if len(few) == 1 else 0
@@ -128,12 +128,11 @@ def _by_baseline(spec: dict[str, Any]) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
-def _columns(spec: dict[str, Any]) -> list[dict[str, tuple[str, str]]]:
+def _columns(spec: TableSpec) -> list[dict[str, tuple[str, str]]]:
     """Colour and line of each arm of each column of curves; a baseline first and so below."""
-    series = [arm["series"] for arm in spec["arms"] if "series" in arm]
     columns = []
-    for one in dict.fromkeys(series):
-        names = [arm["name"] for arm in spec["arms"] if arm.get("series") == one]
+    for one in dict.fromkeys(arm.series for arm in spec.arms if arm.series):
+        names = [arm.name for arm in spec.arms if arm.series == one]
         if len(names) > 1:
             shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(names)))
             columns.append({name: (to_hex(shade), "-") for name, shade in zip(names, shades, strict=True)})
@@ -142,10 +141,6 @@ def _columns(spec: dict[str, Any]) -> list[dict[str, tuple[str, str]]]:
             lines = {name: (colour, "-") for name, colour in names.items()}
             columns.append({baseline: (BASELINE, "--")} | lines)
     return columns
-
-
-def _label(spec: dict[str, Any], name: str) -> str:
-    return next(arm_label(arm) for arm in spec["arms"] if arm["name"] == name)
 
 
 def _average(frame: pd.DataFrame, group: str, arm: str) -> pd.DataFrame:
@@ -168,12 +163,12 @@ def log_axis(axes: Axes, ticks: Sequence[int], base: float = 2) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _grid(spec: dict[str, Any], columns: int) -> tuple[Figure, np.ndarray]:
+def _grid(spec: TableSpec, columns: int) -> tuple[Figure, np.ndarray]:
     """Axes [groups, columns] over a log2 axis of k that reads 1, 4, 16, and so on."""
-    rows = len(spec["columns"])
+    rows = len(spec.columns)
     figure = Figure(figsize=(max(3.4, 2.4 * columns), 0.3 + 1.9 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
-    largest = max(map(metric_k, spec["metrics"]))
+    largest = max(spec.ks)
     for axes in grid.flat:
         log_axis(axes, [4**power for power in range(largest.bit_length() // 2 + 1) if 4**power <= largest])
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))

@@ -1,71 +1,28 @@
-"""Finished runs, read from the files that they left behind."""
+"""Which runs a table is made of."""
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
-import pandas as pd
-
-from rlvr import evaluation
 from rlvr.errors import UserError
-from rlvr.files.run_directory import read_summary
+from rlvr.files.run_files import RunFiles
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One arm under one seed, trained and evaluated.
-
-    Attributes:
-        scale: name of the scale it ran at.
-        commit: of the code it ran; "-dirty" is added if files differed from it, "unknown" is an installed
-            package's.
-        seconds: time of all its stages together.
-    """
-
-    directory: Path
-    arm: str
-    seed: int
-    scale: str
-    commit: str
-    seconds: float
-
-    def counts(self, benchmark: str) -> pd.DataFrame | None:
-        """`rlvr.evaluation.counts` of a benchmark; None if it was not evaluated."""
-        samples = self.directory / "evaluation" / f"{benchmark}.parquet"
-        return evaluation.counts(samples) if samples.exists() else None
-
-
-def finished_runs(run_dirs: Iterable[Path]) -> list[Run]:
+def finished_runs(runs: Iterable[RunFiles]) -> list[RunFiles]:
     """The runs whose summary says "finished", ordered by seed; all others count as not run.
 
     Raises:
         UserError: for two runs of the same arm and seed, or runs at different scales.
     """
-    runs: dict[tuple[int, str], Run] = {}
-    for directory in map(Path, run_dirs):
-        summary = read_summary(directory)
-        if summary.get("status") != "finished":
+    found: dict[tuple[int, str], RunFiles] = {}
+    for run in runs:
+        if not run.finished:
             continue
-        key = summary["seed"], summary["arm"]
-        if key in runs:
+        key = run.seed, run.arm
+        if key in found:
             raise UserError(
-                f"arm {summary['arm']!r}, seed {summary['seed']} is in both {runs[key].directory} and "
-                f"{directory}: accepted is one run an arm and seed"
+                f"arm {run.arm!r}, seed {run.seed} is in both {found[key].directory} and {run.directory}: "
+                "accepted is one run an arm and seed"
             )
-        runs[key] = _read(directory, summary)
-    if len(scales := {run.scale for run in runs.values()}) > 1:
+        found[key] = run
+    if len(scales := {run.scale for run in found.values()}) > 1:
         raise UserError(f"a table got runs of the scales {', '.join(sorted(scales))}: accepted is one scale")
-    return [runs[key] for key in sorted(runs)]
-
-
-def _read(directory: Path, summary: dict) -> Run:
-    git = json.loads((directory / "provenance.json").read_text())["git"]
-    return Run(
-        directory=directory,
-        arm=summary["arm"],
-        seed=summary["seed"],
-        scale=summary["scale"],
-        commit=git.get("commit", "unknown")[:12] + ("-dirty" if git.get("dirty") else ""),
-        seconds=sum(summary["seconds"].values()),
-    )
+    return [found[key] for key in sorted(found)]

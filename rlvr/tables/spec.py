@@ -1,72 +1,257 @@
 """A table's file in `experiments/`: its arms, benchmarks and metrics, and the published numbers beside them.
 
+`Layout` has the keys of such a file; on top of them a file may say
+
 extends: fgrpo/table1                       # another file, whose keys hold where this one has none
-runs: fgrpo/table1                          # whose runs it shows, where they are not its own
-title: what the table shows
-published: {file: fgrpo.csv, table: "1", model: Qwen2.5-7B, note: how its setting differs from ours}
-metrics: [pass@1, pass@256]                 # a panel each
-columns: {in_domain: [...], out_of_domain: [...]}   # benchmarks; each list is followed by its average
-labels: {math500: MATH500}                  # how a benchmark, group or average is printed
-arms:                                       # the rows, in order; an arm is tested against its baseline
-  - {name: grpo, label: GRPO, ...}
-  - {name: f-grpo, label: F-GRPO, baseline: grpo, ...}
-  - {name: ds-grpo, ask: algorithm.differential_smoothing.correct, ...}   # left out where that is not given
-effort:                                     # panels of what training cost, and what equal reward cost
-  units: [flops]                            # what an arm's cost is compared with its baseline's in
-  shares: [0.5, 1]                          # of the baseline's gain in validation
-  claimed: {flops: {f-grpo: "2"}}           # what a paper says of it
-  claim: a sentence on that
-plan: {gpus: 1}                             # what `rlvr plan` assumes (rlvr.runs.estimate.Assumptions)
-figures: [pass-at-k, difference]            # which to draw; group-size and training need arms that say
-                                            # their group_size and gamma (rlvr.tables.sweep_figures)
-sweep: {label: group size N, base: 2}       # a figure over the `x` of arms, a line for each `series`
-dynamics: {validation: aime25, smoothing: 0.08}     # a figure of training by step
-entropy: true                               # a figure of entropy against pass@k
-scales: {paper: {columns: ...}}             # what replaces the above at one scale
+scales: {paper: {columns: ...}}             # what replaces the keys at one scale
+
+Reading one imports neither torch nor pandas, so that a misspelt name is answered at once.
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rlvr.config import CONF
+from rlvr.config.strict import check_keys, load_yaml, strictly
 from rlvr.errors import UserError, unknown
 
+DOMAINS = ("in_domain", "out_of_domain")  # the groups of benchmarks, as a benchmark's config has them
 FIGURES = ("pass-at-k", "difference", "group-size", "training")  # the first two where none are named
+CHECKPOINTS = ("baseline", "best")
 EFFORT_UNITS = {"steps": "steps", "flops": "FLOPs", "seconds": "seconds"}
-
-
 DELTA_NLL, RARE = "delta_nll_rare", "rare"  # a metric besides pass@k, and what it is measured on
 
 
-def read_spec(path: Path, scale: str) -> dict[str, Any]:
-    """The table of a file `<paper>/<table>.yaml` at a scale; `name` becomes `<paper>/<table>`.
+@dataclass(frozen=True)
+class Select:
+    """What an arm trains on: the problems that an earlier arm's run of the same seed chooses.
+
+    The keys but `from` are those of `rlvr.runs.select.select`.
+    """
+
+    from_: str
+    threshold: float | None = None
+    share: float | None = None
+    epochs: int | None = None
+    size: int | None = None
+
+
+@dataclass
+class Arm:
+    """A row of a table.
+
+    Attributes:
+        label: how it is printed; its name if there is none.
+        baseline: the arm that it is tested against.
+        overrides: of the config, what makes this arm.
+        ask: a key that its paper gives no value for; without one on the command line it is left out.
+        series, x: the line and the place of the arm in a figure of a `Sweep`.
+        group_size, gamma: the same for the figures `group-size` and `training`.
+    """
+
+    name: str
+    label: str = ""
+    baseline: str | None = None
+    overrides: list[str] = field(default_factory=list)
+    ask: str | None = None
+    select: Select | None = None
+    series: str | None = None
+    x: int | float | None = None
+    group_size: int | None = None
+    gamma: int | float | None = None
+
+    def __post_init__(self) -> None:
+        self.label = self.label or self.name
+
+
+@dataclass(frozen=True)
+class PublishedSource:
+    """Where a paper's numbers are: a table in a file of `results/published`.
+
+    Attributes:
+        model: the rows of one model; all where it is None.
+        note: how its setting differs from ours.
+    """
+
+    file: str
+    table: str
+    model: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Panels of what training cost, and of what equal reward cost.
+
+    Attributes:
+        units: of `EFFORT_UNITS`, what an arm's cost is compared with its baseline's in.
+        shares: of the baseline's gain in validation, above 0 and at most 1.
+        claimed: by unit and arm, what a paper says of it.
+        claim: a sentence on that.
+    """
+
+    units: list[str]
+    shares: list[int | float]
+    claimed: dict[str, dict[str, str]] = field(default_factory=dict)
+    claim: str | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A figure over the `x` of arms, a line for each `series`; with a `base` its axis is logarithmic."""
+
+    label: str
+    base: int | float | None = None
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """A figure of training by step.
+
+    Attributes:
+        smoothing: weight of a step in the moving averages, above 0 and at most 1.
+        validation: the key of validation.jsonl that is drawn.
+    """
+
+    smoothing: float
+    validation: str = "in_domain/pass@1"
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What `rlvr plan` has to assume, since a config does not say it."""
+
+    gpus: int = 16
+    gpu_gib: float = 80.0  # memory of one
+    peak_tflops: float = 989.0  # of one, dense bfloat16: an H100
+    sampling_share: float = 0.10  # of the peak while sampling, which is bound by memory
+    training_share: float = 0.35  # of the peak in forward and backward
+    mean_tokens: int = 1000  # of a completion; at most the config's maximum
+    prompt_tokens: int = 150  # of a prompt
+    layer_ms: float = (
+        0.4  # least time of a layer for one token of all running rollouts (rollout=transformers)
+    )
+
+
+@dataclass
+class Layout:
+    """The keys of a table's file.
+
+    Attributes:
+        runs: the table whose runs it shows, where they are not its own.
+        metrics: a panel each, as "pass@1".
+        columns: benchmarks by group; each group is followed by its average.
+        labels: how a benchmark, a group or a column of the published numbers is printed.
+        arms: the rows, in order.
+        figures: which of `FIGURES` to draw; the last two need arms that say their group_size and gamma.
+        entropy: whether to draw entropy against pass@k.
+        seeds, overrides: of every run.
+        checkpoint: "best" evaluates every arm's best; "baseline" an arm's best among those that cost no more
+            than its baseline's.
+    """
+
+    title: str = ""
+    runs: str | None = None
+    metrics: list[str] = field(default_factory=list)
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    arms: list[Arm] = field(default_factory=list)
+    published: PublishedSource | None = None
+    effort: Effort | None = None
+    figures: list[str] = field(default_factory=lambda: list(FIGURES[:2]))
+    sweep: Sweep | None = None
+    dynamics: Dynamics | None = None
+    entropy: bool = False
+    seeds: list[int] = field(default_factory=lambda: [1])
+    overrides: list[str] = field(default_factory=list)
+    checkpoint: str = "baseline"
+    plan: Assumptions | None = None
+
+
+@dataclass
+class TableFile(Layout):
+    """All that a table's file may hold."""
+
+    extends: str | None = None
+    scales: dict[str, Layout] = field(default_factory=dict)
+
+
+@dataclass
+class TableSpec(Layout):
+    """A table at one scale; `name` is `<paper>/<table>`."""
+
+    name: str = ""
+
+    @property
+    def ks(self) -> list[int]:
+        """The k of each metric."""
+        return [metric_k(metric) for metric in self.metrics]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(baseline, arm) of each arm that is compared."""
+        return [(arm.baseline, arm.name) for arm in self.arms if arm.baseline]
+
+    @property
+    def arm_labels(self) -> dict[str, str]:
+        """How each arm is printed, in the order of the rows."""
+        return {arm.name: arm.label for arm in self.arms}
+
+    def label(self, name: str) -> str:
+        """How a benchmark, a group of benchmarks or a published column is printed."""
+        return self.labels.get(name, name)
+
+    def experiment(self, scale: str) -> str:
+        """The folder of the runs that the table shows, below that of all runs."""
+        return f"{self.runs or self.name}/{scale}"
+
+
+def read_spec(path: Path, scale: str) -> TableSpec:
+    """The table of a file `<paper>/<table>.yaml` at a scale.
 
     Raises:
-        UserError: if the layout is incomplete or refers to what is not there.
+        UserError: for a key that there is not, or if the table is incomplete or refers to what is not there.
     """
-    spec = read_layout(path)
-    spec = joined(spec, spec.pop("scales", {}).get(scale, {}))
-    spec["name"] = f"{path.parent.name}/{path.stem}"
+    layout = read_layout(path)
+    layout = joined(layout, layout.pop("scales", {}).get(scale) or {})
+    spec = strictly(TableSpec, layout | {"name": f"{path.parent.name}/{path.stem}"}, path)
+    for group in spec.columns:
+        if group not in DOMAINS:
+            raise unknown(f"group in columns of {path}", group, DOMAINS)
     check_spec(spec)
     return spec
 
 
 def read_layout(path: Path) -> dict[str, Any]:
-    """A table's file for all scales, on top of the files that it extends.
+    """A table's file for all scales, on top of the files that it extends, as plain YAML with known keys.
+
+    It stays YAML until a scale is chosen, since what a file does not say has to be told from what it sets
+    to a default.
 
     Raises:
-        UserError: if a file that it extends is not there.
+        UserError: for a key or a value that no table has, or if a file that it extends is not there.
     """
-    layout = yaml.safe_load(path.read_text(encoding="utf-8"))
+    layout = load_yaml(path)
+    check_keys(TableFile, layout, path)
+    check_scales(layout.get("scales", {}), f"scales of {path}")
     if not (parent := layout.pop("extends", None)):
         return layout
     root = path.parents[1]  # of all papers
     if not (file := root / f"{parent}.yaml").is_file():
         there = [str(other.relative_to(root).with_suffix("")) for other in root.rglob("*.yaml")]
-        raise unknown("file that a table extends", parent, there)
+        raise unknown(f"file that {path} extends", parent, there)
     return joined(read_layout(file), layout)
+
+
+def check_scales(names: Iterable[str], place: str) -> None:
+    """Refuse scales that `conf/scale` does not have."""
+    accepted = [file.stem for file in (CONF / "scale").glob("*.yaml")]
+    for name in names:
+        if name not in accepted:
+            raise unknown(f"scale in {place}", name, accepted)
 
 
 def joined(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
@@ -83,42 +268,66 @@ def joined(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def check_spec(spec: dict[str, Any]) -> None:
+def check_spec(spec: TableSpec) -> None:
     """Refuse a table that could not be laid out."""
     for key in ("name", "title", "metrics", "columns", "arms"):
-        if not spec.get(key):
-            raise UserError(f"a table needs a value for {key!r}; given are {', '.join(sorted(spec))}")
-    arms = [arm["name"] for arm in spec["arms"]]
-    benchmarks = [benchmark for group in spec["columns"].values() for benchmark in group]
-    for kind, names in (("arm", arms), ("benchmark", benchmarks)):
-        for name in names:
-            if names.count(name) > 1:
-                raise UserError(f"{kind} {name!r} is in table {spec['name']} twice: accepted is once")
-    for arm in spec["arms"]:
-        if arm.get("baseline", arms[0]) not in arms:
-            raise unknown("baseline", arm["baseline"], arms)
-    if spec.get("dynamics") and not any(arm.get("baseline") for arm in spec["arms"]):
+        if not getattr(spec, key):
+            given = [name for name, value in vars(spec).items() if value]
+            raise UserError(f"a table needs a value for {key!r}; given are {', '.join(sorted(given))}")
+    arms = list(spec.arm_labels)
+    _refuse_repeated("arm", (arm.name for arm in spec.arms), spec)
+    _refuse_repeated("benchmark", (name for group in spec.columns.values() for name in group), spec)
+    for baseline, _ in spec.pairs:
+        if baseline not in arms:
+            raise unknown(f"baseline in table {spec.name}", baseline, arms)
+    if spec.dynamics and not spec.pairs:
         raise UserError(
-            f"table {spec['name']} has dynamics, a figure of arms beside their baselines, but no baseline: "
+            f"table {spec.name} has dynamics, a figure of arms beside their baselines, but no baseline: "
             "give an arm its baseline, or leave dynamics out"
         )
-    for figure in spec.get("figures", ()):
+    for figure in spec.figures:
         if figure not in FIGURES:
-            raise unknown("figure of a table", figure, FIGURES)
-    for metric in spec["metrics"]:
+            raise unknown(f"figure of table {spec.name}", figure, FIGURES)
+    for metric in spec.metrics:
         metric_k(metric)
-    if "effort" in spec:
-        check_effort(spec["effort"])
+    if spec.checkpoint not in CHECKPOINTS:
+        raise unknown(f"checkpoint of table {spec.name}", spec.checkpoint, CHECKPOINTS)
+    _check_sweeps(spec)
+    if spec.effort:
+        check_effort(spec.effort, arms)
 
 
-def check_effort(effort: dict[str, Any]) -> None:
-    """Refuse units that are not measured and shares that are none."""
-    for unit in effort["units"]:
+def _refuse_repeated(kind: str, names: Iterable[str], spec: TableSpec) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise UserError(f"{kind} {name!r} is in table {spec.name} twice: accepted is once")
+        seen.add(name)
+
+
+def _check_sweeps(spec: TableSpec) -> None:
+    """Refuse arms that say half of their place in a figure: they would be left out of it in silence."""
+    for arm in spec.arms:
+        for one, other in (("x", "series"), ("group_size", "gamma")):
+            if (getattr(arm, one) is None) != (getattr(arm, other) is None):
+                raise UserError(
+                    f"arm {arm.name!r} of table {spec.name} has one of {one} and {other}: accepted are both "
+                    "or neither"
+                )
+
+
+def check_effort(effort: Effort, arms: list[str]) -> None:
+    """Refuse units that are not measured, shares that are none, and claims about other arms."""
+    for unit in (*effort.units, *effort.claimed):
         if unit not in EFFORT_UNITS:
             raise unknown("unit of effort", unit, EFFORT_UNITS)
-    for share in effort["shares"]:
+    for share in effort.shares:
         if not 0 < share <= 1:
             raise UserError(f"effort.shares holds {share}: accepted are shares above 0 and at most 1")
+    for claimed in effort.claimed.values():
+        for arm in claimed:
+            if arm not in arms:
+                raise unknown("arm in effort.claimed", arm, arms)
 
 
 def metric_k(metric: str) -> int:
@@ -126,11 +335,6 @@ def metric_k(metric: str) -> int:
     if not (match := re.fullmatch(r"pass@([1-9]\d*)", metric)):
         raise unknown("metric", metric, ["pass@1", "pass@2", "pass@4", "pass@k for any k"])
     return int(match[1])
-
-
-def experiment(spec: dict[str, Any], scale: str) -> str:
-    """The folder of the runs that a table shows, below that of all runs."""
-    return f"{spec.get('runs') or spec['name']}/{scale}"
 
 
 def table_stem(name: str, scale: str) -> str:
@@ -146,13 +350,3 @@ def differences_file(name: str, scale: str) -> str:
 def savings_file(name: str, scale: str) -> str:
     """The file with what arms save against their baselines, beside a table with `effort`."""
     return f"{table_stem(name, scale)}-savings.csv"
-
-
-def label(spec: dict[str, Any], name: str) -> str:
-    """How a benchmark, a group of benchmarks or an average is printed."""
-    return spec.get("labels", {}).get(name, name)
-
-
-def arm_label(arm: dict[str, Any]) -> str:
-    """How an arm is printed."""
-    return arm.get("label", arm["name"])

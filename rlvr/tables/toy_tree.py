@@ -40,8 +40,8 @@ def describe(runs: pd.DataFrame) -> str:
 
 def _rows(runs: pd.DataFrame, printed: dict[tuple[str, str], str]) -> Iterator[str]:
     for (rate, n, r_neg), rows in runs.groupby(["learning_rate", "n", "r_neg"], sort=False):
-        of_method = rows.pivot(index="seed", columns="method", values="target_frequency")
-        columns = [of_method["grpo"], of_method["lambda"], of_method["lambda"] - of_method["grpo"]]
+        frequency = rows.pivot(index="seed", columns="method", values="target_frequency")
+        columns = [frequency["grpo"], frequency["lambda"], frequency["lambda"] - frequency["grpo"]]
         texts = [_interval(column.to_numpy(), "+" if i == 2 else "") for i, column in enumerate(columns)]
         beside = [printed[f"n={n};r_neg={r_neg}", name] for name in METHODS.values()]
         yield "| " + " | ".join([f"{rate:g}", str(n), f"{r_neg}", *texts, *beside]) + " |"

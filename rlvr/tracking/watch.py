@@ -1,23 +1,21 @@
 """`rlvr watch`: a run in the terminal, from its files alone, whichever process or machine it runs on."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rlvr.config import Config, check
+from rlvr.config import Config
 from rlvr.errors import UserError
-from rlvr.files import step_lines
-from rlvr.files.run_directory import read_summary, run_folders
+from rlvr.files.run_directory import run_folders
+from rlvr.files.run_files import RunFiles
 from rlvr.tracking.symptoms import symptoms
 
 INTERVAL = 2.0  # seconds between looks at the files
@@ -95,26 +93,18 @@ def watch(path: Path, *, once: bool = False) -> None:
 
 def look(path: Path) -> Snapshot:
     """Read a run's files as they are now."""
-    try:
-        progress = json.loads((path / "progress.json").read_text())
-    except (OSError, ValueError):  # not there yet, or being written
-        progress = {}
-    metrics = step_lines.read(path / "metrics.jsonl")
+    run = RunFiles(path)
     series: dict[str, list[float]] = {}
-    for line in (
-        *step_lines.read(path / "validation.jsonl"),
-        *metrics,
-        *step_lines.read(path / "timing.jsonl"),
-    ):
+    for line in (*run.validation, *run.metrics, *run.timing):
         for name, value in line.items():
             series.setdefault(name, []).append(value)
-    recorded = step_lines.read(path / "rollouts.jsonl")
+    recorded = run.rollouts()
     return Snapshot(
         path=path,
-        config=check(OmegaConf.load(path / "config.yaml")),
-        summary=read_summary(path),
-        progress=progress,
-        metrics=metrics,
+        config=run.config,
+        summary=run.summary,
+        progress=run.progress,
+        metrics=run.metrics,
         series=series,
         group={"step": recorded[-1]["step"], **recorded[-1]["groups"][0]} if recorded else None,
         now=time.time(),

@@ -15,10 +15,11 @@ from rlvr.errors import UserError
 from rlvr.report import find_runs, write_report
 from rlvr.report.curves import thinned
 from rlvr.report.provenance import flops, seconds_by_stage
-from rlvr.report.rollouts import evenly
 from rlvr.report.samples import TEXT_LIMIT, answer_of, clip
 from rlvr.report.sources import table_of
-from rlvr.report.write import PAGE, SCRIPTS, as_json, digest
+from rlvr.report.training_groups import evenly
+from rlvr.report.write import PAGE, SCRIPTS, as_json, csp_hash
+from rlvr.tables.page import assemble
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +108,8 @@ def test_the_policy_allows_the_script_that_is_there_and_nothing_else(page: str):
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
     assert policy.split("; ") == [
         "default-src 'none'",
-        f"script-src '{digest(script)}'",
-        f"style-src '{digest(style)}'",
+        f"script-src '{csp_hash(script)}'",
+        f"style-src '{csp_hash(style)}'",
         "img-src data:",
         "base-uri 'none'",
         "form-action 'none'",
@@ -138,7 +139,7 @@ def test_json_can_stand_in_a_script_element():
 def test_a_run_is_reported_with_the_untrained_policy_of_its_experiment(sweep: Path, tmp_path: Path):
     runs = find_runs(sweep / "grpo" / "seed-1")
     assert [(run.arm, run.seed) for run in runs] == [("base", 1), ("grpo", 1)]
-    assert table_of(runs)["title"] == str(sweep / "grpo" / "seed-1")
+    assert table_of(runs).title == str(sweep / "grpo" / "seed-1")
 
 
 def test_a_published_table_is_shown_as_its_file_has_it(tmp_path: Path):
@@ -148,13 +149,36 @@ def test_a_published_table_is_shown_as_its_file_has_it(tmp_path: Path):
         write_run(tmp_path, arm, samples, experiment="fgrpo/table1/smoke", steps=steps)
     runs = find_runs(tmp_path)
     spec = table_of(runs)
-    assert (spec["name"], spec["metrics"], len(spec["arms"])) == ("fgrpo/table1", ["pass@1", "pass@32"], 7)
+    assert (spec.name, spec.metrics, len(spec.arms)) == ("fgrpo/table1", ["pass@1", "pass@32"], 7)
     one = table_of(find_runs(tmp_path / "fgrpo/table1/smoke/f-grpo/seed-1"))
-    assert [arm["label"] for arm in one["arms"]] == ["Base policy", "F-GRPO"]
-    assert "published" not in one
+    assert [arm.label for arm in one.arms] == ["Base policy", "F-GRPO"]
+    assert one.published is None
     page = write_report(runs, tmp_path / "table.html", iterations=50).read_text()
     assert "Table 1: " in page
     assert "96.6" in page  # a number of the paper
+
+
+def test_the_report_has_every_panel_of_the_table(tmp_path: Path):
+    """ΔNLL of rare answers among them, as Tables 2 and 3 measure it."""
+    samples = {EASY: [("correct", "1+2"), ("wrong", "3")] * 16}
+    for arm, nll in (("base", 1.0), ("grpo-n8", 1.75), ("f-grpo-n8", 1.5)):
+        folder = write_run(
+            tmp_path, arm, samples, experiment="fgrpo/table2/smoke", steps=0 if arm == "base" else 4
+        )
+        answers = pd.DataFrame({"problem_id": [HARD], "nll": [nll], "initial_nll": [1.0]})
+        answers.to_parquet(folder / "evaluation" / "rare-answers.parquet")
+    runs = find_runs(tmp_path)
+    table = assemble(table_of(runs), runs, iterations=50)
+    page = write_report(runs, tmp_path / "table.html", iterations=50).read_text()
+    assert write_report(runs, tmp_path / "table.html", table=table).read_text() == page
+    titles = [panel.title for panel in table.panels]
+    assert titles[-1] == "ΔNLL of 1 rare correct answers to 1 problems, nats a token"
+    assert re.findall("<figcaption>(.*?)</figcaption>", page)[: len(titles)] == titles
+    # 1.75 - 1 for GRPO, 1.5 - 1 for F-GRPO, whose baseline it is
+    assert "<td>+0.750 ± 0.000</td><td>–</td>" in page
+    assert "<td>+0.500 ± 0.000</td><td>−0.250 ± 0.000</td>" in page
+    assert all(f"<li>{note}</li>" in page for note in table.notes if "ΔNLL" in note)
+    assert any("ΔNLL" in note for note in table.notes)
 
 
 def test_a_run_at_work_is_reported_as_far_as_it_is(tmp_path: Path):

@@ -1,5 +1,6 @@
 """What a table's arms need before they can train: profiles, and selections from an earlier arm."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ from rlvr.curriculum.profile import profile_file
 from rlvr.errors import UserError
 from rlvr.runs.reproduce import plan, run_missing
 from rlvr.runs.select import selection_file
-from rlvr.tables.spec import read_spec
+from rlvr.tables.spec import TableSpec, read_spec
 
 
-def spec_of(table: str, *arms: str) -> dict:
+def spec_of(table: str, *arms: str) -> TableSpec:
     spec = read_spec(EXPERIMENTS / f"{table}.yaml", "smoke")
-    return spec | {"arms": [arm for arm in spec["arms"] if arm["name"] in arms]}
+    return replace(spec, arms=[arm for arm in spec.arms if arm.name in arms])
 
 
 def base(folder: Path, table: str) -> list[str]:
@@ -60,7 +61,7 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
 
     trained: set[str] = set()
     monkeypatch.setattr(
-        rlvr.runs.reproduce.PlannedRun, "trained", property(lambda run: run.arm["name"] in trained)
+        rlvr.runs.reproduce.PlannedRun, "trained", property(lambda run: run.arm.name in trained)
     )
     monkeypatch.setattr(rlvr.runs.reproduce, "launch", launch)
     monkeypatch.setattr(

@@ -4,6 +4,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from rlvr.config.strict import strictly
+from rlvr.tables.spec import TableSpec
+
 
 def _write_run(
     root: Path,
@@ -48,9 +51,9 @@ def write_run():
 
 
 @pytest.fixture
-def spec() -> dict:
+def layout() -> dict:
+    """A table's file, as YAML."""
     return {
-        "name": "paper/table9",
         "title": "A table",
         "metrics": ["pass@1", "pass@8"],
         "columns": {"in_domain": ["easy", "hard"], "out_of_domain": ["other"]},
@@ -61,6 +64,11 @@ def spec() -> dict:
             {"name": "f-grpo", "label": "F-GRPO", "baseline": "grpo"},
         ],
     }
+
+
+@pytest.fixture
+def spec(layout: dict) -> TableSpec:
+    return strictly(TableSpec, layout | {"name": "paper/table9"}, "paper/table9.yaml")
 
 
 @pytest.fixture

@@ -3,14 +3,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from table_runs import finished, page_of
 
 from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError
-from rlvr.tables import write_table
 from rlvr.tables.claims import Difference, Finding, findings, welch_interval
-from rlvr.tables.claims_page import markdown, papers, write_claims
+from rlvr.tables.claims_page import markdown, write_claims
 from rlvr.tables.collect import collect, differences, measure
-from rlvr.tables.runs import finished_runs
+from rlvr.tables.names import papers
+from rlvr.tables.write import write_table
 from rlvr.theory import SimulationGrid
 
 
@@ -46,7 +47,7 @@ def test_one_seed_shows_nothing():
 
 def test_differences_of_any_two_arms_are_paired_and_agree_with_the_table(spec, run_dirs):
     """In-domain pass@1: base 3/16, grpo 3/8 over two seeds, f-grpo 1/2 (see conftest)."""
-    runs = finished_runs(run_dirs)
+    runs = finished(run_dirs)
     pairs = differences(spec, measure(spec, runs, iterations=50))
     assert len(pairs) == 3 * 2 * 2  # pairs of arms, groups, metrics
     of = pairs[(pairs["group"] == "in_domain") & (pairs["metric"] == "pass@1")].set_index(["arm", "against"])
@@ -62,12 +63,12 @@ def test_differences_of_any_two_arms_are_paired_and_agree_with_the_table(spec, r
 
 
 @pytest.fixture
-def paper(tmp_path, spec):
+def paper(tmp_path, layout):
     """A paper with one table and a function that writes its claims."""
     folder = tmp_path / "experiments" / "paper"
     folder.mkdir(parents=True)
-    spec["arms"][0]["overrides"] = ["training.steps=0"]
-    (folder / "table9.yaml").write_text(yaml.safe_dump({k: v for k, v in spec.items() if k != "name"}))
+    layout["arms"][0]["overrides"] = ["training.steps=0"]
+    (folder / "table9.yaml").write_text(yaml.safe_dump(layout))
 
     def declare(**claim) -> Path:
         claim = {"claim": "It grows", "source": "Table 9", "table": "paper/table9"} | claim
@@ -88,7 +89,7 @@ def test_the_page_says_what_was_measured_and_where_it_is(tmp_path, spec, paper, 
         for seed in ([1] if arm == "base" else [1, 2])
     ]
     results = tmp_path / "results"
-    write_table(spec, runs, None, results)
+    write_table(page_of(spec, runs), results)
     one, other = {"arm": "f-grpo", "minus": "grpo"}, {"arm": "grpo", "minus": "base"}
     declared = paper(differences=[one, other], **PAIR)
     (found,) = findings(declared, "laptop", results)

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from table_runs import finished
 
 from rlvr.errors import UserError
 from rlvr.tables.collect import AVERAGE, collect
-from rlvr.tables.runs import finished_runs
 
 
 def everywhere(cs: list[int]) -> dict[str, list[int]]:
@@ -19,7 +21,7 @@ def cell(frame: pd.DataFrame, arm: str, benchmark: str, metric: str, group: str 
 
 @pytest.fixture
 def frame(spec, run_dirs):
-    return collect(spec, finished_runs(run_dirs), iterations=500)
+    return collect(spec, finished(run_dirs), iterations=500)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_clear_differences_are_significant_and_equal_arms_are_not(write_run, tmp
         write_run(tmp_path, "grpo", 0, {"easy": half, "hard": half, "other": half}, n=32),
         write_run(tmp_path, "f-grpo", 0, {"easy": [24] * 10, "hard": half, "other": none}, n=32),
     ]
-    frame = collect(spec, finished_runs(runs), iterations=2000)
+    frame = collect(spec, finished(runs), iterations=2000)
     better, equal = cell(frame, "f-grpo", "easy", "pass@1"), cell(frame, "f-grpo", "hard", "pass@1")
     worse = cell(frame, "f-grpo", "other", "pass@1", "out_of_domain")
     assert better.significant and better.difference == 0.25
@@ -87,7 +89,7 @@ def test_the_interval_of_a_difference_is_paired_by_problem(write_run, tmp_path, 
         write_run(tmp_path, "grpo", 0, everywhere([0, 2, 4, 6])),
         write_run(tmp_path, "f-grpo", 0, everywhere([1, 3, 5, 7])),
     ]
-    row = cell(collect(spec, finished_runs(runs), iterations=50), "f-grpo", "easy", "pass@1")
+    row = cell(collect(spec, finished(runs), iterations=50), "f-grpo", "easy", "pass@1")
     assert (row.difference_low, row.difference_high) == pytest.approx((1 / 8, 1 / 8))
     assert row.high - row.low > 0.3
 
@@ -95,7 +97,7 @@ def test_the_interval_of_a_difference_is_paired_by_problem(write_run, tmp_path, 
 def test_what_did_not_run_stays_empty(tmp_path, spec, run_dirs):
     (run_dirs[0] / "summary.json").unlink()
     (run_dirs[2] / "evaluation" / "hard.parquet").unlink()
-    frame = collect(spec, finished_runs(run_dirs), iterations=50)
+    frame = collect(spec, finished(run_dirs), iterations=50)
     assert cell(frame, "base", "easy", "pass@1")[["seeds", "problems"]].tolist() == [0, 0]
     assert np.isnan(cell(frame, "base", "easy", "pass@1").value)
     assert cell(frame, "grpo", "easy", "pass@1").seeds == 2
@@ -106,7 +108,7 @@ def test_what_did_not_run_stays_empty(tmp_path, spec, run_dirs):
 
 
 def test_a_k_above_the_samples_is_empty(tmp_path, spec, run_dirs):
-    frame = collect(spec | {"metrics": ["pass@1", "pass@12"]}, finished_runs(run_dirs), iterations=50)
+    frame = collect(replace(spec, metrics=["pass@1", "pass@12"]), finished(run_dirs), iterations=50)
     assert list(frame["metric"].unique()) == ["pass@1", "pass@2", "pass@4", "pass@8", "pass@12"]
     assert frame[frame["k"] == 12]["value"].isna().all()
     assert frame[frame["k"] == 8]["value"].notna().all()
@@ -119,7 +121,7 @@ def test_problems_that_lost_samples_are_left_out_for_every_arm(write_run, tmp_pa
     samples = pd.read_parquet(easy)
     samples.loc[0, "verdict"] = "timeout"  # of problem easy/0, which the other arm solved with all 8
     samples.to_parquet(easy)
-    frame = collect(spec, finished_runs(runs), iterations=50)
+    frame = collect(spec, finished(runs), iterations=50)
     for arm, unscorable in (("grpo", 1), ("f-grpo", 0)):
         row = cell(frame, arm, "easy", "pass@1")
         assert row[["value", "problems", "left_out", "samples", "unscorable"]].tolist() == [
@@ -130,19 +132,19 @@ def test_problems_that_lost_samples_are_left_out_for_every_arm(write_run, tmp_pa
 
 def test_timeouts_beside_enough_samples_cost_nothing(write_run, tmp_path, spec):
     runs = [write_run(tmp_path, "grpo", 0, everywhere([4, 4]), timeouts=3)]
-    row = cell(collect(spec, finished_runs(runs), iterations=50), "grpo", "easy", "pass@1")
+    row = cell(collect(spec, finished(runs), iterations=50), "grpo", "easy", "pass@1")
     assert row[["value", "problems", "left_out", "unscorable"]].tolist() == [0.5, 2, 0, 3]
 
 
 def test_is_the_same_in_any_order_of_runs(spec, run_dirs, frame):
-    again = collect(spec, finished_runs(run_dirs[::-1]), iterations=500)
+    again = collect(spec, finished(run_dirs[::-1]), iterations=500)
     pd.testing.assert_frame_equal(frame, again)
 
 
 def test_refuses_runs_that_do_not_belong(write_run, tmp_path, spec, run_dirs):
     stranger = write_run(tmp_path, "gpro", 0, {"easy": [1]})
     with pytest.raises(UserError, match=r"unknown arm 'gpro'.*did you mean grpo"):
-        collect(spec, finished_runs([*run_dirs, stranger]))
+        collect(spec, finished([*run_dirs, stranger]))
 
 
 def test_refuses_runs_without_a_common_problem(write_run, tmp_path, spec):
@@ -151,4 +153,4 @@ def test_refuses_runs_without_a_common_problem(write_run, tmp_path, spec):
     samples["problem_id"] = "elsewhere/" + samples["problem_id"]
     samples.to_parquet(runs[0] / "evaluation" / "easy.parquet")
     with pytest.raises(UserError, match="share no problem of 'easy'"):
-        collect(spec, finished_runs(runs))
+        collect(spec, finished(runs))

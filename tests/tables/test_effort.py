@@ -2,20 +2,21 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from table_runs import finished, page_of
 
 from rlvr.errors import UserError
-from rlvr.tables import write_table
 from rlvr.tables.effort import OWN_BEST, cost_to_reach, costs, curves, savings
 from rlvr.tables.effort_panels import cost_panel, saving_panels, validation_curves
-from rlvr.tables.runs import finished_runs
-from rlvr.tables.spec import check_spec
+from rlvr.tables.spec import Effort, TableSpec, check_spec
+from rlvr.tables.write import write_table
 
-EFFORT = {"units": ["flops", "steps"], "shares": [0.5, 1.0], "claimed": {"flops": {"f-grpo": "2"}}}
+EFFORT = Effort(units=["flops", "steps"], shares=[0.5, 1.0], claimed={"flops": {"f-grpo": "2"}})
 
 
 def add_training(
@@ -52,8 +53,8 @@ def trained(run_dirs: list[Path], write_run, tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
-def spec_with_effort(spec: dict) -> dict:
-    return spec | {"effort": EFFORT}
+def spec_with_effort(spec: TableSpec) -> TableSpec:
+    return replace(spec, effort=EFFORT)
 
 
 def test_a_cost_to_reach_by_hand():
@@ -65,7 +66,7 @@ def test_a_cost_to_reach_by_hand():
 
 
 def test_curves_and_costs_have_what_was_spent_before_training(trained: list[Path]):
-    runs = finished_runs(trained)
+    runs = finished(trained)
     first = curves(runs).query("arm == 'f-grpo' and seed == 0")
     assert first["steps"].tolist() == [0, 2, 4, 6]
     assert first["flops"].tolist() == [12, 20, 28, 36]
@@ -77,12 +78,12 @@ def test_curves_and_costs_have_what_was_spent_before_training(trained: list[Path
     assert f_grpo["seconds"] == 60 + 5
 
 
-def test_savings_by_hand(trained: list[Path], spec_with_effort: dict):
+def test_savings_by_hand(trained: list[Path], spec_with_effort: TableSpec):
     """GRPO gains .4 at its best. Half of it: 20 FLOPs against 20 and 12 + 4 in F-GRPO's two seeds.
 
     All of it: 40 against 28 + 8 / 2 and 20. Own best: 40 against 36 and 20, or step 4 against 6 and 2.
     """
-    found = savings(spec_with_effort, curves(finished_runs(trained))).set_index(["unit", "target"])
+    found = savings(spec_with_effort, curves(finished(trained))).set_index(["unit", "target"])
     assert (found["seeds"] == "0 1").all() and (found["reached"] == 2).all()
     expected = {
         ("flops", 0.5): (20 / 20, 20 / 16),
@@ -102,9 +103,9 @@ def test_savings_by_hand(trained: list[Path], spec_with_effort: dict):
         )
 
 
-def test_an_arm_that_never_gets_there_has_no_saving(trained: list[Path], spec_with_effort: dict):
+def test_an_arm_that_never_gets_there_has_no_saving(trained: list[Path], spec_with_effort: TableSpec):
     add_training(trained[3], [0.2, 0.4, 0.5, 0.5], 4.0, profiling=12.0)
-    found = savings(spec_with_effort, curves(finished_runs(trained)))
+    found = savings(spec_with_effort, curves(finished(trained)))
     all_of_it = found[(found["unit"] == "flops") & (found["target"] == 1.0)].iloc[0]
     assert math.isnan(all_of_it["saving"]) and all_of_it["reached"] == 1
     flops, _ = saving_panels(spec_with_effort, found)
@@ -115,14 +116,14 @@ def test_an_arm_that_never_gets_there_has_no_saving(trained: list[Path], spec_wi
     assert flops.rows[0][-1] == "2"
 
 
-def test_one_seed_has_no_interval(trained: list[Path], spec_with_effort: dict):
-    found = savings(spec_with_effort, curves(finished_runs(trained[:-1])))
+def test_one_seed_has_no_interval(trained: list[Path], spec_with_effort: TableSpec):
+    found = savings(spec_with_effort, curves(finished(trained[:-1])))
     _, steps = saving_panels(spec_with_effort, found)
     assert steps.rows == [["F-GRPO vs GRPO", "1.00", "0.80", "0.67"]]
 
 
-def test_costs_are_means_over_seeds(trained: list[Path], spec_with_effort: dict):
-    panel = cost_panel(spec_with_effort, costs(finished_runs(trained)))
+def test_costs_are_means_over_seeds(trained: list[Path], spec_with_effort: TableSpec):
+    panel = cost_panel(spec_with_effort, costs(finished(trained)))
     assert panel.header[2:7] == ["FLOPs", "of sampling", "of updates", "of profile", "of selection"]
     assert panel.rows == [
         ["GRPO", "2", "6.00e+01", "1.50e+01", "4.50e+01", "0", "0", "1 min"],
@@ -130,28 +131,35 @@ def test_costs_are_means_over_seeds(trained: list[Path], spec_with_effort: dict)
     ]
 
 
-def test_curves_are_drawn_by_step_and_by_flops(trained: list[Path], spec_with_effort: dict):
-    by_step, by_flops = validation_curves(spec_with_effort, curves(finished_runs(trained))).axes
+def test_curves_are_drawn_by_step_and_by_flops(trained: list[Path], spec_with_effort: TableSpec):
+    by_step, by_flops = validation_curves(spec_with_effort, curves(finished(trained))).axes
     (line,) = [line for line in by_step.get_lines() if line.get_label() == "F-GRPO"]
     np.testing.assert_allclose(line.get_xydata(), [[0, 20], [2, 50], [4, 50], [6, 60]])
     (line,) = [line for line in by_flops.get_lines() if line.get_label() == "GRPO"]
     np.testing.assert_allclose(line.get_xydata(), [[0, 20], [20, 40], [40, 60], [60, 50]])
 
 
-def test_the_page_has_it_and_the_numbers_are_written(trained: list[Path], spec_with_effort: dict, tmp_path):
-    written = write_table(spec_with_effort, trained, None, tmp_path / "results")
+def test_the_page_has_it_and_the_numbers_are_written(
+    trained: list[Path], spec_with_effort: TableSpec, tmp_path: Path
+):
+    written = write_table(page_of(spec_with_effort, trained), tmp_path / "results")
     page = written[0].read_text()
     assert "**Cost of training one policy**" in page
     assert "(../figures/paper-table9-laptop-validation.png)" in page
     names = [path.stem.removeprefix("paper-table9-laptop") for path in written if path.suffix == ".csv"]
     assert names == ["", "-differences", "-training", "-savings"]
-    assert len(pd.read_csv(written[4])) == 16
+    assert len(pd.read_csv(written[3])) == 16
 
 
 @pytest.mark.parametrize(
     ("effort", "sentence"),
-    [({"units": ["flop"], "shares": [1]}, "did you mean flops"), ({"units": [], "shares": [0]}, "holds 0")],
+    [
+        (Effort(["flop"], [1]), "did you mean flops"),
+        (Effort([], [0]), "holds 0"),
+        (Effort(["flops"], [1], {"flop": {"f-grpo": "2"}}), "did you mean flops"),
+        (Effort(["flops"], [1], {"flops": {"fgrpo": "2"}}), "did you mean f-grpo"),
+    ],
 )
-def test_a_wrong_effort_is_refused(spec: dict, effort: dict, sentence: str):
+def test_a_wrong_effort_is_refused(spec: TableSpec, effort: Effort, sentence: str):
     with pytest.raises(UserError, match=sentence):
-        check_spec(spec | {"effort": effort})
+        check_spec(replace(spec, effort=effort))

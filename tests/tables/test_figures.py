@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
+from table_runs import finished
 
 from rlvr.tables import figures
 from rlvr.tables.collect import collect
-from rlvr.tables.runs import finished_runs
 
 
 @pytest.fixture
 def frame(spec, run_dirs):
-    return collect(spec, finished_runs(run_dirs[1:]), iterations=200)
+    return collect(spec, finished(run_dirs[1:]), iterations=200)
 
 
 def curve(axes, name: str) -> np.ndarray:
@@ -27,7 +27,7 @@ def test_curves_are_the_averages_in_percent(spec, frame):
 
 
 def test_a_table_without_pairs_is_one_column_of_curves(spec, frame):
-    spec["arms"][2].pop("baseline")
+    spec.arms[2].baseline = None
     axes = figures.pass_at_k_curves(spec, frame).axes
     assert len(axes) == 2
     colours = {line.get_color() for line in axes[0].get_lines()}
@@ -48,7 +48,7 @@ def test_differences_in_points_filled_where_significant(spec, frame):
 
 
 def test_a_difference_to_an_arm_that_did_not_run_says_so(spec, run_dirs):
-    frame = collect(spec, finished_runs(run_dirs[:3]), iterations=50)
+    frame = collect(spec, finished(run_dirs[:3]), iterations=50)
     assert [
         text.get_text() for axes in figures.difference_curves(spec, frame).axes for text in axes.texts
     ] == ["not run"] * 2

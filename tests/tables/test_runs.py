@@ -1,19 +1,20 @@
 import json
 
 import pytest
+from table_runs import finished
 
 from rlvr.errors import UserError
-from rlvr.tables.runs import finished_runs
+from rlvr.tables.collect import counts
 
 
 def test_reads_what_a_finished_run_says(write_run, tmp_path):
     directory = write_run(tmp_path, "grpo", 3, {"easy": [1, 0]}, dirty=True)
-    (run,) = finished_runs([directory])
+    (run,) = finished([directory])
     assert (run.arm, run.seed, run.scale, run.commit, run.seconds) == (
         "grpo", 3, "laptop", "0123456789ab-dirty", 90
     )  # fmt: skip
-    assert run.counts("easy")["c"].tolist() == [1, 0]
-    assert run.counts("hard") is None
+    assert counts(run, "easy")["c"].tolist() == [1, 0]
+    assert counts(run, "hard") is None
 
 
 def test_only_finished_runs_count(write_run, tmp_path):
@@ -21,18 +22,18 @@ def test_only_finished_runs_count(write_run, tmp_path):
         write_run(tmp_path, "grpo", seed, {}, status=status)
         for seed, status in enumerate(["finished", "trained"])
     ]
-    assert [run.seed for run in finished_runs([*runs, tmp_path / "never-started"])] == [0]
+    assert [run.seed for run in finished([*runs, tmp_path / "never-started"])] == [0]
 
 
 def test_a_package_without_a_clone_has_no_commit(write_run, tmp_path):
     directory = write_run(tmp_path, "grpo", 0, {})
     (directory / "provenance.json").write_text(json.dumps({"git": {}}))
-    assert finished_runs([directory])[0].commit == "unknown"
+    assert finished([directory])[0].commit == "unknown"
 
 
 def test_refuses_two_runs_of_one_seed_and_mixed_scales(write_run, tmp_path):
     first = write_run(tmp_path / "a", "grpo", 0, {})
     with pytest.raises(UserError, match="arm 'grpo', seed 0 is in both"):
-        finished_runs([first, write_run(tmp_path / "b", "grpo", 0, {})])
+        finished([first, write_run(tmp_path / "b", "grpo", 0, {})])
     with pytest.raises(UserError, match="scales laptop, smoke"):
-        finished_runs([first, write_run(tmp_path / "b", "grpo", 1, {}, scale="smoke")])
+        finished([first, write_run(tmp_path / "b", "grpo", 1, {}, scale="smoke")])

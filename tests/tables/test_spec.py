@@ -1,47 +1,55 @@
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from rlvr.errors import UserError
-from rlvr.tables import check_spec, read_spec
-from rlvr.tables.spec import experiment
+from rlvr.tables.claims_file import read_claims
+from rlvr.tables.names import tables
+from rlvr.tables.spec import Arm, Dynamics, PublishedSource, check_spec, read_spec
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
-def test_the_scale_replaces_what_it_names(tmp_path, spec):
-    other = {"columns": {"in_domain": ["math500"]}}
-    file = tmp_path / "paper" / "table3.yaml"
-    file.parent.mkdir()
-    file.write_text(yaml.safe_dump(spec | {"scales": {"paper": other}}))
-    assert read_spec(file, "laptop") == spec | {"name": "paper/table3"}
-    assert read_spec(file, "paper") == spec | {"name": "paper/table3"} | other
+def write(folder: Path, content: dict) -> Path:
+    file = folder / "paper" / "table3.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(yaml.safe_dump(content))
+    return file
 
 
-def test_a_table_starts_from_what_it_extends(tmp_path, spec):
+def test_the_scale_replaces_what_it_names(tmp_path, layout, spec):
+    file = write(tmp_path, layout | {"scales": {"paper": {"columns": {"in_domain": ["math500"]}}}})
+    assert read_spec(file, "laptop") == replace(spec, name="paper/table3")
+    other = replace(spec, name="paper/table3", columns={"in_domain": ["math500"]})
+    assert read_spec(file, "paper") == other
+
+
+def test_a_table_starts_from_what_it_extends(tmp_path, layout):
     common = {"metrics": ["pass@1"], "labels": {"easy": "EASY"}, "scales": {"smoke": {"metrics": ["pass@2"]}}}
-    first = {"published": {"file": "a.csv", "table": "1", "note": "ours"}, "arms": spec["arms"]}
-    first["scales"] = {"paper": {"published": {"note": None}, "columns": {"a": ["hard"]}}}
-    second = {"title": "Two", "columns": {"a": ["easy"]}, "labels": {"a": "A"}, "published": {"table": "2"}}
+    first = {"published": {"file": "a.csv", "table": "1", "note": "ours"}, "arms": layout["arms"]}
+    first["scales"] = {"paper": {"published": {"note": None}, "columns": {"in_domain": ["hard"]}}}
+    second = {"title": "Two", "labels": {"hard": "H"}, "published": {"table": "2"}}
+    second["columns"] = {"in_domain": ["easy"]}
     (tmp_path / "paper").mkdir()
     for name, parent, content in [
         ("common", None, common), ("paper/one", "common", first), ("paper/two", "paper/one", second)
     ]:  # fmt: skip
         text = yaml.safe_dump(content | ({"extends": parent} if parent else {}))
         (tmp_path / f"{name}.yaml").write_text(text)
-    expected = second | {
-        "name": "paper/two",
-        "metrics": ["pass@1"],
-        "labels": {"easy": "EASY", "a": "A"},
-        "published": {"file": "a.csv", "table": "2", "note": "ours"},
-        "arms": spec["arms"],
-    }
     two = tmp_path / "paper" / "two.yaml"
-    assert read_spec(two, "laptop") == expected
-    assert read_spec(two, "smoke") == expected | {"metrics": ["pass@2"]}
-    published = expected["published"] | {"note": None}
-    assert read_spec(two, "paper") == expected | {"published": published, "columns": {"a": ["hard"]}}
+    spec = read_spec(two, "laptop")
+    assert (spec.name, spec.title, spec.metrics) == ("paper/two", "Two", ["pass@1"])
+    assert spec.labels == {"easy": "EASY", "hard": "H"}
+    assert spec.columns == {"in_domain": ["easy"]}
+    assert spec.published == PublishedSource("a.csv", "2", note="ours")
+    assert spec.arms == [Arm("base", "Base"), Arm("grpo", "GRPO"), Arm("f-grpo", "F-GRPO", "grpo")]
+    assert read_spec(two, "smoke") == replace(spec, metrics=["pass@2"])
+    published = PublishedSource("a.csv", "2")
+    assert read_spec(two, "paper") == replace(spec, published=published, columns={"in_domain": ["hard"]})
 
 
 def test_extending_what_is_not_there_names_the_nearest(tmp_path):
@@ -53,15 +61,15 @@ def test_extending_what_is_not_there_names_the_nearest(tmp_path):
 
 
 def test_a_table_may_show_the_runs_of_another(spec):
-    assert experiment(spec, "laptop") == "paper/table9/laptop"
-    assert experiment(spec | {"runs": "paper/table1"}, "laptop") == "paper/table1/laptop"
+    assert spec.experiment("laptop") == "paper/table9/laptop"
+    assert replace(spec, runs="paper/table1").experiment("laptop") == "paper/table1/laptop"
 
 
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
 def test_f_grpo_table_1_is_laid_out(scale):
     spec = read_spec(EXPERIMENTS / "fgrpo" / "table1.yaml", scale)
-    assert [arm["name"] for arm in spec["arms"] if "baseline" in arm] == ["f-grpo", "f-dapo", "f-cispo"]
-    assert spec["metrics"] == ["pass@1", "pass@256"]
+    assert spec.pairs == [("grpo", "f-grpo"), ("dapo", "f-dapo"), ("cispo", "f-cispo")]
+    assert spec.metrics == ["pass@1", "pass@256"]
 
 
 @pytest.mark.parametrize(
@@ -71,11 +79,130 @@ def test_f_grpo_table_1_is_laid_out(scale):
         ({"metrics": ["pass@0"]}, "unknown metric 'pass@0'.*did you mean pass@"),
         ({"metrics": ["accuracy"]}, "unknown metric 'accuracy'"),
         ({"columns": {"a": ["easy"], "b": ["easy"]}}, "benchmark 'easy' is in table paper/table9 twice"),
-        ({"arms": [{"name": "grpo"}, {"name": "grpo"}]}, "arm 'grpo' is in table paper/table9 twice"),
-        ({"arms": [{"name": "grpo"}, {"name": "f", "baseline": "gpro"}]}, "'gpro'.*did you mean grpo"),
-        ({"arms": [{"name": "grpo"}], "dynamics": {"smoothing": 0.1}}, "give an arm its baseline"),
+        ({"arms": [Arm("grpo"), Arm("grpo")]}, "arm 'grpo' is in table paper/table9 twice"),
+        ({"arms": [Arm("grpo"), Arm("f", baseline="gpro")]}, "'gpro'.*did you mean grpo"),
+        ({"arms": [Arm("grpo")], "dynamics": Dynamics(smoothing=0.1)}, "give an arm its baseline"),
+        ({"arms": [Arm("grpo", x=2)]}, "has one of x and series"),
+        ({"arms": [Arm("grpo", group_size=8)]}, "has one of group_size and gamma"),
+        ({"checkpoint": "bets"}, "did you mean best"),
     ],
 )
 def test_refuses_what_cannot_be_laid_out(spec, change, said):
     with pytest.raises(UserError, match=said):
-        check_spec(spec | change)
+        check_spec(replace(spec, **change))
+
+
+ARM = {"name": "grpo"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dynamcis": {"smoothing": 0.1}}, r"key in .*table3\.yaml 'dynamcis'.*did you mean dynamics\?"),
+        (
+            {"arms": [ARM, {"name": "f-grpo", "basline": "grpo"}]},
+            r"key in arms\[1\] \(f-grpo\) of .*table3\.yaml 'basline'.*did you mean baseline\?",
+        ),
+        (
+            {"scales": {"paper": {"arms": [ARM | {"lable": "GRPO"}]}}},
+            r"scales\.paper\.arms\[0\] \(grpo\) of .*'lable'.*did you mean label\?",
+        ),
+        ({"scales": {"paper": {"metrisc": ["pass@1"]}}}, r"scales\.paper of .*did you mean metrics\?"),
+        ({"scales": {"lpatop": {}}}, r"scale in scales of .*'lpatop'.*did you mean laptop\?"),
+        ({"columns": {"in_domian": ["easy"]}}, r"columns of .*'in_domian'.*did you mean in_domain\?"),
+        ({"effort": {"units": ["steps"], "share": [1]}}, r"effort of .*'share'.*did you mean shares\?"),
+        ({"published": {"flie": "a.csv"}}, r"published of .*'flie'.*did you mean file\?"),
+        ({"sweep": {"lable": "N"}}, r"sweep of .*'lable'.*did you mean label\?"),
+        ({"dynamics": {"smoothign": 1}}, r"dynamics of .*'smoothign'.*did you mean smoothing\?"),
+        ({"plan": {"gpu": 1}}, r"plan of .*'gpu'.*did you mean gpus\?"),
+        (
+            {"arms": [ARM, {"name": "lim", "select": {"form": "grpo"}}]},
+            r"arms\[1\]\.select of .*'form'.*did you mean from\?",
+        ),
+        ({"dynamics": {}}, r"dynamics of .* needs a value for 'smoothing'"),
+        ({"arms": [{"label": "GRPO"}]}, r"arms\[0\] of .* needs a value for 'name': it has label"),
+        ({"metrics": "pass@1"}, r"metrics of .* is 'pass@1': accepted is a list, as in \[pass@1\]"),
+        ({"seeds": [1, "two"]}, r"seeds\[1\] of .* is 'two': accepted is a whole number"),
+        ({"entropy": 1}, "entropy of .* is 1: accepted is true or false"),
+        ({"published": {"file": "a.csv", "table": 1}}, 'published.table of .* is 1: .* a text, as in "1"'),
+        ({"arms": [ARM | {"x": True, "series": "a"}]}, r"arms\[0\]\.x of .* whole number or a number"),
+        ({"effort": [1]}, r"effort of .* is \[1\]: accepted are the keys units, shares"),
+    ],
+)
+def test_what_no_table_has_is_said_with_the_file_the_place_and_the_nearest(tmp_path, layout, change, said):
+    with pytest.raises(UserError, match=said) as refusal:
+        read_spec(write(tmp_path, layout | change), "laptop")
+    assert "table3.yaml" in str(refusal.value)
+
+
+def test_a_wrong_key_is_found_in_the_file_that_has_it(tmp_path, layout):
+    (tmp_path / "common.yaml").write_text("metrisc: [pass@1]")
+    with pytest.raises(UserError, match=r"key in .*common\.yaml 'metrisc'"):
+        read_spec(write(tmp_path, layout | {"extends": "common"}), "laptop")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title: a\ntitle: b", "found duplicate key title"),
+        ("arms: [", "can't be read as YAML"),
+        ("title: \0", "can't be read as YAML"),
+        ("- a", "holds a list"),
+    ],
+)
+def test_a_file_that_is_no_mapping(tmp_path, text, said):
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "table3.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"table3\.yaml.*{said}"):
+        read_spec(tmp_path / "paper" / "table3.yaml", "laptop")
+
+
+def test_texts_stay_as_they_are(tmp_path, layout):
+    """What looks like an interpolation is for the run that gets it, and is not looked up here."""
+    layout["arms"][0]["overrides"] = ["runs=${oc.env:HOME}"]
+    assert read_spec(write(tmp_path, layout), "laptop").arms[0].overrides == ["runs=${oc.env:HOME}"]
+
+
+CLAIM = {"claim": "It grows", "source": "Table 3", "table": "paper/table3"}
+PAIR = {"metric": "pass@1", "group": "in_domain", "arm": "f-grpo", "minus": "grpo"}
+SIMULATED = {"group_size": 2, "gamma": 0}
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        (CLAIM | {"diferences": [PAIR]}, r"claims\[0\] \(It grows\) of .*did you mean differences\?"),
+        (CLAIM | {"differences": [PAIR | {"mnius": 1}]}, r"\[0\]\.differences\[0\] .*did you mean minus\?"),
+        (CLAIM | {"differences": [{"metric": "pass@1"}]}, "'It grows' of .* without 'group'"),
+        (CLAIM | {"differences": [PAIR], "table": "paper/tabel3"}, r"did you mean paper/table3\?"),
+        (CLAIM | {"untestable": {"laptpo": "why"}}, r"'It grows' of .*did you mean laptop\?"),
+        (
+            {"claim": "It grows", "table": "simulation", "metric": "retained_mass"}
+            | {"differences": [{"arm": SIMULATED, "minus": {"groupsize": 2, "gamma": 0}}]},
+            r"minus in 'It grows' of .*did you mean group_size\?",
+        ),
+    ],
+)
+def test_claims_are_as_strict(tmp_path, layout, claim, said):
+    write(tmp_path, layout)
+    file = tmp_path / "paper" / "claims.yaml"
+    file.write_text(yaml.safe_dump({"paper": "A paper", "claims": [claim]}))
+    with pytest.raises(UserError, match=said) as refusal:
+        read_claims(file)
+    assert "claims.yaml" in str(refusal.value)
+
+
+def test_reading_a_table_imports_neither_torch_nor_pandas():
+    code = (
+        "import sys; from pathlib import Path; from rlvr.tables.spec import read_spec; "
+        f"read_spec(Path({str(EXPERIMENTS / 'fgrpo' / 'table1.yaml')!r}), 'laptop'); "
+        "print([name for name in ('torch', 'pandas', 'scipy', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_every_file_of_experiments_is_strict():
+    assert len(tables()) > 15
+    for name in tables():
+        assert read_spec(EXPERIMENTS / f"{name}.yaml", "laptop").name == name

@@ -2,16 +2,19 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from table_runs import finished, page_of
 
+from rlvr.config.strict import strictly
 from rlvr.errors import UserError
-from rlvr.tables import sweep_figures, write_table
+from rlvr.tables import sweep_figures, training_figures
 from rlvr.tables.collect import collect
-from rlvr.tables.runs import finished_runs
-from rlvr.tables.spec import check_spec
+from rlvr.tables.spec import TableSpec, check_spec
+from rlvr.tables.write import write_table
 
 ARMS = [
     {"name": "base", "label": "Base"},
@@ -24,8 +27,8 @@ CORRECT = {"base": [1, 1], "n4": [4, 0], "n16": [8, 0], "f-n4": [4, 4], "f-n16":
 
 
 @pytest.fixture
-def table() -> dict:
-    return {
+def table() -> TableSpec:
+    content = {
         "name": "paper/table9",
         "title": "A sweep",
         "metrics": ["pass@1", "pass@8"],
@@ -33,6 +36,7 @@ def table() -> dict:
         "figures": ["group-size", "training"],
         "arms": ARMS,
     }
+    return strictly(TableSpec, content, "paper/table9.yaml")
 
 
 @pytest.fixture
@@ -55,8 +59,8 @@ def lines(axes) -> dict[str, np.ndarray]:
     return {line.get_label(): np.asarray(line.get_xydata()) for line in axes.get_lines()}
 
 
-def test_surprise_against_the_group_size_by_hand(table: dict, sweep_runs: list[Path]):
-    frame = collect(table, finished_runs(sweep_runs), iterations=50)
+def test_surprise_against_the_group_size_by_hand(table: TableSpec, sweep_runs: list[Path]):
+    frame = collect(table, finished(sweep_runs), iterations=50)
     one, eight = sweep_figures.group_size_curves(table, frame).axes
     drawn = lines(one)
     # pass@1 of n4 is the mean of 4/8 and 0, of n16 of 1 and 0
@@ -67,12 +71,12 @@ def test_surprise_against_the_group_size_by_hand(table: dict, sweep_runs: list[P
     assert [axes.get_title() for axes in (one, eight)] == ["pass@1", "pass@8"]
 
 
-def test_the_way_of_training_from_the_files_of_runs(table: dict, sweep_runs: list[Path]):
-    curves = sweep_figures.training_frame(finished_runs(sweep_runs))
+def test_the_way_of_training_from_the_files_of_runs(table: TableSpec, sweep_runs: list[Path]):
+    curves = training_figures.training_frame(finished(sweep_runs))
     rewards = curves.query("arm == 'n4' and seed == 0 and quantity == 'training reward'")
     assert rewards["step"].tolist() == list(range(2, 81, 2))  # 80 steps, 40 points
     assert rewards["value"].tolist()[:2] == pytest.approx([0.015, 0.035])  # means of steps 1 and 2, 3 and 4
-    axes = sweep_figures.training_curves(table, curves).axes
+    axes = training_figures.training_curves(table, curves).axes
     assert [a.get_title() for a in axes[:2]] == ["N = 4", "N = 16"]
     assert [axes[row].get_ylabel() for row in (0, 2, 4)] == [
         "training reward (%)",
@@ -84,13 +88,13 @@ def test_the_way_of_training_from_the_files_of_runs(table: dict, sweep_runs: lis
     assert lines(axes[4])["no focal scaling"].tolist() == [[80, 50]]
 
 
-def test_a_table_has_the_figures_it_asks_for(table: dict, sweep_runs: list[Path], tmp_path: Path):
-    written = write_table(table, sweep_runs, None, tmp_path / "results")
+def test_a_table_has_the_figures_it_asks_for(table: TableSpec, sweep_runs: list[Path], tmp_path: Path):
+    written = write_table(page_of(table, sweep_runs), tmp_path / "results")
     names = [path.name.removeprefix("paper-table9-laptop-") for path in written if path.suffix != ".md"]
     assert {"group-size.png", "training.svg", "training-curves.csv"} <= set(names)
     assert not {"pass-at-k.png", "difference.png"} & set(names)
 
 
-def test_a_figure_that_there_is_not(table: dict):
-    with pytest.raises(UserError, match=r"unknown figure of a table 'group_size'.*did you mean group-size\?"):
-        check_spec(table | {"figures": ["group_size"]})
+def test_a_figure_that_there_is_not(table: TableSpec):
+    with pytest.raises(UserError, match=r"'group_size'.*did you mean group-size\?"):
+        check_spec(replace(table, figures=["group_size"]))

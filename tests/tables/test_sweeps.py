@@ -1,24 +1,26 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from table_runs import finished
 
-from rlvr.tables import figures, sweeps
+from rlvr.tables import figures, sweep_figures, training_figures
 from rlvr.tables.collect import collect
-from rlvr.tables.runs import finished_runs
+from rlvr.tables.spec import Dynamics, Sweep
 
 
 @pytest.fixture
 def swept(spec):
     """The arms of the table (see conftest) as group sizes: GRPO at 2 and 8, F-GRPO at 8."""
-    for arm, series, x in zip(spec["arms"], ("GRPO", "GRPO", "F-GRPO"), (2, 8, 8), strict=True):
-        arm |= {"series": series, "x": x}
-    return spec | {"sweep": {"label": "group size N", "base": 2}}
+    for arm, series, x in zip(spec.arms, ("GRPO", "GRPO", "F-GRPO"), (2, 8, 8), strict=True):
+        arm.series, arm.x = series, x
+    return replace(spec, sweep=Sweep("group size N", base=2))
 
 
 def test_a_metric_against_what_is_swept(swept, run_dirs):
-    frame = collect(swept, finished_runs(run_dirs), iterations=20)
-    figure = sweeps.sweep_curves(swept, frame)
+    frame = collect(swept, finished(run_dirs), iterations=20)
+    figure = sweep_figures.sweep_curves(swept, frame)
     assert len(figure.axes) == 4  # two metrics, two groups
     axes = figure.axes[0]
     assert axes.get_ylabel() == "In-domain avg. pass@1 (%)" and axes.get_xscale() == "log"
@@ -27,7 +29,7 @@ def test_a_metric_against_what_is_swept(swept, run_dirs):
 
 
 def test_a_series_is_a_fan_beside_the_pairs(swept, run_dirs):
-    frame = collect(swept, finished_runs(run_dirs), iterations=20)
+    frame = collect(swept, finished(run_dirs), iterations=20)
     fan, pair = figures.pass_at_k_curves(swept, frame).axes[:2]
     assert [line.get_label() for line in fan.get_lines()] == ["Base", "GRPO"]
     assert [line.get_label() for line in pair.get_lines()] == ["GRPO", "F-GRPO"]
@@ -35,8 +37,8 @@ def test_a_series_is_a_fan_beside_the_pairs(swept, run_dirs):
 
 
 def test_arms_with_one_baseline_share_a_panel(spec, run_dirs):
-    spec["arms"][0]["baseline"] = "grpo"
-    frame = collect(spec, finished_runs(run_dirs), iterations=20)
+    spec.arms[0].baseline = "grpo"
+    frame = collect(spec, finished(run_dirs), iterations=20)
     in_domain, _ = figures.pass_at_k_curves(spec, frame).axes
     assert [line.get_label() for line in in_domain.get_lines()] == ["GRPO", "Base", "F-GRPO"]
     in_domain, _ = figures.difference_curves(spec, frame).axes
@@ -47,7 +49,7 @@ def test_arms_with_one_baseline_share_a_panel(spec, run_dirs):
 
 def test_the_moving_average_by_hand():
     """.75 x 0 + .25 x 4 = 1; .75 x 1 + .25 x 1 = 1."""
-    assert sweeps.moving_average([0, 4, 1], 0.25).tolist() == [0, 1, 1]
+    assert training_figures.moving_average([0, 4, 1], 0.25).tolist() == [0, 1, 1]
 
 
 @pytest.fixture
@@ -67,11 +69,11 @@ def trained(run_dirs):
 
 
 def test_entropy_is_that_of_the_steps_before_the_evaluated_checkpoint(spec, trained):
-    points = sweeps.entropy_points(spec, finished_runs(trained))
+    points = training_figures.entropy_points(spec, finished(trained))
     assert points["arm"].tolist() == ["f-grpo", "grpo", "grpo"]  # the untrained arm has none
     assert points["entropy"].tolist() == [6.5 + 2, 6.5, 6.5 + 1]  # the mean of 2 to 11
     assert points["pass_at_k"].tolist() == [0.625] * 3
-    axes = sweeps.entropy_scatter(spec, points).axes[0]
+    axes = training_figures.entropy_scatter(spec, points).axes[0]
     assert [line.get_xydata().tolist() for line in axes.get_lines()] == [
         [[6.5, 62.5], [7.5, 62.5]],
         [[8.5, 62.5]],
@@ -79,8 +81,8 @@ def test_entropy_is_that_of_the_steps_before_the_evaluated_checkpoint(spec, trai
 
 
 def test_dynamics_are_means_over_seeds(spec, trained):
-    spec |= {"dynamics": {"smoothing": 1.0}}
-    reward, *_, validation = sweeps.dynamics_curves(spec, finished_runs(trained)).axes
+    spec.dynamics = Dynamics(smoothing=1.0)
+    reward, *_, validation = training_figures.dynamics_curves(spec, finished(trained)).axes
     of_grpo, of_focal = reward.get_lines()
     np.testing.assert_allclose(of_grpo.get_ydata(), np.arange(1, 13) + 0.5)
     np.testing.assert_allclose(of_focal.get_ydata(), np.arange(1, 13) + 2)

@@ -1,10 +1,10 @@
 import pandas as pd
 import pytest
+from table_runs import finished, page_of
 
 from rlvr.errors import UserError
-from rlvr.tables import write_table
-from rlvr.tables.rare import collect_rare, rare_panel
-from rlvr.tables.runs import finished_runs
+from rlvr.tables.delta_nll import collect_rare, rare_panel
+from rlvr.tables.write import write_table
 
 
 def give_answers(run, nll: list[float], problems: str = "aab") -> None:
@@ -24,7 +24,7 @@ def measured(run_dirs):
 
 
 def test_values_are_means_over_answers_and_seeds(spec, measured):
-    frame, pairs = collect_rare(spec, finished_runs(measured))
+    frame, pairs = collect_rare(spec, finished(measured))
     assert frame["value"].tolist() == pytest.approx([0.0, 0.6, 0.4])
     assert frame[["seeds", "answers", "problems"]].to_numpy().tolist() == [[1, 3, 2], [2, 3, 2], [1, 3, 2]]
     assert (frame["low"] <= frame["value"]).all() and (frame["value"] <= frame["high"]).all()
@@ -35,16 +35,16 @@ def test_values_are_means_over_answers_and_seeds(spec, measured):
 
 def test_a_difference_is_paired_by_problem(spec, measured):
     """F-GRPO is .1 below the first seed of GRPO and .3 below the second on every answer."""
-    _, pairs = collect_rare(spec, finished_runs(measured))
+    _, pairs = collect_rare(spec, finished(measured))
     row = pairs.set_index(["arm", "against"]).loc[("grpo", "f-grpo")]
     assert (row.low, row.high) == pytest.approx((0.1, 0.3))  # of the seeds, none of problems
 
 
 def test_the_panel_and_the_files_of_a_table(spec, measured, tmp_path):
-    written = write_table(spec, measured, None, tmp_path / "results")
+    written = write_table(page_of(spec, measured), tmp_path / "results")
     page = written[0].read_text()
     assert "**ΔNLL of 3 rare correct answers to 2 problems, nats a token**" in page
-    panel = rare_panel(spec, *collect_rare(spec, finished_runs(measured)))
+    panel = rare_panel(spec, *collect_rare(spec, finished(measured)))
     assert panel.rows[0] == ["Base", "1", "+0.000 ± 0.000", "–"]
     assert panel.rows[2][:2] == ["F-GRPO", "1"] and panel.rows[2][3] == "−0.200 ± 0.100"
     differences = next(path for path in written if path.name.endswith("-differences.csv"))
@@ -54,15 +54,15 @@ def test_the_panel_and_the_files_of_a_table(spec, measured, tmp_path):
 
 def test_an_arm_without_answers_did_not_run_and_a_table_without_has_no_panel(spec, measured, tmp_path):
     (measured[2] / "evaluation" / "rare-answers.parquet").unlink()
-    frame, pairs = collect_rare(spec, finished_runs(measured))
+    frame, pairs = collect_rare(spec, finished(measured))
     assert frame["arm"].tolist() == ["base", "f-grpo"]
     assert rare_panel(spec, frame, pairs).rows[1] == ["GRPO", "0", "not run", "–"]
     for run in (measured[0], measured[3]):
         (run / "evaluation" / "rare-answers.parquet").unlink()
-    assert "ΔNLL" not in write_table(spec, measured, None, tmp_path / "results")[0].read_text()
+    assert "ΔNLL" not in write_table(page_of(spec, measured), tmp_path / "results")[0].read_text()
 
 
 def test_answers_of_another_set_are_refused(spec, measured):
     give_answers(measured[3], [1.0, 1.0, 1.0], problems="abc")
     with pytest.raises(UserError, match="'f-grpo' was asked for other rare answers than 'base'"):
-        collect_rare(spec, finished_runs(measured))
+        collect_rare(spec, finished(measured))

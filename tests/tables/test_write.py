@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
+from table_runs import page_of
 
 from rlvr.errors import UserError
-from rlvr.tables import write_table
+from rlvr.tables.spec import PublishedSource
+from rlvr.tables.write import write_table
 
 NAMES = [
     "tables/paper-table9-laptop.md",
@@ -17,12 +21,12 @@ NAMES = [
 
 
 def test_writes_every_file_the_same_twice(tmp_path, spec, run_dirs):
-    spec["published"] = {"file": "fgrpo.csv", "table": "1", "model": "Qwen2.5-7B"}
+    spec.published = PublishedSource("fgrpo.csv", "1", "Qwen2.5-7B")
     out = tmp_path / "results"
-    written = write_table(spec, run_dirs, None, out)
+    written = write_table(page_of(spec, run_dirs), out)
     assert [str(path.relative_to(out)) for path in written] == NAMES
     first = {path: path.read_bytes() for path in written}
-    write_table(spec, run_dirs[::-1], None, out)
+    write_table(page_of(spec, run_dirs[::-1]), out)
     assert {path: path.read_bytes() for path in written} == first
     assert {path for path in out.rglob("*") if path.is_file()} == set(written)
 
@@ -37,17 +41,17 @@ def test_writes_every_file_the_same_twice(tmp_path, spec, run_dirs):
 
 
 def test_a_table_without_differences_has_no_figure_of_them(tmp_path, spec, run_dirs):
-    written = write_table(spec, run_dirs[:3], None, tmp_path / "results")
+    written = write_table(page_of(spec, run_dirs[:3]), tmp_path / "results")
     assert [path.name for path in written if path.suffix == ".png"] == ["paper-table9-laptop-pass-at-k.png"]
     assert "not run" in written[0].read_text()
 
 
 def test_one_k_makes_no_curve(tmp_path, spec, run_dirs):
-    written = write_table(spec | {"metrics": ["pass@1"]}, run_dirs, None, tmp_path / "results")
+    written = write_table(page_of(replace(spec, metrics=["pass@1"]), run_dirs), tmp_path / "results")
     assert [path.suffix for path in written] == [".md", ".csv", ".csv", ".tex"]
 
 
 def test_refuses_to_make_a_table_of_nothing(tmp_path, spec):
     with pytest.raises(UserError, match="no finished run"):
-        write_table(spec, [tmp_path / "grpo" / "seed-0"], None, tmp_path)
+        write_table(page_of(spec, [tmp_path / "grpo" / "seed-0"]), tmp_path)
     assert not list(tmp_path.iterdir())

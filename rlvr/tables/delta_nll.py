@@ -1,7 +1,7 @@
 """Delta NLL of rare correct answers as a part of a table: see `rlvr.evaluation.rare`."""
 
 from itertools import combinations
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,10 +9,10 @@ import pandas as pd
 from rlvr.errors import UserError
 from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
 from rlvr.evaluation.rare import ANSWERS
+from rlvr.files.run_files import RunFiles, damage_as_sentence
 from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, DIFFERENCES
-from rlvr.tables.render import Panel
-from rlvr.tables.runs import Run
-from rlvr.tables.spec import DELTA_NLL, RARE, arm_label
+from rlvr.tables.panels import Panel
+from rlvr.tables.spec import DELTA_NLL, RARE, TableSpec
 
 COLUMNS = ["arm", "seeds", "answers", "problems", "value", "low", "high"]
 NOTE = (
@@ -21,7 +21,7 @@ NOTE = (
 )
 
 
-def collect_rare(spec: dict[str, Any], runs: list[Run]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def collect_rare(spec: TableSpec, runs: list[RunFiles]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Delta NLL of every arm all of whose runs have it, and the differences of all of these arms.
 
     Problems are resampled with all of their answers, so a problem weighs as much as it has answers.
@@ -33,22 +33,7 @@ def collect_rare(spec: dict[str, Any], runs: list[Run]) -> tuple[pd.DataFrame, p
     Raises:
         UserError: for runs that were asked for other answers than each other.
     """
-    answers: dict[str, list[pd.DataFrame]] = {}
-    seeds: dict[str, str] = {}
-    for name in (arm["name"] for arm in spec["arms"]):
-        of_arm = [run for run in runs if run.arm == name]
-        files = [run.directory / "evaluation" / f"{ANSWERS}.parquet" for run in of_arm]
-        if files and all(file.exists() for file in files):
-            answers[name] = [pd.read_parquet(file) for file in files]
-            seeds[name] = " ".join(str(run.seed) for run in of_arm)
-    first = next(iter(answers.values()), [None])[0]
-    for name, tables in answers.items():
-        for table in tables:
-            if not table[["problem_id", "initial_nll"]].equals(first[["problem_id", "initial_nll"]]):
-                raise UserError(
-                    f"arm {name!r} was asked for other rare answers than {next(iter(answers))!r}: accepted "
-                    "are runs from the same initial policy, data and evaluation.rare"
-                )
+    answers, seeds = _answers(spec, runs)
     rows, replicates = [], {}
     for name, tables in answers.items():
         increase = [(table["nll"] - table["initial_nll"]).groupby(table["problem_id"]) for table in tables]
@@ -56,7 +41,7 @@ def collect_rare(spec: dict[str, Any], runs: list[Run]) -> tuple[pd.DataFrame, p
         problem_weights = counts * resampling_weights(len(counts), BOOTSTRAP_ITERATIONS, [0, *RARE.encode()])
         problem_weights /= problem_weights.sum(axis=1, keepdims=True)
         seed_weights = resampling_weights(len(tables), BOOTSTRAP_ITERATIONS, [0, *name.encode()])
-        means = np.stack([of_problem.mean().to_numpy() for of_problem in increase])
+        means = np.stack([by_problem.mean().to_numpy() for by_problem in increase])
         replicates[name] = resampled_means(means, problem_weights, seed_weights)
         value = float((means * counts).sum() / (counts.sum() * len(tables)))
         bounds = percentile_interval(replicates[name])
@@ -74,23 +59,51 @@ def collect_rare(spec: dict[str, Any], runs: list[Run]) -> tuple[pd.DataFrame, p
     return frame, pd.DataFrame(pairs, columns=DIFFERENCES)
 
 
-def rare_panel(spec: dict[str, Any], frame: pd.DataFrame, pairs: pd.DataFrame) -> Panel:
+def _answers(
+    spec: TableSpec, runs: list[RunFiles]
+) -> tuple[dict[str, list[pd.DataFrame]], dict[str, str]]:
+    """The answers of each run of each arm that has them in all, and the arm's seeds, as "1 2 3"."""
+    answers: dict[str, list[pd.DataFrame]] = {}
+    seeds: dict[str, str] = {}
+    for name in spec.arm_labels:
+        arm_runs = [run for run in runs if run.arm == name]
+        files = [run.samples(ANSWERS) for run in arm_runs]
+        if files and all(files):
+            answers[name] = [_read(file) for file in files if file]
+            seeds[name] = " ".join(str(run.seed) for run in arm_runs)
+    same = ["problem_id", "initial_nll"]
+    first = next(iter(answers.values()), [pd.DataFrame(columns=same)])[0]
+    for name, tables in answers.items():
+        if not all(table[same].equals(first[same]) for table in tables):
+            raise UserError(
+                f"arm {name!r} was asked for other rare answers than {next(iter(answers))!r}: accepted "
+                "are runs from the same initial policy, data and evaluation.rare"
+            )
+    return answers, seeds
+
+
+def _read(file: Path) -> pd.DataFrame:
+    with damage_as_sentence(file):
+        return pd.read_parquet(file)
+
+
+def rare_panel(spec: TableSpec, frame: pd.DataFrame, pairs: pd.DataFrame) -> Panel:
     """A row an arm: its Delta NLL, and the difference to its baseline."""
     rows = []
     measured = frame.set_index("arm")
-    of_pair = pairs.set_index(["arm", "against"])
-    for arm in spec["arms"]:
-        name, baseline = arm["name"], arm.get("baseline")
+    compared = pairs.set_index(["arm", "against"])
+    for arm in spec.arms:
+        name, baseline = arm.name, arm.baseline
         if name not in measured.index:
-            rows.append([arm_label(arm), "0", "not run", "–"])
+            rows.append([arm.label, "0", "not run", "–"])
             continue
         difference = "–"
         for pair, sign in (((name, baseline), 1), ((baseline, name), -1)):
-            if pair in of_pair.index:
-                row = of_pair.loc[pair]
+            if pair in compared.index:
+                row = compared.loc[pair]
                 difference = _nats(sign * row.difference, row.low, row.high)
         row = measured.loc[name]
-        rows.append([arm_label(arm), f"{row.seeds:.0f}", _nats(row.value, row.low, row.high), difference])
+        rows.append([arm.label, f"{row.seeds:.0f}", _nats(row.value, row.low, row.high), difference])
     answers, problems = int(frame["answers"].iloc[0]), int(frame["problems"].iloc[0])
     title = f"ΔNLL of {answers:,} rare correct answers to {problems:,} problems, nats a token"
     return Panel(title, ["", "seeds", "ΔNLL", "difference to baseline"], rows)

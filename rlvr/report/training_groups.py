@@ -4,24 +4,23 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rlvr.files import step_lines
-from rlvr.report.sources import ReportedRun
+from rlvr.files.run_files import RunFiles
 
 LIMITS = ((8, 4), (4, 3), (3, 2), (2, 1), (1, 1))  # steps of a run, groups of a step
 BUDGET = 6_000_000  # characters in a file
 
 
-def training_groups(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
+def training_groups(runs: Sequence[RunFiles]) -> list[dict[str, Any]]:
     """Groups of the first, the last and steps between: {"arm", "seed", "step", **group of rollouts.jsonl}.
 
     Weights that are all 1 are null, to save room; a rollout that is not in the loss has no advantage.
     """
-    lines = [(run, step_lines.read(run.directory / "rollouts.jsonl")) for run in runs]
+    recorded = [(run, run.rollouts()) for run in runs]
     for steps, groups in LIMITS:
         chosen = [
             {"arm": run.arm, "seed": run.seed, "step": line["step"], **_without_ones(group)}
-            for run, of_run in lines
-            for line in evenly(of_run, steps)
+            for run, lines in recorded
+            for line in evenly(lines, steps)
             for group in line["groups"][:groups]
         ]
         if len(json.dumps(chosen)) <= BUDGET:

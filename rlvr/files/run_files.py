@@ -1,0 +1,156 @@
+"""What a run left in its folder, read in one place: by tables, reports and whoever watches it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rlvr.config import Config, arm_name, check, read_yaml
+from rlvr.errors import UserError
+from rlvr.files import step_lines
+
+Line = dict[str, Any]  # of a file of steps: {"step": 7, ...}
+
+
+class RunFiles:
+    """One arm under one seed, at whatever stage it is; every small file is read once, when first asked for.
+
+    What is damaged is a `UserError` that names the file; what is not there yet is empty.
+    """
+
+    def __init__(self, directory: Path):
+        self.directory = Path(directory)
+
+    @cached_property
+    def config(self) -> Config:
+        file = self.directory / "config.yaml"
+        if not file.is_file():
+            raise UserError(f"{self.directory} is not a run directory: it has no config.yaml")
+        stored = read_yaml(file)
+        for group in ("model", "algorithm", "data", "training", "backend"):  # a run writes backend last
+            if group not in stored:
+                raise UserError(f"{file} is damaged, it has no {group}: restore it, or remove its folder")
+        return check(stored)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """summary.json: what the run says of itself when a stage ends."""
+        return read_json(self.directory / "summary.json")
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """provenance.json: what made the run."""
+        return read_json(self.directory / "provenance.json")
+
+    @cached_property
+    def progress(self) -> dict[str, Any]:
+        """progress.json; empty where it is not there, being written or damaged: the next one will do."""
+        try:
+            return read_json(self.directory / "progress.json")
+        except UserError:
+            return {}
+
+    @cached_property
+    def metrics(self) -> list[Line]:
+        """metrics.jsonl: what training measured, by step."""
+        return step_lines.read(self.directory / "metrics.jsonl")
+
+    @cached_property
+    def timing(self) -> list[Line]:
+        """timing.jsonl: seconds of each step by stage."""
+        return step_lines.read(self.directory / "timing.jsonl")
+
+    @cached_property
+    def validation(self) -> list[Line]:
+        """validation.jsonl: pass@k on held-out problems at every checkpoint."""
+        return step_lines.read(self.directory / "validation.jsonl")
+
+    def rollouts(self) -> list[Line]:
+        """rollouts.jsonl: a few groups of each step, with their texts. Not kept here, it is the large one."""
+        return step_lines.read(self.directory / "rollouts.jsonl", finite=True)
+
+    def samples(self, name: str) -> Path | None:
+        """The Parquet file of an evaluation's samples; None if there is none."""
+        file = self.directory / "evaluation" / f"{name}.parquet"
+        return file if file.exists() else None
+
+    @property
+    def arm(self) -> str:
+        return self.summary.get("arm") or arm_name(self.config)
+
+    @property
+    def seed(self) -> int:
+        return self.entry("seed") if self.summary else self.config.seed  # a config takes time to check
+
+    @property
+    def scale(self) -> str:
+        """Name of the scale it ran at."""
+        return self.entry("scale")
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is trained and evaluated."""
+        return self.summary.get("status") == "finished"
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains at all; the base policy does not."""
+        return self.config.training.steps > 0
+
+    @property
+    def commit(self) -> str:
+        """Of the code it ran, twelve digits; "-dirty" follows if files differed from it, "unknown" is an
+        installed package's."""
+        git = self.provenance.get("git", {})
+        return git.get("commit", "unknown")[:12] + ("-dirty" if git.get("dirty") else "")
+
+    @property
+    def seconds(self) -> float:
+        """Time of all its stages together."""
+        return sum(self.entry("seconds").values())
+
+    def entry(self, *path: str) -> Any:
+        """What summary.json has at a path of keys.
+
+        Raises:
+            UserError: where it has nothing there.
+        """
+        value: Any = self.summary
+        for key in path:
+            if not isinstance(value, dict) or key not in value:
+                raise UserError(
+                    f"{self.directory / 'summary.json'} has no {'.'.join(path)}: accepted is what rlvr wrote "
+                    "there; restore it from a copy, or run the arm again"
+                )
+            value = value[key]
+        return value
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The JSON object that a file holds; empty where there is no file.
+
+    Raises:
+        UserError: for a file that is damaged.
+    """
+    if not file.exists():
+        return {}
+    with damage_as_sentence(file):
+        if isinstance(content := json.loads(file.read_bytes()), dict):
+            return content
+        raise ValueError(f"a {type(content).__name__} in the place of an object")
+
+
+@contextmanager
+def damage_as_sentence(file: Path) -> Iterator[None]:
+    """Say in a sentence that a file can't be read, whatever reads it (pyarrow's errors are of these two)."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{file} is damaged ({reason}): restore it from a copy, or remove it and run what made it again"
+        ) from error

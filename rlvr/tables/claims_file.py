@@ -1,0 +1,148 @@
+"""What a paper claims, as `experiments/<paper>/claims.yaml` declares it: differences said to be above zero.
+
+paper: "F-GRPO: ... (arXiv:2602.06717)"
+claims:
+  - claim: what the paper says
+    source: Table 2
+    table: fgrpo/table2                       # whose ...-differences.csv is read, or simulation
+    differences:                              # all of them are to be above zero
+      - {metric: pass@256, group: in_domain, arm: grpo-n2, minus: grpo-n8}
+  - claim: what cannot be tried at a scale
+    source: Table 1
+    untestable: {laptop: why}
+
+A difference with a `unit` is what an arm saves against its baseline in a table with `effort`, less the
+factor claimed: {unit: flops, target: 1.0, arm: sgpo, minus: grpo, factor: 2.5}. The table `toy_tree` has
+λ-GRPO minus GRPO at {learning_rate: 1e-4, n: 1, r_neg: -0.5}. The table `simulation` has metrics of the
+simulation grid and no groups; an arm of it is {group_size: 2, gamma: 0}, after its last step or `step: 0`.
+Keys that stand beside `differences` hold for each of them.
+
+A claim was declared from the paper's own numbers, never from those measured here.
+"""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from rlvr.config.strict import load_yaml, strictly
+from rlvr.errors import UserError, unknown
+from rlvr.tables.names import CLAIMS
+from rlvr.tables.spec import check_scales
+
+SIMULATION, TOY_TREE = "simulation", "toy_tree"
+NEEDED = {  # keys of a difference, by what it is measured in
+    "table": ("metric", "group", "arm", "minus"),
+    "savings": ("unit", "target", "factor", "arm", "minus"),
+    SIMULATION: ("metric", "arm", "minus"),
+    TOY_TREE: ("learning_rate", "n", "r_neg"),
+}
+
+
+@dataclass(frozen=True)
+class SimulatedArm:
+    """A setting of the simulation, after its last step or another."""
+
+    group_size: int
+    gamma: int | float
+    step: int | None = None
+
+    def __str__(self) -> str:
+        step = f" at step {self.step}" if self.step is not None else ""
+        return f"N={self.group_size:,} γ={self.gamma:g}{step}"
+
+
+@dataclass(frozen=True)
+class SharedKeys:
+    """The keys of a difference that may stand beside `differences`, for all of them."""
+
+    table: str | None = None
+    metric: str | None = None
+    group: str | None = None
+    unit: str | None = None
+    target: int | float | str | None = None
+    factor: int | float | None = None
+    learning_rate: int | float | None = None
+
+
+@dataclass(frozen=True)
+class DifferenceSpec(SharedKeys):
+    """A difference as it is declared; `arm` and `minus` are names, or settings of the simulation."""
+
+    arm: Any = None
+    minus: Any = None
+    n: int | None = None
+    r_neg: int | float | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is measured in: a key of `NEEDED`."""
+        if self.table in (SIMULATION, TOY_TREE):
+            return self.table
+        return "savings" if self.unit else "table"
+
+
+@dataclass(frozen=True)
+class DeclaredClaim(SharedKeys):
+    """A claim as its file has it.
+
+    Attributes:
+        untestable: by scale, why it cannot be tried there.
+    """
+
+    claim: str = ""
+    source: str = ""
+    differences: list[DifferenceSpec] = field(default_factory=list)
+    untestable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClaimSpec:
+    """A claim whose differences are complete."""
+
+    claim: str
+    source: str
+    differences: list[DifferenceSpec]
+    untestable: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ClaimsFile:
+    paper: str
+    claims: list[DeclaredClaim]
+
+
+def read_claims(file: Path) -> tuple[str, list[ClaimSpec]]:
+    """The paper and its claims, each difference with the keys that stand beside it.
+
+    Raises:
+        UserError: for a key that there is not, or a difference that lacks one; it names file and claim.
+    """
+    declared = strictly(ClaimsFile, load_yaml(file), file)
+    return declared.paper, [_complete(claim, file) for claim in declared.claims]
+
+
+def _complete(declared: DeclaredClaim, file: Path) -> ClaimSpec:
+    place = f"claim {declared.claim!r} of {file}"
+    check_scales(declared.untestable, f"untestable of {place}")
+    shared = {item.name: getattr(declared, item.name) for item in fields(SharedKeys)}
+    differences = []
+    root = file.parents[1]  # of all papers
+    there = [path.relative_to(root) for path in root.glob("*/*.yaml") if path.name != CLAIMS]
+    tables = [SIMULATION, TOY_TREE, *(str(path.with_suffix("")) for path in there)]
+    for stated in declared.differences:
+        own = {key: value for key, value in vars(stated).items() if value is not None}
+        one = DifferenceSpec(**(shared | own))
+        for key in ("table", *NEEDED[one.kind]):
+            if getattr(one, key) is None:
+                raise UserError(f"{place} has a difference without {key!r}: {own}")
+        if one.table not in tables:
+            raise unknown(f"table of a difference in {place}", one.table, tables)
+        differences.append(_with_settings(one, file, declared.claim) if one.kind == SIMULATION else one)
+    return ClaimSpec(declared.claim, declared.source, differences, declared.untestable)
+
+
+def _with_settings(one: DifferenceSpec, file: Path, claim: str) -> DifferenceSpec:
+    """A difference of the simulation, its arms as settings."""
+    given = {"arm": one.arm, "minus": one.minus}
+    arms = {key: strictly(SimulatedArm, arm, file, f"{key} in {claim!r}") for key, arm in given.items()}
+    return DifferenceSpec(**(vars(one) | arms))

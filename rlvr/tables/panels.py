@@ -1,0 +1,155 @@
+"""The text of a table's panels: from numbers to finished cells, and the sentences on how to read them.
+
+Pure text: the same numbers give the same bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from rlvr.evaluation.significance import ALPHA, ITERATIONS, SUBSAMPLE
+from rlvr.files.run_files import RunFiles
+from rlvr.tables.collect import AVERAGE
+from rlvr.tables.published import Published
+from rlvr.tables.spec import TableSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One grid of a table: a line above it, a header, and rows of finished text."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def measured_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
+    """For each metric the arms' values, then focal minus baseline."""
+    columns = frame[["group", "benchmark"]].drop_duplicates().itertuples(index=False, name=None)
+    # a benchmark that is alone in its group is its average too
+    alone = {group for group, benchmarks in spec.columns.items() if len(benchmarks) == 1}
+    columns = [(group, name) for group, name in columns if name != AVERAGE or group not in alone]
+    heads = [_column_head(spec, group, benchmark) for group, benchmark in columns]
+    cells = frame.set_index(["metric", "arm", "group", "benchmark"])
+    panels = []
+    for metric in spec.metrics:
+        values, differences = [], []
+        for arm in spec.arms:
+            row = [cells.loc[(metric, arm.name, *column)] for column in columns]
+            seeds = max(cell.seeds for cell in row)
+            values.append([arm.label, str(seeds), *map(_value, row)])
+            if arm.baseline:
+                against = spec.arm_labels[arm.baseline]
+                differences.append([f"{arm.label} − {against}", *map(_difference, row)])
+        panels.append(Panel(f"{metric}, %", ["", "seeds", *heads], values))
+        if any(text != "–" for row in differences for text in row[1:]):
+            panels.append(Panel(f"{metric}, difference in percentage points", ["", *heads], differences))
+    return panels
+
+
+def published_panels(spec: TableSpec, published: Published) -> list[Panel]:
+    """The printed numbers, a panel a metric, rows and columns in the paper's order."""
+    rows = published.rows
+    keys = [name for name in rows if name not in ("benchmark", "metric", "value")]
+    panels = []
+    for metric in rows["metric"].unique():
+        printed = rows[rows["metric"] == metric]
+        grid = printed.set_index([*keys, "benchmark"])["value"].unstack(sort=False).fillna("")
+        body = [[*np.atleast_1d(key), *line] for key, line in zip(grid.index, grid.to_numpy(), strict=True)]
+        header = [*(key.replace("_", " ") for key in keys), *(spec.label(name) for name in grid)]
+        panels.append(Panel(f"{metric}, %" if "@" in metric else metric, header, body))
+    return panels
+
+
+def facts(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFiles], scale: str) -> dict[str, str]:
+    """Where the numbers come from, and how to make them again."""
+    seeds = frame.groupby("arm", sort=False)["seeds"].max()
+    repeat = ",".join(map(str, sorted({run.seed for run in runs})))
+    return {
+        "Scale": scale,
+        "Seeds": ", ".join(f"{arm.label} {seeds[arm.name] or 'not run'}" for arm in spec.arms),
+        "Commit": ", ".join(sorted({run.commit for run in runs})) or "none",
+        "Time": f"{duration(sum(run.seconds for run in runs))}, summed over {len(runs)} runs",
+        "Repeat": f"`make reproduce-table TABLE={spec.name} SCALE={scale} SEEDS={repeat}`",
+    }
+
+
+def notes(spec: TableSpec, frame: pd.DataFrame) -> list[str]:
+    """How to read the measured numbers, and what is not in them."""
+    shown = frame[frame["metric"].isin(spec.metrics) & (frame["benchmark"] != AVERAGE)]
+    lines = [
+        "Cells: mean over training seeds ± half the width of its 95 % interval, bootstrapped over problems "
+        "and seeds. One seed alone says nothing about the noise of training. Averages are unweighted over "
+        "benchmarks.",
+    ]
+    if (shown["baseline"] != "").any():
+        lines.append(
+            f"†↑ and †↓: significantly above and below the baseline (α = {ALPHA:.2f}, two-sided, paired "
+            f"subsampling of up to {SUBSAMPLE} samples a problem, {ITERATIONS:,} iterations). This covers "
+            "the noise of sampling only: beside an interval that holds 0 it says that these runs differ, "
+            "not that the methods do. It is not corrected for the number of cells."
+        )
+    untested = shown[shown["difference"].notna() & shown["p_value"].isna()]
+    if metrics := ", ".join(untested["metric"].unique()):
+        lines.append(f"Not tested, since it takes 2k samples of each problem: {metrics}.")
+    run = shown[shown["seeds"] > 0]
+    size = run.drop_duplicates("benchmark").assign(
+        name=lambda rows: [spec.label(b) for b in rows["benchmark"]]
+    )
+    sizes = (f"{row.name} ({row.problems} x {row.samples:,})" for row in size.itertuples(index=False))
+    lines.append(f"Problems x samples: {', '.join(sizes)}.")
+    size = size[size["left_out"] > 0]
+    if left_out := ", ".join(f"{row.name} {row.left_out}" for row in size.itertuples(index=False)):
+        lines.append(
+            f"Problems left out for all arms, with too few scorable samples in some run: {left_out}."
+        )
+    lost = run.drop_duplicates(["arm", "benchmark"]).groupby("label", sort=False)["unscorable"].sum()
+    if lost := ", ".join(f"{name} {count:,}" for name, count in lost[lost > 0].items()):
+        lines.append(f"Samples that could not be scored, left out of n: {lost}.")
+    return lines
+
+
+def _column_head(spec: TableSpec, group: str, benchmark: str) -> str:
+    return f"{spec.label(group)} avg." if benchmark == AVERAGE else spec.label(benchmark)
+
+
+def published_caption(spec: TableSpec, published: Published) -> str:
+    """Paper, table and setting of printed numbers, and how the setting differs from ours."""
+    setting = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in published.setting.items())
+    note = spec.published.note if spec.published else None
+    return f"{published.paper}, Table {published.table}: {setting}" + (f"; {note}." if note else ".")
+
+
+def _value(cell: pd.Series) -> str:
+    if not cell.seeds:
+        return "not run"
+    if np.isnan(cell.value):
+        return f"n < {cell.k}"
+    return f"{_percent(cell.value)} ± {_percent((cell.high - cell.low) / 2)}{_mark(cell)}"
+
+
+def _difference(cell: pd.Series) -> str:
+    if np.isnan(cell.difference):
+        return "–"
+    half_width = (cell.difference_high - cell.difference_low) / 2
+    return f"{_percent(cell.difference, '+')} ± {_percent(half_width)}{_mark(cell)}"
+
+
+def _mark(cell: pd.Series) -> str:
+    if cell.significant is pd.NA or not cell.significant:
+        return ""
+    return " †↑" if cell.difference > 0 else " †↓"
+
+
+def _percent(share: float, sign: str = "") -> str:
+    return f"{100 * share:{sign}z.1f}".replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
