@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rlvr.errors import UserError
 from rlvr.files.atomic import write_whole
@@ -41,7 +42,7 @@ def download(address: str) -> Path:
     from huggingface_hub import constants
 
     digest = hashlib.blake2b(address.encode(), digest_size=8).hexdigest()
-    file = Path(constants.HF_HOME) / "rlvr" / "files" / digest / address.rpartition("/")[2]
+    file = Path(constants.HF_HOME) / "rlvr" / "files" / digest / Path(urlsplit(address).path).name
     if re.search(r"/[0-9a-f]{40}/", address) and file.exists():
         return file
     advice = f"fetch it where there is a network with `curl -LO {address}`, and give the file as path="

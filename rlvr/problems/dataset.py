@@ -270,8 +270,9 @@ def answers_of(row: Mapping[str, Any], place: str, given: DatasetParameters) -> 
         return found
     if given.drop_unanswered:
         return None
-    after = "\\boxed{} with an answer in it" if given.answer_after == "boxed" else f"{given.answer_after!r}"
-    raise UserError(f"{place}: field {name!r} has no {after}, after which the answer would stand")
+    boxed = given.answer_after == "boxed"
+    lacks = r"no \boxed{} with an answer in it" if boxed else f"nothing after {given.answer_after!r}"
+    raise UserError(f"{place}: field {name!r} has {lacks}")
 
 
 def clean(problems: list[Problem], given: DatasetParameters, dropped: Counter[str]) -> list[Problem]:

@@ -50,19 +50,18 @@ def text_of(value: Any, name: str, place: str) -> str:
     """
     fault, text = "", ""
     if isinstance(value, list) and len(value) == 1:
-        return text_of(value[0], name, place)
+        return text_of(value[0], f"{name}.0", place)
     if isinstance(value, list) and value:
         fault = (
             f"is a list of {len(value)}: say what it means with parameters.several=together (all of them "
-            "are the answer) or alternatives (each is a way to write it), or name one, as in answer.0"
+            f"are the answer) or alternatives (each is a way to write it), or name one, as in {name}.0"
         )
-    elif value is None or value == []:
+    elif value is None or value in ([], {}):
         fault = "is empty"
-    elif isinstance(value, (NoNumber, Mapping)) or (isinstance(value, float) and not math.isfinite(value)):
-        advice = (
-            ": name one of its fields, as in answer.value" if isinstance(value, Mapping) else ", no answer"
-        )
-        fault = f"is {value if isinstance(value, (str, float)) else described(value)}{advice}"
+    elif isinstance(value, Mapping):
+        fault = f"is {described(value)}: name one of them, as in {name}.{next(iter(value))}"
+    elif isinstance(value, NoNumber) or (isinstance(value, float) and not math.isfinite(value)):
+        fault = f"is {value}, no answer"
     elif isinstance(value, bool):
         text = "true" if value else "false"
     elif isinstance(value, float) and value.is_integer() and abs(value) >= EXACT:

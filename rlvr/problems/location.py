@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rlvr.errors import UserError
 from rlvr.files.hub import download, reachable
@@ -33,7 +34,7 @@ def rows_at(path: str, *, pattern: bool, records: str | None) -> Iterator[Row]:
         UserError: no such file.
     """
     if path.startswith("https://"):
-        kind_of(path)  # before anything is fetched
+        kind_of(urlsplit(path).path)  # before anything is fetched
         yield from read_rows(str(download(path)), records=records)
         return
     path = os.path.expanduser(path)

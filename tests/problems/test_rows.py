@@ -71,7 +71,8 @@ def test_any_whole_number_and_any_text_stay(value: int | str):
         ("[]", "field 'answer' is empty"),
         ("NaN", "field 'answer' is NaN, no answer"),
         ("-Infinity", "field 'answer' is -Infinity, no answer"),
-        ('{"value": 3}', "field 'answer' is an object with 'value': name one of its fields"),
+        ('{"value": 3}', r"field 'answer' is an object with 'value': name one of them, as in answer\.value"),
+        ('[{"a": 3}]', r"field 'answer\.0' is an object with 'a': name one of them, as in answer\.0\.a"),
         ("[1, null, 2]", "field 'answer' is a list of 3: say what it means with parameters.several"),
         (r'"a\u0000b"', "field 'answer' has a NUL character"),
         (r'"\ud800"', "field 'answer' has half of a surrogate pair"),
@@ -258,7 +259,7 @@ def test_where_the_answer_is(mark: str, text: str, answer: str):
 
 def test_a_mark_that_is_missing_or_no_pattern(tmp_path: Path):
     assert answers_of_json(tmp_path, '"so\\n#### 7"', answer_after="####") == ["7"]
-    with pytest.raises(UserError, match=r"row 1 of .*: field 'answer' has no '####'"):
+    with pytest.raises(UserError, match=r"row 1 of .*: field 'answer' has nothing after '####'"):
         answers_of_json(tmp_path, '"7"', answer_after="####")
     with pytest.raises(UserError, match=r"answer_after='\(' is no regular expression"):
         answers_of_json(tmp_path, '"7"', answer_after="(")
