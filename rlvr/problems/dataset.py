@@ -25,6 +25,7 @@ from rlvr.verification.ifeval import check_instructions
 
 LETTERS = "ABCDEFGHIJ"
 SEVERAL = ("together", "alternatives")
+NAMED = 10  # references that are named where none can be judged by
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -329,10 +330,11 @@ def report_references(source: str, problems: Sequence[Problem]) -> None:
 
     faults = known_faults([problem.answer for problem in problems])
     if faults:
-        index, reason = faults[0]
+        named = [f"{problems[index].answer!r} of {problems[index].id} {reason}" for index, reason in faults]
+        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
         say(
             f"{source}: {len(faults):,} of {len(problems):,} references cannot be judged by, so that no "
-            f"completion of theirs counts; the first is {problems[index].answer!r}, which {reason}"
+            f"completion of theirs counts: {'; '.join(named[:NAMED])}{more}"
         )
 
 

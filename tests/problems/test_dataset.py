@@ -187,7 +187,7 @@ def test_references_are_checked_once(write, capsys: pytest.CaptureFixture, monke
     read(path)
     said = capsys.readouterr().err
     assert r"1 of 2 references cannot be judged" in " ".join(said.split())
-    assert r"\\frac{1}{" in said
+    assert r"'\\frac{1}{' of rows/" in said
 
     monkeypatch.setattr("rlvr.verification.references.check_references", None)  # not called again
     read(path)
