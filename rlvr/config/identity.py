@@ -25,7 +25,9 @@ NOT_IDENTITY = (
 
 def identity(config: Config) -> dict[str, Any]:
     """The part of a config that decides what is trained, the seed aside."""
-    return {key: value for key, value in asdict(config).items() if key not in NOT_IDENTITY}
+    kept = {key: value for key, value in asdict(config).items() if key not in NOT_IDENTITY}
+    del kept["data"]["root"]  # where the files are says nothing of what is in them
+    return kept
 
 
 def fingerprint(value: Any) -> str:

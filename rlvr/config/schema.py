@@ -116,13 +116,15 @@ class ProblemsConfig:
     source: str = MISSING
     size: int | None = MISSING  # null: all there are
     seed: int = 0
-    path: str | None = None  # a local JSONL or Parquet file in the place of a hub's data set
+    path: str | None = None  # a local JSONL, JSON, CSV or Parquet file in the place of a hub's data set
+    root: str | None = None  # a folder of such files, looked through for known data sets before the hub
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class BenchmarkTaskConfig(ProblemsConfig):
     domain: str = "in_domain"  # or out_of_domain
+    root: str | None = "${data.root}"
 
 
 @dataclass

@@ -20,7 +20,7 @@ from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import fingerprint_of
-from rlvr.problems.drawn import ids_of
+from rlvr.problems.lazy import ids_of
 
 
 def fill_gaps(accuracy: np.ndarray) -> np.ndarray:

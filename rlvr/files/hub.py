@@ -1,8 +1,16 @@
 """Is a server within reach? Asked once, so that a machine without a network is told so at once."""
 
+import hashlib
+import http.client
+import re
 import urllib.error
 import urllib.request
 from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rlvr.errors import UserError
+from rlvr.files.atomic import write_whole
 
 
 @cache
@@ -23,3 +31,27 @@ def reachable(address: str | None = None) -> bool:
     except OSError:
         return False
     return True
+
+
+def download(address: str) -> Path:
+    """A file from the web. Kept on this machine where the address names a commit; else fetched each time.
+
+    Raises:
+        UserError: when it can't be had; says the command that fetches it.
+    """
+    from huggingface_hub import constants
+
+    digest = hashlib.blake2b(address.encode(), digest_size=8).hexdigest()
+    file = Path(constants.HF_HOME) / "rlvr" / "files" / digest / Path(urlsplit(address).path).name
+    if re.search(r"/[0-9a-f]{40}/", address) and file.exists():
+        return file
+    advice = f"fetch it where there is a network with `curl -LO {address}`, and give the file as path="
+    if not reachable(address):
+        raise UserError(f"{file.name} is not on this machine and can't be reached: {advice}")
+    try:
+        with urllib.request.urlopen(address, timeout=60) as response:
+            content = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(f"{address} can't be fetched ({error}): {advice}") from error
+    write_whole(file, content)
+    return file

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import (
-    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -27,6 +26,7 @@ from rlvr.policy.location import EMBEDDED, find, unavailable
 from rlvr.policy.logprobs import head_logprobs
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.prompts import Prompts, render
+from rlvr.policy.weights import load_weights
 
 __all__ = ["EMBEDDED", "Policy", "load_policy", "load_tokenizer"]
 
@@ -151,13 +151,7 @@ def load_policy(
     described = replace(settings or ModelConfig(), path=str(path))
     try:
         tokenizer = load_tokenizer(described)
-        model = AutoModelForCausalLM.from_pretrained(
-            find(described),
-            dtype=DTYPES[dtype],
-            trust_remote_code=False,
-            use_safetensors=True,
-            attn_implementation=ATTENTION,
-        )
+        model = load_weights(find(described), dtype=DTYPES[dtype], attn_implementation=ATTENTION)
     except OSError as error:
         raise unavailable(described) from error
     return Policy(

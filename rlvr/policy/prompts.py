@@ -1,8 +1,14 @@
 """Prompts: a problem's own words, what a paper puts around them, and the tokenizer's chat template."""
 
-from collections.abc import Mapping
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from rlvr.config import PromptConfig
@@ -10,6 +16,16 @@ from rlvr.data import Problem
 from rlvr.errors import UserError
 
 Prompts = Mapping[str, PromptConfig]
+
+MAX_AROUND = 100_000  # characters that a chat template may add to the messages
+CPU_SECONDS = 1  # for one prompt, which takes milliseconds
+WALL_SECONDS = 60.0  # should the process that tries the template hang without computing
+MEMORY = 1 << 30  # bytes, beyond what the process holds
+TEMPLATE_ERRORS = (
+    *(TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+)
+_TOO_LONG, _TOO_LARGE = 3, 4  # exit statuses
+_tried: set[str] = set()  # templates that came to an end
 
 
 def prompt_for(problem: Problem, prompts: Prompts) -> PromptConfig:
@@ -45,19 +61,91 @@ def render(
         )
     prompt = prompt_for(problem, prompts)
     switches = {"enable_thinking": prompt.thinking, "date_string": prompt.date}
-    rendered = tokenizer.apply_chat_template(
-        chat(problem, prompt),
-        add_generation_prompt=True,
-        tokenize=tokenize,
-        return_dict=False,
-        **{name: value for name, value in switches.items() if value is not None},
+    messages = chat(problem, prompt)
+    text = apply_template(
+        tokenizer, messages, {name: value for name, value in switches.items() if value is not None}
     )
-    if tokenize and (word := unknown_word(tokenizer, problem, rendered)):
+    if not tokenize:
+        return text
+    rendered = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if word := unknown_word(tokenizer, problem, rendered):
         raise UserError(
             f"the tokenizer of {tokenizer.name_or_path!r} has no token for {word!r} in problem {problem.id}: "
             "choose a model that reads these problems, such as model=smollm2-135m for English"
         )
     return rendered
+
+
+def apply_template(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], switches: dict[str, Any]
+) -> str:
+    """The text that the chat template makes of messages.
+
+    A template is a program that came with the weights. The first time it is run in a process of its own,
+    which is ended when it goes on for too long or takes too much memory.
+
+    Raises:
+        UserError: a template that fails, goes on without end, or writes far more than it was given.
+    """
+    template = str(tokenizer.chat_template)
+
+    def rendered() -> str:
+        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **switches)
+
+    name = f"the chat template of {tokenizer.name_or_path!r}"
+    given = sum(len(message["content"]) for message in messages)
+    if template not in _tried:
+        if fault := outcome_apart(lambda: len(rendered()) <= given + MAX_AROUND):
+            raise UserError(f"{name} {fault}: put another one beside it as chat_template.jinja")
+        _tried.add(template)
+    try:
+        return rendered()
+    except TEMPLATE_ERRORS as error:
+        raise UserError(f"{name} can't be applied: {type(error).__name__}: {error}") from error
+
+
+def outcome_apart(is_short: Callable[[], bool]) -> str:
+    """Run a function in a forked process within limits; "" where it returns True or raises, else what it did.
+
+    What it raises is for the caller to meet again: by then it is known to come soon.
+    """
+    process = os.fork()
+    if process == 0:  # nothing here may touch threads or devices of the parent, nor return into its code
+        status = _TOO_LONG
+        try:
+            bound(resource.RLIMIT_CORE, 0)
+            bound(resource.RLIMIT_CPU, CPU_SECONDS)
+            if (size := Path("/proc/self/statm")).exists():
+                bound(resource.RLIMIT_AS, int(size.read_text().split()[0]) * resource.getpagesize() + MEMORY)
+            status = 0 if is_short() else _TOO_LONG
+        except MemoryError:
+            status = _TOO_LARGE
+        except TEMPLATE_ERRORS:
+            status = 0
+        finally:
+            os._exit(status)
+    deadline = time.monotonic() + WALL_SECONDS
+    ended, status = 0, 0
+    while not ended and time.monotonic() < deadline:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        time.sleep(0 if ended else 0.001)
+    if not ended:
+        os.kill(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+    if os.WIFSIGNALED(status):
+        return f"computes for more than {CPU_SECONDS} s over one prompt"
+    return {
+        0: "",
+        _TOO_LONG: f"writes more than {MAX_AROUND:,} characters around the problem",
+        _TOO_LARGE: f"takes more than {MEMORY >> 20:,} MiB of memory over one prompt",
+    }[os.WEXITSTATUS(status)]
+
+
+def bound(what: int, limit: int) -> None:
+    """Lower a limit of this process, which may have a lower one."""
+    _, hard = resource.getrlimit(what)
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(what, (limit, limit))
 
 
 def unknown_word(tokenizer: PreTrainedTokenizerBase, problem: Problem, ids: list[int]) -> str | None:

@@ -9,12 +9,12 @@ from rlvr.errors import UserError, unknown
 from rlvr.problems.champ import champ_problems
 from rlvr.problems.countdown import countdown_problems
 from rlvr.problems.dataset import dataset_problems
-from rlvr.problems.drawn import DrawnProblems, ids_of
 from rlvr.problems.gym import TASKS, gym_problems
 from rlvr.problems.gym_words import worded_gym_problems
+from rlvr.problems.lazy import LazyProblems, ids_of
 from rlvr.problems.maze import maze_problems
 
-__all__ = ["SOURCES", "DrawnProblems", "ids_of", "load_problems"]
+__all__ = ["SOURCES", "LazyProblems", "ids_of", "load_problems"]
 
 SOURCES: dict[str, Callable[..., Sequence[Problem]]] = {
     "countdown": countdown_problems,
@@ -32,6 +32,8 @@ def load_problems(config: ProblemsConfig, *, held_out: bool) -> Sequence[Problem
     if config.source not in sources:
         raise unknown("problem source", config.source, sources)
     parameters = config.parameters if config.path is None else config.parameters | {"path": config.path}
+    if config.source == "dataset":
+        parameters = {"name": config.name, "root": config.root} | parameters
     try:
         return sources[config.source](size=config.size, held_out=held_out, seed=config.seed, **parameters)
     except TypeError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rlvr.data import Problem
 from rlvr.data.answer_text import normal_form
 from rlvr.errors import UserError
-from rlvr.problems.drawn import DrawnProblems
+from rlvr.problems.lazy import LazyProblems
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[-+*/^=<>]")
 
@@ -52,9 +52,9 @@ def without_repeated(problems: list[Problem]) -> tuple[list[Problem], int]:
 def overlap(problems: Sequence[Problem], benchmarks: Mapping[str, Sequence[Problem]]) -> dict[str, list[str]]:
     """Ids of the problems of each benchmark whose normalised words are also in `problems`.
 
-    Drawn problems are not looked through: the split keeps them from every benchmark.
+    Problems generated on access are not looked through: the split keeps them from every benchmark.
     """
-    if isinstance(problems, DrawnProblems):
+    if isinstance(problems, LazyProblems):
         return {}
     known = {normalized_text(problem) for problem in problems}
     found = {

@@ -1,4 +1,4 @@
-"""Problems from a data set: on the hub, at an address, or in a local JSONL or Parquet file.
+"""Problems from a data set: a local file, a folder of files, an address, or the hub.
 
 What a data set calls its fields, how many rows it must have and what is left out of it stand in its YAML
 file. Nothing that is wrong with a row passes in silence: the error names the row and the field.
@@ -7,25 +7,124 @@ file. Nothing that is wrong with a row passes in silence: the error names the ro
 import hashlib
 import json
 import random
-import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import types
+import typing
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from typing import Any
 
 from rlvr.data import Problem
-from rlvr.data.answer_text import final_answer
-from rlvr.errors import UserError, nearest, unknown
-from rlvr.files.hub import reachable
+from rlvr.errors import UserError, unknown
 from rlvr.problems.cleaning import without_conflicting, without_long, without_repeated
+from rlvr.problems.fields import answer_after, plain, text_of, texts_of, value_of
+from rlvr.problems.location import file_in_root, hub_rows, rows_at
+from rlvr.problems.rows import FILE_SUFFIXES, Row
 from rlvr.verification.ifeval import check_instructions
 
-READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 LETTERS = "ABCDEFGHIJ"
+SEVERAL = ("together", "alternatives")
+NAMED = 10  # references that are named where none can be judged by
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetParameters:
+    r"""What a YAML file says of a data set: where it is, what its fields are called, what is left out.
+
+    Attributes:
+        fields: the data set's names for `problem` and `answer`; "a.b.0" goes into nested fields, lists
+            and JSON texts.
+        path: a file or an address (https://...) in the place of all others.
+        glob: whether `path` is a pattern for several files, read in alphabetical order.
+        records: where a JSON file that is one object keeps its list of rows.
+        file: name of the data set's file in the folder `data.root`, without suffix; by default `name`.
+        url: the address of the published file.
+        hub, subset, split: id on the hub and what of it to read.
+        rows: rows that there must be; None accepts any number.
+        verifier: of all problems.
+        answer_after: where in the answer field the answer is: "boxed" (the last `\boxed{}`) or a regular
+            expression that it follows, as "####" (see `fields.answer_after`); None: the whole field.
+        several: what a list of several answers means: they are the answer "together", or "alternatives",
+            ways to write it, of which the first is the reference and the others are metadata.
+        choices: fields with the wrong options of a multiple-choice question; its answer becomes a letter.
+        reference: fields that make up the answer together, as one JSON text (IFEval's instructions).
+        metadata: what a problem's metadata call a field -> the field ("level": "level"); null is left out.
+        where: field -> its accepted values; other rows are left out.
+        max_tokens: longer problems are left out, counted by `tokenizer` (folder or hub id).
+        drop_conflicting: leave out problems that occur with different answers.
+        deduplicate: keep only the first of problems with the same words.
+        drop_unanswered: leave out rows without an answer, which are an error otherwise.
+        unanswered: texts that stand for no answer, beside null and the empty text.
+    """
+
+    fields: Mapping[str, str]
+    path: str | None = None
+    glob: bool = False
+    records: str | None = None
+    file: str | None = None
+    url: str | None = None
+    hub: str | None = None
+    subset: str | None = None
+    split: str = "train"
+    rows: int | None = None
+    verifier: str = "math"
+    answer_after: str | None = None
+    several: str | None = None
+    choices: Sequence[str] = ()
+    reference: Sequence[str] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    max_tokens: int | None = None
+    tokenizer: str | None = None
+    drop_conflicting: bool = False
+    deduplicate: bool = False
+    drop_unanswered: bool = False
+    unanswered: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for name, hint in hints.items():
+            if not is_a(getattr(self, name), hint):
+                kind = getattr(hint, "__name__", str(hint))
+                raise UserError(f"parameters.{name}={getattr(self, name)!r}: accepted is {kind}")
+        needed = {"problem"} if self.reference else {"problem", "answer"}
+        if missing := needed - set(self.fields):
+            raise UserError(f"parameters.fields has no {min(missing)!r}: say what the data set calls it")
+        if self.several not in (None, *SEVERAL):
+            raise unknown("meaning of several answers", self.several, SEVERAL)
+        if len(self.choices) >= len(LETTERS):
+            raise UserError(
+                f"{len(self.choices)} choices: accepted are at most {len(LETTERS) - 1} wrong ones"
+            )
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> "DatasetParameters":
+        """Checked parameters; an unknown or missing one is an error that names it."""
+        known = [column.name for column in fields(cls)]
+        for name in parameters:
+            if name not in known:
+                raise unknown("parameter of a data set", name, known)
+        for column in fields(cls):
+            if column.default is column.default_factory is MISSING and column.name not in parameters:
+                raise UserError(f"parameters.{column.name} is missing: give {{problem: ..., answer: ...}}")
+        return cls(**parameters)
+
+
+def is_a(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type such as `str | None` or `Mapping[str, str]`; a text is no sequence."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin is types.UnionType:
+        return any(is_a(value, argument) for argument in arguments)
+    if origin is None:
+        return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+    if not isinstance(value, origin) or isinstance(value, str):
+        return False
+    if isinstance(value, Mapping):
+        return all(is_a(k, arguments[0]) and is_a(v, arguments[1]) for k, v in value.items())
+    return all(is_a(item, arguments[0]) for item in value)
 
 
 def dataset_problems(
@@ -33,21 +132,9 @@ def dataset_problems(
     size: int | None,
     held_out: bool,
     seed: int,
-    fields: Mapping[str, str],
-    hub: str | None = None,
-    subset: str | None = None,
-    split: str = "train",
-    path: str | None = None,
-    rows: int | None = None,
-    verifier: str = "math",
-    boxed: bool = False,
-    choices: Sequence[str] = (),
-    reference: Sequence[str] = (),
-    max_tokens: int | None = None,
-    tokenizer: str | None = None,
-    drop_conflicting: bool = False,
-    deduplicate: bool = False,
-    drop_unanswered: bool = False,
+    name: str | None = None,
+    root: str | None = None,
+    **parameters: Any,
 ) -> list[Problem]:
     """The problems of a data set, in its order.
 
@@ -55,139 +142,151 @@ def dataset_problems(
         size: how many problems to take, the first ones; None takes all.
         held_out: plays no part: a data set is for training or a benchmark as a whole.
         seed: of the order in which choices are shown, together with the problem.
-        fields: the data set's names for `problem` and `answer`; "a.b.0" goes into nested fields, lists
-            and JSON texts.
-        hub, subset, split: id on the hub and what of it to read.
-        path: a local file or an address (https://...) in the place of the hub's.
-        rows: rows that there must be; None accepts any number.
-        boxed: whether the answer field is a solution whose last box holds the answer.
-        choices: fields with the wrong options of a multiple-choice question; its answer becomes a letter.
-        reference: fields that make up the answer together, as one JSON text (IFEval's instructions).
-        max_tokens: longer problems are left out, counted by `tokenizer` (folder or hub id).
-        drop_conflicting: leave out problems that occur with different answers.
-        deduplicate: keep only the first of problems with the same words.
-        drop_unanswered: leave out rows with an empty answer, which are an error otherwise.
+        name: of a published data set, with which its problems' ids begin wherever it was read from; those of
+            a file of one's own begin with the file's name.
+        root: a folder in which known data sets are looked for before address and hub.
+        parameters: those of `DatasetParameters`.
 
     Raises:
         UserError: a wrong number of rows, a missing field, an empty problem or answer, no such data.
     """
     del held_out
-    if not hub and not path:
+    given = DatasetParameters.of(parameters)
+    source, where, rows = open_rows(given, name, root)
+    dropped: Counter[str] = Counter()
+    problems: list[Problem] = []
+    seen: dict[str, set[str]] = defaultdict(set)
+    count = 0
+    for place, row in rows:
+        count += 1
+        if not is_wanted(row, place, given, seen):
+            dropped["of other kinds"] += 1
+        elif problem := row_to_problem(row, place, given, source, seed):
+            problems.append(problem)
+        else:
+            dropped["without an answer"] += 1
+    if given.rows is not None and count != given.rows:
         raise UserError(
-            "no data was given: name a JSONL or Parquet file as path=, or a hub's data set as hub="
-        )
-    source = hub or Path(path or "").stem
-    table = read_table(hub, subset, split, path)
-    if rows is not None and len(table) != rows:
-        raise UserError(
-            f"{path or hub} has {len(table)} rows, not the {rows} expected: check the file, or accept any "
+            f"{where} has {count} rows, not the {given.rows} expected: check the file, or accept any "
             "number with parameters.rows=null"
         )
-    problems: list[Problem] = []
-    dropped: dict[str, int] = defaultdict(int)
-    for number, row in enumerate(table, 1):
-        place = f"row {number} of {path or hub}"
-        question = text_of(row, fields["problem"], place)
-        if drop_unanswered and value_of(row, fields["answer"], place) in (None, ""):
-            dropped["without an answer"] += 1
-            continue
-        if reference:
-            answer = json.dumps({name: value_of(row, name, place) for name in reference})
-        else:
-            answer = text_of(row, fields["answer"], place)
-        if boxed:
-            answer = (final_answer(answer) or "").strip()
-            if not answer:
-                raise UserError(f"{place}: {fields['answer']!r} has no \\boxed{{}} with an answer in it")
-        if choices:
-            wrong = [text_of(row, name, place) for name in choices]
-            question, answer = multiple_choice(question, answer, wrong, seed)
-        problems.append(problem_of(source, question, answer, verifier))
-    if verifier == "ifeval":
+    if not problems:
+        values = "; ".join(f"{key!r} has {', '.join(sorted(found)[:8])}" for key, found in seen.items())
+        raise UserError(f"none of the {count} rows of {where} remain{'; ' + values if values else ''}")
+    if given.verifier == "ifeval":
         check_instructions([problem.answer for problem in problems])
-
-    kept = problems
-    if max_tokens is not None:
-        kept, dropped[f"longer than {max_tokens:,} tokens"] = without_long(kept, max_tokens, tokenizer)
-    if drop_conflicting:
-        kept, dropped["with different answers to the same problem"] = without_conflicting(kept)
-    if deduplicate:
-        kept, dropped["repeated"] = without_repeated(kept)
+    kept = clean(problems, given, dropped)
     if any(dropped.values()):
-        report(source, len(table), dropped, len(kept), size)
+        report(source, count, dropped, len(kept), size)
     elif size is not None and len(kept) < size:
         raise UserError(
-            f"{path or hub} has {len(kept)} problems, not {size}: give size={len(kept)}, or null for all"
+            f"{where} has {len(kept)} problems, not {size}: give size={len(kept)}, or null for all"
         )
-    problems = with_unique_ids(kept[:size])
-    if verifier == "math":
-        report_references(source, problems)
-    return problems
+    kept = with_unique_ids(kept[:size])
+    if given.verifier == "math":
+        report_references(source, kept)
+    return kept
 
 
-def read_table(hub: str | None, subset: str | None, split: str, path: str | None) -> "Dataset":
-    """The rows, through `datasets`."""
-    import datasets  # half a second and much memory, which the verifier's processes do without
-
-    datasets.disable_progress_bars()
-    if path is None:
-        cached = Path(datasets.config.HF_DATASETS_CACHE) / (hub or "").replace("/", "___")
-        if not cached.exists() and not reachable():
-            raise UserError(
-                f"data set {hub!r} is not on this machine and the hub can't be reached: fetch it where there "
-                f"is a network with `hf download --repo-type dataset {hub}`, and give its JSONL or Parquet "
-                "file as path="
-            )
-        try:
-            return datasets.load_dataset(hub, subset, split=split)
-        except (OSError, ValueError) as error:  # not found, not allowed, or no such subset or split
-            raise UserError(f"data set {hub!r} can't be read: {str(error).splitlines()[0]}") from error
-    suffix = Path(path).suffix
-    if suffix not in READERS:
-        raise unknown("kind of data file", suffix or path, READERS)
-    if path.startswith("https://"):
-        if not reachable(path):
-            raise UserError(
-                f"{Path(path).name} is not on this machine and can't be reached: fetch it where there is a "
-                f"network with `curl -LO {path}`, and give the file as path="
-            )
-    elif not Path(path).is_file():
-        raise UserError(f"there is no data file {path}: give a JSONL or Parquet file as path=")
-    try:
-        return datasets.load_dataset(READERS[suffix], data_files=path, split="train")
-    except datasets.exceptions.DatasetGenerationError as error:
-        raise UserError(f"{path} can't be read as {suffix[1:]}: {error.__cause__ or error}") from error
+def open_rows(given: DatasetParameters, name: str | None, root: str | None) -> tuple[str, str, Iterator[Row]]:
+    """What the problems' ids begin with, what errors call the data, and its rows."""
+    path = given.path
+    published = given.hub or given.url
+    if not published and path is None:
+        raise UserError("no data was given: name a JSONL, JSON, CSV or Parquet file as path=")
+    source = (name or given.hub if published else None) or file_stem(path or given.url or "")
+    if path is None and root is not None:
+        path = file_in_root(root, given.file or source)
+        if path is None:
+            say(f"{source}: data.root={root} has no {given.file or source}.jsonl; it is looked for elsewhere")
+    if path := path or given.url:
+        return source, path, rows_at(path, pattern=given.glob, records=given.records)
+    assert given.hub is not None
+    return source, given.hub, hub_rows(given.hub, given.subset, given.split)
 
 
-def value_of(row: Mapping[str, Any], name: str, place: str) -> Any:
-    """A field of a row, `name` being a path such as "reward_model.ground_truth" or "prompt.0.content"."""
-    if name in row:
-        return row[name]
-    value: Any = row
-    for part in name.split("."):
-        if isinstance(value, str) and value[:1] in "{[":
-            value = json.loads(value)
-        if isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-        elif isinstance(value, Mapping) and part in value:
-            value = value[part]
-        else:
-            known = list(value) if isinstance(value, Mapping) else []
-            has = ", ".join(map(repr, known)) or repr(value)
-            raise UserError(f"{place} has no field {name!r}: it has {has}{nearest(part, known)}")
-    return value
+def file_stem(path: str) -> str:
+    """A file's name without the suffixes that are read."""
+    name = Path(path).name
+    suffix = next((s for s in sorted(FILE_SUFFIXES, key=len)[::-1] if name.lower().endswith(s)), "")
+    return name.removesuffix(name[len(name) - len(suffix) :]) if suffix else name
 
 
-def text_of(row: Mapping[str, Any], name: str, place: str) -> str:
-    """A field as text: 27.0 is "27" and a list of answers is joined with commas."""
+def is_wanted(row: Mapping, place: str, given: DatasetParameters, seen: dict[str, set[str]]) -> bool:
+    """Whether a row's fields have the accepted values; the values met are noted in `seen`."""
+    wanted = True
+    for name, accepted in given.where.items():
+        text = text_of(value_of(row, name, place), name, place)
+        seen[name].add(text)
+        wanted &= text in map(str, accepted)
+    return wanted
+
+
+def row_to_problem(
+    row: Mapping[str, Any], place: str, given: DatasetParameters, source: str, seed: int
+) -> Problem | None:
+    """The problem of a row; None for one without an answer, where those are left out.
+
+    Raises:
+        UserError: a field that is missing, empty or no text; names the row and the field.
+    """
+    name = given.fields["problem"]
+    question = text_of(value_of(row, name, place), name, place)
+    metadata = {
+        key: plain(value, column, place)
+        for key, column in given.metadata.items()
+        if (value := value_of(row, column, place)) is not None
+    }
+    if given.reference:
+        values = {column: plain(value_of(row, column, place), column, place) for column in given.reference}
+        return problem_of(source, question, json.dumps(values), given.verifier, metadata)
+    answers = answers_of(row, place, given)
+    if answers is None:
+        return None
+    answer = ", ".join(answers)
+    if given.several == "alternatives":
+        answer, *others = answers
+        metadata |= {"alternatives": others} if others else {}
+    if given.choices:
+        wrong = [text_of(value_of(row, column, place), column, place) for column in given.choices]
+        if answer in wrong:
+            raise UserError(f"{place}: the right option {answer!r} is among the wrong ones too")
+        question, answer = multiple_choice(question, answer, wrong, seed)
+    return problem_of(source, question, answer, given.verifier, metadata)
+
+
+def answers_of(row: Mapping[str, Any], place: str, given: DatasetParameters) -> list[str] | None:
+    """A row's answer, or its answers where it may have several; None where it has none and may."""
+    name = given.fields["answer"]
     value = value_of(row, name, place)
-    parts = value if isinstance(value, list) else [value]
-    text = ", ".join(
-        "" if part is None else re.sub(r"\A(-?\d+)\.0\Z", r"\1", str(part).strip()) for part in parts
-    )
-    if not text:
-        raise UserError(f"{place}: field {name!r} is empty")
-    return text
+    if given.drop_unanswered:
+        blank = value in (None, []) or (isinstance(value, str) and not value.strip())
+        if blank or value in given.unanswered:
+            return None
+    texts = texts_of(value, name, place) if given.several else [text_of(value, name, place)]
+    if given.answer_after is None:
+        return texts
+    found = [answer_after(given.answer_after, text) for text in texts]
+    if all(found):
+        return found
+    if given.drop_unanswered:
+        return None
+    boxed = given.answer_after == "boxed"
+    lacks = r"no \boxed{} with an answer in it" if boxed else f"nothing after {given.answer_after!r}"
+    raise UserError(f"{place}: field {name!r} has {lacks}")
+
+
+def clean(problems: list[Problem], given: DatasetParameters, dropped: Counter[str]) -> list[Problem]:
+    """Leave out what the parameters say: the long, the contradictory, the repeated; count them."""
+    kept = problems
+    if given.max_tokens is not None:
+        reason = f"longer than {given.max_tokens:,} tokens"
+        kept, dropped[reason] = without_long(kept, given.max_tokens, given.tokenizer)
+    if given.drop_conflicting:
+        kept, dropped["with different answers to the same problem"] = without_conflicting(kept)
+    if given.deduplicate:
+        kept, dropped["repeated"] = without_repeated(kept)
+    return kept
 
 
 def multiple_choice(question: str, answer: str, wrong: Sequence[str], seed: int) -> tuple[str, str]:
@@ -199,7 +298,9 @@ def multiple_choice(question: str, answer: str, wrong: Sequence[str], seed: int)
     return text, LETTERS[options.index(answer)]
 
 
-def problem_of(source: str, question: str, answer: str, verifier: str) -> Problem:
+def problem_of(
+    source: str, question: str, answer: str, verifier: str, metadata: dict[str, Any] | None = None
+) -> Problem:
     """A problem whose id is made of its words and answer, so that it stays when rows move."""
     digest = hashlib.blake2b(f"{question}\0{answer}".encode(), digest_size=8).hexdigest()
     return Problem(
@@ -208,12 +309,13 @@ def problem_of(source: str, question: str, answer: str, verifier: str) -> Proble
         prompt=({"role": "user", "content": question},),
         answer=answer,
         verifier=verifier,
+        metadata=metadata or {},
     )
 
 
 def with_unique_ids(problems: list[Problem]) -> list[Problem]:
     """Number the second and further problems with the same words and answer."""
-    seen: dict[str, int] = defaultdict(int)
+    seen: Counter[str] = Counter()
     unique = []
     for problem in problems:
         seen[problem.id] += 1
@@ -224,27 +326,26 @@ def with_unique_ids(problems: list[Problem]) -> list[Problem]:
 
 def report_references(source: str, problems: Sequence[Problem]) -> None:
     """Say which references no completion could be judged by; training and scores leave such problems out."""
-    from rich.console import Console
-
     from rlvr.verification.references import known_faults
 
     faults = known_faults([problem.answer for problem in problems])
     if faults:
-        index, reason = faults[0]
-        Console(stderr=True).print(
+        named = [f"{problems[index].answer!r} of {problems[index].id} {reason}" for index, reason in faults]
+        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+        say(
             f"{source}: {len(faults):,} of {len(problems):,} references cannot be judged by, so that no "
-            f"completion of theirs counts; the first is {problems[index].answer!r}, which {reason}",
-            highlight=False,
-            markup=False,
+            f"completion of theirs counts: {'; '.join(named[:NAMED])}{more}"
         )
 
 
 def report(source: str, rows: int, dropped: Mapping[str, int], kept: int, published: int | None) -> None:
     """Say what was left out, and the number that remains beside the published one."""
-    from rich.console import Console
-
     parts = [f"{rows:,} rows", *(f"{count:,} {reason}" for reason, count in dropped.items())]
     beside = "" if published is None else f", {published:,} published"
-    Console(stderr=True).print(
-        f"{source}: {', '.join(parts)}; {kept:,} problems remain{beside}", highlight=False
-    )
+    say(f"{source}: {', '.join(parts)}; {kept:,} problems remain{beside}")
+
+
+def say(sentence: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(sentence, highlight=False, markup=False)

@@ -15,7 +15,7 @@ from functools import cache, partial
 
 from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
-from rlvr.problems.drawn import DrawnProblems
+from rlvr.problems.lazy import LazyProblems
 from rlvr.problems.split import held_out_by_hash
 from rlvr.verification.maze import DONE, GOAL, MOVES, PATH, START, WALL, Square
 
@@ -116,7 +116,7 @@ def draw_maze(id: str, *, side: int, reward: str, held_out: bool) -> Problem:
 
 def maze_problems(
     *, size: int | None, held_out: bool, seed: int | str, side: int = 17, reward: str = "path"
-) -> DrawnProblems:
+) -> LazyProblems:
     """`size` mazes, each drawn when it is asked for, and anew for every place in the data set.
 
     Two places may so hold the same maze, as in the paper's data: never at side 17, which has some 10^26
@@ -140,7 +140,7 @@ def maze_problems(
         raise unknown("reward of a maze", reward, REWARDS)
     share = "held-out" if held_out else "training"
     ids = [f"maze/{side}/{share}/{seed}/{index}" for index in range(size)]
-    return DrawnProblems(ids, partial(draw_maze, side=side, reward=reward, held_out=held_out))
+    return LazyProblems(ids, partial(draw_maze, side=side, reward=reward, held_out=held_out))
 
 
 def solved_mazes(*, side: int = 17, held_out: bool, seed: int | str) -> Iterator[tuple[Problem, str]]:

@@ -17,7 +17,7 @@ from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
 from rlvr.policy.architecture import Architecture, architecture_of
 from rlvr.policy.location import find
-from rlvr.problems import DrawnProblems, load_problems
+from rlvr.problems import LazyProblems, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.runs.reproduce import parse_seeds, tables
 from rlvr.runs.reproduce import plan as plan_runs
@@ -226,7 +226,7 @@ def checks(config: Config) -> Iterator[str]:
             tested[name] = problems
         else:
             training = problems
-    if isinstance(training, DrawnProblems):
+    if isinstance(training, LazyProblems):
         yield f"ok       {config.data.name} is drawn on the training side of the split"
     elif training is not None:
         common = overlap(training, tested)

@@ -4,6 +4,7 @@ The templates below are written from what the tokenizers' own put out for one sy
 """
 
 import importlib.util
+import os
 import re
 from pathlib import Path
 
@@ -225,3 +226,48 @@ def test_a_word_that_the_tokenizer_does_not_know_is_an_error():
     asked = Problem("mine/1", "mine", ({"role": "user", "content": "12 + 7 please"},), "19", "math")
     with pytest.raises(UserError, match=r"no token for 'please' in problem mine/1: .* model=smollm2-135m"):
         render(embedded, asked, {})
+
+
+@pytest.mark.skipif("RLVR_DATA" not in os.environ, reason="RLVR_DATA names no folder with chat_templates/")
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("qwen2.5-instruct", "qwen2.5-7b"),
+        ("qwen3", "qwen3-4b-base"),
+        ("llama-3.2-instruct", "llama-3.2-3b-instruct"),
+        ("deepseek-r1-distill", "deepseek-r1-distill-qwen-1.5b"),
+    ],
+)
+def test_the_makers_templates_give_the_same_prompts(file: str, name: str):
+    template = (Path(os.environ["RLVR_DATA"]) / "chat_templates" / f"{file}.jinja").read_text()
+    expected = next(text for other, _, verifier, text in EXPECTED if (other, verifier) == (name, "math"))
+    bos = "<｜begin▁of▁sentence｜>" if file.startswith("deepseek") else "<|begin_of_text|>"
+    prompts = load_config([f"model={name}"]).model.prompts
+    assert render(tokenizer(template, bos), problem("math"), prompts, tokenize=False) == expected
+
+
+LOOPS = "{% for i in range(99999) %}" * 3 + "{% endfor %}" * 3
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        (LOOPS, "computes for more than 1 s over one prompt"),
+        ("{{ 10 ** (10 ** 9) }}", "computes for more than 1 s"),  # one operation, which nothing interrupts
+        ("{{ 'x' * 1000000000 }}", "(computes for|takes|writes) more than"),
+        ("{{ '数' * 10000000000 }}", "takes more than 1,024 MiB of memory"),
+        ("{{ 'x' * 200000 }}", "writes more than 100,000 characters around the problem"),
+        ("{% for %}", "can't be applied: TemplateSyntaxError"),
+        ("{{ 1 / 0 }}", "can't be applied: ZeroDivisionError"),
+        ("{{ raise_exception('no system role') }}", "can't be applied: TemplateError: no system role"),
+        ("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "can't be applied: RecursionError"),
+    ],
+)
+def test_a_chat_template_has_a_deadline(template: str, sentence: str):
+    with pytest.raises(UserError, match=f"the chat template of .* {sentence}"):
+        render(tokenizer(template), problem("math"), {})
+
+
+def test_a_long_problem_is_not_the_templates_fault():
+    long = Problem("x", "test", ({"role": "user", "content": "1 " * 200_000},), "2", "math")
+    assert len(render(tokenizer(QWEN25.replace("im_end", "end")), long, {}, tokenize=False)) > 400_000

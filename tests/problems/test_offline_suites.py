@@ -127,7 +127,7 @@ def test_without_its_package_champ_says_what_to_install(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("suite", ["math_offline", "ood_offline"])
 def test_suites_load_without_a_hub(suite: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("rlvr.problems.dataset.reachable", lambda address=None: False)
+    monkeypatch.setattr("rlvr.problems.location.reachable", lambda address=None: False)
     tasks = load_config([f"benchmark={suite}"]).benchmark.tasks
     for name, task in tasks.items():
         if name != "champ":

@@ -146,7 +146,7 @@ def test_arguments_are_assumptions_or_overrides():
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rlvr.problems.dataset.reachable", lambda address=None: False)
+    monkeypatch.setattr("rlvr.problems.location.reachable", lambda address=None: False)
     monkeypatch.setattr("rlvr.policy.location.reachable", lambda: False)
     monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda hub_id: None)
 
@@ -196,7 +196,7 @@ def test_overlap_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
             "benchmark.tasks.aime24.parameters.rows=2",
         ]
     )
-    assert "OVERLAP  1 problems of aime24 are in limr: HuggingFaceH4/aime_2024/" in capsys.readouterr().out
+    assert "OVERLAP  1 problems of aime24 are in limr: aime24/" in capsys.readouterr().out
 
 
 def test_a_token_takes_its_time_however_small_the_model():

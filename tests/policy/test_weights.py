@@ -1,0 +1,102 @@
+"""A model's files are whole, or named: nothing random takes the place of what is missing."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rlvr.errors import UserError
+from rlvr.policy.policy import EMBEDDED, load_policy
+
+Weights = dict[str, Tensor]
+
+
+@pytest.fixture
+def change(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of the embedded policy with other weights or another config."""
+
+    def changed(
+        weights: Callable[[Weights], Weights] | None = None, config: Callable[[dict], dict] | None = None
+    ) -> Path:
+        folder = tmp_path / "model"
+        shutil.copytree(EMBEDDED, folder)
+        if weights:
+            file = folder / "model.safetensors"
+            save_file(weights(load_file(file)), file, metadata={"format": "pt"})
+        if config:
+            file = folder / "config.json"
+            file.write_text(json.dumps(config(json.loads(file.read_text()))))
+        return folder
+
+    return changed
+
+
+def without(*parts: str) -> Callable[[Weights], Weights]:
+    return lambda weights: {name: w for name, w in weights.items() if not any(p in name for p in parts)}
+
+
+def cut(part: str) -> Callable[[Weights], Weights]:
+    return lambda weights: {name: w[..., :-1].clone() if part in name else w for name, w in weights.items()}
+
+
+def layers(count: int) -> Callable[[dict], dict]:
+    kinds = {"layer_types": ["full_attention"] * count}
+    return lambda config: config | {"num_hidden_layers": count} | (kinds if "layer_types" in config else {})
+
+
+def test_whole_weights_load(change):
+    name, weight = next(iter(load_policy(change(weights=lambda w: w)).weights()))
+    assert weight.equal(load_file(EMBEDDED / "model.safetensors")[name])
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        (without("layers.1.self_attn.q_proj.weight"), r"lack model\.layers\.1\.self_attn\.q_proj\.weight: f"),
+        (without("layers.0."), r"lack model\.layers\.0\..* and 9 more tensors"),
+        (without("embed_tokens"), r"lack lm_head\.weight, model\.embed_tokens\.weight"),
+        (without("model.norm"), r"lack model\.norm\.weight"),
+        (cut("layers.0.self_attn.q_proj.weight"), r"q_proj\.weight of shape \[128, 127\], not \[128, 128\]"),
+    ],
+)  # fmt: skip
+def test_weights_that_lack_something_are_refused(change, weights, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        load_policy(change(weights))
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (layers(1), r"have layers that config\.json leaves out, such as model\.layers\.1\."),
+        (layers(5), r"lack model\.layers\.4\."),
+        (lambda config: config | {"tie_word_embeddings": False}, r"lack lm_head\.weight"),
+        (lambda config: config | {"vocab_size": 300}, r"of shape \[215, 128\], not \[300, 128\]"),
+        (lambda config: config | {"hidden_size": "many"}, "can't be loaded: .*expected int, got str"),
+        (
+            lambda config: {"model_type": "bert", "architectures": ["BertForMaskedLM"]},
+            "is a BertForMaskedLM, which is no decoder: give a causal language model",
+        ),
+        (lambda config: {"model_type": "t5"}, "is a t5, which is no decoder"),
+        (lambda config: {"model_type": "bart"}, "is a bart, which is no decoder"),
+        (lambda config: {"model_type": "vit"}, "is a vit, which is no decoder"),
+        (lambda config: {"model_type": "no_such"}, "can't be loaded: .*no_such"),
+    ],
+)
+def test_a_config_of_another_model_is_refused(change, config, sentence: str):
+    with pytest.raises(UserError, match=sentence) as error:
+        load_policy(change(config=config))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("keep", [0, 0.5])
+def test_a_damaged_file_is_a_sentence(change, keep: float):
+    folder = change()
+    file = folder / "model.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(UserError, match=r"the model at .*model can't be loaded: .*header"):
+        load_policy(folder)
