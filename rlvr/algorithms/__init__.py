@@ -1,21 +1,39 @@
 """The mathematics of the papers as pure functions of tensors: advantages, scalings, process sets, losses.
 
-Nothing here knows of models, batches or devices, holds state, or aggregates over tokens.
+Nothing here knows of models, batches or devices, or aggregates over tokens. Each module ends with the
+registry of its options; `rlvr.config.registry` says what makes a function an option.
 """
 
-from rlvr.algorithms.advantages import group_relative_advantages, success_rate
+from rlvr.algorithms.advantages import (
+    ADVANTAGES,
+    group_relative_advantages,
+    reinforce_plus_plus,
+    rloo,
+    success_rate,
+)
+from rlvr.algorithms.credit import CREDITS
 from rlvr.algorithms.diagnostics import clip_fraction, effective_sample_size
-from rlvr.algorithms.losses import cispo_token_loss, grpo_token_loss, kl_k3, truncated_importance_weight
+from rlvr.algorithms.losses import (
+    LOSSES,
+    cispo_token_loss,
+    grpo_token_loss,
+    kl_k3,
+    truncated_importance_weight,
+)
 from rlvr.algorithms.process_sets import (
     ProcessTreeStatistics,
     process_set_sizes,
     process_step_advantages,
     process_tree_statistics,
 )
-from rlvr.algorithms.rewards import differential_smoothing, soft_overlong_penalty
+from rlvr.algorithms.rewards import REWARDS, differential_smoothing, soft_overlong_penalty
 from rlvr.algorithms.scaling import SCALINGS, focal_weight
 
 __all__ = [
+    "ADVANTAGES",
+    "CREDITS",
+    "LOSSES",
+    "REWARDS",
     "SCALINGS",
     "ProcessTreeStatistics",
     "cispo_token_loss",
@@ -29,6 +47,8 @@ __all__ = [
     "process_set_sizes",
     "process_step_advantages",
     "process_tree_statistics",
+    "reinforce_plus_plus",
+    "rloo",
     "soft_overlong_penalty",
     "success_rate",
     "truncated_importance_weight",

@@ -8,9 +8,13 @@ Half-precision inputs are computed in float32. A log-ratio is cut at +20 before 
 5e8, far outside every clip range, and still finite. Below, exp goes to 0 by itself.
 """
 
+from collections.abc import Callable
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
+from rlvr.config.limits import Limits
 from rlvr.errors import UserError
 
 MAX_LOG_RATIO = 20.0
@@ -21,9 +25,9 @@ def grpo_token_loss(
     old_logp: Tensor,
     advantages: Tensor,
     *,
-    clip_low: float,
-    clip_high: float,
-    dual_clip: float | None = None,
+    clip_low: Annotated[float, Limits(above=0, at_most=1)] = 0.2,
+    clip_high: Annotated[float, Limits(above=0)] = 0.2,
+    dual_clip: Annotated[float | None, Limits(above=1, accepted="above 1, or null", nearest="3.0")] = None,
 ) -> Tensor:
     """-min(r A, clip(r, 1 - clip_low, 1 + clip_high) A) with r = exp(logp - old_logp) (F-GRPO, eq. 14).
 
@@ -54,8 +58,15 @@ def cispo_token_loss(
     old_logp: Tensor,
     advantages: Tensor,
     *,
-    is_weight_min: float,
-    is_weight_max: float,
+    is_weight_min: Annotated[float, Limits(at_least=0)] = 0.0,
+    is_weight_max: Annotated[
+        float,
+        Limits(
+            above=1,
+            accepted="an absolute maximum above 1 (on-policy tokens have weight 1)",
+            nearest="6.0, the paper's 1 + 5.0",
+        ),
+    ] = 6.0,
 ) -> Tensor:
     """-sg(clamp(r, is_weight_min, is_weight_max)) A logp with r = exp(logp - old_logp) (F-GRPO, eq. 15-16).
 
@@ -114,3 +125,7 @@ def capped_log_ratio(logp: Tensor, other_logp: Tensor) -> Tensor:
     """logp - other_logp in float32 or better, at most MAX_LOG_RATIO."""
     dtype = torch.promote_types(torch.promote_types(logp.dtype, other_logp.dtype), torch.float32)
     return (logp.to(dtype) - other_logp.to(dtype)).clamp(max=MAX_LOG_RATIO)
+
+
+# The options of `algorithm.loss`
+LOSSES: dict[str, Callable[..., Tensor]] = {"grpo": grpo_token_loss, "cispo": cispo_token_loss}

@@ -1,5 +1,6 @@
-"""From a command line to a checked `Config`: the schema, Hydra's composition, a run's identity, plug-ins."""
+"""From a command line to a checked `Config`: schema, composition, identity, registries, plug-ins."""
 
+from rlvr.config.check import check
 from rlvr.config.compose import (
     CONF,
     EXPERIMENTS,
@@ -10,6 +11,7 @@ from rlvr.config.compose import (
     hydra_errors_as_sentences,
     load_config,
     project_folder,
+    read_yaml,
     settable,
 )
 from rlvr.config.identity import arm_name, fingerprint, identity, run_directory, to_yaml
@@ -19,9 +21,6 @@ from rlvr.config.schema import (
     ModelConfig,
     ProblemsConfig,
     PromptConfig,
-    check,
-    schema_keys,
-    variants_of,
 )
 
 __all__ = [
@@ -43,9 +42,8 @@ __all__ = [
     "identity",
     "load_config",
     "project_folder",
+    "read_yaml",
     "run_directory",
-    "schema_keys",
     "settable",
     "to_yaml",
-    "variants_of",
 ]

@@ -4,11 +4,15 @@ import re
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.config import plugins
-from rlvr.config.schema import Config, check
+from rlvr.config.check import check
+from rlvr.config.schema import Config
 from rlvr.errors import UserError, unknown
 
 PACKAGE = Path(__file__).parents[1]
@@ -87,4 +91,33 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
 
 def config_from_yaml(path: Path) -> Config:
     """The config of a finished or broken-off run, from its run directory."""
-    return check(OmegaConf.load(path))  # type: ignore[arg-type]
+    return check(read_yaml(path))
+
+
+def read_yaml(path: Path) -> DictConfig:
+    """A run's config.yaml, not yet checked. Runs are handed around, so nothing in it is resolved.
+
+    Raises:
+        UserError: for an interpolation, which a run never writes and which could read the environment
+            (`${oc.env:...}`), and for what is no YAML of a config.
+    """
+    try:
+        stored = OmegaConf.load(path)
+    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise UserError(f"{path} can't be read as a config: {' '.join(str(error).split())}") from error
+    if not isinstance(stored, DictConfig) or not stored:
+        raise UserError(f"{path} holds no config: a run writes one when it starts")
+    if key := _interpolated(OmegaConf.to_container(stored, resolve=False)):
+        raise UserError(f"{path}: {key} holds an interpolation (${{...}}), which no run writes: not read")
+    return stored
+
+
+def _interpolated(content: Any, key: str = "") -> str:
+    """The first key with a text that omegaconf would resolve; empty if there is none."""
+    if isinstance(content, str):
+        return key if "${" in content else ""
+    if isinstance(content, dict | list):
+        for name, inner in content.items() if isinstance(content, dict) else enumerate(content):
+            if found := _interpolated(inner, f"{key}.{name}".strip(".")):
+                return found
+    return ""

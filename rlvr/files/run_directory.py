@@ -14,9 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from rlvr.config import PACKAGE, Config, check, identity, run_directory, to_yaml
+from rlvr.config import PACKAGE, Config, config_from_yaml, identity, run_directory, to_yaml
 from rlvr.errors import UserError
 from rlvr.files.atomic import hold, user_errors_for, write_whole
 
@@ -57,7 +55,7 @@ class RunDirectory:
         """Record the config, or hold it against the one that is there."""
         path = self.path / "config.yaml"
         if path.exists():
-            before, now = flat(identity(check(OmegaConf.load(path)))), flat(identity(config))
+            before, now = flat(identity(config_from_yaml(path))), flat(identity(config))
             for key in sorted(before.keys() | now.keys()):
                 if before.get(key) != now.get(key):
                     raise UserError(

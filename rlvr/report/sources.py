@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from rlvr.config import EXPERIMENTS, Config, arm_name, check
+from rlvr.config import EXPERIMENTS, Config, arm_name, config_from_yaml
 from rlvr.errors import UserError, nearest
 from rlvr.files.run_directory import read_summary, run_folders
 from rlvr.tables.spec import arm_label, read_spec
@@ -82,7 +80,7 @@ def read_run(folder: Path) -> ReportedRun:
     provenance = folder / "provenance.json"
     return ReportedRun(
         directory=folder,
-        config=check(OmegaConf.load(folder / "config.yaml")),
+        config=config_from_yaml(folder / "config.yaml"),
         summary=read_summary(folder),
         provenance=json.loads(provenance.read_text()) if provenance.exists() else {},
     )

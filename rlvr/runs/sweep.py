@@ -21,6 +21,7 @@ from rlvr.config import (
     compose,
     hydra_errors_as_sentences,
     load_config,
+    read_yaml,
     run_directory,
     settable,
 )
@@ -179,7 +180,7 @@ def config_of_run(path: str, overrides: Sequence[str]) -> Config:
     file = Path(path) / "config.yaml"
     if not file.exists():
         raise UserError(f"{path} is not a run directory: it has no config.yaml")
-    stored = OmegaConf.load(file)
+    stored = read_yaml(file)
     groups = [o for o in overrides if o.split("=")[0] in {folder.name for folder in CONF.iterdir()}]
     changes = compose(groups) if groups else None
     for override in overrides:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rlvr.config import Config, check
+from rlvr.config import Config, config_from_yaml
 from rlvr.errors import UserError
 from rlvr.files import step_lines
 from rlvr.files.run_directory import read_summary, run_folders
@@ -111,7 +110,7 @@ def look(path: Path) -> Snapshot:
     recorded = step_lines.read(path / "rollouts.jsonl")
     return Snapshot(
         path=path,
-        config=check(OmegaConf.load(path / "config.yaml")),
+        config=config_from_yaml(path / "config.yaml"),
         summary=read_summary(path),
         progress=progress,
         metrics=metrics,

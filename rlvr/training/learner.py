@@ -120,7 +120,7 @@ class Learner:
         self.policy = policy
         self.algorithm = config.algorithm
         self.training = config.training
-        self.credit = config.credit.name
+        self.credit = config.credit
         self.updates = 0
         self.optimizer = torch.optim.AdamW(
             policy.model.parameters(),

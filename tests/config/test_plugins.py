@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rlvr.config import PACKAGE, plugins
+from rlvr.config import PACKAGE, plugins, registry
 from rlvr.errors import UserError
 
 EXAMPLE = PACKAGE.parent / "examples" / "advantage_scaling"
@@ -98,8 +98,8 @@ def test_a_parameter_needs_a_type():
     def scaling(correct, group_index, *, strength=1.0):
         return correct
 
-    with pytest.raises(UserError, match="'strength' of 'mine' has no type: write strength: float"):
-        plugins.schema_of("mine", scaling)
+    with pytest.raises(UserError, match="'strength' has no type: write strength: float"):
+        registry.schema_of("mine", scaling)
 
 
 @pytest.mark.slow
