@@ -19,7 +19,7 @@ LIGHT = ("typing", "math", "collections.abc", "rlvr.config.limits")  # what head
 def signatures_of(module: str, table: str) -> dict[str, Callable[..., Any]]:
     """The functions of a dict `table = {"name": function, ...}`, without their bodies.
 
-    Positional parameters have no types. A class keeps `__init__` and `__call__`, and everything its docstring.
+    Positional parameters have no types. A class has `__init__` and `__call__`; all keep its docstring.
 
     Args:
         module: a file below `rlvr/`; the functions are its own, or imported from other modules of rlvr.
