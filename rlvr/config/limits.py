@@ -9,7 +9,7 @@ The check of a config, completion and docs/reference/config.md all read these.
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class Limits:
 
     def check(self, key: str, value: Any, default: Any = None) -> None:
         """Raise UserError for a value outside of the limits."""
-        entries = value if isinstance(value, list | tuple) else [value]
+        entries = _entries(value)
         if self.length is not None and len(entries) != self.length:
             raise self._error(key, value, default)
         for entry in entries:
@@ -92,7 +92,10 @@ class Limits:
         if not nearest and default not in (None, MISSING, dataclasses.MISSING):
             nearest = str(default)
         suggestion = f"; the nearest valid choice is {nearest}" if nearest else ""
-        return UserError(f"{key}={value}: accepted is {self.words() or 'a finite number'}{suggestion}")
+        words = self.words()
+        if any(isinstance(entry, float) and not math.isfinite(entry) for entry in _entries(value)):
+            words = f"a finite number, {words}" if words and not self.infinite else words or "a finite number"
+        return UserError(f"{key}={value}: accepted is {words}{suggestion}")
 
     def _clamped(self, value: Any) -> str:
         """The bound that a number violates, where the bound itself is accepted."""
@@ -102,6 +105,10 @@ class Limits:
             if self.at_most is not None and value > self.at_most:
                 return str(self.at_most)
         return ""
+
+
+def _entries(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value]
 
 
 ANY = Limits()
