@@ -32,7 +32,7 @@ class PromptConfig:
 
 @dataclass
 class ModelConfig:
-    name: str = MISSING
+    name: str = MISSING  # of the option; chosen by model=
     path: str = MISSING  # a policy of rlvr's own (rlvr.policy.recipes), a local folder, or a hub id
     dtype: str = one_of("float32", "bfloat16", "float16")  # of the weights
     package: str | None = None  # a Python package with the weights as GGUF, used where the hub's are not
@@ -57,7 +57,7 @@ class DynamicSamplingConfig:
 class AlgorithmConfig:
     """What every algorithm has. To it come the keys of its loss, of its advantage and of the rewards."""
 
-    name: str = MISSING
+    name: str = MISSING  # of the option; chosen by algorithm=
     loss: str = "grpo"  # of `rlvr.algorithms.losses.LOSSES`
     advantage: str = "group_relative"  # the estimator, of `rlvr.algorithms.advantages.ADVANTAGES`
     aggregation: str = one_of("token_mean", "constant_length")  # constant_length is Dr. GRPO's
@@ -74,17 +74,17 @@ class AlgorithmConfig:
 class ProblemsConfig:
     """Where problems come from: a family of `rlvr.problems.SOURCES` and its parameters."""
 
-    name: str = MISSING
-    source: str = MISSING
+    name: str = MISSING  # of the option, and in file names
+    source: str = MISSING  # of `rlvr.problems.SOURCES`
     size: int | None = limited(MISSING, at_least=1)  # null: all there are
-    seed: int = limited(0, **SEED)
+    seed: int = limited(0, **SEED)  # of generated problems, and of a sample of a data set
     path: str | None = None  # a local JSONL or Parquet file in the place of a hub's data set
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)  # keyword arguments of the source
 
 
 @dataclass
 class BenchmarkTaskConfig(ProblemsConfig):
-    domain: str = one_of("in_domain", "out_of_domain")
+    domain: str = one_of("in_domain", "out_of_domain")  # in_domain ones choose the checkpoint
 
 
 @dataclass
@@ -97,7 +97,7 @@ class ProfileConfig:
     """What `rlvr profile` samples, for `curriculum=sgpo` and `group_size=inverse_success`."""
 
     n: int = limited(8, at_least=1)  # samples a problem
-    seed: int = limited(0, **SEED)
+    seed: int = limited(0, **SEED)  # of its samples
     file: str | None = None  # null: where `rlvr profile` puts that of this model, data and sampling
 
 
@@ -112,8 +112,8 @@ class VLLMRolloutConfig:
     name: str = "vllm"
     gpu_memory_utilization: float = limited(0.5, above=0, at_most=1)  # share of the GPU
     tensor_parallel_size: int = limited(1, at_least=1)  # GPUs
-    enforce_eager: bool = False
-    enable_prefix_caching: bool = True
+    enforce_eager: bool = False  # without CUDA graphs
+    enable_prefix_caching: bool = True  # prompts of a group are computed once
     sleep: bool = True  # free the GPU while the trainer works
 
 
@@ -121,7 +121,7 @@ class VLLMRolloutConfig:
 class SamplingConfig:
     max_tokens: int = limited(MISSING, at_least=1)  # of a completion
     temperature: float = limited(1.0, at_least=0)  # 0 is greedy decoding
-    top_p: float = limited(1.0, above=0, at_most=1)
+    top_p: float = limited(1.0, above=0, at_most=1)  # 1 switches it off
     top_k: int = limited(0, at_least=0)  # 0 switches it off
 
 
@@ -131,21 +131,22 @@ class TrainingConfig:
     steps: int | None = limited(MISSING, at_least=0, nearest="0 (the base policy)")
     # passes over the data, each without its last incomplete batch
     epochs: int | None = limited(None, at_least=1, accepted="1 or more, or null")
-    prompts_per_step: int = limited(MISSING, at_least=1)
+    prompts_per_step: int = limited(MISSING, at_least=1)  # problems of a rollout batch
     mini_batch_prompts: int = limited(MISSING, at_least=1)  # an optimizer step each
-    learning_rate: float = limited(MISSING, above=0, nearest="1e-6")
+    learning_rate: float = limited(MISSING, above=0, nearest="1e-6")  # of AdamW, constant after the warm-up
     warmup_steps: int = limited(0, at_least=0)  # optimizer steps
+    # of AdamW
     betas: list[float] = limited([0.9, 0.999], at_least=0, below=1, length=2, nearest="[0.9,0.999]")
-    weight_decay: float = limited(0.01, at_least=0)
+    weight_decay: float = limited(0.01, at_least=0)  # of AdamW
     gradient_clip: float = limited(1.0, above=0, infinite=True)  # largest norm of the gradient; .inf: any
-    max_tokens_per_micro_batch: int = limited(32768, at_least=1)
+    max_tokens_per_micro_batch: int = limited(32768, at_least=1)  # prompts and completions
     precision: str = one_of("float32", "bfloat16")  # of the forward and backward; bfloat16 is autocast
     # rollout batches; null: an epoch
     checkpoint_every: int | None = limited(MISSING, at_least=1)
     activation_checkpointing: bool = False  # compute a layer twice instead of keeping its activations
     # CPU threads of one process; the same limit on every machine, so that any of them can read a run
     threads: int = limited(1, at_least=1, at_most=1024)
-    device: str = limited("auto", **DEVICE)
+    device: str = limited("auto", **DEVICE)  # auto: CUDA where there is one
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
 
@@ -158,7 +159,7 @@ class RareConfig:
     )  # training problems asked; 0: it is not measured
     samples: int = limited(800, at_least=1)  # of each
     share: float = limited(0.01, above=0, at_most=1)  # of the correct ones that is kept: those least likely
-    seed: int = limited(0, **SEED)
+    seed: int = limited(0, **SEED)  # of their samples
 
 
 @dataclass
@@ -166,10 +167,10 @@ class EvaluationConfig:
     samples: int = limited(MISSING, at_least=1)  # per problem
     validation_samples: int = limited(16, at_least=1)  # per in-domain problem, at every checkpoint
     k: list[int] = limited([1, 2, 4, 8, 16, 32, 64, 128, 256], at_least=1)  # of pass@k
-    seed: int = limited(12345, **SEED)
+    seed: int = limited(12345, **SEED)  # of its samples
     checkpoint: str = one_of("best", "last")  # the one measured; best is by validation
     latest_step: int | None = limited(None, at_least=0)  # choose among checkpoints up to this one
-    after_training: bool = True
+    after_training: bool = True  # evaluate when training is done
     samples_per_shard: int = limited(16384, at_least=1)  # what a kill can cost
     rare: RareConfig = field(default_factory=RareConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -177,11 +178,11 @@ class EvaluationConfig:
 
 @dataclass
 class TrackingConfig:
-    name: str = one_of(MISSING, "wandb", "local")
-    project: str = "rlvr"
+    name: str = one_of(MISSING, "wandb", "local")  # chosen by tracking=
+    project: str = "rlvr"  # of W&B
     mode: str = one_of("auto", "online", "offline")  # auto is offline without credentials
-    entity: str | None = None
-    group: str | None = None
+    entity: str | None = None  # of W&B; null: the account's own
+    group: str | None = None  # of W&B; null: the experiment
 
 
 @dataclass
@@ -194,26 +195,26 @@ class VerlConfig(BackendConfig):
     """verl 0.9 on a Ray cluster; docs/verl.md."""
 
     name: str = "verl"
-    nodes: int = limited(1, at_least=1)
-    gpus_per_node: int = limited(8, at_least=1)
+    nodes: int = limited(1, at_least=1)  # of the Ray cluster
+    gpus_per_node: int = limited(8, at_least=1)  # of each node
     reward_workers: int = limited(8, at_least=1)  # processes that verify, each with the verifier's own pool
     overrides: list[str] = field(default_factory=list)  # in verl's own words, after rlvr's
 
 
 @dataclass
 class ScaleConfig:
-    name: str = MISSING
+    name: str = MISSING  # of the option; chosen by scale=
 
 
 @dataclass
 class Config:
     """One run, complete."""
 
-    experiment: str = limited("adhoc", **FOLDER)
+    experiment: str = limited("adhoc", **FOLDER)  # folder of its runs
     arm: str | None = limited(None, **FOLDER)  # named after its choices when not given
-    seed: int = limited(1, **SEED)
-    runs: str = "results/runs"
-    verb: str = one_of("train", "evaluate")
+    seed: int = limited(1, **SEED)  # of the training
+    runs: str = "results/runs"  # folder of all experiments
+    verb: str = one_of("train", "evaluate")  # what a start of the run does; set by the commands
     # Unix time to stop at, with a checkpoint; stop_after_minutes= sets it
     deadline: float | None = limited(None, at_least=0)
     scale: ScaleConfig = field(default_factory=ScaleConfig)

@@ -71,7 +71,8 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
     [
         (
             ["algorithm=grop"],
-            r"unknown algorithm .grop.: accepted are cispo, dapo, dr_grpo, ds_grpo, grpo, reinforce_plus_plus, rloo; did you mean grpo",
+            r"unknown algorithm .grop.: accepted are cispo, dapo, dr_grpo, ds_grpo, grpo, "
+            r"reinforce_plus_plus, rloo; did you mean grpo",
         ),
         (["algoritm=grpo"], r"unknown key in the configuration 'algoritm'.*did you mean algorithm\?"),
         (["algorithm.clip_hihg=1"], r"unknown key in algorithm 'clip_hihg'.*did you mean clip_high\?"),
