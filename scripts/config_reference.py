@@ -22,7 +22,7 @@ HEAD = """\
 Written by `scripts/config_reference.py` from the schema (`rlvr/config/schema.py`) and from the signatures
 of the methods; completion and the check of a config read the same. Set a key with `key=value`. A default here
 is the schema's: the files of `conf/`, those of the chosen `scale` above all, give many of them other values,
-and `rlvr train --cfg job` prints what holds. Numbers are finite.
+and `rlvr train --cfg` prints what holds. Numbers are finite.
 """
 
 
