@@ -1,9 +1,17 @@
 """The mathematics of the papers as pure functions of tensors: advantages, scalings, process sets, losses.
 
-Nothing here knows of models, batches or devices, holds state, or aggregates over tokens.
+Nothing here knows of models, batches or devices, or aggregates over tokens. Each module ends with the
+registry of its options; `rlvr.config.registry` says what makes a function an option.
 """
 
-from rlvr.algorithms.advantages import group_relative_advantages, success_rate
+from rlvr.algorithms.advantages import (
+    ADVANTAGES,
+    group_relative_advantages,
+    reinforce_plus_plus,
+    rloo,
+    success_rate,
+)
+from rlvr.algorithms.credit import CREDITS
 from rlvr.algorithms.diagnostics import CLIP_FRACTIONS, clip_fraction, effective_sample_size
 from rlvr.algorithms.losses import (
     LOSSES,
@@ -19,12 +27,15 @@ from rlvr.algorithms.process_sets import (
     process_step_advantages,
     process_tree_statistics,
 )
-from rlvr.algorithms.rewards import differential_smoothing, soft_overlong_penalty
+from rlvr.algorithms.rewards import REWARDS, differential_smoothing, soft_overlong_penalty
 from rlvr.algorithms.scaling import SCALINGS, focal_weight
 
 __all__ = [
+    "ADVANTAGES",
     "CLIP_FRACTIONS",
+    "CREDITS",
     "LOSSES",
+    "REWARDS",
     "SCALINGS",
     "ProcessTreeStatistics",
     "TokenBatch",
@@ -39,6 +50,8 @@ __all__ = [
     "process_set_sizes",
     "process_step_advantages",
     "process_tree_statistics",
+    "reinforce_plus_plus",
+    "rloo",
     "soft_overlong_penalty",
     "success_rate",
     "truncated_importance_weight",

@@ -9,11 +9,12 @@ Half-precision inputs are computed in float32. A log-ratio is cut at +20 before 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
+from rlvr.config.limits import Limits
 from rlvr.errors import UserError
 
 MAX_LOG_RATIO = 20.0
@@ -143,9 +144,19 @@ def capped_log_ratio(logp: Tensor, other_logp: Tensor) -> Tensor:
 
 
 def grpo(
-    tokens: TokenBatch, *, clip_low: float = 0.2, clip_high: float = 0.2, dual_clip: float | None = None
+    tokens: TokenBatch,
+    *,
+    clip_low: Annotated[float, Limits(above=0, at_most=1)] = 0.2,
+    clip_high: Annotated[float, Limits(above=0)] = 0.2,
+    dual_clip: Annotated[float | None, Limits(above=1, accepted="above 1, or null", nearest="3.0")] = None,
 ) -> Tensor:
-    """`grpo_token_loss` of every token."""
+    """`grpo_token_loss` of every token.
+
+    Args:
+        clip_low: how far the ratio counts below 1; 0.2 in GRPO and DAPO.
+        clip_high: how far the ratio counts above 1; 0.2 in GRPO, 0.28 in DAPO.
+        dual_clip: with A < 0 the loss is at most -dual_clip A; null: no such bound.
+    """
     return grpo_token_loss(
         tokens.logp,
         tokens.old_logp,
@@ -156,8 +167,25 @@ def grpo(
     )
 
 
-def cispo(tokens: TokenBatch, *, is_weight_min: float = 0.0, is_weight_max: float = 6.0) -> Tensor:
-    """`cispo_token_loss` of every token."""
+def cispo(
+    tokens: TokenBatch,
+    *,
+    is_weight_min: Annotated[float, Limits(at_least=0)] = 0.0,
+    is_weight_max: Annotated[
+        float,
+        Limits(
+            above=1,
+            accepted="an absolute maximum above 1 (on-policy tokens have weight 1)",
+            nearest="6.0, the paper's 1 + 5.0",
+        ),
+    ] = 6.0,
+) -> Tensor:
+    """`cispo_token_loss` of every token.
+
+    Args:
+        is_weight_min: smallest importance weight; 0 sets no bound.
+        is_weight_max: largest importance weight, the paper's offset plus 1.
+    """
     return cispo_token_loss(
         tokens.logp,
         tokens.old_logp,
@@ -167,11 +195,20 @@ def cispo(tokens: TokenBatch, *, is_weight_min: float = 0.0, is_weight_max: floa
     )
 
 
-def gspo(tokens: TokenBatch, *, clip_low: float = 3e-4, clip_high: float = 4e-4) -> Tensor:
+def gspo(
+    tokens: TokenBatch,
+    *,
+    clip_low: Annotated[float, Limits(above=0, at_most=1)] = 3e-4,
+    clip_high: Annotated[float, Limits(above=0)] = 4e-4,
+) -> Tensor:
     """-min(s A, clip(s, 1 - clip_low, 1 + clip_high) A), s = (pi(y|x) / pi_old(y|x))^(1/|y|) (GSPO, eq. 5-7).
 
     Group Sequence Policy Optimization (arXiv 2507.18071): one ratio a rollout, the geometric mean of its
     tokens'. Every token of a rollout has the rollout's loss, so `aggregation=sequence_mean` is the paper's.
+
+    Args:
+        clip_low: how far a rollout's ratio counts below 1.
+        clip_high: how far it counts above 1.
     """
     mean_log_ratio = tokens.mean_over_rollouts(capped_log_ratio(tokens.logp, tokens.old_logp.detach()))
     ratio = mean_log_ratio.exp()
@@ -179,12 +216,21 @@ def gspo(tokens: TokenBatch, *, clip_low: float = 3e-4, clip_high: float = 4e-4)
     return -torch.minimum(ratio * tokens.advantages, clipped * tokens.advantages)
 
 
-def gmpo(tokens: TokenBatch, *, clip_low: float = 0.4, clip_high: float = 0.4) -> Tensor:
+def gmpo(
+    tokens: TokenBatch,
+    *,
+    clip_low: Annotated[float, Limits(above=0)] = 0.4,
+    clip_high: Annotated[float, Limits(above=0)] = 0.4,
+) -> Tensor:
     """-A (prod_t r_t)^(1/|y|), each r_t clipped to [e^-clip_low, e^clip_high] where that lowers the gain.
 
     Geometric-Mean Policy Optimization (arXiv 2507.20673, eq. 4): bounds are of the log-ratio, and apply to
     single tokens before the mean: from above where A > 0, from below where A < 0. Every token of a rollout
     has the rollout's loss, so `aggregation=sequence_mean` is the paper's.
+
+    Args:
+        clip_low: how far a token's log-ratio counts below 0, with A < 0.
+        clip_high: how far it counts above 0, with A > 0.
     """
     log_ratio = capped_log_ratio(tokens.logp, tokens.old_logp.detach())
     clipped = torch.where(

@@ -1,8 +1,12 @@
 """What is added to a reward before advantages are taken."""
 
+from collections.abc import Callable
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
+from rlvr.config.limits import Limits
 from rlvr.errors import UserError
 
 
@@ -51,3 +55,49 @@ def differential_smoothing(logprob: Tensor, correct: Tensor, *, of_correct: floa
             f"differential smoothing got the coefficients {of_correct} and {of_wrong}: accepted are 0 or more"
         )
     return logprob * torch.where(correct == 1, -of_correct, of_wrong * (1 + 0 * correct))
+
+
+def overlong_penalty(
+    lengths: Tensor,
+    max_tokens: int,
+    *,
+    buffer: Annotated[int, Limits(at_least=0)] = 0,
+    factor: Annotated[float, Limits(at_least=0)] = 1.0,
+) -> Tensor:
+    """`soft_overlong_penalty`, as `algorithm.overlong_penalty`.
+
+    Args:
+        buffer: last tokens before the maximum in which the penalty grows; 0 switches it off.
+        factor: the largest penalty.
+    """
+    if buffer == 0:
+        return torch.zeros(lengths.shape)
+    return soft_overlong_penalty(lengths, max_tokens, buffer, factor)
+
+
+class DifferentialSmoothing:
+    """`differential_smoothing`, as `algorithm.differential_smoothing` (DS-GRPO).
+
+    Args:
+        correct: coefficient of the log-probability taken off the reward of correct ones; 0 switches it off.
+        wrong: coefficient of the log-probability added to the reward of wrong ones; 0 switches it off.
+    """
+
+    def __init__(
+        self,
+        *,
+        correct: Annotated[float, Limits(at_least=0)] = 0.0,
+        wrong: Annotated[float, Limits(at_least=0)] = 0.0,
+    ):
+        self.correct, self.wrong = correct, wrong
+
+    def __call__(self, logprobs: Tensor, correct: Tensor) -> Tensor:
+        return differential_smoothing(logprobs, correct, of_correct=self.correct, of_wrong=self.wrong)
+
+
+# Each is a key of `algorithm`, and adds its result (float [R]) to the rewards where one of its own keys is
+# not at its default: at the defaults it adds nothing
+REWARDS: dict[str, Callable[..., Tensor]] = {
+    "overlong_penalty": overlong_penalty,
+    "differential_smoothing": DifferentialSmoothing,
+}

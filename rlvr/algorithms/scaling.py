@@ -1,11 +1,13 @@
 """Weights that multiply advantages after their normalisation."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from rlvr.algorithms.advantages import success_rate
+from rlvr.config.limits import Limits
 from rlvr.errors import UserError
 
 
@@ -39,12 +41,19 @@ def no_scaling(correct: Tensor, group_index: Tensor) -> Tensor:
     return torch.ones_like(correct)
 
 
-def focal_scaling(correct: Tensor, group_index: Tensor, *, gamma: float) -> Tensor:
-    """The focal weight of each rollout's group, by the group's raw success rate."""
+def focal_scaling(
+    correct: Tensor,
+    group_index: Tensor,
+    *,
+    gamma: Annotated[float, Limits(at_least=0, nearest="0 (no scaling)")] = 0.5,
+) -> Tensor:
+    """The focal weight of each rollout's group, by the group's raw success rate.
+
+    Args:
+        gamma: exponent of the failure rate; 0 is no scaling.
+    """
     return focal_weight(success_rate(correct, group_index), gamma)
 
 
-# The options of `advantage_scaling`: functions of raw correctness (float [R]: 1, 0, or NaN where nothing
-# could be judged) and the index of each rollout's group (int64 [R]), which return a weight for each
-# rollout (float [R]). Their keyword parameters are the option's keys.
+# The options of `advantage_scaling`: they return a weight for each rollout, float [R], 1 for none
 SCALINGS: dict[str, Callable[..., Tensor]] = {"none": no_scaling, "focal": focal_scaling}

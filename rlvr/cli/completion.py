@@ -1,12 +1,11 @@
 """Completion of `rlvr` commands in bash, zsh and fish: verbs, keys, options of config groups, tables."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
-from rlvr.config import CONF, EXPERIMENTS, config_groups, schema_keys, variants_of
+from rlvr.config import CONF, EXPERIMENTS, config_groups
+from rlvr.config.keys import all_keys, choices
 from rlvr.config.plugins import installed
-from rlvr.config.schema import CHOICES, VARIANTS
 from rlvr.errors import UserError, unknown
 
 # bash takes what follows "=" as the word to complete; zsh has the same interface
@@ -71,10 +70,8 @@ def candidates(line: str, verbs: Sequence[str]) -> list[str]:
 
 def override_keys() -> list[str]:
     """Every key that a run's config has, whatever options are chosen."""
-    keys = {f"{key}=" for key in schema_keys()}
-    for group in VARIANTS:
-        keys |= {f"{group}.{item.name}=" for schema in variants_of(group).values() for item in fields(schema)}
-    return sorted(keys)
+    names = {key.name for key in all_keys() if "<" not in key.name}
+    return sorted(f"{name}=" for name in names.union(config_groups()))
 
 
 def values(key: str) -> list[str]:
@@ -87,4 +84,4 @@ def values(key: str) -> list[str]:
     if key in config_groups():
         folders: list[Path] = [CONF, *(plugin.conf for plugin in installed().values() if plugin.conf)]
         return sorted(file.stem for folder in folders for file in folder.glob(f"{key}/*.yaml"))
-    return sorted(CHOICES.get(key, ()))
+    return choices(key)

@@ -1,5 +1,6 @@
-"""From a command line to a checked `Config`: the schema, Hydra's composition, a run's identity, plug-ins."""
+"""From a command line to a checked `Config`: schema, composition, identity, registries, plug-ins."""
 
+from rlvr.config.check import check
 from rlvr.config.compose import (
     CONF,
     EXPERIMENTS,
@@ -20,9 +21,6 @@ from rlvr.config.schema import (
     ModelConfig,
     ProblemsConfig,
     PromptConfig,
-    check,
-    schema_keys,
-    variants_of,
 )
 
 __all__ = [
@@ -46,8 +44,6 @@ __all__ = [
     "project_folder",
     "read_yaml",
     "run_directory",
-    "schema_keys",
     "settable",
     "to_yaml",
-    "variants_of",
 ]

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.config import plugins
-from rlvr.config.schema import Config, check
+from rlvr.config.check import check, groups_with_variants
+from rlvr.config.schema import Config
 from rlvr.errors import UserError, unknown
 
 PACKAGE = Path(__file__).parents[1]
@@ -47,6 +48,10 @@ def hydra_errors_as_sentences():
     except ConfigCompositionException as error:
         raise UserError(str(error).splitlines()[0]) from error
     except HydraException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    except UserError:
+        raise
+    except ValueError as error:  # Hydra's for a group that is given no option, as in algorithm=null
         raise UserError(" ".join(str(error).split())) from error
 
 
@@ -104,8 +109,10 @@ def read_yaml(path: Path) -> DictConfig:
         stored = OmegaConf.load(path)
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
         raise UserError(f"{path} can't be read as a config: {' '.join(str(error).split())}") from error
-    if not isinstance(stored, DictConfig) or not stored:
-        raise UserError(f"{path} holds no config: a run writes one when it starts")
+    groups = list(groups_with_variants())
+    lacking = [key for key in groups if key not in stored] if isinstance(stored, DictConfig) else groups
+    if lacking:
+        raise UserError(f"{path} is no whole config of a run: it lacks {', '.join(lacking)}")
     if key := _interpolated(OmegaConf.to_container(stored, resolve=False)):
         raise UserError(f"{path}: {key} holds an interpolation (${{...}}), which no run writes: not read")
     return stored

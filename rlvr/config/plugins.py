@@ -6,10 +6,8 @@
 `examples/advantage_scaling` is a whole one.
 """
 
-import inspect
-import typing
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, make_dataclass
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,23 +16,39 @@ from typing import Any
 from rlvr.errors import UserError
 
 GROUP = "rlvr.plugins"
+Functions = Mapping[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True)
 class Plugin:
     """The additions of one package; all are optional.
 
+    Methods (all but the last two) are functions or classes as `rlvr.config.registry` describes them: option
+    -> function, whose keyword-only parameters are the option's keys.
+
     Attributes:
         conf: a folder of config groups as `conf/` has them (`advantage_scaling/<option>.yaml`, `model/...`).
-        advantage_scalings: option -> function, as in `rlvr.algorithms.scaling.SCALINGS`.
+        advantages: estimators, `algorithm.advantage`.
+        advantage_scalings: weights of advantages, the group `advantage_scaling`.
+        losses: `algorithm.loss`.
+        rewards: what is added to a reward; each is a key of `algorithm`.
+        credits: weights of tokens, the group `credit`.
+        group_sizes: rollouts of a problem, the group `group_size`.
+        curricula: which problem next, the group `curriculum`.
         problem_sources: name -> function, as in `rlvr.problems.SOURCES`.
         verifiers: name -> function, as in `rlvr.verification.VERIFIERS`.
     """
 
     conf: Path | None = None
-    advantage_scalings: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    problem_sources: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    verifiers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    advantages: Functions = field(default_factory=dict)
+    advantage_scalings: Functions = field(default_factory=dict)
+    losses: Functions = field(default_factory=dict)
+    rewards: Functions = field(default_factory=dict)
+    credits: Functions = field(default_factory=dict)
+    group_sizes: Functions = field(default_factory=dict)
+    curricula: Functions = field(default_factory=dict)
+    problem_sources: Functions = field(default_factory=dict)
+    verifiers: Functions = field(default_factory=dict)
 
 
 @cache
@@ -42,24 +56,48 @@ def installed() -> dict[str, Plugin]:
     """The plug-ins of this environment by name, in alphabetical order.
 
     Raises:
-        UserError: for one that can't be imported or is no `Plugin`; none is left out in silence.
+        UserError: for one that fails to load or is not as `Plugin` says; none is left out in silence.
     """
     found = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
             plugin = entry.load()
-        except (ImportError, AttributeError) as error:
+            validate(plugin)
+        except UserError as error:
+            raise UserError(f"plug-in {entry.name!r} ({entry.value}): {error}") from error
+        except (Exception, SystemExit) as error:  # it is another's code that runs here
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UserError(
-                f"plug-in {entry.name!r} ({entry.value}) can't be loaded: {error}; install it again or "
+                f"plug-in {entry.name!r} ({entry.value}) can't be loaded: {reason}; install it again or "
                 "uninstall it"
             ) from error
-        if not isinstance(plugin, Plugin):
-            raise UserError(
-                f"plug-in {entry.name!r} ({entry.value}) is a {type(plugin).__name__}: accepted is an "
-                "instance of rlvr.config.plugins.Plugin"
-            )
         found[entry.name] = plugin
     return found
+
+
+def validate(plugin: Any) -> None:
+    """Raise UserError for what is no plug-in, or one that adds what rlvr could not call."""
+    from rlvr.config import registry
+
+    if not isinstance(plugin, Plugin):
+        raise UserError(
+            f"it is a {type(plugin).__name__}, accepted is an instance of rlvr.config.plugins.Plugin"
+        )
+    if plugin.conf is not None and not Path(plugin.conf).is_dir():
+        raise UserError(f"its config folder {plugin.conf} is not there: install the plug-in again")
+    for kind in (item.name for item in fields(plugin) if item.name != "conf"):
+        functions = getattr(plugin, kind)
+        if not isinstance(functions, Mapping):
+            raise UserError(
+                f"its {kind} are a {type(functions).__name__}, accepted is a dict: name -> function"
+            )
+        for option, function in functions.items():
+            if not isinstance(option, str) or not callable(function):
+                raise UserError(
+                    f"its {kind} hold {option!r}: {function!r}, accepted is a name and a function"
+                )
+            if kind in registry.KINDS:
+                registry.validate(kind, option, function)
 
 
 def added(kind: str, own: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,31 +119,6 @@ def added(kind: str, own: Mapping[str, Any]) -> dict[str, Any]:
 
 def search_path() -> list[str]:
     """The override that has Hydra look into the plug-ins' config folders too; empty without any."""
-    folders = [plugin.conf for plugin in installed().values() if plugin.conf]
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"a plug-in's config folder {folder} is not there: install the plug-in again")
+    folders = [Path(plugin.conf) for plugin in installed().values() if plugin.conf]
     paths = ",".join(f'"file://{folder.resolve()}"' for folder in folders)
     return [f"hydra.searchpath=[{paths}]"] if folders else []
-
-
-@cache
-def schema_of(option: str, function: Callable[..., Any]) -> type:
-    """The config of an option: its name, and the keyword-only parameters of its function.
-
-    Raises:
-        UserError: for a parameter without a type.
-    """
-    hints = typing.get_type_hints(function)
-    columns: list[tuple[str, Any, Any]] = [("name", str, field(default=option))]
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
-        if parameter.name not in hints:
-            raise UserError(
-                f"parameter {parameter.name!r} of {option!r} has no type: write {parameter.name}: float"
-            )
-        default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
-        required = "???" if default is MISSING else default  # omegaconf's mark for a value that must be given
-        columns.append((parameter.name, hints[parameter.name], field(default=required)))
-    return make_dataclass(f"{option.title().replace('_', '')}Config", columns)

@@ -1,17 +1,26 @@
 """Which problem next, and how many rollouts for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from rlvr.config import Config
+from rlvr.config.plugins import added
+from rlvr.config.registry import Method
 from rlvr.curriculum.group_size import build_group_size, inverse_success_group_size
-from rlvr.curriculum.lim import Selection, fill_gaps, learning_impact, steady_improvement
+from rlvr.curriculum.lim import (
+    Selection,
+    fill_gaps,
+    learning_impact,
+    selected_curriculum,
+    steady_improvement,
+)
 from rlvr.curriculum.profile import Profile
-from rlvr.curriculum.sgpo import SGPOCurriculum, sgpo_phases
-from rlvr.curriculum.shuffled import ShuffledCurriculum
+from rlvr.curriculum.sgpo import sgpo_curriculum
+from rlvr.curriculum.shuffled import shuffled_curriculum
 from rlvr.data import Group, Problem
 
 __all__ = [
+    "CURRICULA",
     "Curriculum",
     "build_curriculum",
     "fill_gaps",
@@ -41,6 +50,17 @@ class Curriculum(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
+# The options of `curriculum`: functions that return a `Curriculum`. One that takes `profile` needs a profile,
+# one that takes `selected` a selection, by a key `selection` of its own.
+CURRICULA: dict[str, Callable[..., Curriculum]] = {
+    "shuffled": shuffled_curriculum,
+    "sgpo": sgpo_curriculum,
+    "lim": selected_curriculum,
+    "linear": selected_curriculum,
+    "random_subset": selected_curriculum,
+}
+
+
 def build_curriculum(
     config: Config,
     problems: Sequence[Problem],
@@ -48,22 +68,16 @@ def build_curriculum(
     selection: Selection | None = None,
 ) -> Curriculum:
     """The curriculum a config names; the profile or selection must be there if it needs one."""
-    group_size = build_group_size(config, profile)
-    batch_size, options = config.training.prompts_per_step, config.curriculum
-    if options.name == "sgpo":
-        assert profile is not None
-        phases = sgpo_phases(
-            problems,
-            profile,
-            group_size,
-            threshold=options.threshold,
-            unsolved_share=options.unsolved_share,
-            seed=options.seed,
-        )
-        return SGPOCurriculum(
-            phases, options, steps=config.training.steps, batch_size=batch_size, seed=config.seed
-        )
-    if selection is not None:
-        selected = set(selection.selected)
-        problems = [problem for problem in problems if problem.id in selected]
-    return ShuffledCurriculum(problems, group_size=group_size, batch_size=batch_size, seed=config.seed)
+    options = config.curriculum
+    method = Method(options.name, added("curricula", CURRICULA)[options.name], options)
+    return method(
+        {
+            "problems": problems,
+            "group_size": build_group_size(config, profile),
+            "steps": config.training.steps,
+            "batch_size": config.training.prompts_per_step,
+            "run_seed": config.seed,
+            "profile": profile,
+            "selected": set(selection.selected) if selection else None,
+        }
+    )

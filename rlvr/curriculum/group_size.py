@@ -1,11 +1,15 @@
 """How many rollouts a problem gets."""
 
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rlvr.config import Config
+from rlvr.config.limits import Limits
+from rlvr.config.plugins import added
+from rlvr.config.registry import Method
 from rlvr.curriculum.profile import Profile
 from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
@@ -58,25 +62,52 @@ def inverse_success_group_size(
     return np.where(successes > 0, sizes, maximum)[()]
 
 
+Rollouts = Annotated[int, Limits(at_least=2, accepted="2 or more rollouts a problem")]
+
+
+def fixed(*, n: Rollouts = 8) -> int:
+    """As many rollouts for every problem.
+
+    Args:
+        n: rollouts a problem.
+    """
+    return n
+
+
+def inverse_success(
+    successes: int,
+    samples: int,
+    *,
+    minimum: Rollouts = 2,
+    maximum: Rollouts = 8,
+    rounding: Literal["down", "nearest", "up"] = "down",
+) -> int:
+    """`inverse_success_group_size` of a problem of the profile (sGPO).
+
+    Args:
+        minimum: rollouts a problem.
+        maximum: rollouts a problem, also of problems never solved.
+        rounding: to a power of two.
+    """
+    if samples == 0:  # nothing could be scored, so no success is known of
+        return maximum
+    return int(
+        inverse_success_group_size(successes, samples, minimum=minimum, maximum=maximum, rounding=rounding)
+    )
+
+
+# The options of `group_size`: functions that return the number of rollouts of one problem. One that takes
+# `successes` or `samples` needs a profile.
+GROUP_SIZES: dict[str, Callable[..., int]] = {"fixed": fixed, "inverse_success": inverse_success}
+
+
 def build_group_size(config: Config, profile: Profile | None) -> Callable[[Problem], int]:
     """The group size of each problem, as a config's `group_size` says."""
     options = config.group_size
-    if options.name == "fixed":
-        return lambda problem: options.n
-    assert profile is not None
+    method = Method(options.name, added("group_sizes", GROUP_SIZES)[options.name], options)
 
     def size(problem: Problem) -> int:
-        successes, samples = profile.counts[problem.id]
-        if samples == 0:  # nothing could be scored, so no success is known of
-            return options.maximum
-        return int(
-            inverse_success_group_size(
-                successes,
-                samples,
-                minimum=options.minimum,
-                maximum=options.maximum,
-                rounding=options.rounding,
-            )
-        )
+        successes, samples = profile.counts[problem.id] if profile else (0, 0)
+        return method({"problem": problem, "successes": successes, "samples": samples})
 
     return size

@@ -8,14 +8,15 @@ not asked in an epoch, and give NaN to problems that still have a gap.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rlvr.config import Config
-from rlvr.config.schema import SelectionConfig
+from rlvr.config.registry import takes
+from rlvr.curriculum.shuffled import ShuffledCurriculum
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.files.atomic import write_whole
@@ -110,7 +111,7 @@ def load_selection(config: Config, problems: Sequence[Problem]) -> Selection | N
     Raises:
         UserError: if it is not there, was made by another method, or from other problems than these.
     """
-    if not isinstance(config.curriculum, SelectionConfig):
+    if "selected" not in takes("curricula", config.curriculum.name):
         return None
     method, file = config.curriculum.name, config.curriculum.selection
     if file is None or not Path(file).exists():
@@ -134,3 +135,21 @@ def load_selection(config: Config, problems: Sequence[Problem]) -> Selection | N
 
 def write_selection(selection: Selection, file: Path) -> None:
     write_whole(file, json.dumps(asdict(selection), indent=1) + "\n")
+
+
+def selected_curriculum(
+    problems: Sequence[Problem],
+    selected: Collection[str],
+    group_size: Callable[[Problem], int],
+    batch_size: int,
+    run_seed: int,
+    *,
+    selection: str | None = None,
+) -> ShuffledCurriculum:
+    """The selected problems in random order, as `curriculum=lim`, `linear` and `random_subset`.
+
+    Args:
+        selection: the file that `rlvr select` wrote; its ids are `selected`.
+    """
+    kept = [problem for problem in problems if problem.id in selected]
+    return ShuffledCurriculum(kept, group_size=group_size, batch_size=batch_size, seed=run_seed)

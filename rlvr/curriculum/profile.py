@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from rlvr.config import Config, fingerprint
+from rlvr.config.registry import takes
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.files.atomic import write_whole
@@ -64,7 +65,9 @@ def weights_digest(model: torch.nn.Module) -> str:
 
 
 def needs_profile(config: Config) -> bool:
-    return config.curriculum.name == "sgpo" or config.group_size.name == "inverse_success"
+    """Whether the curriculum or the group size takes something of a profile."""
+    taken = takes("curricula", config.curriculum.name) + takes("group_sizes", config.group_size.name)
+    return not {"profile", "successes", "samples"}.isdisjoint(taken)
 
 
 def profile_name(config: Config) -> str:

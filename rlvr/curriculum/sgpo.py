@@ -10,11 +10,11 @@ The budget is in queries: every step asks `batch_size` problems, so an easy phas
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from rlvr.config.schema import SGPOConfig
+from rlvr.config.limits import Limits
 from rlvr.curriculum.profile import Profile
 from rlvr.data import UNSCORABLE, Group, Problem, Verdict
 from rlvr.errors import UserError
@@ -81,13 +81,26 @@ class SGPOCurriculum:
 
     Args:
         steps: of the whole training; `phase_end=steps` gives every phase an equal share of them.
+        phase_end, epochs, window, minimum_gain: as in `sgpo_curriculum`.
     """
 
     def __init__(
-        self, phases: Sequence[Phase], options: SGPOConfig, *, steps: int, batch_size: int, seed: int
+        self,
+        phases: Sequence[Phase],
+        *,
+        steps: int,
+        batch_size: int,
+        seed: int,
+        phase_end: str = "steps",
+        epochs: float = 1,
+        window: int = 10,
+        minimum_gain: float = 0.01,
     ):
         self.phases = phases
-        self.options = options
+        self.phase_end = phase_end
+        self.epochs = epochs
+        self.window = window
+        self.minimum_gain = minimum_gain
         self.steps = steps
         self.batch_size = batch_size
         self.seed = seed
@@ -127,11 +140,10 @@ class SGPOCurriculum:
             self.rewards = []
 
     def _is_over(self) -> bool:
-        options = self.options
-        if options.phase_end == "plateau":
-            return has_plateaued(self.rewards, options.window, options.minimum_gain)
-        if options.phase_end == "epochs":
-            return self.epoch >= options.epochs
+        if self.phase_end == "plateau":
+            return has_plateaued(self.rewards, self.window, self.minimum_gain)
+        if self.phase_end == "epochs":
+            return self.epoch >= self.epochs
         return self.observed * len(self.phases) >= (self.phase + 1) * self.steps
 
     def metrics(self) -> dict[str, float]:
@@ -147,3 +159,45 @@ class SGPOCurriculum:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def sgpo_curriculum(
+    problems: Sequence[Problem],
+    profile: Profile,
+    group_size: Callable[[Problem], int],
+    steps: int,
+    batch_size: int,
+    run_seed: int,
+    *,
+    threshold: Annotated[float, Limits(above=0, at_most=1)] = 0.75,
+    unsolved_share: Annotated[float, Limits(at_least=0, at_most=1)] = 0.1,
+    seed: Annotated[int, Limits(at_least=0, at_most=2**32 - 1)] = 0,
+    phase_end: Literal["steps", "epochs", "plateau"] = "steps",
+    epochs: Annotated[float, Limits(above=0)] = 1,
+    window: Annotated[int, Limits(at_least=1)] = 10,
+    minimum_gain: Annotated[float, Limits()] = 0.01,
+) -> SGPOCurriculum:
+    """sGPO's phases, as `curriculum=sgpo`.
+
+    Args:
+        threshold: a success rate above it is trivial: such a problem is left out.
+        unsolved_share: of the problems never solved, mixed into every phase.
+        seed: of that subset.
+        phase_end: after equal shares of the steps, after `epochs`, or at a plateau.
+        epochs: of a phase.
+        window: steps over which a plateau is looked for.
+        minimum_gain: in success rate; less is a plateau.
+    """
+    phases = sgpo_phases(
+        problems, profile, group_size, threshold=threshold, unsolved_share=unsolved_share, seed=seed
+    )
+    return SGPOCurriculum(
+        phases,
+        steps=steps,
+        batch_size=batch_size,
+        seed=run_seed,
+        phase_end=phase_end,
+        epochs=epochs,
+        window=window,
+        minimum_gain=minimum_gain,
+    )

@@ -68,3 +68,10 @@ class ShuffledCurriculum:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.drawn = state["drawn"]
+
+
+def shuffled_curriculum(
+    problems: Sequence[Problem], group_size: Callable[[Problem], int], batch_size: int, run_seed: int
+) -> ShuffledCurriculum:
+    """All problems, as `curriculum=shuffled`."""
+    return ShuffledCurriculum(problems, group_size=group_size, batch_size=batch_size, seed=run_seed)

@@ -39,6 +39,7 @@ from rlvr.training.checkpoint import (
 )
 from rlvr.training.distributed.ranks import at_stage, follow, forget, joined, rank
 from rlvr.training.loop import train
+from rlvr.training.methods import Methods
 from rlvr.training.rollout_log import RolloutRecord
 from rlvr.training.setup import initial_policy, open_engine, open_training
 from rlvr.verification import verify
@@ -140,18 +141,20 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     if profile and not found:
         profile.check_policy(weights_digest(initial_policy(config).model), profile_file(config))
     curriculum = build_curriculum(config, problems, profile, selection)  # before anything that takes long
+    methods = Methods(config)
     policy, engine, learner = open_training(config, found[1] if found else None)
     if found:
         curriculum.load_state_dict(load_state(found[1])["curriculum"])
+        methods.load_state_dict(load_state(found[1])["methods"])
     tracker = Tracker(config, path)
     tracker.rewind(first_step - 1)
     accuracy = AccuracyRecord(path)
     accuracy.rewind(first_step - 1)
-    rollouts = RolloutRecord(path, policy.tokenizer, config.credit.name)
+    rollouts = RolloutRecord(path, policy.tokenizer, config.credit)
     rollouts.rewind(first_step - 1)
     validation.rewind(first_step - 1)
     if not found:
-        save_checkpoint(path, 0, policy, learner, curriculum)
+        save_checkpoint(path, 0, policy, learner, curriculum, methods)
     last = first_step - 1
     if config.training.steps and is_checkpointed(config, last) and not validation.has(last):
         validation.measure(engine, last)
@@ -162,7 +165,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
             check_time(config)
         except OutOfTime:
             if not is_checkpointed(config, step):
-                save_checkpoint(path, step, policy, learner, curriculum)
+                save_checkpoint(path, step, policy, learner, curriculum, methods)
             raise
 
     def on_checkpoint(step: int) -> None:
@@ -179,6 +182,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
             policy=policy,
             engine=engine,
             learner=learner,
+            methods=methods,
             curriculum=curriculum,
             tracker=tracker,
             accuracy=accuracy,

@@ -2,22 +2,18 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from rlvr.algorithms import (
-    SCALINGS,
-    differential_smoothing,
-    group_relative_advantages,
-    process_set_sizes,
-    process_tree_statistics,
-    soft_overlong_penalty,
-)
+from rlvr.algorithms import CREDITS, process_tree_statistics
 from rlvr.config import Config
 from rlvr.config.plugins import added
+from rlvr.config.registry import Method
 from rlvr.data import UNSCORABLE, Completion, Group, Verdict
+from rlvr.training.methods import Methods
 
 
 @dataclass(slots=True)
@@ -64,20 +60,18 @@ def correctness(groups: Sequence[Group], *, truncated: str = "wrong") -> Tensor:
     return torch.tensor([value(verdict) for group in groups for verdict in group.verdicts])
 
 
-def make_batch(groups: list[Group], config: Config) -> Batch:
-    """Rewards, then advantages within each group, then scaling by the group's raw success rate."""
-    sizes = torch.tensor([len(group.completions) for group in groups])
-    group_index_R = torch.repeat_interleave(torch.arange(len(groups)), sizes)
-    correct_R = correctness(groups, truncated=config.algorithm.truncated)
-    length_R = torch.tensor([len(c.token_ids) for group in groups for c in group.completions])
-    logprob_R = torch.tensor([sum(c.logprobs) for group in groups for c in group.completions])
-    reward_R, focal_R, advantage_R = rewards_and_advantages(
-        correct_R, length_R, group_index_R, config, logprob_R=logprob_R
-    )
+def make_batch(groups: list[Group], config: Config, methods: Methods | None = None) -> Batch:
+    """Rewards, then advantages within each group, then scaling by the group's raw success rate.
+
+    Args:
+        methods: the run's own, with what they remember; by default they begin anew.
+    """
+    columns = rollout_columns(groups, config)
+    reward_R, focal_R, advantage_R = (methods or Methods(config))(columns)
     return Batch(
         groups=groups,
-        group_index_R=group_index_R,
-        correct_R=correct_R,
+        group_index_R=columns["group_index"],
+        correct_R=columns["correct"],
         reward_R=reward_R,
         focal_R=focal_R,
         advantage_R=advantage_R,
@@ -85,60 +79,53 @@ def make_batch(groups: list[Group], config: Config) -> Batch:
     )
 
 
+def rollout_columns(groups: Sequence[Group], config: Config) -> dict[str, Any]:
+    """What methods may take of verified groups (`rlvr.config.registry.ROLLOUTS`)."""
+    sizes = torch.tensor([len(group.completions) for group in groups])
+    completions = [completion for group in groups for completion in group.completions]
+    return {
+        "correct": correctness(groups, truncated=config.algorithm.truncated),
+        "group_index": torch.repeat_interleave(torch.arange(len(groups)), sizes),
+        "lengths": torch.tensor([len(completion.token_ids) for completion in completions]),
+        "logprobs": torch.tensor([sum(completion.logprobs) for completion in completions]),
+        "token_ids": [completion.token_ids for completion in completions],
+        "texts": [completion.text for completion in completions],
+        "problem_ids": [group.problem.id for group in groups for _ in group.completions],
+        "max_tokens": config.training.sampling.max_tokens,
+    }
+
+
 def rewards_and_advantages(
-    correct_R: Tensor,
-    length_R: Tensor,
-    group_index_R: Tensor,
-    config: Config,
-    *,
-    logprob_R: Tensor | None = None,
+    correct_R: Tensor, length_R: Tensor, group_index_R: Tensor, config: Config
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Reward, focal weight and advantage of each rollout, all float [R], as `Batch` describes them.
+    """Reward, focal weight and advantage of each rollout, all float [R], from what any trainer knows of it.
+
+    For methods that take no other columns and remember nothing: verl's are checked to be such.
 
     Args:
         correct_R: raw correctness: 1, 0 or NaN (not scorable).
         length_R: tokens of each completion.
         group_index_R: int64 id of the group of each rollout.
-        logprob_R: log-probability of each completion when it was sampled; differential smoothing needs it.
     """
-    algorithm = config.algorithm
-    reward_R = correct_R.clone()
-    if algorithm.overlong_penalty.buffer:
-        reward_R += soft_overlong_penalty(
-            length_R,
-            config.training.sampling.max_tokens,
-            algorithm.overlong_penalty.buffer,
-            algorithm.overlong_penalty.factor,
-        )
-    smoothing = algorithm.differential_smoothing
-    if smoothing.correct or smoothing.wrong:
-        assert logprob_R is not None, "differential smoothing without log-probabilities"
-        reward_R += differential_smoothing(
-            logprob_R, correct_R, of_correct=smoothing.correct, of_wrong=smoothing.wrong
-        )
-    advantage_R = group_relative_advantages(
-        reward_R,
-        group_index_R,
-        ddof=algorithm.ddof,
-        eps=algorithm.advantage_eps,
-        normalize_std=algorithm.normalize_std,
+    return Methods(config)(
+        {
+            "correct": correct_R,
+            "lengths": length_R,
+            "group_index": group_index_R,
+            "max_tokens": config.training.sampling.max_tokens,
+        }
     )
-    parameters = asdict(config.advantage_scaling)
-    scaling = added("advantage_scalings", SCALINGS)[parameters.pop("name")]
-    focal_R = scaling(correct_R, group_index_R, **parameters)
-    return reward_R, focal_R, advantage_R * focal_R
 
 
-def token_weights(completions: Sequence[Completion], credit: str) -> list[Tensor]:
+def token_weights(completions: Sequence[Completion], credit: Any) -> list[Tensor]:
     """Weights of the tokens of each scorable completion of one group, float32.
 
-    λ-GRPO (eq. 9): one over the number of completions that share the token and all before it.
+    Args:
+        credit: the config's `credit`, or the name of one that has no keys.
     """
-    token_ids = [completion.token_ids for completion in completions]
-    if credit == "process_lambda":
-        return [1.0 / size.float() for size in process_set_sizes(token_ids)]
-    lengths = list(map(len, token_ids))
-    return list(torch.ones(sum(lengths)).split(lengths))
+    name = credit if isinstance(credit, str) else credit.name
+    method = Method(name, added("credits", CREDITS)[name], credit)
+    return method({"completions": [completion.token_ids for completion in completions]})
 
 
 def batch_metrics(batch: Batch) -> dict[str, float]:

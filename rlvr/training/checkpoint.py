@@ -15,6 +15,7 @@ from rlvr.files.atomic import user_errors_for
 from rlvr.policy.policy import Policy
 from rlvr.training.distributed.ranks import at_stage
 from rlvr.training.learner import Learner
+from rlvr.training.methods import Methods
 
 MANIFEST = "manifest.json"
 
@@ -23,7 +24,9 @@ def checkpoint_path(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step-{step:06d}"
 
 
-def save_checkpoint(run: Path, step: int, policy: Policy, learner: Learner, curriculum: Curriculum) -> Path:
+def save_checkpoint(
+    run: Path, step: int, policy: Policy, learner: Learner, curriculum: Curriculum, methods: Methods
+) -> Path:
     """A transformers folder with the weights, `trainer.pt` with the state, and a manifest of digests.
 
     With several processes the optimizer's shards are in a folder `optimizer` beside them.
@@ -33,7 +36,11 @@ def save_checkpoint(run: Path, step: int, policy: Policy, learner: Learner, curr
     with user_errors_for(target), at_stage("writing a checkpoint"):
         shutil.rmtree(aside, ignore_errors=True)
         policy.save(aside)
-        state = {"learner": learner.state_dict(aside), "curriculum": curriculum.state_dict()}
+        state = {
+            "learner": learner.state_dict(aside),
+            "curriculum": curriculum.state_dict(),
+            "methods": methods.state_dict(),
+        }
         torch.save(state, aside / "trainer.pt")
         seal(aside, target, step)
     return target

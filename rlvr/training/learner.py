@@ -26,6 +26,7 @@ from rlvr.algorithms import (
     truncated_importance_weight,
 )
 from rlvr.config import Config
+from rlvr.config.plugins import added
 from rlvr.config.schema import AlgorithmConfig
 from rlvr.data import Completion
 from rlvr.errors import UserError
@@ -104,8 +105,9 @@ class Learner:
         self.policy = policy
         self.algorithm = config.algorithm
         self.training = config.training
-        self.credit = config.credit.name
-        self.loss = with_keys_of(LOSSES[config.algorithm.loss], config.algorithm)
+        self.credit = config.credit
+        losses = added("losses", LOSSES)
+        self.loss = with_keys_of(losses[config.algorithm.loss], config.algorithm)
         self.updates = 0
         self.unsound = 0
         self.optimizer = torch.optim.AdamW(

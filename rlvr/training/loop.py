@@ -16,12 +16,13 @@ from rlvr.policy.policy import Policy
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.tracking.tracker import Tracker
 from rlvr.training.accuracy_log import AccuracyRecord
-from rlvr.training.batch import Batch, batch_metrics, make_batch
+from rlvr.training.batch import Batch, batch_metrics, make_batch, rollout_columns
 from rlvr.training.checkpoint import save_checkpoint
 from rlvr.training.distributed.data_parallel import DataParallelEngine
 from rlvr.training.distributed.ranks import at_stage
 from rlvr.training.flops import compute_metrics, parameter_count
 from rlvr.training.learner import Learner
+from rlvr.training.methods import Methods
 from rlvr.training.rollout_log import RolloutRecord
 from rlvr.verification import verify
 
@@ -33,6 +34,7 @@ def train(
     policy: Policy,
     engine: RolloutEngine,
     learner: Learner,
+    methods: Methods,
     curriculum: Curriculum,
     tracker: Tracker,
     accuracy: AccuracyRecord,
@@ -49,9 +51,9 @@ def train(
     for step in range(first_step, config.training.steps + 1):
         clock = Clock()
 
-        groups, sampled = sample_and_verify(config, engine, curriculum, step, clock)
+        groups, sampled = sample_and_verify(config, engine, curriculum, methods, step, clock)
         with clock.stage("advantage"):
-            batch = make_batch(groups, config)
+            batch = make_batch(groups, config, methods)
         with clock.stage("update"):
             metrics = learner.update(batch)
         with clock.stage("handover"):
@@ -61,18 +63,24 @@ def train(
         metrics |= curriculum.metrics() | {"curriculum/refills": len(sampled) / len(groups) - 1}
         accuracy.log(step, curriculum.epoch, sampled)
         curriculum.observe(sampled)
+        methods.observe(rollout_columns(sampled, config))
         tracker.log(step, metrics, clock.timing(metrics) | engine_timing(engine))
         last_of_interval = step % config.training.checkpoint_every == 0 or step == config.training.steps
         if step == 1 or last_of_interval:
             rollouts.log(step, batch)
         if last_of_interval:
-            save_checkpoint(run, step, policy, learner, curriculum)
+            save_checkpoint(run, step, policy, learner, curriculum, methods)
             on_checkpoint(step)
         on_step(step)
 
 
 def sample_and_verify(
-    config: Config, engine: RolloutEngine, curriculum: Curriculum, step: int, clock: "Clock"
+    config: Config,
+    engine: RolloutEngine,
+    curriculum: Curriculum,
+    methods: Methods,
+    step: int,
+    clock: "Clock",
 ) -> tuple[list[Group], list[Group]]:
     """The verified groups to train on, and all that were sampled for them.
 
@@ -93,7 +101,7 @@ def sample_and_verify(
             verify(groups)
         if not dynamic.enabled:
             return groups, groups
-        has_signal = signal(make_batch(groups, config))
+        has_signal = signal(make_batch(groups, config, methods))
         useful += [group for group, keep in zip(groups, has_signal, strict=True) if keep]
         useless += [group for group, keep in zip(groups, has_signal, strict=True) if not keep]
         if len(useful) >= wanted:

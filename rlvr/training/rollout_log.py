@@ -5,6 +5,7 @@ What a person wants to look at is one group in full, not all of them: some megab
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -23,7 +24,7 @@ class RolloutRecord:
     text and the `weights` of those tokens in the loss (null: it is not in the loss).
     """
 
-    def __init__(self, run: Path, tokenizer: PreTrainedTokenizerBase, credit: str):
+    def __init__(self, run: Path, tokenizer: PreTrainedTokenizerBase, credit: Any):
         self.file = run / "rollouts.jsonl"
         self.tokenizer = tokenizer
         self.credit = credit

@@ -93,7 +93,7 @@ def test_a_learned_weight_is_refused(monkeypatch: pytest.MonkeyPatch):
     config.advantage_scaling.name = "learned"
     plugin = Plugin(advantage_scalings={"learned": Learned()})
     monkeypatch.setattr("rlvr.config.plugins.installed", lambda: {"test": plugin})
-    with pytest.raises(UserError, match="its weight is learned"):
+    with pytest.raises(UserError, match="advantage_scaling=learned: it remembers what it saw"):
         refuse(config)
 
 

@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 
@@ -9,11 +10,13 @@ from rlvr.config import (
     arm_name,
     check,
     compose,
+    config_from_yaml,
     config_groups,
     load_config,
     run_directory,
     to_yaml,
 )
+from rlvr.config.keys import all_keys
 from rlvr.errors import UserError
 from rlvr.runs.reproduce import plan, tables
 from rlvr.runs.sweep import expand
@@ -68,8 +71,8 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
     [
         (
             ["algorithm=grop"],
-            r"unknown algorithm .grop.: "
-            r"accepted are cispo, dapo, dr_grpo, ds_grpo, gmpo, grpo, gspo; did you mean grpo",
+            r"unknown algorithm .grop.: accepted are cispo, dapo, dr_grpo, ds_grpo, gmpo, grpo, gspo, "
+            r"reinforce_plus_plus, rloo; did you mean grpo",
         ),
         (["algoritm=grpo"], r"unknown key in the configuration 'algoritm'.*did you mean algorithm\?"),
         (["algorithm.clip_hihg=1"], r"unknown key in algorithm 'clip_hihg'.*did you mean clip_high\?"),
@@ -100,6 +103,54 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
         (["data=jsonl"], r"data.path has no value: give one with data.path="),
         (["model=local"], r"model.path has no value: give one with model.path="),
         (["seed"], r"'seed' is not an override: write key=value"),
+        (
+            ["algorithm.is_weight_max=3"],
+            r"'is_weight_max'.*is a key of algorithm.loss=cispo, not of loss=grpo",
+        ),
+        (["algorithm=cispo", "algorithm.clip_low=0.1"], r"'clip_low'.*key of algorithm.loss=grpo .*, not of"),
+        (
+            ["algorithm=rloo", "algorithm.ddof=0"],
+            r"'ddof'.*is a key of algorithm.advantage=group_relative, not",
+        ),
+        (["algorithm.loss=gspoo"], r"unknown algorithm.loss 'gspoo': accepted are cispo, gmpo, grpo, gspo"),
+        (["algorithm.advantage=rlo"], r"unknown algorithm.advantage 'rlo'.*did you mean rloo\?"),
+        (["algorithm=null"], "Config group override must be a string"),
+        (
+            ["advantage_scaling=focal", "advantage_scaling.gamma=inf"],
+            r"gamma=inf: accepted is a finite number, 0",
+        ),
+        (["training.gradient_clip=-1"], r"gradient_clip=-1.0: accepted is above 0; .* is 1.0"),
+        (["training.gradient_clip=nan"], "gradient_clip=nan: accepted is above 0"),
+        (["training.sampling.temperature=-1"], r"temperature=-1.0: accepted is 0 or more; .* is 0"),
+        (["evaluation.sampling.temperature=nan"], r"temperature=nan: accepted is a finite number, 0 or more"),
+        (["evaluation.sampling.max_tokens=0"], r"max_tokens=0: accepted is 1 or more; .* is 1"),
+        (["evaluation.validation_samples=0"], "validation_samples=0: accepted is 1 or more"),
+        (["training.sampling.top_p=0"], r"top_p=0.0: accepted is above 0 and at most 1; .* is 1.0"),
+        (["training.sampling.top_p=2"], r"top_p=2.0: accepted is above 0 and at most 1; .* is 1"),
+        (["training.sampling.top_k=-1"], "top_k=-1: accepted is 0 or more"),
+        (["training.betas=[1,1]"], r"betas=\[1.0, 1.0\]: accepted is 2 numbers, each 0 or more and below 1"),
+        (["training.betas=[0.9]"], r"betas=\[0.9\]: accepted is 2 numbers.* is \[0.9,0.999\]"),
+        (["training.learning_rate=inf"], "learning_rate=inf: accepted is a finite number, above 0"),
+        (["training.weight_decay=-1"], "weight_decay=-1.0: accepted is 0 or more"),
+        (["training.device=tpu"], "device=tpu: accepted is auto, cpu, mps, cuda or cuda:<number>"),
+        (["training.threads=100000"], r"threads=100000: accepted is 1 to 1024; .* is 1024"),
+        (["seed=12345678901234567890"], "accepted is 0 to 4294967295"),
+        (["rollout.max_rows=0"], "max_rows=0: accepted is 1 or more"),
+        (["algorithm.advantage_eps=-1"], "advantage_eps=-1.0: accepted is 0 or more"),
+        (
+            ["algorithm.entropy_coefficient=nan"],
+            "entropy_coefficient=nan: accepted is a finite number; .* is 0.0",
+        ),
+        (["data.parameters.x=nan"], "data.parameters.x=nan: accepted is a finite number"),
+        (
+            ["algorithm.overlong_penalty.buffer=17"],
+            "accepted is at most training.sampling.max_tokens=16; .* is 16",
+        ),
+        (["group_size=inverse_success", "group_size.minimum=16"], "accepted is at most group_size.maximum=8"),
+        (["evaluation.k=[]"], "accepted is one k or more"),
+        (["arm=../../../escaped"], "accepted is a name, or names with / between them"),
+        (["experiment=/abs"], "accepted is a name, or names with / between them"),
+        (["seed=${oc.env:NO_SUCH_VARIABLE}"], "seed: .*NO_SUCH_VARIABLE"),
     ],
 )
 def test_bad_input_is_one_sentence_with_the_nearest_choice(overrides: list[str], sentence: str):
@@ -107,6 +158,47 @@ def test_bad_input_is_one_sentence_with_the_nearest_choice(overrides: list[str],
         load_config(overrides)
     assert re.search(sentence, str(error.value))
     assert "\n" not in str(error.value)
+
+
+def test_every_number_has_a_range_or_is_any_finite_one():
+    """All others refuse a negative number of some size, which is never what was meant."""
+    free = {"algorithm.entropy_coefficient", "curriculum.minimum_gain"}
+    numbers = [key for key in all_keys() if {key.type, *get_args(key.type)} & {int, float}]
+    assert len(numbers) > 60
+    for key in numbers:
+        value = [-1e9] if get_origin(key.type) is list else -1e9
+        if key.name in free:
+            continue
+        with pytest.raises(UserError, match=re.escape(key.name)):
+            key.limits.check(key.name, value)
+
+
+def test_a_stored_config_is_read_without_resolving_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A run's folder may be a stranger's: its config must not read the environment of who looks at it."""
+    monkeypatch.setenv("SECRET_OF_THE_VIEWER", "hunter2")
+    file = tmp_path / "config.yaml"
+    whole = to_yaml(load_config([]))
+    for old, new in (
+        ("experiment: adhoc", "experiment: ${oc.env:SECRET_OF_THE_VIEWER}"),
+        ("experiment: adhoc", 'experiment: "a-${scale.name}"'),
+        ("end_tokens: []", "end_tokens: ['${oc.env:SECRET_OF_THE_VIEWER}']"),
+    ):
+        assert old in whole
+        file.write_text(whole.replace(old, new))
+        with pytest.raises(UserError, match="holds an interpolation") as error:
+            config_from_yaml(file)
+        assert "hunter2" not in str(error.value)
+    file.write_text(whole)
+    assert config_from_yaml(file) == load_config([])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[1, 2]", b"a: [1", b"a: \x00", b"\xff\xfe", b"just words", b"seed: 1\nruns: x\n"]
+)
+def test_a_damaged_config_file_is_named(content: bytes, tmp_path: Path):
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / "config.yaml"))):
+        config_from_yaml(tmp_path / "config.yaml")
 
 
 def test_a_key_that_no_file_mentions_can_be_set():

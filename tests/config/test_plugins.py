@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rlvr.config import PACKAGE, plugins
+from rlvr.config import PACKAGE, plugins, registry
 from rlvr.errors import UserError
 
 EXAMPLE = PACKAGE.parent / "examples" / "advantage_scaling"
@@ -87,6 +88,70 @@ def test_a_plug_in_that_cannot_be_loaded_is_said(site: Path):
     assert done.stderr.startswith("rlvr: plug-in 'broken' (no_such_package:plugin) can't be loaded")
 
 
+MODULE = "from rlvr.config.plugins import Plugin\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (
+            "import no_such_package",
+            "ModuleNotFoundError: No module named 'no_such_package'; install it again",
+        ),
+        ("raise RuntimeError('at\\nimport')", "RuntimeError: at import; install it again"),
+        ("import sys; sys.exit('no')", "SystemExit: no; install it again"),
+        ("def broken(", "SyntaxError: "),
+        ("other = 1", "AttributeError: "),
+        ("plugin = 1", "it is a int, accepted is an instance of rlvr.config.plugins.Plugin"),
+        ("plugin = Plugin(scalings={})", "TypeError: .*unexpected keyword argument 'scalings'"),
+        ("plugin = Plugin(conf='/no/such/folder')", "its config folder /no/such/folder is not there"),
+        ("plugin = Plugin(losses=[print])", "its losses are a list, accepted is a dict"),
+        (
+            "plugin = Plugin(verifiers={'mine': 1})",
+            "its verifiers hold 'mine': 1, accepted is a name and a function",
+        ),
+        (
+            "plugin = Plugin(advantages={'mine': lambda reward, group_index: 0})",
+            "'mine' of its advantages takes 'reward': accepted are rewards, .*did you mean rewards",
+        ),
+        (
+            "def mine(correct, *, k): pass\nplugin = Plugin(advantages={'mine': mine})",
+            "'mine' of its advantages: its parameter 'k' has no type: write k: float",
+        ),
+        (
+            "def mine(correct, *, k: complex = 1j): pass\nplugin = Plugin(advantages={'mine': mine})",
+            "'mine' of its advantages has a signature that can't be a config",
+        ),
+        (
+            "def mine(correct, *, k: 'Nope' = 1): pass\nplugin = Plugin(credits={'mine': mine})",
+            "'mine' of its credits has a signature that can't be a config: name 'Nope' is not defined",
+        ),
+        (
+            "class Mine:\n  def __call__(self, correct): pass\n  def state_dict(self): pass\n"
+            "plugin = Plugin(advantage_scalings={'mine': Mine})",
+            "'mine' of its advantage_scalings has one of state_dict and load_state_dict",
+        ),
+    ],
+)
+def test_a_plug_in_that_fails_is_one_sentence_that_names_it(
+    source: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+):
+    name = f"failing_{abs(hash(source))}"  # a module is imported once in a process
+    install(tmp_path, name, f"{name}:plugin")
+    (tmp_path / f"{name}.py").write_text(MODULE + source)
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.installed.cache_clear()
+    request.addfinalizer(plugins.installed.cache_clear)
+    with pytest.raises(UserError) as error:
+        plugins.installed()
+    assert re.match(f"plug-in '{name}' \\({name}:plugin\\).*{sentence}", str(error.value)), str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_a_plug_in_takes_no_name_that_is_taken(monkeypatch: pytest.MonkeyPatch):
     plugin = plugins.Plugin(verifiers={"integer": print})
     monkeypatch.setattr(plugins, "installed", lambda: {"mine": plugin})
@@ -98,8 +163,8 @@ def test_a_parameter_needs_a_type():
     def scaling(correct, group_index, *, strength=1.0):
         return correct
 
-    with pytest.raises(UserError, match="'strength' of 'mine' has no type: write strength: float"):
-        plugins.schema_of("mine", scaling)
+    with pytest.raises(UserError, match="'strength' has no type: write strength: float"):
+        registry.schema_of("mine", scaling)
 
 
 @pytest.mark.slow

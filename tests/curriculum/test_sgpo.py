@@ -3,7 +3,6 @@ from collections import Counter
 import pytest
 
 from rlvr.config import load_config
-from rlvr.config.schema import SGPOConfig
 from rlvr.curriculum import build_curriculum
 from rlvr.curriculum.group_size import build_group_size
 from rlvr.curriculum.profile import Profile
@@ -86,8 +85,9 @@ def make(phase_end: str, *, steps: int = 9, batch_size: int = 2, **options) -> S
         Phase(size, [problem(f"{size}/{number}") for number in range(count)])
         for size, count in ((2, 3), (4, 4), (8, 5))
     ]
-    options = SGPOConfig(phase_end=phase_end, **options)
-    return SGPOCurriculum(phases, options, steps=steps, batch_size=batch_size, seed=1)
+    return SGPOCurriculum(
+        phases, steps=steps, batch_size=batch_size, seed=1, phase_end=phase_end, **options
+    )
 
 
 def walk(curriculum: SGPOCurriculum, steps: int, rate: float = 0.5) -> list[list[tuple[str, int]]]:

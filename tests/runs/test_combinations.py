@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rlvr.config import load_config
+from rlvr.config import CONF, load_config, registry
 from rlvr.curriculum.lim import Selection, write_selection
 from rlvr.files.run_directory import fingerprint_of
 from rlvr.problems import load_problems
@@ -27,12 +27,11 @@ TINY = [
     "evaluation.after_training=false",
     "profile.n=4",
 ]
-CURRICULA = ["shuffled", "sgpo", "lim", "linear", "random_subset"]
+NEEDED = {"ds_grpo": ["algorithm.differential_smoothing.correct=0.1"]}  # has no published value
+CURRICULA = list(registry.methods("curricula"))
 CHOICES = {
-    "algorithm": ["grpo", "dapo", "cispo", "dr_grpo"],
-    "advantage_scaling": ["none", "focal"],
-    "credit": ["outcome", "process_lambda"],
-    "group_size": ["fixed", "inverse_success"],
+    "algorithm": sorted(file.stem for file in (CONF / "algorithm").glob("*.yaml")),
+    **{group: list(registry.variants(group)) for group in registry.GROUPS if group != "curriculum"},
 }
 
 
@@ -43,10 +42,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = load_config([*TINY, f"runs={folder}"])
     profile(config)
     ids = [problem.id for problem in load_problems(config.data, held_out=False)]
-    for method in CURRICULA[2:]:
+    for method in (name for name in CURRICULA if "selected" in registry.takes("curricula", name)):
         selection = Selection(method, fingerprint_of(ids), "", {}, 0.0, ids[::2], {})
         write_selection(selection, folder / f"{method}.json")
     return folder
+
+
+def test_every_method_is_reached_by_an_option():
+    """What is registered and no YAML file chooses would be left out of the combinations."""
+    names = CHOICES["algorithm"]
+    algorithms = [load_config([f"algorithm={name}", *NEEDED.get(name, [])]).algorithm for name in names]
+    assert {algorithm.loss for algorithm in algorithms} == set(registry.methods("losses"))
+    assert {algorithm.advantage for algorithm in algorithms} == set(registry.methods("advantages"))
+    for group in registry.GROUPS:
+        assert {file.stem for file in (CONF / group).glob("*.yaml")} == set(registry.variants(group))
 
 
 @pytest.mark.slow
@@ -57,7 +66,7 @@ def test_every_combination_trains_two_steps(runs: Path, curriculum: str):
         overrides += [f"curriculum={curriculum}", f"arm={'-'.join([curriculum, *choice])}", f"runs={runs}"]
         if (runs / f"{curriculum}.json").exists():
             overrides.append(f"curriculum.selection={runs / f'{curriculum}.json'}")
-        path = run(load_config([*TINY, *overrides]))
+        path = run(load_config([*TINY, *overrides, *NEEDED.get(choice[0], [])]))
         metrics = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
         assert [line["step"] for line in metrics] == [1, 2], overrides
         assert all(line["update/gradient_norm"] > 0 for line in metrics), overrides

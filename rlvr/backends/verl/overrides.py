@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from rlvr.algorithms import SCALINGS
 from rlvr.config import Config, arm_name
-from rlvr.config.plugins import added
 from rlvr.errors import UserError
+from rlvr.training.methods import Methods
 
 PLAIN = re.compile(r"[A-Za-z/][\w./+-]*")  # text that needs no quotes in Hydra's overrides
+# what `rlvr.training.batch.rewards_and_advantages` has of a rollout
+KNOWN_TO_VERL = {"correct", "rewards", "advantages", "group_index", "lengths", "max_tokens"}
 PLUGIN, TRAINER_MODULE = "rlvr.backends.verl.plugin", "rlvr.backends.verl.trainer"
 
 
@@ -47,7 +46,6 @@ class Job:
 def refuse(config: Config) -> None:
     """Raise UserError, in one sentence, for what verl can't be told."""
     algorithm = config.algorithm
-    scaling = added("advantage_scalings", SCALINGS)[config.advantage_scaling.name]
     refusals = {
         f"rollout={config.rollout.name}": (
             config.rollout.name != "vllm",
@@ -59,14 +57,17 @@ def refuse(config: Config) -> None:
             "the nearest valid choice is group_size=fixed",
         ),
         f"curriculum={config.curriculum.name}": (
-            config.curriculum.name == "sgpo",
+            config.curriculum.name not in ("shuffled", "lim", "linear", "random_subset"),
             "verl draws its problems in shuffled epochs and has no phases: accepted are shuffled, lim, "
             "linear and random_subset",
         ),
-        f"advantage_scaling={config.advantage_scaling.name}": (
-            isinstance(scaling, torch.nn.Module),
-            "its weight is learned, and verl's estimators have no optimizer: accepted are functions of "
-            "correctness, as focal",
+        f"algorithm.loss={algorithm.loss}": (
+            algorithm.loss not in ("grpo", "cispo"),
+            "verl's policy losses are registered by name: accepted are grpo and cispo",
+        ),
+        f"credit={config.credit.name}": (
+            config.credit.name not in ("outcome", "process_lambda"),
+            "token weights are folded into verl's advantages for outcome and process_lambda alone",
         ),
         f"model.stop_strings={list(config.model.stop_strings)}": (
             bool(config.model.stop_strings),
@@ -76,16 +77,20 @@ def refuse(config: Config) -> None:
             algorithm.old_logprobs == "engine",
             "in verl that replaces the policy loss by one of its own: the nearest valid choice is trainer",
         ),
-        "algorithm.differential_smoothing": (
-            algorithm.differential_smoothing.correct > 0 or algorithm.differential_smoothing.wrong > 0,
-            "verl's estimators are not given log-probabilities: the nearest valid choice is algorithm=grpo",
-        ),
         "credit=process_lambda with algorithm.kl_coefficient above 0": (
             config.credit.name == "process_lambda" and algorithm.kl_coefficient > 0,
             "verl adds the KL term where token weights don't reach: the nearest valid choice is "
             "algorithm.kl_coefficient=0",
         ),
     }
+    for key, method in Methods(config).all().items():
+        unknown = sorted(set(method.takes) - KNOWN_TO_VERL)
+        refusals[f"{key}={method.option}"] = (
+            method.remembers or bool(unknown),
+            "it remembers what it saw, and verl's estimators have no state"
+            if method.remembers
+            else f"verl's estimators are not given {', '.join(unknown)}",
+        )
     for given, (refused, reason) in refusals.items():
         if refused:
             raise UserError(f"backend=verl does not accept {given}: {reason}")
@@ -172,7 +177,7 @@ def _actor(config: Config, job: Job) -> dict[str, Any]:
         "policy_loss.loss_mode": f"rlvr_{algorithm.loss}",
         "clip_ratio_low": 1 - algorithm.is_weight_min if cispo else algorithm.clip_low,
         "clip_ratio_high": algorithm.is_weight_max - 1 if cispo else algorithm.clip_high,
-        "clip_ratio_c": algorithm.dual_clip or math.inf,
+        "clip_ratio_c": (None if cispo else algorithm.dual_clip) or math.inf,
         "loss_agg_mode": "seq-mean-token-sum-norm" if constant else "token-mean",
         "loss_scale_factor": training.sampling.max_tokens if constant else None,
         "entropy_coeff": algorithm.entropy_coefficient,

@@ -1,0 +1,179 @@
+"""The check of a composed config against the schema.
+
+Whatever is wrong is found here, before anything is loaded, and said in one sentence (`UserError`).
+"""
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from rlvr.config import registry
+from rlvr.config.limits import Limits, check_limits
+from rlvr.config.schema import (
+    FOLDER,
+    AlgorithmConfig,
+    BackendConfig,
+    Config,
+    TransformersRolloutConfig,
+    VerlConfig,
+    VLLMRolloutConfig,
+)
+from rlvr.errors import UserError, unknown
+
+# groups that choose no method, and whose options have keys of their own
+VARIANTS: dict[str, dict[str, type]] = {
+    "rollout": {"transformers": TransformersRolloutConfig, "vllm": VLLMRolloutConfig},
+    "backend": {"native": BackendConfig, "verl": VerlConfig},
+}
+
+
+def groups_with_variants() -> dict[str, dict[str, type]]:
+    """Groups whose options have keys of their own: option -> schema, those of plug-ins included."""
+    return VARIANTS | {group: registry.variants(group) for group in registry.GROUPS}
+
+
+def check(composed: DictConfig) -> Config:
+    """Hold a composed config against the schema; returns it as plain dataclasses."""
+    try:
+        return _check(composed)
+    except ConfigKeyError as error:
+        raise _unknown_key(error, composed) from error
+    except OmegaConfBaseException as error:
+        reason = str(error.msg or error).splitlines()[0]
+        raise UserError(f"{error.full_key or 'the configuration'}: {reason}") from error
+
+
+def _check(composed: DictConfig) -> Config:
+    schema = OmegaConf.structured(Config)
+    config = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
+    for group, variants in groups_with_variants().items():
+        schema_of_option = _chosen(config, group, f"{group}.name", variants)
+        OmegaConf.update(schema, group, OmegaConf.structured(schema_of_option), merge=False)
+    algorithm = registry.algorithm_schema(*chosen_methods(config))
+    OmegaConf.update(schema, "algorithm", OmegaConf.structured(algorithm), merge=False)
+    if lacking := sorted(OmegaConf.missing_keys(config)):  # a default of the schema would hide it
+        raise UserError(f"{lacking[0]} has no value: give one with {lacking[0]}=...")
+    merged = OmegaConf.merge(schema, config)
+    if lacking := sorted(OmegaConf.missing_keys(merged)):
+        raise UserError(f"{lacking[0]} has no value: give one with {lacking[0]}=...")
+    _count_epochs(merged)
+    result = OmegaConf.to_object(merged)
+    assert isinstance(result, Config)
+    check_limits(result)
+    _check_together(result)
+    return result
+
+
+def _chosen(config: DictConfig, group: str, key: str, options: dict[str, Any]) -> Any:
+    name = OmegaConf.select(config, key)
+    if name not in options:
+        raise unknown(group, name, options)
+    return options[name]
+
+
+def chosen_methods(config: DictConfig) -> tuple[str, str]:
+    """The names of the loss and of the advantage estimator."""
+    names = []
+    for kind in ("losses", "advantages"):
+        key = registry.KINDS[kind].key
+        default = getattr(AlgorithmConfig, key.removeprefix("algorithm."))
+        names.append(OmegaConf.select(config, key, default=default))
+        if names[-1] not in (options := registry.methods(kind)):
+            raise unknown(key, names[-1], options)
+    return names[0], names[1]
+
+
+def _unknown_key(error: ConfigKeyError, composed: DictConfig) -> UserError:
+    parent, _, leaf = str(error.full_key).rpartition(".")
+    accepted = [item.name for item in fields(error.object_type)] if is_dataclass(error.object_type) else []
+    sentence = str(unknown(f"key in {parent or 'the configuration'}", leaf, accepted))
+    if parent == "algorithm" and (owners := _methods_with(leaf)):
+        loss, advantage = chosen_methods(composed)
+        sentence += (
+            f"; {leaf} is a key of {' and '.join(owners)}, not of loss={loss} with advantage={advantage}"
+        )
+    return UserError(sentence)
+
+
+def _methods_with(name: str) -> list[str]:
+    """The losses and advantage estimators that have a key."""
+    return [
+        f"{registry.KINDS[kind].key}={option}"
+        for kind in ("losses", "advantages")
+        for option, method in registry.methods(kind).items()
+        if name in registry.keyword_parameters(method)
+    ]
+
+
+def _count_epochs(merged: DictConfig) -> None:
+    """Give `steps` and `checkpoint_every` as rollout batches where they are left to the size of the data."""
+    training, size = merged.training, merged.data.size
+    if None not in (training.steps, training.checkpoint_every):
+        return
+    if size is None:
+        raise UserError(
+            "data.size=null: counting training in epochs needs the number of problems, as data.size=..."
+        )
+    epoch = max(size // max(training.prompts_per_step, 1), 1)
+    if training.steps is None:
+        if training.epochs is None:
+            raise UserError(
+                "training.steps=null and training.epochs=null: accepted is one of the two; "
+                "try training.epochs=1"
+            )
+        training.steps = training.epochs * epoch
+    if training.checkpoint_every is None:
+        training.checkpoint_every = epoch
+
+
+# key, what it must not exceed, whether it may be equal
+ORDER = (
+    ("algorithm.is_weight_min", "algorithm.is_weight_max", False),
+    ("algorithm.overlong_penalty.buffer", "training.sampling.max_tokens", True),
+    ("group_size.minimum", "group_size.maximum", True),
+    ("training.prompts_per_step", "data.size", True),
+)
+
+
+def _check_together(config: Config) -> None:
+    """What holds between values."""
+    for low, high, may_equal in ORDER:
+        smaller, larger = _value(config, low), _value(config, high)
+        if smaller is None or larger is None or smaller < larger or (may_equal and smaller == larger):
+            continue
+        nearest = (
+            f"; the nearest valid choice is {larger}" if may_equal else "; the nearest valid choice is 0"
+        )
+        at_most = "at most" if may_equal else "less than"
+        raise UserError(f"{low}={smaller}: accepted is {at_most} {high}={larger}{nearest}")
+    training, evaluation = config.training, config.evaluation
+    if training.prompts_per_step % training.mini_batch_prompts:
+        raise UserError(
+            f"training.mini_batch_prompts={training.mini_batch_prompts} does not divide prompts_per_step="
+            f"{training.prompts_per_step}; the nearest valid choice is "
+            f"{_nearest_divisor(training.prompts_per_step, training.mini_batch_prompts)}"
+        )
+    too_large = [k for k in evaluation.k if k > evaluation.samples]
+    if too_large:
+        raise UserError(
+            f"evaluation.k holds {too_large[-1]}, but pass@k needs 1 <= k <= evaluation.samples="
+            f"{evaluation.samples}: draw more samples or leave that k out"
+        )
+    if not evaluation.k:
+        raise UserError("evaluation.k=[]: accepted is one k or more; the nearest valid choice is [1]")
+    for name in config.benchmark.tasks:
+        Limits(**FOLDER).check("a name in benchmark.tasks", name)
+
+
+def _value(config: Config, key: str) -> Any:
+    """The value of a key, None where the chosen options have none of that name."""
+    part: Any = config
+    for name in key.split("."):
+        part = getattr(part, name, None)
+    return part
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    return min((d for d in range(1, number + 1) if number % d == 0), key=lambda d: abs(d - wanted))
