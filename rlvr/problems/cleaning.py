@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rlvr.errors import UserError
 from rlvr.problems.drawn import DrawnProblems
 from rlvr.problems.problem import Problem
-from rlvr.verification.answers import normal_form
+from rlvr.verification.notation import normal_form
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[-+*/^=<>]")
 

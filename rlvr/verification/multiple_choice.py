@@ -3,7 +3,8 @@ r"""Verdicts on multiple-choice answers (GPQA): one letter in the last `\boxed{.
 import re
 
 from rlvr.problems.problem import Problem
-from rlvr.verification.answers import final_answer, normal_form
+from rlvr.verification.answers import final_answer
+from rlvr.verification.notation import normal_form
 from rlvr.verification.verdict import Verdict
 
 _MARKUP = re.compile(r"\\(?:text|mathrm|mathbf|boldsymbol)[a-z]*\s*\{([^{}]*)\}")

@@ -9,12 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rlvr.tracking.run_directory import write_whole
-from rlvr.verification.answers import excess, normal_form
-from rlvr.verification.mathematics import simple_value
+from rlvr.verification.answers import excess
+from rlvr.verification.mathematics import is_plain
+from rlvr.verification.notation import normal_form
 from rlvr.verification.pool import VerifierPool
 from rlvr.verification.verdict import Verdict
 
 _PROBE = r"\sqrt{7}+1"  # equal to no reference, so the comparison has to go all the way
+
+_MISSING = frozenset(["None", "null", "nan", "NaN"])
 
 _REASONS = {
     Verdict.REFERENCE_UNPARSABLE: "cannot be parsed",
@@ -40,7 +43,10 @@ def check_references(references: Sequence[str], pool: VerifierPool | None = None
         if not expected:
             faults[index] = reason or "is empty"
             continue
-        if simple_value(expected)[0] is None:
+        if reference.strip() in _MISSING:
+            faults[index] = "is a missing value"
+            continue
+        if not is_plain(expected):
             probes += [(index, (expected, expected)), (index, (expected, _PROBE))]
     verdicts = _compared([pair for _, pair in probes], pool) if probes else []
     for (index, (_, answer)), verdict in zip(probes, verdicts, strict=True):

@@ -1,0 +1,450 @@
+r"""What kind of answer a text is: `readings` turns a normal form into a tree of forms, without any algebra.
+
+| form | texts | equal if (`equivalence`) |
+|---|---|---|
+| Number | `12`, `1,200`, `-3/4`, `2\frac13`, `1.5e-3`, `5 million` | same number; see `Number` for decimals |
+| Percent | `9%`, `9 percent` | same per cent; against a plain number 9 or 0.09 |
+| Quantity | `5\text{ cm}`, `90^\circ`, `\$5`, `3 hours 20 minutes` | same value; both units count where both are named |
+| Based | `1011_2`, `2A_{16}` | same digits and base; the answer may leave the base out, not change it |
+| Clock | `12:30`, `9 pm`, `3:05:10` | same time; an answer may add am or pm |
+| Ratio | `3:2`, `1:2:5` | proportional, with as many parts; of two, also the quotient |
+| Words | `Evelyn`, `no solution`, `HTH`, `XIX`, `5 or more` | same letters in the same order, whatever their case |
+| Several | `1, 2`, `3 and 5`, `\pm 2`, `x=1, y=2` | same parts in any order, repeats counted |
+| Bracketed | `(1,2)`, `[0,1)`, `\langle 1,2\rangle` | same parts in this order, same brackets |
+| Collection | `\{1,2\}`, `\emptyset` | same parts in any order, repeats not counted |
+| Joined | `A\cup B`, `\mathbb{R}\setminus\{0\}` | same set of numbers |
+| Relation | `x=3`, `y=2x+1`, `1<x\le 2`, `x\in S` | same name and value, or the same equation or inequality |
+| Formula | everything else | same value everywhere (`equality`) |
+
+Letters in a row are a word, never a product, if they are all of a reference or an answer; only `xyz` and the few of
+_PRODUCTS are read as products there. Case of words does not count, case of variables does.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from rlvr.verification.units import Unit, split_quantity, unit_of
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An exact rational, and how it was written: `places` after the point where it is an approximation.
+
+    A decimal counts as one if it has at least SIGNIFICANT digits, zeros at its end not counted. It then stands for
+    whatever rounds or is cut to it. All others are exactly what they say.
+    """
+
+    value: Fraction
+    places: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    value: "Form"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    value: "Form"
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Based:
+    digits: str
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Seconds since midnight, or within half a day where neither am nor pm is said; `half` is a, p or empty."""
+
+    seconds: int
+    half: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    parts: tuple["Form", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    parts: tuple["Form", ...]
+    either: bool = False  # joined by "or"
+
+
+@dataclass(frozen=True, slots=True)
+class Bracketed:
+    opening: str
+    parts: tuple["Form", ...]
+    closing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    parts: tuple["Form", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    operator: str
+    parts: tuple["Form", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    operands: tuple["Form", ...]
+    operators: tuple[str, ...]
+    texts: tuple[str, ...]  # of the operands
+
+
+Form = (
+    Number | Formula | Words | Percent | Quantity | Based | Clock | Ratio | Several | Bracketed | Collection | Joined
+    | Relation
+)  # fmt: skip
+
+SIGNIFICANT = 4
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,]|\.\d*,)")
+_SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
+
+
+@lru_cache(maxsize=8192)
+def readings(text: str, letters: bool = False) -> tuple[Form, ...]:
+    """The ways to read a normal form: two where `1,100` may be a number or a pair, one otherwise."""
+    text = _SPACED.sub(lambda m: m[0].replace(" ", ""), text)
+    text = re.sub(r"(?<=\{)\d{1,3}(?:,\d{3})+(?=\})", lambda m: m[0].replace(",", ""), text)
+    grouped = "".join(
+        _GROUPED.sub(lambda m: m[0].replace(",", ""), piece) if depth == 0 else piece
+        for depth, piece in _by_depth(text)
+    )
+    return tuple(_read(spelling, letters) for spelling in dict.fromkeys((grouped, text)))
+
+
+_BRACKET = re.compile(r"\\[{}]|\\langle|\\rangle|\\begin\s*\{[^{}]*\}|\\end\s*\{[^{}]*\}|\\.|[()\[\]{}]")
+_OPENING = frozenset(["(", "[", "{", r"\{", r"\langle"])
+_CLOSING = frozenset([")", "]", "}", r"\}", r"\rangle"])
+
+
+def _by_depth(text: str) -> list[tuple[int, str]]:
+    """Pieces of a text with the depth of brackets around each; a bracket belongs to the inner side."""
+    pieces, depth, start = [], 0, 0
+    for match in _BRACKET.finditer(text):
+        token = match[0]
+        if token in _OPENING or token.startswith(r"\begin"):
+            pieces.append((depth, text[start : match.start()]))
+            start, depth = match.start(), depth + 1
+        elif token in _CLOSING or token.startswith(r"\end"):
+            pieces.append((depth, text[start : match.end()]))
+            start, depth = match.end(), max(depth - 1, 0)
+    return [*pieces, (depth, text[start:])]
+
+
+def split_top(text: str, separator: re.Pattern[str]) -> tuple[list[str], list[str]]:
+    """Parts of a text between separators outside of all brackets, and those separators."""
+    parts, separators = [""], []
+    for depth, piece in _by_depth(text):
+        if depth:
+            parts[-1] += piece
+            continue
+        end = 0
+        for match in separator.finditer(piece):
+            parts[-1] += piece[end : match.start()]
+            separators.append(match[0].strip())
+            parts.append("")
+            end = match.end()
+        parts[-1] += piece[end:]
+    return [part.strip() for part in parts], separators
+
+
+_LIST = re.compile(r",?\s*(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])\s*|[,;]")
+_TEXT_LIST = re.compile(r"\\text\{\s*,?\s*(and|or|And|Or)\s*,?\s*\}")
+_RELATION = re.compile(r"\\(?:le|ge|ne|in|notin|approx|equiv|simeq|cong)(?![A-Za-z])|[<>=]")
+_JOIN = re.compile(r"\\(?:cup|cap|setminus)(?![A-Za-z])")
+_COLON = re.compile(":")
+_EITHER_SIGN = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
+
+
+def _read(text: str, letters: bool) -> Form:
+    text = _stripped(text)
+    parts, separators = split_top(_TEXT_LIST.sub(lambda m: f" {m[1].lower()} ", text), _LIST)
+    parts = [part for part in parts if part]
+    if separators and len(parts) == 1 and all(s in ",;" for s in separators):
+        return _read(parts[0], letters)
+    if len(parts) > 1 and not _sentence(parts):
+        return _several(parts, [s.strip(", ") for s in separators], letters)
+    if _EITHER_SIGN.search(text):
+        signs = [_EITHER_SIGN.sub(lambda m, s=s: s[m[0] == r"\mp"], text) for s in ("+-", "-+")]
+        return Several(tuple(_read(sign.removeprefix("+"), letters) for sign in signs))
+    parts, operators = split_top(text, _RELATION)
+    if operators and not parts[0] and operators[0] in (r"\approx", "=", r"\simeq"):  # `= 5`
+        parts, operators = parts[1:], operators[1:]
+        text = parts[0] if len(parts) == 1 else text
+    if operators and all(parts):
+        operators = ["=" if o in (r"\approx", r"\simeq", r"\cong") else o for o in operators]
+        return Relation(tuple(_read(part, letters) for part in parts), tuple(operators), tuple(parts))
+    parts, operators = split_top(text, _JOIN)
+    if operators and all(parts):
+        joined = _read(parts[0], letters)
+        for operator, part in zip(operators, parts[1:], strict=True):
+            joined = Joined(operator, (joined, _read(part, letters)))
+        return joined
+    return _bracketed(text, letters) or _simple(text, letters)
+
+
+def _stripped(text: str) -> str:
+    """Without braces, `\text{}` or spaces around all of it."""
+    while True:
+        text = text.strip().rstrip(".,;:").strip()
+        if text[:1] == "{" and _closes_at_the_end(text):
+            text = text[1:-1]
+        elif (match := re.fullmatch(r"\\text\s*\{([^{}]*)\}", text)) or (
+            match := re.fullmatch(r"[\"'`]+([^\"'`]+)[\"'`]+", text)
+        ):
+            text = match[1]
+        else:
+            return text
+
+
+def _closes_at_the_end(text: str) -> bool:
+    pieces = _by_depth(text)
+    return len(pieces) > 1 and not pieces[0][1] and not pieces[-1][1] and all(depth for depth, _ in pieces[1:-1])
+
+
+def _sentence(parts: list[str]) -> bool:
+    """Is a text with `and` or commas prose rather than a list: does a part say more than a value or a name?"""
+    return any(len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", part)) > 3 for part in parts)
+
+
+def _several(parts: list[str], separators: list[str], letters: bool) -> Form:
+    if (lengths := _lengths_of_time(parts, separators)) is not None:
+        return lengths
+    forms: list[Form] = []
+    for part in parts:
+        form = _read(part, letters)
+        forms += form.parts if isinstance(form, Several) else [form]
+    first = forms[0]
+    if isinstance(first, Relation) and first.operators == ("=",) and not any(map(_has_relation, forms[1:])):
+        name, text = first.operands[0], first.texts[0]  # `n = 2, 3, 4`
+        forms = [first, *(Relation((name, form), ("=",), (text, "")) for form in forms[1:])]
+    return Several(tuple(forms), "or" in separators)
+
+
+def _has_relation(form: Form) -> bool:
+    return isinstance(form, Relation)
+
+
+def _lengths_of_time(parts: list[str], separators: list[str]) -> Form | None:
+    """`7 minutes and 5 seconds`: one quantity."""
+    if "and" not in separators or len(parts) > 3 or not all(re.search("[a-z]", part) for part in parts):
+        return None
+    return _sum_of_quantities(" ".join(parts))
+
+
+_QUANTITIES = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+
+
+def _sum_of_quantities(text: str) -> Form | None:
+    """`3 hours 20 minutes`, `5 feet 7 inches`: values of one measure, from large to small."""
+    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text)
+    found = _QUANTITIES.findall(plain)
+    if len(found) < 2 or _QUANTITIES.sub("", plain).strip(" ,"):
+        return None
+    split = [split_quantity(f"{number} {word}") for number, word in found]
+    units = [unit for _, _, unit in split]
+    if any(unit is None or not unit.dimension or unit.dimension != units[0].dimension for unit in units):
+        return None
+    if any(a.factor <= b.factor for a, b in zip(units, units[1:], strict=False)):
+        return None
+    total = sum(Fraction(value) * scale * unit.factor for value, scale, unit in split)
+    return Quantity(Number(total), Unit(units[0].dimension))
+
+
+_BUILDER = re.compile(r"\||:")
+
+
+def _bracketed(text: str, letters: bool) -> Form | None:
+    if text.startswith(r"\emptyset") and not text[9:].strip():
+        return Collection(())
+    opening = next((o for o in (r"\{", r"\langle", "(", "[") if text.startswith(o)), None)
+    closing = next((c for c in (r"\}", r"\rangle", ")", "]") if text.endswith(c)), None)
+    if opening is None or closing is None or not _closes_at_the_end(text):
+        return None
+    inside = text[len(opening) : -len(closing)].strip()
+    if (opening, closing) == (r"\{", r"\}"):
+        condition, bars = split_top(inside, _BUILDER)
+        if len(bars) == 1 and re.search(_RELATION, condition[1]):
+            return _read(condition[1], letters)
+        form = _read(inside, letters) if inside else Several(())
+        return Collection(form.parts if isinstance(form, Several) else (form,))
+    parts, separators = split_top(inside, re.compile("[,;]"))
+    if separators and all(parts):
+        opening, closing = ("(" if opening == r"\langle" else opening), (")" if closing == r"\rangle" else closing)
+        return Bracketed(opening, tuple(_read(part, letters) for part in parts), closing)
+    return _read(inside, letters) if inside and (opening, closing) in (("(", ")"), ("[", "]")) else None
+
+
+_INTEGER = r"\d+"
+_NUMBER = re.compile(
+    r"(?P<sign>[+-]?)\s*(?:(?P<whole>\d+)\s*\\frac(?P<f>\{\d+\}\{\d+\}|\d\d)|(?P<mixed>\d+) (?P<m>\d+/\d+)"
+    r"|\\frac(?P<frac>\{[+-]?\d+\}\s*\{[+-]?\d+\}|\d\d|\{\d+\}\d|\d\{\d+\})|(?P<quotient>\d+\s*/\s*\d+)"
+    r"|(?P<decimal>\d+\.?\d*|\.\d+)(?:\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?P<p>\{\s*[+-]?\d{1,4}\s*\}|\d{1,4}|-\d{1,4})"
+    r"|[eE](?P<e>[+-]?\d{1,4}))?)"
+)
+
+
+def _number(text: str) -> Number | None:
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    sign = -1 if match["sign"] == "-" else 1
+    if match["decimal"]:
+        power = int(re.sub(r"[{}\s]", "", match["p"] or match["e"] or "0"))
+        value = Fraction(match["decimal"].rstrip(".")) * Fraction(10) ** power
+        return Number(sign * value, _places(match["decimal"], power))
+    pair = match["f"] or match["m"] or match["frac"] or match["quotient"]
+    over, under = re.findall(r"[+-]?\d+", pair) if re.search(r"[{}/]\D*\d", pair) else pair
+    if int(under) == 0:
+        return None
+    part, whole = Fraction(int(over), int(under)), match["whole"] or match["mixed"]
+    if whole and part >= 1:
+        return None
+    return Number(sign * (part + int(whole or 0)))
+
+
+def _places(decimal: str, power: int) -> int | None:
+    if "." not in decimal:
+        return None
+    digits = decimal.rstrip("0")
+    places = len(digits) - digits.index(".") - 1
+    if not places or len(digits.replace(".", "").lstrip("0")) < SIGNIFICANT:
+        return None
+    return places - power
+
+
+_PERCENT = re.compile(r"\s*(?:%|\\text\s*\{\s*(?:percent|%|per cent)\s*\}|\bper ?cent)$")
+_BASED = re.compile(r"\(?(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?\s*_\s*(?:\{\s*(.*?)\s*\}|(\d))")
+_BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+          "twelve": 12, "sixteen": 16}  # fmt: skip
+_CLOCK = re.compile(
+    r"(?P<hours>\d{1,2})(?:\s*:\s*(?P<minutes>[0-5]\d)(?:\s*:\s*(?P<seconds>[0-5]\d))?)?"
+    r"\s*(?P<half>[ap]\s?\.?\s?m\.?)?",
+    re.IGNORECASE,
+)
+_CURRENCY = re.compile(r"^(-?)\s*(?:[€£¥₹]|USD)\s*(?=[\d.])|(?<=\d)\s*[€£¥₹]$")
+_CURRENCIES = {"USD": "dollar", "€": "euro", "£": "sterling", "¥": "yen", "₹": "rupee"}
+_MODULO = re.compile(r"(.+?)\s*\\pmod\{(\w+)\}")
+
+
+def _simple(text: str, letters: bool) -> Form:
+    if match := _CURRENCY.search(text):
+        form = _read(_CURRENCY.sub(r"\1", text, count=1), letters)
+        return form if isinstance(form, Quantity | Words) else Quantity(form, unit_of(_CURRENCIES[match[0].strip(" -")]))
+    if match := _MODULO.fullmatch(text):
+        return Joined("mod", (_read(match[1], letters), Number(Fraction(match[2])) if match[2].isdigit() else Formula(match[2])))
+    if (number := _number(text.removesuffix("''"))) is not None:
+        return number
+    unwrapped = re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r" \1 ", text).strip()
+    unwrapped = " ".join(unwrapped.split())
+    if (clock := _clock(unwrapped)) is not None:
+        return clock
+    if (based := _based(re.sub(r"\\text\s*", "", text))) is not None:
+        return based
+    if percent := _PERCENT.search(text):
+        return Percent(_read(text[: percent.start()], letters)) if percent.start() else Words(text)
+    parts, colons = split_top(text, _COLON)
+    if colons and all(parts):
+        return Ratio(tuple(_read(part, letters) for part in parts))
+    if (quantity := _sum_of_quantities(text)) is not None:
+        return quantity
+    value, scale, unit = split_quantity(text, letters=letters)
+    if unit is not None:
+        form = _read(value, letters)
+        if scale != 1:
+            form = _scaled(form, value, scale)
+        return Quantity(form, unit) if unit.dimension else form
+    if _is_words(unwrapped, text):
+        return Words(unwrapped)
+    return Formula(re.sub(r"\\text\s*\{\s*([^{}A-Za-z]*?)\s*\}", r"\1", text))
+
+
+def _scaled(form: Form, text: str, scale: Fraction) -> Form:
+    if isinstance(form, Number):
+        return Number(form.value * scale)
+    return Formula(rf"({text})\cdot\frac{{{scale.numerator}}}{{{scale.denominator}}}")
+
+
+def _clock(text: str) -> Clock | None:
+    match = _CLOCK.fullmatch(text)
+    if match is None or not (match["minutes"] or match["half"]) or int(match["hours"]) > 24:
+        return None
+    half = (match["half"] or "")[:1].lower()
+    hours = int(match["hours"])
+    if half and not 1 <= hours <= 12:
+        return None
+    hours = hours % 12 + 12 * (half == "p") if half else hours
+    return Clock(3600 * hours + 60 * int(match["minutes"] or 0) + int(match["seconds"] or 0), half)
+
+
+def _based(text: str) -> Based | None:
+    match = _BASED.fullmatch(text)
+    if match is None:
+        return None
+    base = (match[2] or match[3]).strip("(){} ")
+    base = _BASES.get(base.casefold(), int(base) if base.isdigit() and len(base) < 3 else 0)
+    sign, digits = ("-", match[1][1:].upper()) if match[1][0] == "-" else ("", match[1].upper())
+    if not 2 <= base <= 16 or any(int(digit, 16) >= base for digit in digits.replace(".", "")):
+        return None
+    if not any(c.isdigit() for c in match[1]) and len(match[1]) == 1:
+        return None  # the name A_{12}
+    return Based(sign + (digits.lstrip("0") or "0"), base)
+
+
+_PRODUCTS = frozenset("ab abc abcd ac bc cd ad bd mn pq pr qr pqr rs st uv kx ax bx cx mx nx ay by mg".split())
+_LABEL = re.compile(
+    r"_\s*(?:\{[^{}]*\}|\w)|\\(?:text|mathbb|mathcal|begin|end|operatorname|overline|vec|hat|bar|tilde|dot|ddot"
+    r"|overrightarrow|mathscr|mathfrak|widehat)\s*\{[^{}]*\}(?:\{[clr|]*\})?"
+    r"|\\(?:angle|triangle)(?:\s*[A-Z](?:_\s*(?:\{\w*\}|\w))?)+|\\[A-Za-z]+"
+)
+
+
+def _is_words(plain: str, text: str) -> bool:
+    """Is a text words rather than a formula? `plain` is the text with `\text{}` opened."""
+    if not plain or (re.search(r"[^\x00-\x7f]", plain) and not re.search(r"[=+^\\]", plain)):
+        return True
+    if re.fullmatch("[A-Za-z]{2,}", plain):
+        return not (re.fullmatch("[xyz]+", plain) or plain in _PRODUCTS)
+    if text.startswith(r"\ldots"):
+        return True
+    bare = _LABEL.sub(" ", text)
+    operators = re.search(r"[-+*/^=]|\\(?:frac|cdot|times|sqrt)", text)
+    if not operators and re.search(r"\\text\s*\{[^{}]*[A-Za-z]{2,}[^{}]*\}", re.sub(r"_\s*\{.*?\}\}?", "", text)):
+        return True
+    if re.search("[A-Za-z]{5,}", bare):
+        return True
+    words = [w for w in re.split(r"[\s.,'\"!?()]+", bare) if re.fullmatch("[A-Za-z]{2,}", w)]
+    return bool(re.search(r"\s", plain) or not operators) and any(
+        not re.fullmatch("[xyz]+", w) and w not in _PRODUCTS and not _letters_of_a_formula(w, bare) for w in words
+    )
+
+
+def _letters_of_a_formula(word: str, bare: str) -> bool:
+    """May a word of two to four letters be a product in a formula with signs of operation: `ab + hk`?"""
+    return len(word) <= 4 and bool(re.search(r"[-+*/^]", bare)) and word not in _SHORT_WORDS
+
+
+_SHORT_WORDS = frozenset(
+    "no on of or is it in at as am pm and not the less more from than over plus then with only none mod".split()
+)
