@@ -1,8 +1,7 @@
-"""The answer inside a completion: where it stands, its normal form, and how large it may be.
+"""The answer inside a completion: where it stands, and how large it may be.
 
-Nothing here parses mathematics. `final_answer` and `excess` are linear in the length of the text, so they
-may see anything a policy writes; `normal_form` is for what `excess` has let pass. What two
-expressions have in common is for `equivalence` to say, behind the walls of `pool`.
+Nothing here parses mathematics. Both functions are linear in the length of the text, so they may see anything
+a policy writes. What two answers have in common is for `equivalence` to say, behind the walls of `pool`.
 """
 
 import re
@@ -15,7 +14,10 @@ MAX_POWERS = 30
 MAX_BARS = 8
 
 _BOX_OR_BRACE = re.compile(
-    r"(?P<box>\\{1,3}(?:boxed|fbox)\s{0,9}\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL
+    r"\\{1,3}(?:boxed|fbox)\s{0,9}"
+    r"(?:(?P<box>\{)|(?P<bare>[+-]?\d[\d.,]{0,99}(?<![.,])|(?<=\s)[A-Za-z](?![A-Za-z])))"
+    r"|\\.|(?P<open>\{)|(?P<close>\})",
+    re.DOTALL,
 )
 
 
@@ -24,7 +26,8 @@ def final_answer(text: str) -> str | None:
 
     Where several boxes differ the last one counts: a policy that corrects itself is judged by what
     it ends with, and writing many guesses is worth no more than writing one. Of nested boxes the
-    innermost counts. An answer outside a box is no answer; no phrase stands in for the box.
+    innermost counts; an empty box after another is passed over. TeX boxes a number or a letter
+    also without braces (`\boxed 5`). An answer outside a box is no answer; no phrase stands in for the box.
     """
     text = text[-MAX_TAIL:]
     first = _BOX_OR_BRACE.search(text, max(text.find("box") - 3, 0)) if "box" in text else None
@@ -33,13 +36,15 @@ def final_answer(text: str) -> str | None:
     found = (-1, -1)
     opened: list[int] = []  # where each open brace's content starts; -1 where it is no box
     for token in _BOX_OR_BRACE.finditer(text, first.start()):
-        if token.lastgroup == "box":
+        if token["bare"]:
+            found = token.span("bare")
+        elif token["box"]:
             opened.append(token.end())
-        elif token.lastgroup == "open":
+        elif token["open"]:
             opened.append(-1)
-        elif token.lastgroup == "close" and opened:
+        elif token["close"] and opened:
             start = opened.pop()
-            if start > found[0]:
+            if start > found[0] and (found[0] < 0 or text[start : token.start()].strip()):
                 found = (start, token.start())
     return text[slice(*found)] if found[0] >= 0 else None
 
