@@ -7,7 +7,6 @@ are no others; a point where just one is real tells them apart. Nothing is simpl
 
 import random
 import zlib
-from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 
@@ -22,17 +21,15 @@ DIGITS = 120
 POINTS = 4
 _TRIES = 12
 
-Point = dict[sympy.Symbol, sympy.Rational]
-
 
 def approximates(number: Number, value: sympy.Expr) -> bool:
     """Does a decimal stand for an irrational value?"""
     if number.places is None or not value.is_number:
         return False
-    digits = value.evalf(30)
-    if not digits.is_Float or not digits.is_finite:
+    known = value.evalf(30)
+    if not known.is_Float or not known.is_finite:
         return False
-    exact = Fraction(str(digits))
+    exact = Fraction(str(known))
     difference = abs(number.value - exact)
     return difference < Fraction(10) ** -number.places and difference <= RELATIVE_TOLERANCE * abs(exact)
 
@@ -51,40 +48,53 @@ def same_value(a: Value, b: Value) -> bool:
         return True
     if a.is_Rational and b.is_Rational or a.is_infinite or b.is_infinite:
         return False
-    symbols = a.free_symbols | b.free_symbols
-    if not symbols:
-        return _no_digit(a - b, {})
-    return _same_everywhere(a, b, symbols)
-
-
-def _same_everywhere(a: Value, b: Value, symbols: set[sympy.Symbol]) -> bool:
     complex_ = a.has(I) or b.has(I)
+    attempts = range(_TRIES if a.free_symbols or b.free_symbols else 1)
     compared, unreal = 0, []
-    for point in points(symbols):
+    for attempt in attempts:
+        values = [digits(side, attempt) for side in (a, b)]
+        if _clearly_differ(*values):
+            return False
         if not complex_:
-            real = [_is_real(side.evalf(15, subs=point)) for side in (a, b)]
+            real = list(map(_is_real, values))
             if real[0] != real[1]:
                 return False
             if not real[0]:
-                unreal.append(point)
+                unreal.append(attempt)
                 continue
-        if not _no_digit(a - b, point):
+        if not _no_digit(a - b, attempt):
             return False
         compared += 1
         if compared == POINTS:
             return True
-    return compared > 0 or all(_no_digit(a - b, point) for point in unreal[:POINTS])
+    return compared > 0 or all(_no_digit(a - b, attempt) for attempt in unreal[:POINTS])
 
 
-def points(symbols: set[sympy.Symbol]) -> Iterator[Point]:
-    """Points for variables, always the same: of both signs, small and large, each variable's own."""
-    for attempt in range(_TRIES):
-        point = {}
-        for variable in symbols:
-            draw = random.Random(zlib.crc32(f"{variable.name} {attempt}".encode()))
-            size = sympy.Rational(draw.randint(101, 997), draw.choice((97, 103, 211, 331)))
-            point[variable] = size if attempt % 2 == 0 or draw.random() < 0.5 else -size
-        yield point
+@lru_cache(maxsize=16384)  # the answers of a group are compared with one reference
+def digits(value: sympy.Expr, attempt: int) -> sympy.Expr:
+    """15 digits of a formula at the points of one attempt."""
+    return value.evalf(15, subs=point(value.free_symbols, attempt))
+
+
+def point(symbols: set[sympy.Symbol], attempt: int) -> dict[sympy.Symbol, sympy.Rational]:
+    """A value for each variable, the variable's own and always the same; of both signs, small and large."""
+    return {variable: _coordinate(variable.name, attempt) for variable in symbols}
+
+
+@lru_cache(maxsize=4096)
+def _coordinate(name: str, attempt: int) -> sympy.Rational:
+    draw = random.Random(zlib.crc32(f"{name} {attempt}".encode()))
+    size = sympy.Rational(draw.randint(101, 997), draw.choice((97, 103, 211, 331)))
+    return size if attempt % 2 == 0 or draw.random() < 0.5 else -size
+
+
+def _clearly_differ(a: sympy.Expr, b: sympy.Expr) -> bool:
+    """Do computed values differ by more than computing can?"""
+    try:
+        one, other = complex(a), complex(b)
+    except (TypeError, OverflowError):
+        return False
+    return abs(one - other) > 1e-6 * max(abs(one), abs(other)) > 1e-60
 
 
 def _is_real(value: sympy.Expr) -> bool:
@@ -97,8 +107,8 @@ def _vanishes(value: sympy.Expr) -> bool:
     return value.is_zero or (value.is_Float and value._prec == 1)
 
 
-def _no_digit(difference: sympy.Expr, point: Point) -> bool:
-    value = difference.evalf(3, subs=point, maxn=DIGITS)
+def _no_digit(difference: sympy.Expr, attempt: int) -> bool:
+    value = difference.evalf(3, subs=point(difference.free_symbols, attempt), maxn=DIGITS)
     if not value.is_number or value.has(sympy.nan, sympy.zoo, sympy.oo):
         return False
     return all(map(_vanishes, value.as_real_imag()))
@@ -106,15 +116,14 @@ def _no_digit(difference: sympy.Expr, point: Point) -> bool:
 
 def proportional(f: sympy.Expr, g: sympy.Expr, *, positive: bool = False) -> bool:
     """Is f a constant times g, not zero (and above zero, if `positive`)? So `f = 0` says what `g = 0` says."""
-    f, g = (sympy.fraction(sympy.together(side))[0] for side in (f, g)) if not positive else (f, g)
-    symbols = f.free_symbols | g.free_symbols
-    if not symbols or f.free_symbols != g.free_symbols:
+    if not positive:
+        f, g = (sympy.fraction(sympy.together(side))[0] for side in (f, g))
+    if not f.free_symbols or f.free_symbols != g.free_symbols:
         return False
-    first = next(points(symbols))
-    at_first = [side.subs(first) for side in (f, g)]
-    if any(_no_digit(value, {}) for value in at_first):
+    at_first = [side.subs(point(side.free_symbols, 0)) for side in (f, g)]
+    if any(_no_digit(value, 0) for value in at_first):
         return False
     ratio = (at_first[0] / at_first[1]).evalf(15)
     if positive and not (ratio.is_Float and ratio > 0):
         return False
-    return _same_everywhere(f * at_first[1], g * at_first[0], symbols)
+    return same_value(f * at_first[1], g * at_first[0])

@@ -30,7 +30,7 @@ from functools import lru_cache
 
 import sympy
 
-from rlvr.verification.equality import approximates, proportional, same_value
+from rlvr.verification.equality import approximates, digits, proportional, same_value
 from rlvr.verification.forms import (
     Bracketed,
     Collection,
@@ -51,7 +51,6 @@ from rlvr.verification.mathematics import plainly_equal, screen
 from rlvr.verification.regions import region, same_region, variable
 from rlvr.verification.verdict import Verdict
 
-PROBE = r"\sqrt{7}+1"  # equal to no reference, so that a comparison with it has to go all the way
 MAX_PARTS = 60  # of a list
 
 _INEQUALITIES = {"<": 1, r"\le": 1, ">": -1, r"\ge": -1}
@@ -95,7 +94,8 @@ def is_sound(form: Form) -> bool:
             value = read_formula(form.text)
         except Unreadable:
             return region(form) is not None
-        same_value(value, read_formula(PROBE))
+        if isinstance(value, sympy.Expr) and not value.is_Rational:
+            digits(value, 0)
         return True
     if isinstance(form, Relation) and set(form.operators) == {"="}:
         return is_sound(form.operands[-1])

@@ -12,10 +12,8 @@ from rlvr.tracking.run_directory import write_whole
 from rlvr.verification.answers import excess
 from rlvr.verification.mathematics import is_plain
 from rlvr.verification.notation import normal_form
-from rlvr.verification.pool import VerifierPool
+from rlvr.verification.pool import PROBE, VerifierPool
 from rlvr.verification.verdict import Verdict
-
-_PROBE = r"\sqrt{7}+1"  # equal to no reference, so the comparison has to go all the way
 
 _MISSING = frozenset(["None", "null", "nan", "NaN"])
 
@@ -47,10 +45,10 @@ def check_references(references: Sequence[str], pool: VerifierPool | None = None
             faults[index] = "is a missing value"
             continue
         if not is_plain(expected):
-            probes += [(index, (expected, expected)), (index, (expected, _PROBE))]
+            probes += [(index, (expected, expected)), (index, (expected, PROBE))]
     verdicts = _compared([pair for _, pair in probes], pool) if probes else []
     for (index, (_, answer)), verdict in zip(probes, verdicts, strict=True):
-        if verdict is not (Verdict.WRONG if answer == _PROBE else Verdict.CORRECT):
+        if verdict is not (Verdict.WRONG if answer == PROBE else Verdict.CORRECT):
             faults.setdefault(index, _REASONS.get(verdict, "equals an unrelated number"))
     return sorted(faults.items())
 
