@@ -15,7 +15,7 @@ from sympy import I, MatrixBase
 
 from rlvr.verification.forms import Number
 from rlvr.verification.latex import Value
-from rlvr.verification.mathematics import RELATIVE_TOLERANCE
+from rlvr.verification.mathematics import stands_for
 
 DIGITS = 120
 POINTS = 4
@@ -29,9 +29,7 @@ def approximates(number: Number, value: sympy.Expr) -> bool:
     known = value.evalf(30)
     if not known.is_Float or not known.is_finite:
         return False
-    exact = Fraction(str(known))
-    difference = abs(number.value - exact)
-    return difference < Fraction(10) ** -number.places and difference <= RELATIVE_TOLERANCE * abs(exact)
+    return stands_for(number, Fraction(str(known)))
 
 
 @lru_cache(maxsize=8192)
@@ -85,7 +83,8 @@ def point(symbols: set[sympy.Symbol], attempt: int) -> dict[sympy.Symbol, sympy.
 def _coordinate(name: str, attempt: int) -> sympy.Rational:
     draw = random.Random(zlib.crc32(f"{name} {attempt}".encode()))
     size = sympy.Rational(draw.randint(101, 997), draw.choice((97, 103, 211, 331)))
-    return size if attempt % 2 == 0 or draw.random() < 0.5 else -size
+    negative = attempt == 1 or (attempt % 2 == 1 and draw.random() < 0.5)
+    return -size if negative else size
 
 
 def _clearly_differ(a: sympy.Expr, b: sympy.Expr) -> bool:

@@ -130,7 +130,7 @@ def value_of(form: Form) -> Value:
 
 
 def _values_equal(gold: Form, target: Form) -> bool:
-    if isinstance(gold, Formula) and isinstance(target, Formula) and region(gold) is not None:
+    if isinstance(target, Formula | Words) and region(gold) is not None:
         return same_region(gold, target)
     try:
         values = value_of(gold), value_of(target)

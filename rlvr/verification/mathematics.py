@@ -111,8 +111,17 @@ def numbers_equal(gold: Number, target: Number) -> bool:
     unit = Fraction(10) ** -min(places)
     if len(places) == 2:
         return difference <= unit / 2
-    exact = gold if gold.places is None else target
-    return not ends(exact.value) and difference < unit
+    decimal, exact = (target, gold) if gold.places is None else (gold, target)
+    return not ends(exact.value) and stands_for(decimal, exact.value)
+
+
+def stands_for(decimal: Number, value: Fraction) -> bool:
+    """Does a value round to a decimal, or begin with its digits, and differ by RELATIVE_TOLERANCE at most?"""
+    unit = Fraction(10) ** -decimal.places
+    excess_ = abs(value) - abs(decimal.value)
+    near = abs(excess_) <= unit / 2 or 0 <= excess_ < unit
+    same_sign = value * decimal.value > 0
+    return same_sign and near and abs(excess_) <= RELATIVE_TOLERANCE * abs(value)
 
 
 def ends(value: Fraction) -> bool:

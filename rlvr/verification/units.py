@@ -260,6 +260,8 @@ def split_quantity(text: str, *, letters: bool = False) -> tuple[str, Fraction, 
         text: in `notation.normal_form`, say `1.5\text{ million square feet}`.
         letters: may a plain letter be a unit, as in `9 m/s`? Only where no variable is expected.
     """
+    if letters:
+        text = _MICRO.sub(r"\\text{μ\1}", text)
     tokens = list(_TOKEN.finditer(text))
     start = len(tokens)
     while start and (tokens[start - 1].lastgroup not in ("command", "other") or tokens[start - 1][0] in _JOINTS):
@@ -276,6 +278,7 @@ def split_quantity(text: str, *, letters: bool = False) -> tuple[str, Fraction, 
     return text, Fraction(1), None
 
 
+_MICRO = re.compile(r"(?<=[\d}] )\\mu\s*([mgsAFLJVWCH])(?![A-Za-z])")
 _ANGULAR = re.compile(r"\\(?:arc)?(?:sin|cos|tan|cot|sec|csc|tg|ctg)(?![a-z])")
 _JOINTS = ("/", r"\cdot", r"\Omega", r"\mu")
 _ENDS_A_VALUE = re.compile(r"(?:[\d})\]!%.]|\\pi|\\infty|(?<![A-Za-z\\])[A-Za-z]|(?<=\\)[A-Za-z]+)$")
