@@ -19,7 +19,7 @@ from rlvr.verification.mathematics import stands_for
 
 DIGITS = 120
 POINTS = 4
-_TRIES = 12
+POINTS_OF_PIECES = 40  # where roots, absolute values and the like make a formula two in one
 
 
 def approximates(number: Number, value: sympy.Expr) -> bool:
@@ -27,7 +27,7 @@ def approximates(number: Number, value: sympy.Expr) -> bool:
     if number.places is None or not value.is_number:
         return False
     known = value.evalf(30)
-    if not known.is_Float or not known.is_finite:
+    if not known.is_Float or not known.is_finite or abs(known._mpf_[2]) > 9999:  # no decimal is of that size
         return False
     return stands_for(number, Fraction(str(known)))
 
@@ -47,7 +47,8 @@ def same_value(a: Value, b: Value) -> bool:
     if a.is_Rational and b.is_Rational or a.is_infinite or b.is_infinite:
         return False
     complex_ = a.has(I) or b.has(I)
-    attempts = range(_TRIES if a.free_symbols or b.free_symbols else 1)
+    wanted = POINTS_OF_PIECES if _has_pieces(a) or _has_pieces(b) else POINTS
+    attempts = range(3 * wanted if a.free_symbols or b.free_symbols else 1)
     compared, unreal = 0, []
     for attempt in attempts:
         values = [digits(side, attempt) for side in (a, b)]
@@ -63,9 +64,14 @@ def same_value(a: Value, b: Value) -> bool:
         if not _no_digit(a - b, attempt):
             return False
         compared += 1
-        if compared == POINTS:
+        if compared == wanted:
             return True
     return compared > 0 or all(_no_digit(a - b, attempt) for attempt in unreal[:POINTS])
+
+
+def _has_pieces(value: sympy.Expr) -> bool:
+    roots = (power.exp.is_Rational and not power.exp.is_Integer for power in value.atoms(sympy.Pow))
+    return value.has(sympy.Abs, sympy.floor, sympy.ceiling, sympy.Max, sympy.Min, sympy.sign) or any(roots)
 
 
 @lru_cache(maxsize=16384)  # the answers of a group are compared with one reference
@@ -82,7 +88,7 @@ def point(symbols: set[sympy.Symbol], attempt: int) -> dict[sympy.Symbol, sympy.
 @lru_cache(maxsize=4096)
 def _coordinate(name: str, attempt: int) -> sympy.Rational:
     draw = random.Random(zlib.crc32(f"{name} {attempt}".encode()))
-    size = sympy.Rational(draw.randint(101, 997), draw.choice((97, 103, 211, 331)))
+    size = sympy.Rational(draw.randint(101, 997), draw.choice((11, 11, 97, 331, 9901, 9901)))
     negative = attempt == 1 or (attempt % 2 == 1 and draw.random() < 0.5)
     return -size if negative else size
 

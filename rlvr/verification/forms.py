@@ -195,6 +195,8 @@ def _read(text: str, letters: bool) -> Form:
     if operators and all(parts):
         operators = ["=" if o in (r"\approx", r"\simeq", r"\cong") else o for o in operators]
         return Relation(tuple(_read(part, letters) for part in parts), tuple(operators), tuple(parts))
+    if operators:
+        return Formula(text)  # `\ne 5` says what it is not
     parts, operators = split_top(text, _JOIN)
     if operators and all(parts):
         joined = _read(parts[0], letters)
@@ -335,7 +337,7 @@ def _places(decimal: str, power: int) -> int | None:
 
 
 _PERCENT = re.compile(r"\s*(?:%|\\text\s*\{\s*(?:percent|%|per cent)\s*\}|\bper ?cent)$")
-_BASED = re.compile(r"\(?(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?\s*_\s*(?:\{\s*(.*?)\s*\}|(\d))")
+_BASED = re.compile(r"\(?(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?\s*_\s*(?:\{\s*(.*?)\s*\}|(\d{1,2}))")
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
           "twelve": 12, "sixteen": 16}  # fmt: skip
 _CLOCK = re.compile(

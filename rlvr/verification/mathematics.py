@@ -74,8 +74,7 @@ def plainly_equal(gold: Form, target: Form) -> bool | None:
 
 def words(form: Words) -> str:
     """Words without case, spaces in a row, and the signs that may stand around them."""
-    text = re.sub(r"\\[A-Za-z]+|[{}]", " ", form.text) if re.search("[A-Za-z]{2}", form.text) else form.text
-    return " ".join(text.casefold().split()).strip(" ()\"'`.,;:!?")
+    return " ".join(form.text.casefold().split()).strip(" ()\"'`.,;:!?")
 
 
 def _same_digits(gold: Based, target: Form) -> bool:

@@ -286,19 +286,22 @@ class _Worker:
                     slow()
                     if self.deadline_seconds > PATIENCE_SECONDS:
                         continue
-                    return self._break_off(connection, begun)
+                    return self._break_off(connection, begun, pair)
             elif not connection.poll(max(self.deadline_seconds - elapsed, 0)):
-                return self._break_off(connection, begun)
+                return self._break_off(connection, begun, pair)
             kind, reason = self._hear(connection)
             if kind == "ready":
+                logger.info("a verification process died on %r", pair)
                 return None, False
             if kind:
                 if reason:
                     logger.info("comparison failed (%s) on %r", reason, pair)
                 return Verdict(kind), False
 
-    def _break_off(self, connection: Connection, begun: float) -> tuple[Verdict, bool]:
-        stalled = _cpu_seconds(self.process) - begun < STALLED * self.deadline_seconds
+    def _break_off(self, connection: Connection, begun: float, pair: Pair) -> tuple[Verdict, bool]:
+        used = _cpu_seconds(self.process) - begun
+        stalled = used < STALLED * self.deadline_seconds
+        logger.info("broken off after %.1f s of CPU time: %r", used, pair)
         self.fleet.kill(self.process)
         self._await_process(connection)
         self.replaced += 1

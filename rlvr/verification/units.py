@@ -37,7 +37,7 @@ _MEASURES = {
                "cup": "0.0002365882365", "cc": "0.000001"},
     "speed": {"mph": "0.44704", "kph|kmph|kmh": "5/18", "knot": "0.514444"},
     "area": {"acre": "4046.8564224", "hectare|ha": "10000"},
-    "money": {"dollar|usd|buck": "1", "cent|¢|c": "1/100", "penny|pennies": "1/100", "nickel": "0.05", "dime": "1/10"},
+    "money": {"dollar|usd|buck": "1", "cent|¢": "1/100", "penny|pennies": "1/100", "nickel": "0.05", "dime": "1/10"},
     "euro": {"euro|eur": "1"}, "sterling": {"sterling|gbp|quid": "1"}, "rupee": {"rupee|rs|inr": "1"},
     "yuan": {"yuan|rmb|cny": "1"}, "yen": {"yen|jpy": "1"},
     "angle": {"degree|deg|degs": "1", "arcminute": "1/60", "arcsecond": "1/3600"}, "radian": {"radian|rad|rads": "1"},
@@ -115,7 +115,7 @@ def _measure(kind: str, size: str | Fraction) -> Unit:
 
 
 _SYMBOLS, _NAMES = _table()
-_NAMES["c"] = Unit((("celsius", 1),))
+del _SYMBOLS["pm"]  # the afternoon, not a picometer
 _AFTER_DEGREE = {"c": "celsius", "f": "fahrenheit", "k": "celsius"}
 
 
