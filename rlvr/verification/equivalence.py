@@ -240,11 +240,20 @@ def _lists(gold: Form, target: Form) -> bool:
         return False
     if isinstance(gold, Collection) or isinstance(target, Collection):
         return _same_set(_unnamed(ours), _unnamed(theirs))
+    if not all(map(_is_row, (gold, target))):
+        return False
     named = [_names(parts) for parts in (ours, theirs)]
     if all(named):
         return _same_parts(ours, theirs)
     in_order = isinstance(gold, Bracketed) or len(set(named[0] or named[1] or ())) > 1 and not named[1]
     return (_same_row if in_order else _same_parts)(_unnamed(ours), _unnamed(theirs))
+
+
+def _is_row(form: Form) -> bool:
+    """May a list stand for it? Not for an interval with a closed end."""
+    if not isinstance(form, Bracketed):
+        return True
+    return (form.opening, form.closing) == ("(", ")") or (len(form.parts) > 2 and (form.opening + form.closing) == "[]")
 
 
 def _is_range(form: Form) -> bool:
@@ -308,7 +317,11 @@ def _brackets(gold: Form, target: Form) -> bool:
         return (alike or len(gold.parts) > 2) and _same_row(gold.parts, target.parts)
     if isinstance(gold, Collection) and isinstance(target, Collection):
         return _same_set(gold.parts, target.parts)
-    return same_region(gold, target)
+    if same_region(gold, target):
+        return True
+    parts = [form.parts if isinstance(form, Collection) else (form,) for form in (gold, target)]
+    one_each = len(parts[0]) == len(parts[1]) == 1 and not isinstance(gold, Bracketed)
+    return one_each and not isinstance(target, Bracketed) and _equal(parts[0][0], parts[1][0])  # {5} for 5
 
 
 def _joins(gold: Form, target: Form) -> bool:

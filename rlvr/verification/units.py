@@ -221,13 +221,18 @@ def _temperature(reading: _Reading, word: str) -> bool:
     return True
 
 
-def _read_tail(tokens: list[re.Match[str]], letters: bool) -> tuple[Fraction, Unit] | None:
-    """The factor and the unit that tokens are; None where anything of them is neither."""
+def _read_tail(tokens: list[re.Match[str]], powers: bool, slash: bool) -> tuple[Fraction, Unit] | None:
+    """The factor and the unit that tokens are; None where anything of them is neither.
+
+    Plain letters count as units in a quotient where `slash` is given, and with a power where `powers` is.
+    """
     reading = _Reading({})
     single = [t for t in tokens if t.lastgroup == "word" and len(t[0].rstrip(".")) == 1]
     kinds = {t.lastgroup for t in tokens} | {t[0] for t in tokens if t.lastgroup == "other"}
-    if single and not kinds & {"degree"} and not (letters and kinds & {"/", "power"} and tokens[0][0] == " "):
-        return None
+    if single and "degree" not in kinds:
+        compound = (slash and "/" in kinds) or (powers and "power" in kinds)
+        if not compound or tokens[0][0] != " ":
+            return None
     for token in tokens:
         kind = token.lastgroup
         if kind == "inside" or kind == "text":
@@ -267,18 +272,19 @@ def split_quantity(text: str, *, letters: bool = False) -> tuple[str, Fraction, 
     while start and (tokens[start - 1].lastgroup not in ("command", "other") or tokens[start - 1][0] in _JOINTS):
         start -= 1
     for first in range(max(start, 1), len(tokens)):
+        quotient = letters or bool(_NUMBER.fullmatch(text[: tokens[first].start()].strip()))
         value = text[: tokens[first].start()].strip()
         if tokens[first].lastgroup == "power" or not _ENDS_A_VALUE.search(value):
             continue
         if tokens[first].lastgroup == "degree" and _ANGULAR.search(value):
             continue
-        tail = tokens[first:]
-        if (found := _read_tail(tail, letters)) is not None:
+        if (found := _read_tail(tokens[first:], letters, slash=quotient)) is not None:
             return value, *found
     return text, Fraction(1), None
 
 
 _MICRO = re.compile(r"(?<=[\d}] )\\mu\s*([mgsAFLJVWCH])(?![A-Za-z])")
 _ANGULAR = re.compile(r"\\(?:arc)?(?:sin|cos|tan|cot|sec|csc|tg|ctg)(?![a-z])")
+_NUMBER = re.compile(r"[-+]?[\d.,]+")
 _JOINTS = ("/", r"\cdot", r"\Omega", r"\mu")
 _ENDS_A_VALUE = re.compile(r"(?:[\d})\]!%.]|\\pi|\\infty|(?<![A-Za-z\\])[A-Za-z]|(?<=\\)[A-Za-z]+)$")
