@@ -68,7 +68,9 @@ def plainly_equal(gold: Form, target: Form) -> bool | None:
         known = isinstance(gold, _PLAIN) and isinstance(target, _PLAIN)
         return _same_time(gold, target) if type(gold) is type(target) else False if known else None
     if isinstance(gold, Number) and isinstance(target, Number | Based):
-        return isinstance(target, Number) and numbers_equal(gold, target)
+        if isinstance(target, Based):  # a decimal number may say so
+            return target.base == 10 and _same_digits(target, gold)
+        return numbers_equal(gold, target)
     return None
 
 

@@ -87,7 +87,7 @@ def numbers(draw: random.Random) -> Iterator[Case]:
         n, d, power = draw.randint(1001, 99_999), draw.choice((3, 7, 9, 11, 13)), draw.randint(7, 60)
         for right in (f"{n:,}", f"{n}.0", f"+{n}", rf"\mathbf{{{n}}}", rf"\text{{{n}}}", f"x={n}", rf"{n}\text{{ km}}", f"{n} miles"):
             yield str(n), right, True
-        for wrong in (n + 1, f"-{n}", f"{n}.5", f"{n}.0001", f"{n}x", f"{n} million", f"{n} fewer", f"{n} pm", f"{n}_{{10}}", f"{n}!", f"{n}'"):
+        for wrong in (n + 1, f"-{n}", f"{n}.5", f"{n}.0001", f"{n}x", f"{n} million", f"{n} fewer", f"{n} pm", f"{n}_{{8}}", f"{n}!", f"{n}'"):
             yield str(n), str(wrong), False
         n += n % d == 0
         yield rf"\frac{{{n}}}{{{d}}}", f"{n / d:.7f}", True
