@@ -13,8 +13,9 @@ from functools import lru_cache
 import sympy
 from sympy import I, MatrixBase
 
-from rlvr.verification.forms import Number
-from rlvr.verification.latex import Value
+from rlvr.verification.forms import Form, Formula, Number
+from rlvr.verification.functions import Unreadable, Value
+from rlvr.verification.latex import read_formula
 from rlvr.verification.mathematics import stands_for
 
 DIGITS = 120
@@ -32,6 +33,15 @@ def approximates(number: Number, value: sympy.Expr) -> bool:
     return stands_for(number, Fraction(str(known)))
 
 
+def value_of(form: Form) -> Value:
+    """The value of a number or formula. Raises Unreadable for any other form."""
+    if isinstance(form, Number):
+        return sympy.Rational(form.value.numerator, form.value.denominator)
+    if isinstance(form, Formula):
+        return read_formula(form.text)
+    raise Unreadable(f"{type(form).__name__} is no value")
+
+
 @lru_cache(maxsize=8192)
 def same_value(a: Value, b: Value) -> bool:
     """Have two formulas, numbers or matrices the same value wherever they have one?"""
@@ -44,7 +54,7 @@ def same_value(a: Value, b: Value) -> bool:
         )
     if a == b:
         return True
-    if a.is_Rational and b.is_Rational or a.is_infinite or b.is_infinite:
+    if (a.is_Rational and b.is_Rational) or a.is_infinite or b.is_infinite:
         return False
     complex_ = a.has(I) or b.has(I)
     wanted = POINTS_OF_PIECES if _has_pieces(a) or _has_pieces(b) else POINTS

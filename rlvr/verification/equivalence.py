@@ -26,11 +26,12 @@ Runs only inside the workers of `pool`: whoever calls `compare` must be ready to
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import lru_cache
 
 import sympy
 
-from rlvr.verification.equality import approximates, digits, proportional, same_value
+from rlvr.verification.equality import approximates, digits, same_value, value_of
 from rlvr.verification.forms import (
     Bracketed,
     Collection,
@@ -44,16 +45,17 @@ from rlvr.verification.forms import (
     Relation,
     Several,
     Words,
-    readings,
 )
-from rlvr.verification.latex import Unreadable, Value, read_formula
+from rlvr.verification.functions import Unreadable
+from rlvr.verification.latex import read_formula
 from rlvr.verification.mathematics import plainly_equal, screen
-from rlvr.verification.regions import region, same_region, variable
+from rlvr.verification.reading import readings
+from rlvr.verification.regions import region, same_region
+from rlvr.verification.relations import INEQUALITIES, is_naming, named_value, relations
 from rlvr.verification.verdict import Verdict
 
 MAX_PARTS = 60  # of a list
 
-_INEQUALITIES = {"<": 1, r"\le": 1, ">": -1, r"\ge": -1}
 
 
 def compare(reference: str, answer: str) -> Verdict:
@@ -119,16 +121,6 @@ def _equal(gold: Form, target: Form) -> bool:
     return _values_equal(gold, target)
 
 
-# -- values
-def value_of(form: Form) -> Value:
-    """The value of a number or formula. Raises Unreadable for any other form."""
-    if isinstance(form, Number):
-        return sympy.Rational(form.value.numerator, form.value.denominator)
-    if isinstance(form, Formula):
-        return read_formula(form.text)
-    raise Unreadable(f"{type(form).__name__} is no value")
-
-
 def _values_equal(gold: Form, target: Form) -> bool:
     if isinstance(target, Formula | Words) and region(gold) is not None:
         return same_region(gold, target)
@@ -146,17 +138,11 @@ def _values_equal(gold: Form, target: Form) -> bool:
 
 def _approximates(number: Number, value: sympy.Expr) -> bool:
     if value.is_Rational:
-        return bool(plainly_equal(number, Number(_fraction(value))))
+        return bool(plainly_equal(number, Number(Fraction(int(value.p), int(value.q)))))
     return approximates(number, value)
 
 
-def _fraction(value: sympy.Expr) -> object:
-    from fractions import Fraction
-
-    return Fraction(int(value.p), int(value.q))
-
-
-def _scaled(form: Form, factor: object) -> Form:
+def _scaled(form: Form, factor: Fraction) -> Form:
     if isinstance(form, Number):
         return Number(form.value * factor)
     if isinstance(form, Formula):
@@ -168,14 +154,12 @@ def _percents(gold: Form, target: Form) -> bool:
     if isinstance(gold, Percent) and isinstance(target, Percent):
         return _equal(gold.value, target.value)
     sides = [(form.value, form.value) if isinstance(form, Percent) else (form, None) for form in (gold, target)]
-    if any(_equal(sides[0][0], sides[1][0]) for _ in (0,)):
-        return True
-    return _equal(*(form if share is None else _hundredth(share) for form, share in sides))
+    return _equal(sides[0][0], sides[1][0]) or _equal(
+        *(form if share is None else _hundredth(share) for form, share in sides)
+    )
 
 
 def _hundredth(form: Form) -> Form:
-    from fractions import Fraction
-
     if isinstance(form, Number) and form.places is not None:
         return Number(form.value / 100, form.places + 2)
     return _scaled(form, Fraction(1, 100))
@@ -196,7 +180,8 @@ def _ratios(gold: Form, target: Form) -> bool:
         ratio, other = (gold, target) if isinstance(gold, Ratio) else (target, gold)
         if len(ratio.parts) != 2:
             return False
-        return _values_equal(Formula(r"\frac{%s}{%s}" % tuple(map(_text, ratio.parts))), other)
+        over, under = map(_text, ratio.parts)
+        return _values_equal(Formula(rf"\frac{{{over}}}{{{under}}}"), other)
     if len(gold.parts) != len(target.parts):
         return False
     ours, theirs = ([value_of(part) for part in form.parts] for form in (gold, target))
@@ -216,17 +201,14 @@ def _text(form: Form) -> str:
 # -- what has parts
 def _by_name(form: Form) -> Form:
     """`(x,y) = (1,2)` as `x = 1, y = 2`; all other forms as they are."""
-    if isinstance(form, Relation) and form.operators == ("=",):
-        names, values = form.operands
-        if isinstance(names, Bracketed) and isinstance(values, Bracketed) and len(names.parts) == len(values.parts):
-            if all(isinstance(name, Formula) for name in names.parts):
-                return Several(
-                    tuple(
-                        Relation((name, value), ("=",), (name.text, ""))
-                        for name, value in zip(names.parts, values.parts, strict=True)
-                    )
-                )
-    return form
+    if not isinstance(form, Relation) or form.operators != ("=",):
+        return form
+    names, values = form.operands
+    both = isinstance(names, Bracketed) and isinstance(values, Bracketed)
+    if not both or len(names.parts) != len(values.parts) or not all(isinstance(n, Formula) for n in names.parts):
+        return form
+    pairs = zip(names.parts, values.parts, strict=True)
+    return Several(tuple(Relation((name, value), ("=",), (name.text, "")) for name, value in pairs))
 
 
 def _lists(gold: Form, target: Form) -> bool:
@@ -245,7 +227,7 @@ def _lists(gold: Form, target: Form) -> bool:
     named = [_names(parts) for parts in (ours, theirs)]
     if all(named):
         return _same_parts(ours, theirs)
-    in_order = isinstance(gold, Bracketed) or len(set(named[0] or named[1] or ())) > 1 and not named[1]
+    in_order = isinstance(gold, Bracketed) or (len(set(named[0] or named[1] or ())) > 1 and not named[1])
     return (_same_row if in_order else _same_parts)(_unnamed(ours), _unnamed(theirs))
 
 
@@ -259,25 +241,25 @@ def _is_row(form: Form) -> bool:
 def _is_range(form: Form) -> bool:
     """Is a form a set of numbers that inequalities say?"""
     return isinstance(form, Several) and any(
-        isinstance(part, Relation) and set(part.operators) & {*_INEQUALITIES, r"\ne"} for part in form.parts
+        isinstance(part, Relation) and set(part.operators) & {*INEQUALITIES, r"\ne"} for part in form.parts
     )
 
 
 def _parts(form: Form) -> tuple[Form, ...] | None:
     """The parts of a list, tuple or set, or of a name that is one of them."""
-    if isinstance(form, Relation) and (value := _named_value(form)) is not None:
+    if isinstance(form, Relation) and (value := named_value(form, _equal)) is not None:
         return _parts(value)
     return form.parts if isinstance(form, Several | Bracketed | Collection) else None
 
 
 def _names(parts: tuple[Form, ...]) -> list[str]:
     """The names of parts, if all have one."""
-    names = [part.texts[0].replace(" ", "") for part in parts if isinstance(part, Relation) and _is_naming(part)]
+    names = [part.texts[0].replace(" ", "") for part in parts if isinstance(part, Relation) and is_naming(part)]
     return names if len(names) == len(parts) else []
 
 
 def _unnamed(parts: tuple[Form, ...]) -> tuple[Form, ...]:
-    return tuple(part.operands[-1] if isinstance(part, Relation) and _is_naming(part) else part for part in parts)
+    return tuple(part.operands[-1] if isinstance(part, Relation) and is_naming(part) else part for part in parts)
 
 
 def _same_row(ours: Sequence[Form], theirs: Sequence[Form]) -> bool:
@@ -347,112 +329,10 @@ def _flat(form: Joined) -> list[Form]:
     return parts
 
 
-# -- relations
-_NAME = re.compile(
-    r"(?:\\[A-Za-z]+\s*(?:\{[^{}]*\})?|[A-Za-z])\s*(?:_\s*(?:\{[^{}]*\}|\w))?'*\s*(?:\([^=]*\))?"
-    r"|\\(?:angle|triangle)\s*[A-Za-z ]+|\|?[A-Z]{2,}\|?|P\s*\(.*\)"
-)
-
-
-def _is_naming(relation: Relation) -> bool:
-    """Does an equation, or `x \\in S`, give a value to a name?"""
-    naming = set(relation.operators) == {"="} or relation.operators == (r"\in",)
-    return naming and bool(_NAME.fullmatch(relation.texts[0]) or isinstance(relation.operands[0], Words))
-
-
-def _named_value(relation: Relation) -> Form | None:
-    """The value that an equation says, if its left side is a name for it or has that value."""
-    if _is_naming(relation):
-        return relation.operands[-1]
-    if set(relation.operators) != {"="}:
-        return None
-    first, last = relation.operands[0], relation.operands[-1]
-    if isinstance(last, Formula) and _NAME.fullmatch(last.text) and not isinstance(first, Relation):
-        try:
-            if not value_of(last).is_number:
-                return first if len(relation.operands) == 2 else None
-        except Unreadable:
-            return None
-    try:
-        symbols = value_of(first).free_symbols
-    except Unreadable:
-        return last
-    if not symbols:  # `2+1 = 3` says 3, and `1 = 5` nothing
-        return last if all(_equal(operand, last) for operand in relation.operands) else None
-    # `x+y = 5` names what was asked; `2x = 6` has another solution, and `x-y = 0` is the equation of a line
-    names_a_sum = len(symbols) > 1 and not (isinstance(last, Number) and last.value == 0)
-    return last if names_a_sum else None
-
-
-def _relations(gold: Form, target: Form) -> bool:
-    """At least one is an equation or inequality."""
-    if not isinstance(gold, Relation):
-        value = _named_value(target)
-        return (value is not None and _equal(gold, value)) or same_region(gold, target)
-    if not isinstance(target, Relation):
-        named = _is_naming(gold) and not isinstance(target, Several)
-        return (named and _equal(gold.operands[-1], target)) or same_region(gold, target)
-    kinds = [set(relation.operators) == {"="} for relation in (gold, target)]
-    if all(kinds):
-        return _equations(gold, target)
-    if any(kinds):
-        return False
-    if _inequalities(gold, target):
-        return True
-    same_variable = variable(gold) is not None and variable(gold) == variable(target)
-    if same_variable and same_region(gold, target):
-        return True
-    same = gold.operators == target.operators and gold.operators[0] in (r"\ne", r"\in", r"\notin", r"\equiv")
-    return same and _same_row(gold.operands, target.operands)
-
-
-def _equations(gold: Relation, target: Relation) -> bool:
-    ours, theirs = ((form.operands[0], form.operands[-1]) for form in (gold, target))
-    names = [form.texts[0].replace(" ", "") for form in (gold, target)]
-    if _is_naming(gold) and _is_naming(target) and names[0] == names[1]:
-        return _equal(ours[1], theirs[1])
-    try:
-        f, g = (value_of(left) - value_of(right) for left, right in (ours, theirs))
-    except (Unreadable, TypeError):
-        return _same_parts(ours, theirs)
-    return proportional(f, g)
-
-
-def _inequalities(gold: Relation, target: Relation) -> bool:
-    """The same inequalities, in any order, each up to a positive factor."""
-    chains = [_steps(relation) for relation in (gold, target)]
-    if None in chains or len(chains[0]) != len(chains[1]):
-        return False
-    ours, theirs = chains
-    for first, strict in ours:
-        found = next(
-            (s for s in theirs if s[1] == strict and proportional(first, s[0], positive=True)),
-            None,
-        )
-        if found is None:
-            return False
-        theirs.remove(found)
-    return True
-
-
-def _steps(relation: Relation) -> list[tuple[sympy.Expr, bool]] | None:
-    """Each step of a chain as what has to be above zero (or zero, if not strict)."""
-    if not set(relation.operators) <= _INEQUALITIES.keys():
-        return None
-    try:
-        values = [value_of(operand) for operand in relation.operands]
-    except Unreadable:
-        return None
-    return [
-        ((right - left) * _INEQUALITIES[operator], operator in ("<", ">"))
-        for left, operator, right in zip(values, relation.operators, values[1:], strict=False)
-    ]
-
-
 # the first kind that either side has decides
 _RULES: tuple[tuple[type | tuple[type, ...], Callable[[Form, Form], bool]], ...] = (
     (Several, _lists),
-    (Relation, _relations),
+    (Relation, lambda gold, target: relations(gold, target, _equal)),
     (Percent, _percents),
     (Quantity, _quantities),
     (Joined, _joins),

@@ -15,25 +15,31 @@ rationals. The grammar, from loose to tight:
 `e` and `i` are the constants, `f(x)` is a function where `f` is a letter that functions have or the argument is no
 sum, `2\frac13` is a mixed number, degrees inside a function are degrees and elsewhere a unit. Sums and
 products over integers are added up if they are short; integrals, limits and what is endless are no values
-(`Unreadable`). So are values beyond MAX_BITS.
+(`Unreadable`). So are values beyond `functions.MAX_BITS`.
 """
 
 import re
 from functools import lru_cache
 
 import sympy
-from sympy import I, MatrixBase, Rational
+from sympy import I, MatrixBase
 
-MAX_BITS = 200_000  # of a number
+from rlvr.verification.functions import (
+    ANGULAR,
+    FUNCTIONS,
+    INVERSES,
+    MAX_FACTORIAL,
+    SEVERAL,
+    Unreadable,
+    Value,
+    exact,
+    factorial,
+    finite,
+    power,
+    symbol,
+)
+
 MAX_TERMS = 200  # of a sum that is added up
-MAX_FACTORIAL = 3000
-
-Value = sympy.Expr | MatrixBase
-
-
-class Unreadable(ValueError):
-    """The text is no formula that this parser knows, or its value is none."""
-
 
 _TOKEN = re.compile(
     r"(?P<number>\d*\.\d*\\overline\s*\{\d+\}|\d+\.?\d*(?:[eE][+-]?\d{1,4}(?![\dA-Za-z]))?|\.\d+)"
@@ -42,32 +48,12 @@ _TOKEN = re.compile(
     r"|mathfrak|overleftrightarrow)\s*(?:\{[^{}]*\}|[A-Za-z]))"
     r"|(?P<command>\\[A-Za-z]+)|(?P<escaped>\\.)|(?P<letter>[A-Za-z])|(?P<sign>[^\s\\])"
 )
-_GREEK = frozenset(
-    r"""\alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \rho \sigma \tau
+_GREEK_NAMES = r"""\alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \rho \sigma \tau
     \upsilon \phi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Pi \Sigma \Upsilon \Phi \Psi \Omega \ell \hbar
-    \mho \partial \nabla \odot \oplus \aleph \top \bot \perp""".split()
-)
+    \mho \partial \nabla \odot \oplus \aleph \top \bot \perp"""
+_GREEK = frozenset(_GREEK_NAMES.split())
 
 
-def _inverse(function: type) -> object:
-    return lambda x: function(1 / x)
-
-
-_FUNCTIONS = {
-    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec, "csc": sympy.csc,
-    "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan, "arccot": _inverse(sympy.atan),
-    "arcsec": _inverse(sympy.acos), "arccsc": _inverse(sympy.asin), "tg": sympy.tan, "ctg": sympy.cot,
-    "arctg": sympy.atan, "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth,
-    "sech": sympy.sech, "csch": sympy.csch, "arcsinh": sympy.asinh, "arccosh": sympy.acosh,
-    "arctanh": sympy.atanh, "arsinh": sympy.asinh, "arcosh": sympy.acosh, "artanh": sympy.atanh,
-    "ln": sympy.log, "lg": lambda x: sympy.log(x, 10), "exp": sympy.exp, "sgn": sympy.sign, "sign": sympy.sign,
-    "Re": sympy.re, "Im": sympy.im, "arg": sympy.arg, "floor": sympy.floor, "ceil": sympy.ceiling,
-    "erf": sympy.erf, "cis": lambda x: sympy.cos(x) + I * sympy.sin(x), "abs": sympy.Abs,
-}  # fmt: skip
-_SEVERAL = {"max": sympy.Max, "min": sympy.Min, "gcd": sympy.gcd, "lcm": sympy.lcm}
-_INVERSES = {"sin": sympy.asin, "cos": sympy.acos, "tan": sympy.atan, "cot": _inverse(sympy.atan),
-             "sinh": sympy.asinh, "cosh": sympy.acosh, "tanh": sympy.atanh}  # fmt: skip
-_ANGULAR = frozenset("sin cos tan cot sec csc tg ctg cis".split())
 _FUNCTION_LETTERS = frozenset([*"fgFGP", r"\phi", r"\psi", r"\Phi", r"\Psi", r"\Gamma", r"\zeta"])
 _DERIVATIVE = re.compile(r"\\frac\s*\{\s*d\s*(\\?[A-Za-z]*)\s*\}\s*\{\s*d\s*([A-Za-z])\s*\}")
 _CLOSING = {"(": ")", "[": "]", "{": "}", r"\{": r"\}", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil", "|": "|"}
@@ -82,45 +68,11 @@ def read_formula(text: str) -> Value:
         value = parser.sum()
         if parser.position != len(parser.tokens):
             raise Unreadable(f"cannot read on at {parser.next()!r}")
-        return _finite(value)
+        return finite(value)
     except Unreadable:
         raise
     except (ArithmeticError, TypeError, ValueError, AttributeError, RecursionError, NotImplementedError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
-
-
-def symbol(name: str) -> sympy.Symbol:
-    return sympy.Symbol(re.sub(r"[\s{}]", "", name), real=True)
-
-
-def _finite(value: Value) -> Value:
-    if isinstance(value, MatrixBase):
-        for cell in value:
-            _finite(cell)
-    elif not isinstance(value, sympy.Expr) or value.has(sympy.nan, sympy.zoo):
-        raise Unreadable("no value")
-    return value
-
-
-def _bits(value: Value) -> int:
-    return max(value.p.bit_length(), value.q.bit_length()) if value.is_Rational else 8
-
-
-def power(base: Value, exponent: Value) -> Value:
-    """base to the exponent, unless its digits would fill the memory."""
-    if isinstance(base, MatrixBase):
-        if not exponent.is_Integer or abs(exponent) > 50:
-            raise Unreadable("a power of a matrix")
-        return base**exponent
-    if base.is_number and exponent.is_Rational and _bits(base) * (abs(exponent.p) // exponent.q + 1) > MAX_BITS:
-        raise Unreadable("a number with too many digits")
-    return _finite(base**exponent)
-
-
-def factorial(value: Value) -> Value:
-    if value.is_number and not (value.is_Integer and 0 <= value <= MAX_FACTORIAL):
-        raise Unreadable("a factorial that is no number, or too large")
-    return sympy.factorial(value)
 
 
 class _Parser:
@@ -197,7 +149,7 @@ class _Parser:
 
     def _is_function(self, position: int) -> bool:
         token = self.tokens[position] if position < len(self.tokens) else ""
-        return token[1:] in _FUNCTIONS or token in (r"\log", r"\max", r"\min", r"\gcd", r"\lcm")
+        return token[1:] in FUNCTIONS or token in (r"\log", r"\max", r"\min", r"\gcd", r"\lcm")
 
     def signed(self) -> Value:
         if self.accept("-"):
@@ -338,9 +290,9 @@ class _Parser:
             return self.root()
         if name in ("binom", "dbinom", "tbinom"):
             top, bottom = self.group(), self.group()
-            if not (top.is_Integer and bottom.is_Integer and 0 <= bottom and abs(top) < 10 * MAX_FACTORIAL):
-                if top.is_number and bottom.is_number:
-                    raise Unreadable("a binomial coefficient that is too large")
+            small = top.is_Integer and bottom.is_Integer and bottom >= 0 and abs(top) < 10 * MAX_FACTORIAL
+            if top.is_number and bottom.is_number and not small:
+                raise Unreadable("a binomial coefficient that is too large")
             return sympy.binomial(top, bottom)
         if name == "pi":
             return sympy.pi
@@ -348,7 +300,7 @@ class _Parser:
             return sympy.oo
         if name == "log":
             return self.logarithm()
-        if name in _SEVERAL:
+        if name in SEVERAL:
             return self.several(name)
         if name in ("sum", "prod"):
             return self.series(name)
@@ -356,7 +308,7 @@ class _Parser:
             return self.atom().det()
         if name in ("angle", "triangle", "measuredangle"):
             return self.figure(name)
-        if name in _FUNCTIONS:
+        if name in FUNCTIONS:
             return self.function(name)
         raise Unreadable(f"the command \\{name}")
 
@@ -377,13 +329,13 @@ class _Parser:
         return self.function("log", lambda x: sympy.log(x, 10 if base is None else base))
 
     def function(self, name: str, applied: object = None) -> Value:
-        applied = applied or _FUNCTIONS[name]
+        applied = applied or FUNCTIONS[name]
         exponent = None
         if self.accept("^"):
             exponent = self.script()
-            if exponent == -1 and name in _INVERSES:
-                applied, exponent = _INVERSES[name], None
-        inside, self.in_function = self.in_function, self.in_function or int(name in _ANGULAR)
+            if exponent == -1 and name in INVERSES:
+                applied, exponent = INVERSES[name], None
+        inside, self.in_function = self.in_function, self.in_function or int(name in ANGULAR)
         if self.next() in ("(", "[", "{"):
             argument = self.bracketed()
             if self.accept("!"):
@@ -406,7 +358,7 @@ class _Parser:
             if not all(value.is_Integer for value in values):
                 raise Unreadable(f"\\{name} of what is no integer")
             return (sympy.igcd if name == "gcd" else sympy.ilcm)(*values) * sympy.Integer(1)
-        return _SEVERAL[name](*values)
+        return SEVERAL[name](*values)
 
     def series(self, name: str) -> Value:
         """A short sum or product over integers, added up; anything longer is work left undone."""
@@ -447,12 +399,3 @@ class _Parser:
         self.take()
         matrix = sympy.ImmutableMatrix([row for row in rows if row])
         return matrix.det() if name == "vmatrix" else matrix
-
-
-def exact(number: str) -> Rational:
-    r"""A number as it is written, exactly: `12`, `0.5`, `1e-9`, `0.1\overline{6}`."""
-    if match := re.fullmatch(r"(\d*)\.(\d*)\\overline\s*\{(\d+)\}", number):
-        whole, fixed, period = match.groups()
-        over = int(whole + fixed + period) - int(whole + fixed or "0")
-        return Rational(over, (10 ** len(period) - 1) * 10 ** len(fixed))
-    return Rational(number.rstrip(".") if not number.endswith(("e", "E")) else number)

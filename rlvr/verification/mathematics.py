@@ -4,13 +4,13 @@ r"""Verdicts on mathematical answers: the last `\boxed{...}` of a completion aga
 see. For the rest `equivalence.compare` does the algebra, in a worker of `pool`.
 """
 
-import re
 from fractions import Fraction
 from functools import lru_cache
 
 from rlvr.verification.answers import excess, final_answer
-from rlvr.verification.forms import Based, Clock, Form, Number, Words, readings
+from rlvr.verification.forms import Based, Clock, Form, Number, Words
 from rlvr.verification.notation import normal_form
+from rlvr.verification.reading import readings
 from rlvr.verification.verdict import Verdict
 
 RELATIVE_TOLERANCE = Fraction(1, 10_000)  # of decimals; exact forms have none

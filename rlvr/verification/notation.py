@@ -16,13 +16,13 @@ does, in order:
 import re
 import unicodedata
 
+_SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi"
+_LARGE = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
 _GREEK = {
-    **dict(zip("αβγδεζηθικλμνξπρστυφχψω", (
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon "
-        "phi chi psi omega").split(), strict=True)),
-    **dict(zip("ΓΔΘΛΞΠΣΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split(), strict=True)),
-    "ϵ": "epsilon", "ε": "varepsilon", "ϕ": "phi", "ϑ": "theta", "µ": "mu", "Ω": "Omega",
-}  # fmt: skip
+    **dict(zip("αβγδεζηθικλμνξπρστυφχψω", [*_SMALL.split(), "omega"], strict=True)),
+    **dict(zip("ΓΔΘΛΞΠΣΦΨΩ", _LARGE.split(), strict=True)),
+    **{"ϵ": "epsilon", "ϕ": "phi", "ϑ": "theta", "µ": "mu", "\u2126": "Omega"},
+}
 _SIGNS = {
     **{c: "-" for c in "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63"},
     **{c: "'" for c in "′’‘ʹ"}, "″": "''",

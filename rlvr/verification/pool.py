@@ -166,7 +166,8 @@ class Pending:
                     while not verdict.done():
                         wait([verdict], timeout=0.5)
                 self._verdicts = [
-                    item if isinstance(item, Verdict) else self._compared[item].result() for item in self._screened
+                    item if isinstance(item, Verdict) else self._compared[item].result()
+                    for item in self._screened
                 ]
             except CancelledError as error:
                 raise RuntimeError("the verifier pool was closed") from error

@@ -13,7 +13,8 @@ from rlvr.verification.forms import (
     Several,
     Words,
 )
-from rlvr.verification.latex import Unreadable, read_formula
+from rlvr.verification.functions import Unreadable
+from rlvr.verification.latex import read_formula
 from rlvr.verification.mathematics import words
 
 _NAMED = {
@@ -123,4 +124,3 @@ def _of_relation(relation: Relation) -> sympy.Set | None:
         else:
             return None
     return found
-

@@ -63,8 +63,7 @@ _PREFIXES = {
     "c": ("centi", "1e-2"), "m": ("milli", "1e-3"), "μ": ("micro", "1e-6"), "u": ("micro", "1e-6"),
     "n": ("nano", "1e-9"), "p": ("pico", "1e-12"), "f": ("femto", "1e-15"), "h": ("hecto", "1e2"),
 }  # fmt: skip
-_NOUNS = frozenset(
-    """unit units piece item object thing time way value solution root number digit integer term factor divisor
+_COUNTED = """unit units piece item object thing time way value solution root number digit integer term factor divisor
     multiple prime pair triple set subset element point line segment side edge vertex vertices face region square
     triangle rectangle circle polygon pentagon hexagon octagon cube box tile block cell row column step move turn
     round game match trial toss roll choice outcome arrangement permutation combination path route word letter
@@ -79,9 +78,10 @@ _NOUNS = frozenset(
     dap inning lap trip ride minutely photon electron proton atom molecule particle cycle revolution rotation
     signal message photo picture song song movie video post tweet shirt sock shoe hat dress pants button bead
     ring sheet board string rope ribbon pole post beam stick domino dominoes dominos die dice function matrix
-    sequence graph tournament handshake intersection diagonal asteroid necklace shirt penguin ostrich canoe""".split()
-)
-_ADJECTIVES = frozenset("distinct different total possible right unique whole positive real full extra more".split()) - {"more"}
+    sequence graph tournament handshake intersection diagonal asteroid necklace shirt penguin ostrich canoe"""
+_NOUNS = frozenset(_COUNTED.split())
+_QUALIFYING = "distinct different total possible right unique whole positive real full extra"
+_ADJECTIVES = frozenset(_QUALIFYING.split())
 _SCALES = {
     "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
     "half": Fraction(1, 2), "halves": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4),

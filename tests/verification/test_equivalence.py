@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from latex2sympy2_extended import latex2sympy2, normalize_latex
+from rlvr.verification.two_stage import TwoStage
 from sympy import srepr
 
 from rlvr.verification.equivalence import _BOXED, _COMMON, compare, judge, numbers_differ
-from rlvr.verification.two_stage import TwoStage
 from rlvr.verification.verdict import Verdict
 
 CORRECT, WRONG, UNPARSABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.REFERENCE_UNPARSABLE

@@ -174,7 +174,11 @@ CASES = [
     (r"\begin{pmatrix}2&0\\0&4\end{pmatrix}", r"2\begin{pmatrix}1&0\\0&2\end{pmatrix}", CORRECT),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}", WRONG),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\left[\begin{array}{c}1\\2\end{array}\right]", CORRECT),
-    (r"\frac15\begin{pmatrix}2&1\\1&3\end{pmatrix}", r"\begin{pmatrix}0.4&0.2\\0.2&0.6\end{pmatrix}", CORRECT),
+    (
+        r"\frac15\begin{pmatrix}2&1\\1&3\end{pmatrix}",
+        r"\begin{pmatrix}0.4&0.2\\0.2&0.6\end{pmatrix}",
+        CORRECT,
+    ),
     (r"-2", r"\begin{vmatrix}1&2\\3&4\end{vmatrix}", CORRECT),
     # Inequalities between formulas, figures.
     (r"\frac{a+b}{2} \geq \sqrt{ab}", r"\sqrt{ab}\le\frac{a+b}{2}", CORRECT),

@@ -60,7 +60,9 @@ def test_counts_by_kind() -> None:
 
 
 @pytest.mark.parametrize(("answer", "replaced"), [("raise", 0), ("interrupt", 0), ("exit", 2)])
-def test_an_answer_that_breaks_the_comparison_is_wrong(pool: VerifierPool, answer: str, replaced: int) -> None:
+def test_an_answer_that_breaks_the_comparison_is_wrong(
+    pool: VerifierPool, answer: str, replaced: int
+) -> None:
     before = pool.replaced
     pairs = [("a", "a"), ("a", answer), ("b", "b"), ("b", "c")]
     assert pool.compare(pairs) == [CORRECT, WRONG, CORRECT, WRONG]
@@ -152,7 +154,10 @@ def test_a_parent_that_was_killed_is_replaced() -> None:
 
 
 def test_only_processes_of_the_pool_are_ever_killed() -> None:
-    with subprocess.Popen(["sleep", "60"]) as stranger, VerifierPool(1, deadline_seconds=1, function=ACT) as pool:
+    with (
+        subprocess.Popen(["sleep", "60"]) as stranger,
+        VerifierPool(1, deadline_seconds=1, function=ACT) as pool,
+    ):
         pool.compare([("a", "a")])
         pool._fleet.kill(stranger.pid)
         assert stranger.poll() is None
