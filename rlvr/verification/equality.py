@@ -1,8 +1,10 @@
-"""Are two values equal? Exactly for exact forms, within a stated tolerance for decimals, everywhere for formulas.
+"""Are two values equal? Exactly for exact forms, within a stated tolerance for decimals, everywhere for
+formulas.
 
-Two formulas are equal if no digit of their difference is found at any of POINTS points, to DIGITS digits: a test of
-identities by points nobody chooses (Schwartz and Zippel). Points where neither formula is real count only if there
-are no others; a point where just one is real tells them apart. Nothing is simplified and nothing is solved.
+Two formulas are equal if no digit of their difference is found at any of POINTS points, to DIGITS digits: a
+test of identities by points nobody chooses (Schwartz and Zippel). Points where neither formula is real count
+only if there are no others; a point where just one is real tells them apart. Nothing is simplified and
+nothing is solved.
 """
 
 import random
@@ -130,7 +132,7 @@ def _no_digit(difference: sympy.Expr, attempt: int) -> bool:
 
 
 def proportional(f: sympy.Expr, g: sympy.Expr, *, positive: bool = False) -> bool:
-    """Is f a constant times g, not zero (and above zero, if `positive`)? So `f = 0` says what `g = 0` says."""
+    """Is f a constant times g, not zero (above zero, if `positive`)? So `f = 0` says what `g = 0` says."""
     if not positive:
         f, g = (sympy.fraction(sympy.together(side))[0] for side in (f, g))
     if not f.free_symbols or f.free_symbols != g.free_symbols:

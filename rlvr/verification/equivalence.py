@@ -9,16 +9,16 @@ r"""Do an answer and a reference mean the same? The rules, one for each kind of 
 | time of day | it is the same time; am or pm may be added, not left out |
 | ratio | its parts are proportional; a ratio of two is also a quotient |
 | words | they are the same letters in the same order, case apart |
-| list | it has the same parts, each as often, in any order; named parts (`x=1, y=2`) by name, or in this order |
-| tuple, interval | the same brackets, the same parts in this order; a bare list, or the named parts, may stand for a tuple |
+| list | it has the same parts, each as often, in any order; named parts (`x=1, y=2`) by name or in order |
+| tuple, interval | the same brackets, the same parts in order; a bare list, or named parts, for a tuple |
 | set | the same parts, repeats apart |
 | union, inequality for an interval | the same set of real numbers |
 | name = value | the same value, with the same name or none |
 | equation, inequality | one side minus the other is the same up to a factor |
 | formula, matrix | the same value everywhere (`equality.same_value`) |
 
-For a plain reference an equation counts by its right side, if its left side names what was asked (`x`, `f(2)`, `m+n`)
-or has the same value. `2x = 6` is no answer 6.
+For a plain reference an equation counts by its right side, if its left side names what was asked (`x`,
+`f(2)`, `m+n`) or has the same value. `2x = 6` is no answer 6.
 
 Runs only inside the workers of `pool`: whoever calls `compare` must be ready to be killed.
 """
@@ -153,9 +153,9 @@ def _scaled(form: Form, factor: Fraction) -> Form:
 def _percents(gold: Form, target: Form) -> bool:
     if isinstance(gold, Percent) and isinstance(target, Percent):
         return _equal(gold.value, target.value)
-    sides = [(form.value, form.value) if isinstance(form, Percent) else (form, None) for form in (gold, target)]
-    return _equal(sides[0][0], sides[1][0]) or _equal(
-        *(form if share is None else _hundredth(share) for form, share in sides)
+    sides = (gold, target)
+    return _equal(*(form.value if isinstance(form, Percent) else form for form in sides)) or _equal(
+        *(_hundredth(form.value) if isinstance(form, Percent) else form for form in sides)
     )
 
 
@@ -205,7 +205,9 @@ def _by_name(form: Form) -> Form:
         return form
     names, values = form.operands
     both = isinstance(names, Bracketed) and isinstance(values, Bracketed)
-    if not both or len(names.parts) != len(values.parts) or not all(isinstance(n, Formula) for n in names.parts):
+    if not both or len(names.parts) != len(values.parts):
+        return form
+    if not all(isinstance(name, Formula) for name in names.parts):
         return form
     pairs = zip(names.parts, values.parts, strict=True)
     return Several(tuple(Relation((name, value), ("=",), (name.text, "")) for name, value in pairs))
@@ -214,9 +216,8 @@ def _by_name(form: Form) -> Form:
 def _lists(gold: Form, target: Form) -> bool:
     """At least one is a list."""
     if _is_range(gold) or _is_range(target):
-        return same_region(gold, target) or (
-            isinstance(gold, Several) and isinstance(target, Several) and _same_parts(gold.parts, target.parts)
-        )
+        lists = isinstance(gold, Several) and isinstance(target, Several)
+        return same_region(gold, target) or (lists and _same_parts(gold.parts, target.parts))
     ours, theirs = _parts(gold), _parts(target)
     if ours is None or theirs is None:
         return False
@@ -235,7 +236,8 @@ def _is_row(form: Form) -> bool:
     """May a list stand for it? Not for an interval with a closed end."""
     if not isinstance(form, Bracketed):
         return True
-    return (form.opening, form.closing) == ("(", ")") or (len(form.parts) > 2 and (form.opening + form.closing) == "[]")
+    brackets = form.opening + form.closing
+    return brackets == "()" or (len(form.parts) > 2 and brackets == "[]")
 
 
 def _is_range(form: Form) -> bool:
@@ -254,12 +256,15 @@ def _parts(form: Form) -> tuple[Form, ...] | None:
 
 def _names(parts: tuple[Form, ...]) -> list[str]:
     """The names of parts, if all have one."""
-    names = [part.texts[0].replace(" ", "") for part in parts if isinstance(part, Relation) and is_naming(part)]
+    named = [part for part in parts if isinstance(part, Relation) and is_naming(part)]
+    names = [part.texts[0].replace(" ", "") for part in named]
     return names if len(names) == len(parts) else []
 
 
 def _unnamed(parts: tuple[Form, ...]) -> tuple[Form, ...]:
-    return tuple(part.operands[-1] if isinstance(part, Relation) and is_naming(part) else part for part in parts)
+    return tuple(
+        part.operands[-1] if isinstance(part, Relation) and is_naming(part) else part for part in parts
+    )
 
 
 def _same_row(ours: Sequence[Form], theirs: Sequence[Form]) -> bool:
@@ -312,7 +317,7 @@ def _joins(gold: Form, target: Form) -> bool:
     if any(modulo):
         if all(modulo) and not _equal(gold.parts[1], target.parts[1]):
             return False
-        return _equal(*(form.parts[0] if mod else form for form, mod in zip((gold, target), modulo, strict=True)))
+        return _equal(gold.parts[0] if modulo[0] else gold, target.parts[0] if modulo[1] else target)
     if same_region(gold, target):
         return True
     if isinstance(gold, Joined) and isinstance(target, Joined) and gold.operator == target.operator:

@@ -20,13 +20,15 @@ def _inverse(function: type) -> object:
 
 
 FUNCTIONS = {
-    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec, "csc": sympy.csc,
+    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec,
+    "csc": sympy.csc,
     "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan, "arccot": _inverse(sympy.atan),
     "arcsec": _inverse(sympy.acos), "arccsc": _inverse(sympy.asin), "tg": sympy.tan, "ctg": sympy.cot,
     "arctg": sympy.atan, "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth,
     "sech": sympy.sech, "csch": sympy.csch, "arcsinh": sympy.asinh, "arccosh": sympy.acosh,
     "arctanh": sympy.atanh, "arsinh": sympy.asinh, "arcosh": sympy.acosh, "artanh": sympy.atanh,
-    "ln": sympy.log, "lg": lambda x: sympy.log(x, 10), "exp": sympy.exp, "sgn": sympy.sign, "sign": sympy.sign,
+    "ln": sympy.log, "lg": lambda x: sympy.log(x, 10),
+    "exp": sympy.exp, "sgn": sympy.sign, "sign": sympy.sign,
     "Re": sympy.re, "Im": sympy.im, "arg": sympy.arg, "floor": sympy.floor, "ceil": sympy.ceiling,
     "erf": sympy.erf, "cis": lambda x: sympy.cos(x) + I * sympy.sin(x), "abs": sympy.Abs,
 }  # fmt: skip
@@ -61,7 +63,8 @@ def power(base: Value, exponent: Value) -> Value:
         if not exponent.is_Integer or abs(exponent) > 50:
             raise Unreadable("a power of a matrix")
         return base**exponent
-    if base.is_number and exponent.is_Rational and _bits(base) * (abs(exponent.p) // exponent.q + 1) > MAX_BITS:
+    numbers = base.is_number and exponent.is_Rational
+    if numbers and _bits(base) * (abs(exponent.p) // exponent.q + 1) > MAX_BITS:
         raise Unreadable("a number with too many digits")
     return finite(base**exponent)
 

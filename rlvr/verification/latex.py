@@ -10,10 +10,10 @@ rationals. The grammar, from loose to tight:
 | sign | `-a` |
 | function | `\sin 2x`, `\log_2 8`, `\sin^2 x`, `\operatorname{sgn}(x)`, `f(x)` |
 | power | `a^b`, `a^{b}`, `a!`, `90^\circ` |
-| atom | `12.5`, `0.\overline{3}`, `x`, `x_{12}`, `x'`, `\theta`, `\frac12`, `\sqrt[3]{2}`, `\binom52`, `(a)`, `|a|`, a matrix |
+| atom | `12.5`, `0.\overline{3}`, `x_{12}`, `x'`, `\frac12`, `\sqrt[3]{2}`, `(a)`, `|a|`, a matrix |
 
-`e` and `i` are the constants, `f(x)` is a function where `f` is a letter that functions have or the argument is no
-sum, `2\frac13` is a mixed number, degrees inside a function are degrees and elsewhere a unit. Sums and
+`e` and `i` are the constants, `f(x)` is a function where `f` is a letter that functions have or the argument
+is no sum, `2\frac13` is a mixed number, degrees inside a function are degrees and elsewhere a unit. Sums and
 products over integers are added up if they are short; integrals, limits and what is endless are no values
 (`Unreadable`). So are values beyond `functions.MAX_BITS`.
 """
@@ -44,20 +44,27 @@ MAX_TERMS = 200  # of a sum that is added up
 _TOKEN = re.compile(
     r"(?P<number>\d*\.\d*\\overline\s*\{\d+\}|\d+\.?\d*(?:[eE][+-]?\d{1,4}(?![\dA-Za-z]))?|\.\d+)"
     r"|(?P<environment>\\(?:begin|end)\s*\{[a-zA-Z*]+\}(?:\{[clr| ]*\})?)"
-    r"|(?P<name>\\(?:text|overline|bar|vec|hat|tilde|widehat|widetilde|dot|ddot|overrightarrow|mathbb|mathcal|mathscr"
-    r"|mathfrak|overleftrightarrow)\s*(?:\{[^{}]*\}|[A-Za-z]))"
+    r"|(?P<name>\\(?:text|overline|bar|vec|hat|tilde|widehat|widetilde|dot|ddot|overrightarrow|mathbb|mathcal"
+    r"|mathscr|mathfrak|overleftrightarrow)\s*(?:\{[^{}]*\}|[A-Za-z]))"
     r"|(?P<command>\\[A-Za-z]+)|(?P<escaped>\\.)|(?P<letter>[A-Za-z])|(?P<sign>[^\s\\])"
 )
-_GREEK_NAMES = r"""\alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \rho \sigma \tau
-    \upsilon \phi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Pi \Sigma \Upsilon \Phi \Psi \Omega \ell \hbar
-    \mho \partial \nabla \odot \oplus \aleph \top \bot \perp"""
+_GREEK_NAMES = r"""
+    \alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \rho \sigma \tau
+    \upsilon \phi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Pi \Sigma \Upsilon \Phi \Psi \Omega \ell
+    \hbar \mho \partial \nabla \odot \oplus \aleph \top \bot \perp"""
 _GREEK = frozenset(_GREEK_NAMES.split())
 
 
 _FUNCTION_LETTERS = frozenset([*"fgFGP", r"\phi", r"\psi", r"\Phi", r"\Psi", r"\Gamma", r"\zeta"])
 _DERIVATIVE = re.compile(r"\\frac\s*\{\s*d\s*(\\?[A-Za-z]*)\s*\}\s*\{\s*d\s*([A-Za-z])\s*\}")
-_CLOSING = {"(": ")", "[": "]", "{": "}", r"\{": r"\}", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil", "|": "|"}
+_CLOSING = {
+    "(": ")", "[": "]", "{": "}", "|": "|", r"\{": r"\}", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil"
+}  # fmt: skip
 _STOPS = frozenset([*"+-,=<>)]}:;&", r"\}", r"\rfloor", r"\rceil", r"\\"])
+
+
+# what sympy raises where an operation has no value
+_NO_VALUE = (ArithmeticError, TypeError, ValueError, AttributeError, RecursionError, NotImplementedError)
 
 
 @lru_cache(maxsize=8192)
@@ -71,7 +78,7 @@ def read_formula(text: str) -> Value:
         return finite(value)
     except Unreadable:
         raise
-    except (ArithmeticError, TypeError, ValueError, AttributeError, RecursionError, NotImplementedError) as error:
+    except _NO_VALUE as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
@@ -265,7 +272,8 @@ class _Parser:
         self.take(")")
         is_function = len(arguments) > 1 or name.rstrip("'") in _FUNCTION_LETTERS or "'" in name
         if is_function or len(name) > 1 or arguments[0].is_Symbol or arguments[0].is_Number:
-            inside = ",".join(str(sympy.expand(a)) if isinstance(a, sympy.Expr) else str(a) for a in arguments)
+            expanded = (sympy.expand(a) if isinstance(a, sympy.Expr) else a for a in arguments)
+            inside = ",".join(map(str, expanded))
             return sympy.Symbol(f"{symbol(name).name}({inside})", real=True)
         self.position = start
         return None

@@ -8,7 +8,8 @@ from rlvr.verification.forms import SIGNIFICANT, Based, Clock, Number
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)\s*(?:(?P<whole>\d+)\s*\\frac(?P<f>\{\d+\}\{\d+\}|\d\d)|(?P<mixed>\d+) (?P<m>\d+/\d+)"
     r"|\\frac(?P<frac>\{[+-]?\d+\}\s*\{[+-]?\d+\}|\d\d|\{\d+\}\d|\d\{\d+\})|(?P<quotient>\d+\s*/\s*\d+)"
-    r"|(?P<decimal>\d+\.?\d*|\.\d+)(?:\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?P<p>\{\s*[+-]?\d{1,4}\s*\}|\d{1,4}|-\d{1,4})"
+    r"|(?P<decimal>\d+\.?\d*|\.\d+)"
+    r"(?:\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?P<p>\{\s*[+-]?\d{1,4}\s*\}|\d{1,4}|-\d{1,4})"
     r"|[eE](?P<e>[+-]?\d{1,4}))?)"
 )
 

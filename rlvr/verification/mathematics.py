@@ -1,7 +1,7 @@
 r"""Verdicts on mathematical answers: the last `\boxed{...}` of a completion against a reference.
 
-`screen` settles what needs no algebra, which is most of what a policy writes, and refuses what no parser should
-see. For the rest `equivalence.compare` does the algebra, in a worker of `pool`.
+`screen` settles what needs no algebra, which is most of what a policy writes, and refuses what no parser
+should see. For the rest `equivalence.compare` does the algebra, in a worker of `pool`.
 """
 
 from fractions import Fraction
@@ -52,13 +52,13 @@ def is_plain(reference: str) -> bool:
 
 
 def settled(golds: tuple[Form, ...], targets: tuple[Form, ...]) -> bool | None:
-    """Does one of the readings of an answer equal one of the reference's? None where it takes algebra to say."""
+    """Does a reading of an answer equal one of the reference's? None where it takes algebra to say."""
     equal = [plainly_equal(gold, target) for gold in golds for target in targets]
     return True if True in equal else None if None in equal else False
 
 
 def plainly_equal(gold: Form, target: Form) -> bool | None:
-    """Equality of numbers, words, times of day and numbers in a base; None where another kind is concerned."""
+    """Equality of numbers, words, times of day and numbers in a base; None where another kind is involved."""
     if isinstance(gold, Words) or isinstance(target, Words):
         known = isinstance(gold, Words | Number | Clock | Based) and isinstance(target, _PLAIN)
         return words(gold) == words(target) if type(gold) is type(target) else False if known else None
@@ -96,10 +96,11 @@ def _same_time(gold: Clock, target: Clock) -> bool:
 
 
 def numbers_equal(gold: Number, target: Number) -> bool:
-    """Exact numbers are equal or not; an approximation equals what rounds or is cut to it, within the tolerance.
+    """Exact numbers are equal or not; an approximation equals what rounds or is cut to it, within the
+    tolerance.
 
-    A number whose own digits come to an end needs no approximation, so 0.5000004 is not 1/2 and 1.000000 is not
-    1 - 2^-60. Of two approximations the one with more digits has to round to the other.
+    A number whose own digits come to an end needs no approximation, so 0.5000004 is not 1/2 and 1.000000 is
+    not 1 - 2^-60. Of two approximations the one with more digits has to round to the other.
     """
     if gold.value == target.value:
         return True

@@ -1,22 +1,25 @@
 r"""One spelling for what is written in many: `normal_form` turns an answer's text into plain LaTeX.
 
-Nothing is parsed and nothing is left out that has a meaning; units and words stay, for `forms` to read. What it
-does, in order:
+Nothing is parsed and nothing is left out that has a meaning; units and words stay, for `forms` to read. What
+it does, in order:
 
 | stage | example | becomes |
 |---|---|---|
-| characters | `−8`, `x²`, `½`, `１２`, `（1，2）`, `θ` | `-8`, `x^{2}`, `\frac{1}{2}`, `12`, `(1,2)`, `\theta` |
+| characters | `−8`, `x²`, `½`, `１２`, `θ` | `-8`, `x^{2}`, `\frac{1}{2}`, `12`, `\theta` |
 | invisible signs | zero-width spaces, direction marks, `\phantom{7}` | gone |
 | delimiters, sizes, colours | `$x$`, `\left(`, `\displaystyle`, `\color{red}` | gone |
 | fonts | `\mathbf{5}`, `\bm{x}`; `\textbf{cm}`, `\mathrm{cm}` | `5`, `x`; `\text{cm}` |
-| commands with one meaning | `\dfrac`, `\leqslant`, `\degree`, `\prime`, `sqrt(2)` | `\frac`, `\le`, `^\circ`, `'`, `\sqrt{2}` |
+| commands with one meaning | `\dfrac`, `\degree`, `sqrt(2)` | `\frac`, `^\circ`, `\sqrt{2}` |
 | spaces, a full stop, Markdown's bold | `**7** .` | `7` |
 """
 
 import re
 import unicodedata
 
-_SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi"
+_SMALL = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau"
+    " upsilon phi chi psi"
+)
 _LARGE = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
 _GREEK = {
     **dict(zip("αβγδεζηθικλμνξπρστυφχψω", [*_SMALL.split(), "omega"], strict=True)),
@@ -26,11 +29,13 @@ _GREEK = {
 _SIGNS = {
     **{c: "-" for c in "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63"},
     **{c: "'" for c in "′’‘ʹ"}, "″": "''",
-    "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": "/", "∕": "/", "±": r"\pm ", "∓": r"\mp ",
+    "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": "/", "∕": "/", "±": r"\pm ",
+    "∓": r"\mp ",
     "∞": r"\infty ", "°": r"^\circ ", "º": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ",
     "≠": r"\ne ", "≈": r"\approx ", "∈": r"\in ", "∉": r"\notin ", "∪": r"\cup ", "∩": r"\cap ",
     "∅": r"\emptyset ", "√": r"\sqrt", "∛": r"\sqrt[3]", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
-    "ℕ": r"\mathbb{N}", "∶": ":", "：": ":", "、": ",", "。": ".", "…": r"\ldots ", "∠": r"\angle ", "△": r"\triangle ",
+    "ℕ": r"\mathbb{N}", "∶": ":", "：": ":", "、": ",", "。": ".", "…": r"\ldots ", "∠": r"\angle ",
+    "△": r"\triangle ",
     "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ",
     "℃": r"^\circ\text{C}", "℉": r"^\circ\text{F}", "٫": ".", "\u00a0": " ", "∖": r"\setminus ",
     **{letter: rf"\{name} " for letter, name in _GREEK.items()},
@@ -79,7 +84,8 @@ def _other(c: str) -> str:
 
 _FONT = re.compile(
     r"\\(?:mathbf|boldsymbol|bm|bold|mathit|mathsf|mathnormal|pmb|underline|emph|color|textcolor)(?![A-Za-z])"
-    r"|\\(?:displaystyle|textstyle|scriptstyle|limits|large|Large|small|bf|rm|it|left|right|middle)(?![A-Za-z])"
+    r"|\\(?:displaystyle|textstyle|scriptstyle|limits|large|Large|small|bf|rm|it)(?![A-Za-z])"
+    r"|\\(?:left|right|middle)(?![A-Za-z])"
     r"|\\[bB]ig{1,2}[lrm]?(?![A-Za-z])"
 )
 _COLOR = re.compile(r"\\(?:textcolor|color)\s*\{[A-Za-z]*\}")
@@ -103,7 +109,8 @@ _COMMANDS = (
     (r"\\(?:ldots|dots|cdots|dotsc|dotsb)(?![A-Za-z])", r"\\ldots "),
     (r"\^\s*\{\s*\\prime\s*\\prime\s*\}|\^\s*\{''\}", "''"),
     (r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))", "'"),
-    (r"\^\s*(?:\{\s*(?:\\circ|\\text\{\s*o\s*\}|o)\s*\}|\\circ(?![A-Za-z])|\\text\{o\})|\\degree(?![A-Za-z])", r"^\\circ "),
+    (r"\^\s*(?:\{\s*(?:\\circ|\\text\{\s*o\s*\}|o)\s*\}|\\circ(?![A-Za-z])|\\text\{o\})"
+     r"|\\degree(?![A-Za-z])", r"^\\circ "),
     (r"\\div(?![A-Za-z])", "/"),
     (r"\\(?:ast|star)(?![A-Za-z])", "*"),
     (r"\\colon(?![A-Za-z])|\{\s*:\s*\}", ":"),
@@ -111,7 +118,8 @@ _COMMANDS = (
     (r"\\var(?=epsilon|theta|phi|rho|sigma|pi)", r"\\"),
     (r"\\imath(?![A-Za-z])", "i "),
     (r"(?<![A-Za-z\\])(?:np|numpy|math|sp|sympy)\.(?=[a-z])", ""),
-    (r"(?<![A-Za-z\\])(pi|infty|sqrt|arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|ln|log|exp)(?![A-Za-z])", r"\\\1 "),
+    (r"(?<![A-Za-z\\])(pi|infty|sqrt|arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|ln|log|exp)(?![A-Za-z])",
+    r"\\\1 "),
     (r"(?<![A-Za-z\\])(?:inf|infinity)(?![A-Za-z])", r"\\infty "),
     (r"(?<=\d)\s*(?:x|X)\s*(?=10\s*(?:\^|\*\*))", r"\\times "),
     (r"\*\*", "^"),

@@ -44,8 +44,9 @@ class VerifierPool:
 
     What needs no algebra is settled in the calling thread (`mathematics.screen`); the rest goes to processes,
     equal comparisons of one call once. `workers` of them are at work at a time; one that takes longer than
-    PATIENCE_SECONDS lets another begin in a spare process. A comparison is broken off after `deadline_seconds`,
-    counted from when its process begins it; others go on. Each process may hold `memory_bytes` of address space.
+    PATIENCE_SECONDS lets another begin in a spare process. A comparison is broken off after
+    `deadline_seconds`, counted from when its process begins it; others go on. Each process may hold
+    `memory_bytes` of address space.
 
     Whose fault it is if a comparison raises, dies or is broken off: the answer's (WRONG), if the reference
     stands a comparison with PROBE; else the reference's (ERROR, TIMEOUT). A process that died is tried again,
@@ -180,7 +181,7 @@ class Pending:
 
 
 class _Fleet:
-    """The process that forks the workers (`worker`), with a connection to each; started anew if it is gone."""
+    """The process that forks the workers (`worker`), and a connection to each; started anew if it is gone."""
 
     def __init__(self, arguments: list[str], size: int) -> None:
         self._arguments, self._size = arguments, size
@@ -309,7 +310,7 @@ class _Worker:
         return Verdict.TIMEOUT, stalled
 
     def _hear(self, connection: Connection) -> tuple[str, str]:
-        """One message: "ready" of a new process, a verdict with its reason, or "" for what no longer counts."""
+        """One message: "ready" of a new process, a verdict and its reason, or "" for what is void."""
         message, rest = connection.recv_bytes().decode().split(" ", 1)
         if message == "ready":
             self.process = int(rest)

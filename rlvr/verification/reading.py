@@ -127,11 +127,12 @@ def _stripped(text: str) -> str:
 
 def _closes_at_the_end(text: str) -> bool:
     pieces = _by_depth(text)
-    return len(pieces) > 1 and not pieces[0][1] and not pieces[-1][1] and all(depth for depth, _ in pieces[1:-1])
+    outside = pieces[0][1] or pieces[-1][1]
+    return len(pieces) > 1 and not outside and all(depth for depth, _ in pieces[1:-1])
 
 
 def _sentence(parts: list[str]) -> bool:
-    """Is a text with `and` or commas prose rather than a list: does a part say more than a value or a name?"""
+    """Is a text with `and` or commas prose, not a list: does a part say more than a value or a name?"""
     return any(len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", part)) > 3 for part in parts)
 
 
@@ -198,8 +199,9 @@ def _bracketed(text: str, letters: bool) -> Form | None:
         return Collection(form.parts if isinstance(form, Several) else (form,))
     parts, separators = split_top(inside, re.compile("[,;]"))
     if separators and all(parts):
-        opening, closing = ("(" if opening == r"\langle" else opening), (")" if closing == r"\rangle" else closing)
-        return Bracketed(opening, tuple(_read(part, letters) for part in parts), closing)
+        angles = {r"\langle": "(", r"\rangle": ")"}
+        forms = tuple(_read(part, letters) for part in parts)
+        return Bracketed(angles.get(opening, opening), forms, angles.get(closing, closing))
     return _read(inside, letters) if inside and (opening, closing) in (("(", ")"), ("[", "]")) else None
 
 
@@ -212,9 +214,10 @@ _MODULO = re.compile(r"(.+?)\s*\\pmod\{(\w+)\}")
 def _simple(text: str, letters: bool) -> Form:
     if match := _CURRENCY.search(text):
         form = _read(_CURRENCY.sub(r"\1", text, count=1), letters)
-        return form if isinstance(form, Quantity | Words) else Quantity(form, unit_of(_CURRENCIES[match[0].strip(" -")]))
+        currency = unit_of(_CURRENCIES[match[0].strip(" -")])
+        return form if isinstance(form, Quantity | Words) else Quantity(form, currency)
     if match := _MODULO.fullmatch(text):
-        return Joined("mod", (_read(match[1], letters), Number(Fraction(match[2])) if match[2].isdigit() else Formula(match[2])))
+        return Joined("mod", (_read(match[1], letters), _read(match[2], letters)))
     if (number := read_number(text.removesuffix("''"))) is not None:
         return number
     unwrapped = re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r" \1 ", text).strip()
@@ -248,12 +251,12 @@ def _scaled(form: Form, text: str, scale: Fraction) -> Form:
 
 
 _PRODUCTS = frozenset(
-    ["ab", "abc", "abcd", "ac", "bc", "cd", "ad", "bd", "mn", "pq", "pr", "qr", "pqr", "rs", "st", "uv", "kx", "ax", "bx",
-     "cx", "mx", "nx", "ay", "by", "mg"]
+    ["ab", "abc", "abcd", "ac", "bc", "cd", "ad", "bd", "mn", "pq", "pr", "qr", "pqr", "rs", "st", "uv", "kx",
+     "ax", "bx", "cx", "mx", "nx", "ay", "by", "mg"]
 )  # fmt: skip
 _LABEL = re.compile(
-    r"_\s*(?:\{[^{}]*\}|\w)|\\(?:text|mathbb|mathcal|begin|end|operatorname|overline|vec|hat|bar|tilde|dot|ddot"
-    r"|overrightarrow|mathscr|mathfrak|widehat)\s*\{[^{}]*\}(?:\{[clr|]*\})?"
+    r"_\s*(?:\{[^{}]*\}|\w)|\\(?:text|mathbb|mathcal|begin|end|operatorname|overline|vec|hat|bar|tilde|dot"
+    r"|ddot|overrightarrow|mathscr|mathfrak|widehat)\s*\{[^{}]*\}(?:\{[clr|]*\})?"
     r"|\\(?:angle|triangle)(?:\s*[A-Z](?:_\s*(?:\{\w*\}|\w))?)+|\\[A-Za-z]+"
 )
 
@@ -268,13 +271,15 @@ def _is_words(plain: str, text: str) -> bool:
         return True
     bare = _LABEL.sub(" ", text)
     operators = re.search(r"[-+*/^=]|\\(?:frac|cdot|times|sqrt)", text)
-    if not operators and re.search(r"\\text\s*\{[^{}]*[A-Za-z]{2,}[^{}]*\}", re.sub(r"_\s*\{.*?\}\}?", "", text)):
+    without_indices = re.sub(r"_\s*\{.*?\}\}?", "", text)
+    if not operators and re.search(r"\\text\s*\{[^{}]*[A-Za-z]{2,}[^{}]*\}", without_indices):
         return True
     if re.search("[A-Za-z]{5,}", bare):
         return True
     words = [w for w in re.split(r"[\s.,'\"!?()]+", bare) if re.fullmatch("[A-Za-z]{2,}", w)]
     return bool(re.search(r"\s", plain) or not operators) and any(
-        not re.fullmatch("[xyz]+", w) and w not in _PRODUCTS and not _letters_of_a_formula(w, bare) for w in words
+        not re.fullmatch("[xyz]+", w) and w not in _PRODUCTS and not _letters_of_a_formula(w, bare) for w in
+        words
     )
 
 

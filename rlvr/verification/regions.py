@@ -1,4 +1,4 @@
-"""Sets of real numbers, for answers that say one in several ways: `(2,5]`, `2 < x \\le 5`, unions, exclusions."""
+r"""Sets of real numbers, for answers that say one in several ways: `(2,5]`, `2 < x \le 5`, unions."""
 
 import sympy
 

@@ -5,8 +5,8 @@ a new child, within milliseconds, in the place of any that died. What a child ca
 pool, its memory limit, a crash of the interpreter) therefore costs one answer and nothing else.
 
 A child says `ready <process id>`, then takes messages `[number, arguments]` in JSON and answers each with
-`<number> <verdict>` or `<number> error <reason>`. The number tells the pool which replies to drop: those a new
-child gives to a message its predecessor was killed before reading. Answers are only ever data: nothing is
+`<number> <verdict>` or `<number> error <reason>`. The number tells the pool which replies to drop: those a
+new child gives to a message its predecessor was killed before reading. Answers are only ever data: nothing is
 unpickled.
 """
 

@@ -1,4 +1,4 @@
-"""What workers run in the tests of the pool: the answer says what happens, or a reference that ends in "on"."""
+"""What workers run in the tests of the pool: the answer says what happens, or a reference with "on"."""
 
 import os
 import sys
