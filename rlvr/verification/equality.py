@@ -64,8 +64,6 @@ def same_value(a: Value, b: Value) -> bool:
     compared, unreal = 0, []
     for attempt in attempts:
         values = [digits(side, attempt) for side in (a, b)]
-        if _clearly_differ(*values):
-            return False
         if not complex_:
             real = list(map(_is_real, values))
             if real[0] != real[1]:
@@ -73,7 +71,7 @@ def same_value(a: Value, b: Value) -> bool:
             if not real[0]:
                 unreal.append(attempt)
                 continue
-        if not _no_digit(a - b, attempt):
+        if _clearly_differ(*values) or not _no_digit(a - b, attempt):
             return False
         compared += 1
         if compared == wanted:

@@ -1,9 +1,9 @@
 r"""The one list of what may stand after a value without being part of it: units, and nouns that are counted.
 
 Whatever is not in this list carries value: `5 million` is no 5, `9 pm` no 9, `5 fewer` no 5. Words of size
-(`million`, `dozen`, `thirds`) are factors. Measures have a dimension and a factor, so that two answers that both
-name one are compared as quantities: `5 cm` is not `5 m`, and `60 minutes` is `1 hour`; if only one names it, the
-unit may stand or fall. Nouns are never compared.
+(`million`, `dozen`, `thirds`) are factors. Measures have a dimension and a size, so that two answers that
+both name one are compared as quantities: `5 cm` is not `5 m`, and `60 minutes` is `1 hour`; if only one names
+it, the unit may stand or fall. Nouns are never compared.
 
 A symbol of one letter is a unit only inside `\text{}` or `\mathrm{}` (`3 c` is three times c), or in a
 quotient or a power (`9 m/s`) after the value of a reference that has no variables.

@@ -53,4 +53,4 @@ def test_checkers_run_in_a_pool() -> None:
     deep = reference(("detectable_format:json_format", {}))
     with VerifierPool(1, deadline_seconds=60, function="rlvr.verification.ifeval:follow") as pool:
         pairs = [(BOTH, "The river runs."), (deep, "[" * 100_000), (reference(LOWERCASE), "all lower case")]
-        assert pool.compare(pairs) == [Verdict.CORRECT, Verdict.ERROR, Verdict.CORRECT]
+        assert pool.compare(pairs) == [Verdict.CORRECT, Verdict.WRONG, Verdict.CORRECT]
