@@ -33,7 +33,7 @@ RECORDED_PACKAGES = (
     "omegaconf",
     "wandb",
     "datasets",
-    "math-verify",
+    "sympy",
     "pandas",
     "numpy",
     "reasoning-gym",

@@ -8,8 +8,9 @@ from rlvr.verification.notation import normal_form
 from rlvr.verification.verdict import Verdict
 
 _MARKUP = re.compile(r"\\(?:text|mathrm|mathbf|boldsymbol)[a-z]*\s*\{([^{}]*)\}")
+_AND_ANOTHER = re.compile(r"[\s).:]*(?:,|/|&|or\b|and\b)[\s(]*[A-Z]\)?(?:[\s.:,)]|$)", re.IGNORECASE)
 _CHOICE = re.compile(
-    r"(?:(?:answer|option|choice)\s*:?\s*)?\(?([A-Z])\)?(?:[\s.:,)].*)?", re.IGNORECASE | re.DOTALL
+    r"(?:(?:answer|option|choice)\s*:?\s*)?\(?([A-Z])\)?((?:[\s.:,)].*)?)", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -25,4 +26,6 @@ def verify_choice(problem: Problem, text: str) -> Verdict:
     choice = _CHOICE.fullmatch(normal_form(_MARKUP.sub(r"\1", answer[:1000])))
     if choice is None:
         return Verdict.NO_ANSWER
+    if _AND_ANOTHER.match(choice[2]):  # two guesses
+        return Verdict.WRONG
     return Verdict.CORRECT if choice[1].upper() == problem.answer.strip().upper() else Verdict.WRONG

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -61,11 +61,18 @@ def _compared(pairs: list[tuple[str, str]], pool: VerifierPool | None) -> list[V
 
 
 def known_faults(references: Sequence[str]) -> list[tuple[int, str]]:
-    """`check_references`, done once for the same references: what it finds is kept in the user's cache."""
-    versions = [version(package) for package in ("rlvr", "math-verify", "latex2sympy2_extended")]
-    digest = hashlib.sha256(json.dumps([versions, *references]).encode()).hexdigest()[:16]
+    """`check_references`, done once for the same references by the same code: kept in the user's cache.
+
+    A cache that cannot be read or written is none.
+    """
+    code = [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    key = json.dumps([version("sympy"), *code, *references])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     file = cache / "rlvr" / "references" / f"{digest}.json"
-    if not file.exists():
-        write_whole(file, json.dumps(check_references(references)))
-    return [(index, reason) for index, reason in json.loads(file.read_text())]
+    with suppress(OSError, ValueError):
+        return [(index, reason) for index, reason in json.loads(file.read_text())]
+    faults = check_references(references)
+    with suppress(OSError):
+        write_whole(file, json.dumps(faults))
+    return faults
