@@ -22,7 +22,7 @@ def verify_maze_path(problem: Problem, text: str) -> Verdict:
 
 
 def verify_maze_walk(problem: Problem, text: str) -> Verdict:
-    """Any walk that reaches the goal before a wall or the edge; what follows is not walked (MaxRL's judge)."""
+    """Any walk that reaches the goal before a wall or the edge; the rest is not walked (MaxRL's judge)."""
     if (moves := moves_before_done(text)) is None:
         return Verdict.NO_ANSWER
     rows = problem.metadata["rows"]

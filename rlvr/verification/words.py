@@ -16,7 +16,7 @@ _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 def plain_words(answer: str) -> str:
     r"""Without case, `\text{}`, spaces in a row, and the signs that may stand around an answer.
 
-    Brackets go in pairs: `(yes)` is yes, and `[1,2],[3,4]` stays. A sign that only looks like a letter is none.
+    Brackets go in pairs: `(yes)` is yes, and `[1,2],[3,4]` stays. What only looks like a letter is none.
     """
     letters = "".join(UNKNOWN if not c.isascii() and c.casefold().isascii() else c for c in answer)
     words = " ".join(_TEXT.sub(r"\1", letters).casefold().split()).strip(_AROUND)
