@@ -10,6 +10,12 @@ MAX_FACTORIAL = 3000
 
 Value = sympy.Expr | MatrixBase
 
+_GREEK_NAMES = r"""
+    \alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \rho \sigma \tau
+    \upsilon \phi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Pi \Sigma \Upsilon \Phi \Psi \Omega \ell
+    \hbar \mho \partial \nabla \odot \oplus \aleph \top \bot \perp"""
+GREEK = frozenset(_GREEK_NAMES.split())
+
 
 class Unreadable(ValueError):
     """The text is no formula that this parser knows, or its value is none."""

@@ -27,6 +27,7 @@ from sympy import I, MatrixBase
 from rlvr.verification.functions import (
     ANGULAR,
     FUNCTIONS,
+    GREEK,
     INVERSES,
     MAX_FACTORIAL,
     SEVERAL,
@@ -48,11 +49,6 @@ _TOKEN = re.compile(
     r"|mathscr|mathfrak|overleftrightarrow)\s*(?:\{[^{}]*\}|[A-Za-z]))"
     r"|(?P<command>\\[A-Za-z]+)|(?P<escaped>\\.)|(?P<letter>[A-Za-z])|(?P<sign>[^\s\\])"
 )
-_GREEK_NAMES = r"""
-    \alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \rho \sigma \tau
-    \upsilon \phi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Pi \Sigma \Upsilon \Phi \Psi \Omega \ell
-    \hbar \mho \partial \nabla \odot \oplus \aleph \top \bot \perp"""
-_GREEK = frozenset(_GREEK_NAMES.split())
 
 
 _FUNCTION_LETTERS = frozenset([*"fgFGP", r"\phi", r"\psi", r"\Phi", r"\Psi", r"\Gamma", r"\zeta"])
@@ -225,7 +221,7 @@ class _Parser:
             return (sympy.floor if token == r"\lfloor" else sympy.ceiling)(self.bracketed())
         if kind == "environment" and token.startswith(r"\begin"):
             return self.matrix()
-        if kind in ("letter", "name") or token in _GREEK:
+        if kind in ("letter", "name") or token in GREEK:
             return self.named()
         if kind == "command":
             return self.command()
