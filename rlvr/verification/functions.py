@@ -8,6 +8,8 @@ from sympy import I, MatrixBase, Rational
 MAX_BITS = 200_000  # of a number
 MAX_FACTORIAL = 3000
 
+# what sympy raises where an operation has no value
+NO_VALUE = (ArithmeticError, TypeError, ValueError, AttributeError, RecursionError, NotImplementedError)
 Value = sympy.Expr | MatrixBase
 
 _GREEK_NAMES = r"""

@@ -30,6 +30,7 @@ from rlvr.verification.functions import (
     GREEK,
     INVERSES,
     MAX_FACTORIAL,
+    NO_VALUE,
     SEVERAL,
     Unreadable,
     Value,
@@ -59,10 +60,6 @@ _CLOSING = {
 _STOPS = frozenset([*"+-,=<>)]}:;&", r"\}", r"\rfloor", r"\rceil", r"\\"])
 
 
-# what sympy raises where an operation has no value
-_NO_VALUE = (ArithmeticError, TypeError, ValueError, AttributeError, RecursionError, NotImplementedError)
-
-
 @lru_cache(maxsize=8192)
 def read_formula(text: str) -> Value:
     """The value of a formula. Raises Unreadable."""
@@ -74,7 +71,7 @@ def read_formula(text: str) -> Value:
         return finite(value)
     except Unreadable:
         raise
-    except _NO_VALUE as error:
+    except NO_VALUE as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
