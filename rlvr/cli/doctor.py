@@ -63,10 +63,7 @@ def findings() -> list[Finding]:
             str(EMBEDDED),
             "rlvr warm-start folder=rlvr/policy/embedded makes it",
         ),
-        *(
-            _package(name)
-            for name in ("transformers", "hydra-core", "datasets", "math-verify", "reasoning-gym")
-        ),
+        *(_package(name) for name in ("transformers", "hydra-core", "datasets", "sympy", "reasoning-gym")),
         (
             "vLLM",
             has_vllm,

@@ -29,7 +29,7 @@ RECORDED_PACKAGES = (
     "omegaconf",
     "wandb",
     "datasets",
-    "math-verify",
+    "sympy",
     "pandas",
     "numpy",
     "reasoning-gym",

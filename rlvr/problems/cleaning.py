@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from rlvr.data import Problem
-from rlvr.data.answer_text import normal_form
 from rlvr.errors import UserError
 from rlvr.problems.lazy import LazyProblems
+from rlvr.verification.notation import normal_form
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[-+*/^=<>]")
 

@@ -1,6 +1,7 @@
 """Is it right: verdicts on completions."""
 
 import atexit
+import logging
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -14,6 +15,9 @@ from rlvr.verification.pool import VerifierPool
 from rlvr.verification.words import verify_tagged_words, verify_words
 
 __all__ = ["POOLED", "VERIFIERS", "pool_of", "verify"]
+
+MAX_FAULTS = 0.01  # of the answers of a step or an evaluation
+logger = logging.getLogger(__name__)
 
 # judged here, one completion after the other
 VERIFIERS: dict[str, Callable[[Problem, str], Verdict]] = {
@@ -56,11 +60,23 @@ def verify(groups: Sequence[Group]) -> None:
         # mathematics has a screen in front of its pool, which settles most answers
         judge = pool_of(name).verify if name == "math" else pool_of(name).compare
         known |= dict(zip(keys, judge(pairs), strict=True))
+    _warn_of_faults(list(known.values()))
     for index, group in enumerate(groups):
         group.verdicts = [
             Verdict.TRUNCATED if completion.finish_reason == "length" else known[index, completion.text]
             for completion in group.completions
         ]
+
+
+def _warn_of_faults(verdicts: Sequence[Verdict]) -> None:
+    """Say it where the verifier failed on more than a hundredth: that is no fault of the policy's."""
+    errors, timeouts = verdicts.count(Verdict.ERROR), verdicts.count(Verdict.TIMEOUT)
+    if errors + timeouts > MAX_FAULTS * len(verdicts):
+        logger.warning(
+            "the verifier failed on %d of %d answers (%d errors, %d timeouts), which have no verdict and are "
+            "left out: by their references, or by a machine that is too busy",
+            errors + timeouts, len(verdicts), errors, timeouts,
+        )  # fmt: skip
 
 
 @cache

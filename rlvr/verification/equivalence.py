@@ -1,57 +1,80 @@
-r"""Are two expressions equal: math-verify, with guards where it is known to say yes too easily.
+r"""Do an answer and a reference mean the same? The rules, one for each kind of reference (`forms`).
 
-Runs only inside the workers of `pool`: an expression can be small and its value beyond any machine,
-so whoever calls `compare` must be ready to be killed. math-verify's own alarms are off for that reason.
+| reference | the answer is right if |
+|---|---|
+| number | it is the same number: exact forms exactly, decimals as in `equality.numbers_equal` |
+| per cent | it is the same per cent, the number before the sign, or the hundredth |
+| quantity | its value is the same; if both name a unit of measure, the same quantity |
+| number in a base | it has the same digits, and that base or none |
+| time of day | it is the same time; am or pm may be added, not left out |
+| ratio | its parts are proportional; a ratio of two is also a quotient |
+| words | they are the same letters in the same order, case apart |
+| list | it has the same parts, each as often, in any order; named parts (`x=1, y=2`) by name or in order |
+| tuple, interval | the same brackets, the same parts in order; a bare list, or named parts, for a tuple |
+| set | the same parts, repeats apart |
+| union, inequality for an interval | the same set of real numbers |
+| name = value | the same value, with the same name or none |
+| equation, inequality | one side minus the other is the same up to a factor |
+| formula, matrix | the same value everywhere (`equality.same_value`) |
+
+For a plain reference an equation counts by its right side, if its left side names what was asked (`x`,
+`f(2)`, `m+n`) or has the same value. `2x = 6` is no answer 6.
+
+Runs only inside the workers of `pool`: whoever calls `compare` must be ready to be killed.
 """
 
-import logging
+import re
 import warnings
-import zlib
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import lru_cache
 
 import sympy
-from latex2sympy2_extended import NormalizationConfig
-from math_verify import LatexExtractionConfig, parse, verify
-from sympy.core.function import AppliedUndef
 
 from rlvr.data import Verdict
-from rlvr.verification import two_stage
-from rlvr.verification.mathematics import screen
-
-two_stage.install()
-logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its alarms are off
-
-RELATIVE_TOLERANCE = 5e-4
-
-Expression = sympy.Basic | sympy.MatrixBase | str
-
-# Boxes first and no guessing without one, as math-verify's authors advise for rewards. Its list of units
-# is off, because it takes variables for units (`3c` = `3t` = `3`); `answers.normal_form` removes units.
-_BOXED = (
-    LatexExtractionConfig(
-        boxed_match_priority=0,
-        try_extract_without_anchor=False,
-        normalization_config=NormalizationConfig(
-            basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="last"
-        ),
-    ),
+from rlvr.verification.equality import approximates, digits, same_value, value_of
+from rlvr.verification.forms import (
+    Bracketed,
+    Collection,
+    Form,
+    Formula,
+    Joined,
+    Number,
+    Percent,
+    Quantity,
+    Ratio,
+    Relation,
+    Several,
+    Words,
 )
+from rlvr.verification.functions import Unreadable
+from rlvr.verification.latex import read_formula
+from rlvr.verification.mathematics import plainly_equal, screen
+from rlvr.verification.reading import readings
+from rlvr.verification.regions import region, same_region
+from rlvr.verification.relations import INEQUALITIES, is_naming, named_value, relations
+
+MAX_PARTS = 60  # of a list
+
 
 
 def compare(reference: str, answer: str) -> Verdict:
-    """Is `answer` what `reference` means? Both in `answers.normal_form`.
+    """Is `answer` what `reference` means? Both in `notation.normal_form`.
 
-    A sign of per cent on one side only may stand or fall: 9% is right for a reference of 9 or of 0.09.
-    Returns CORRECT, WRONG (also for an answer that cannot be parsed) or REFERENCE_UNPARSABLE; raises
-    what sympy raises when it fails on the comparison itself.
+    Returns CORRECT, WRONG or REFERENCE_UNPARSABLE. Once the reference by itself is found to be well, whatever
+    goes wrong is the answer's fault: WRONG.
     """
-    gold = reference.rstrip("%")
-    if all(isinstance(reading, str) for reading in _parse(gold)):
+    golds = [form for form in readings(reference) if is_sound(form)]
+    if not golds:
         return Verdict.REFERENCE_UNPARSABLE
-    readings = [(gold, answer.rstrip("%"))]
-    if reference.endswith("%") != answer.endswith("%"):
-        readings.append((_as_hundredths(reference), _as_hundredths(answer)))
-    return Verdict.CORRECT if any(_equal(*reading) for reading in readings) else Verdict.WRONG
+    try:
+        targets = readings(answer, letters=not re.search(r"(?<![\\A-Za-z])[A-Za-z]", _opened(reference)))
+        equal = any(_equal(gold, target) for gold in golds for target in targets)
+    except MemoryError:
+        raise  # whatever is left of this process, a new one is better
+    except Exception:  # of what sympy raises on odd input there is no list
+        equal = False
+    return Verdict.CORRECT if equal else Verdict.WRONG
 
 
 def judge(reference: str, text: str) -> Verdict:
@@ -60,114 +83,286 @@ def judge(reference: str, text: str) -> Verdict:
     return outcome if isinstance(outcome, Verdict) else compare(*outcome)
 
 
-def _as_hundredths(expression: str) -> str:
-    return rf"\frac{{{expression[:-1]}}}{{100}}" if expression.endswith("%") else expression
+def _opened(reference: str) -> str:
+    """A reference without the words that are no variables."""
+    return re.sub(r"\\text\s*\{[^{}]*\}|(?<=\d)[eE](?=[+-]?\d)", "", reference)
 
 
-def _equal(reference: str, answer: str) -> bool:
-    gold, target = _parse(reference), _parse(answer)
-    if gold and target and (numbers_differ(gold[0], target[0]) or _unfinished(gold[0], target[0])):
+@lru_cache(maxsize=8192)
+def is_sound(form: Form) -> bool:
+    """Can anything be compared with a reference: are all its formulas read, and do they have values?"""
+    if isinstance(form, Formula):
+        try:
+            value = read_formula(form.text)
+        except Unreadable:
+            return region(form) is not None
+        if isinstance(value, sympy.Expr) and not value.is_Rational:
+            digits(value, 0)
+        return True
+    if isinstance(form, Relation) and set(form.operators) == {"="}:
+        return is_sound(form.operands[-1])
+    if isinstance(form, Percent | Quantity):
+        return is_sound(form.value)
+    if isinstance(form, Ratio | Several | Bracketed | Collection | Joined | Relation):
+        parts = form.operands if isinstance(form, Relation) else form.parts
+        return len(parts) <= MAX_PARTS and all(map(is_sound, parts))
+    return True
+
+
+def _equal(gold: Form, target: Form) -> bool:
+    if (plain := plainly_equal(gold, target)) is not None:
+        return plain
+    if gold == target:
+        return True
+    gold, target = _by_name(gold), _by_name(target)
+    for kinds, rule in _RULES:
+        if isinstance(gold, kinds) or isinstance(target, kinds):
+            return rule(gold, target)
+    return _values_equal(gold, target)
+
+
+def _values_equal(gold: Form, target: Form) -> bool:
+    if isinstance(target, Formula | Words) and region(gold) is not None:
+        return same_region(gold, target)
+    try:
+        values = value_of(gold), value_of(target)
+    except Unreadable:
         return False
-    # The order matters: math-verify reads the answer in the light of the reference, not the reverse.
-    return verify(gold, target, timeout_seconds=None, raise_on_error=True)
-
-
-@lru_cache(maxsize=4096)  # the completions of a group share their reference
-def _parse(expression: str) -> list[Expression]:
-    return parse(rf"\boxed{{{expression}}}", _BOXED, parsing_timeout=None)
-
-
-def numbers_differ(gold: Expression, target: Expression) -> bool:
-    """Do numerical values show that two expressions differ? False where they show nothing.
-
-    Values are compared to RELATIVE_TOLERANCE: those of formulas at one arbitrary point, those of pairs
-    and sets element by element, that of `x = 3` by its right side. This spares most wrong
-    answers the costly symbolic comparison, and it corrects math-verify, which rounds to six
-    decimals, so that 6.6e-34 equals 1.6e-19 there.
-    """
-    if isinstance(gold, sympy.Eq) and isinstance(target, sympy.Eq) and gold.lhs != target.lhs:
-        return False
-    golds, targets = _values(gold), _values(target)
-    if golds is None or targets is None:
-        return False
-    return len(golds) != len(targets) or any(
-        abs(a - b) > RELATIVE_TOLERANCE * max(abs(a), abs(b))
-        for a, b in zip(sorted(golds), sorted(targets), strict=True)
+    if same_value(*values):
+        return True
+    return any(
+        isinstance(number, Number) and isinstance(value, sympy.Expr) and _approximates(number, value)
+        for number, value in ((gold, values[1]), (target, values[0]))
     )
 
 
-def _unfinished(gold: Expression, target: Expression) -> bool:
-    """Does the answer leave to the verifier work of which numbers do not show the result?
-
-    An integral, sum, product, limit or derivative that the reference does not have is no answer then, and
-    sympy may never come to its end.
-    """
-    return _has_work(target) and not _has_work(gold) and _values(target) is None
+def _approximates(number: Number, value: sympy.Expr) -> bool:
+    if value.is_Rational:
+        return bool(plainly_equal(number, Number(Fraction(int(value.p), int(value.q)))))
+    return approximates(number, value)
 
 
-def _has_work(expression: Expression) -> bool:
-    return isinstance(expression, sympy.Basic) and expression.has(
-        sympy.Integral, sympy.Sum, sympy.Product, sympy.Limit, sympy.Derivative
+def _scaled(form: Form, factor: Fraction) -> Form:
+    if isinstance(form, Number):
+        return Number(form.value * factor)
+    if isinstance(form, Formula):
+        return Formula(rf"\frac{{{factor.numerator}}}{{{factor.denominator}}}\cdot ({form.text})")
+    raise Unreadable("no value to scale")
+
+
+def _percents(gold: Form, target: Form) -> bool:
+    if isinstance(gold, Percent) and isinstance(target, Percent):
+        return _equal(gold.value, target.value)
+    sides = (gold, target)
+    return _equal(*(form.value if isinstance(form, Percent) else form for form in sides)) or _equal(
+        *(_hundredth(form.value) if isinstance(form, Percent) else form for form in sides)
     )
 
 
-def _values(expression: Expression) -> list[sympy.Float] | None:
-    if isinstance(expression, sympy.Eq) and isinstance(expression.lhs, sympy.Symbol | AppliedUndef):
-        expression = expression.rhs
-    if isinstance(expression, sympy.FiniteSet | sympy.Tuple | sympy.Interval):
-        parts = expression.args[:2] if isinstance(expression, sympy.Interval) else expression.args
-        values = [_values(part) for part in parts]
-        return None if None in values else [value for part in values for value in part]
-    value = _value(expression) if isinstance(expression, sympy.Expr) and not expression.is_Symbol else None
-    return None if value is None else [value]
+def _hundredth(form: Form) -> Form:
+    if isinstance(form, Number) and form.places is not None:
+        return Number(form.value / 100, form.places + 2)
+    return _scaled(form, Fraction(1, 100))
 
 
-@lru_cache(maxsize=4096)
-def _value(expression: sympy.Expr) -> sympy.Float | None:
-    """The value of a formula at one arbitrary point, or None if it is no real number there."""
-    if any(len(limit) == 1 for integral in expression.atoms(sympy.Integral) for limit in integral.limits):
-        return None  # without bounds it has no value, which sympy takes long to find out
-    point = {symbol: _coordinate(symbol.name) for symbol in expression.free_symbols}
-    value = expression.evalf(15, subs=point)
-    # A precision of one bit is sympy's way to say that all digits cancelled.
-    return value if value.is_Number and value.is_finite and value._prec > 1 else None
+def _quantities(gold: Form, target: Form) -> bool:
+    if not (isinstance(gold, Quantity) and isinstance(target, Quantity)):
+        return _equal(*(form.value if isinstance(form, Quantity) else form for form in (gold, target)))
+    if gold.unit.dimension != target.unit.dimension:
+        return False
+    if gold.unit.factor == target.unit.factor:
+        return _equal(gold.value, target.value)
+    return _equal(_scaled(gold.value, gold.unit.factor), _scaled(target.value, target.unit.factor))
 
 
-def _coordinate(name: str) -> sympy.Rational:
-    """A number between 1/4 and 3/4 for a variable: positive, less than one, and its own."""
-    return sympy.Rational(25_000_003 + zlib.crc32(name.encode()) % 50_000_000, 100_000_000)
+def _ratios(gold: Form, target: Form) -> bool:
+    if not (isinstance(gold, Ratio) and isinstance(target, Ratio)):
+        ratio, other = (gold, target) if isinstance(gold, Ratio) else (target, gold)
+        if len(ratio.parts) != 2:
+            return False
+        over, under = map(_text, ratio.parts)
+        return _values_equal(Formula(rf"\frac{{{over}}}{{{under}}}"), other)
+    if len(gold.parts) != len(target.parts):
+        return False
+    ours, theirs = ([value_of(part) for part in form.parts] for form in (gold, target))
+    if any(value == 0 for value in (*ours, *theirs)):
+        return all(map(same_value, ours, theirs))
+    return all(same_value(a * theirs[0], b * ours[0]) for a, b in zip(ours, theirs, strict=True))
+
+
+def _text(form: Form) -> str:
+    if isinstance(form, Number):
+        return rf"\frac{{{form.value.numerator}}}{{{form.value.denominator}}}"
+    if isinstance(form, Formula):
+        return form.text
+    raise Unreadable("no value in a ratio")
+
+
+# -- what has parts
+def _by_name(form: Form) -> Form:
+    """`(x,y) = (1,2)` as `x = 1, y = 2`; all other forms as they are."""
+    if not isinstance(form, Relation) or form.operators != ("=",):
+        return form
+    names, values = form.operands
+    both = isinstance(names, Bracketed) and isinstance(values, Bracketed)
+    if not both or len(names.parts) != len(values.parts):
+        return form
+    if not all(isinstance(name, Formula) for name in names.parts):
+        return form
+    pairs = zip(names.parts, values.parts, strict=True)
+    return Several(tuple(Relation((name, value), ("=",), (name.text, "")) for name, value in pairs))
+
+
+def _lists(gold: Form, target: Form) -> bool:
+    """At least one is a list."""
+    if _is_range(gold) or _is_range(target):
+        lists = isinstance(gold, Several) and isinstance(target, Several)
+        return same_region(gold, target) or (lists and _same_parts(gold.parts, target.parts))
+    ours, theirs = _parts(gold), _parts(target)
+    if ours is None or theirs is None:
+        return False
+    if isinstance(gold, Collection) or isinstance(target, Collection):
+        return _same_set(_unnamed(ours), _unnamed(theirs))
+    if not all(map(_is_row, (gold, target))):
+        return False
+    named = [_names(parts) for parts in (ours, theirs)]
+    if all(named):
+        return _same_parts(ours, theirs)
+    in_order = isinstance(gold, Bracketed) or (len(set(named[0] or named[1] or ())) > 1 and not named[1])
+    return (_same_row if in_order else _same_parts)(_unnamed(ours), _unnamed(theirs))
+
+
+def _is_row(form: Form) -> bool:
+    """May a list stand for it? Not for an interval with a closed end."""
+    if not isinstance(form, Bracketed):
+        return True
+    brackets = form.opening + form.closing
+    return brackets == "()" or (len(form.parts) > 2 and brackets == "[]")
+
+
+def _is_range(form: Form) -> bool:
+    """Is a form a set of numbers that inequalities say?"""
+    return isinstance(form, Several) and any(
+        isinstance(part, Relation) and set(part.operators) & {*INEQUALITIES, r"\ne"} for part in form.parts
+    )
+
+
+def _parts(form: Form) -> tuple[Form, ...] | None:
+    """The parts of a list, tuple or set, or of a name that is one of them."""
+    if isinstance(form, Relation) and (value := named_value(form, _equal)) is not None:
+        return _parts(value)
+    return form.parts if isinstance(form, Several | Bracketed | Collection) else None
+
+
+def _names(parts: tuple[Form, ...]) -> list[str]:
+    """The names of parts, if all have one."""
+    named = [part for part in parts if isinstance(part, Relation) and is_naming(part)]
+    names = [part.texts[0].replace(" ", "") for part in named]
+    return names if len(names) == len(parts) else []
+
+
+def _unnamed(parts: tuple[Form, ...]) -> tuple[Form, ...]:
+    return tuple(
+        part.operands[-1] if isinstance(part, Relation) and is_naming(part) else part for part in parts
+    )
+
+
+def _same_row(ours: Sequence[Form], theirs: Sequence[Form]) -> bool:
+    return len(ours) == len(theirs) and all(map(_equal, ours, theirs))
+
+
+def _same_parts(ours: Sequence[Form], theirs: Sequence[Form]) -> bool:
+    """Is there a way to pair all parts with equal ones?"""
+    if len(ours) != len(theirs) or len(ours) > MAX_PARTS:
+        return False
+    partner: dict[int, int] = {}  # of theirs, in ours
+
+    def place(one: int, tried: set[int]) -> bool:
+        for other in range(len(theirs)):
+            if other not in tried and _equal(ours[one], theirs[other]):
+                tried.add(other)
+                if other not in partner or place(partner[other], tried):
+                    partner[other] = one
+                    return True
+        return False
+
+    return all(place(one, set()) for one in range(len(ours)))
+
+
+def _same_set(ours: Sequence[Form], theirs: Sequence[Form]) -> bool:
+    if max(len(ours), len(theirs)) > MAX_PARTS:
+        return False
+    return all(any(_equal(a, b) for b in theirs) for a in ours) and all(
+        any(_equal(a, b) for a in ours) for b in theirs
+    )
+
+
+def _brackets(gold: Form, target: Form) -> bool:
+    """At least one is a tuple, an interval or a set, and none is a list."""
+    if isinstance(gold, Bracketed) and isinstance(target, Bracketed):
+        alike = (gold.opening, gold.closing) == (target.opening, target.closing)
+        return (alike or len(gold.parts) > 2) and _same_row(gold.parts, target.parts)
+    if isinstance(gold, Collection) and isinstance(target, Collection):
+        return _same_set(gold.parts, target.parts)
+    if same_region(gold, target):
+        return True
+    parts = [form.parts if isinstance(form, Collection) else (form,) for form in (gold, target)]
+    one_each = len(parts[0]) == len(parts[1]) == 1 and not isinstance(gold, Bracketed)
+    return one_each and not isinstance(target, Bracketed) and _equal(parts[0][0], parts[1][0])  # {5} for 5
+
+
+def _joins(gold: Form, target: Form) -> bool:
+    """At least one is a union or another operation on sets, or a number modulo another."""
+    modulo = [isinstance(form, Joined) and form.operator == "mod" for form in (gold, target)]
+    if any(modulo):
+        if all(modulo) and not _equal(gold.parts[1], target.parts[1]):
+            return False
+        return _equal(gold.parts[0] if modulo[0] else gold, target.parts[0] if modulo[1] else target)
+    if same_region(gold, target):
+        return True
+    if isinstance(gold, Joined) and isinstance(target, Joined) and gold.operator == target.operator:
+        rule = _same_row if gold.operator == r"\setminus" else _same_parts
+        return rule(_flat(gold), _flat(target))
+    return False
+
+
+def _flat(form: Joined) -> list[Form]:
+    parts: list[Form] = []
+    for part in form.parts:
+        same = isinstance(part, Joined) and part.operator == form.operator and form.operator != r"\setminus"
+        parts += _flat(part) if same else [part]
+    return parts
+
+
+# the first kind that either side has decides
+_RULES: tuple[tuple[type | tuple[type, ...], Callable[[Form, Form], bool]], ...] = (
+    (Several, _lists),
+    (Relation, lambda gold, target: relations(gold, target, _equal)),
+    (Percent, _percents),
+    (Quantity, _quantities),
+    (Joined, _joins),
+    ((Bracketed, Collection), _brackets),
+    (Ratio, _ratios),
+)
 
 
 def warm_up() -> None:
-    """Compare one expression of each common kind: the parser's tables are built at first use, slowly."""
+    """Compare one answer of each common kind: what sympy imports or builds at first use, it then has."""
     warnings.simplefilter("ignore")
     for reference, answer in _COMMON:
         compare(reference, answer)
 
 
 _COMMON = (
-    (r"\frac{3}{4}", "0.75"),
     (r"-\frac{\sqrt{3}}{2}", r"\frac{1}{2}\sqrt[3]{5}"),
     (r"\frac{\pi}{4}+2\pi", r"\arctan 1"),
-    (r"3\sqrt{2}-1", r"\sqrt{18}-1"),
     ("x^2+2x+1", "(x+1)^2"),
     (r"\frac{n(n+1)}{2}", r"\frac{n^{2}+n}{2}"),
-    ("y=2x-1", "2x-1"),
-    ("x^2+y^2=1", "y^2-1=-x^2"),
-    (r"f(x)=\frac{x}{x-1}", r"\frac{x}{x-1}"),
-    ("(1,2)", "(1,3)"),
+    ("y=2x-1", "2x-y=1"),
     (r"[0,\infty)", r"(-\infty,1]\cup\{2\}"),
-    (r"\{1,2,3\}", "1,2,3"),
-    (r"x=1,x=2", r"x \in \{1,2\}"),
-    (r"1<x\le 2", r"x>1"),
+    (r"1<x\le 2", r"(1,2]"),
     (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix}1&2\\3&4\end{bmatrix}"),
     (r"\sin^2 x+\cos(2x)", r"\cos^2 x"),
     (r"\log_2 8+\ln 3", r"e^{-2x}"),
-    (r"\binom{5}{2}+5!", "130"),
-    (r"2^{10}\cdot 3", r"3\times 10^{3}"),
-    (r"90^\circ", r"\text{right}"),
-    (r"\pm 2", r"|x|"),
-    (r"\overline{AB}", r"\left(\frac{1}{2},-3\right)"),
-    (r"1+2i", r"\sqrt{-1}"),
-    ("a_1+a_{n+1}", "C"),
+    ("1+2i", r"e^{i\pi/3}"),
 )

@@ -1,51 +1,44 @@
 r"""Verdicts on mathematical answers: the last `\boxed{...}` of a completion against a reference.
 
-`screen` settles what needs no parser, which is most of what a policy writes, and refuses what no
-parser should see. For the rest `equivalence.compare` asks math-verify, in a worker of `pool`.
+`screen` settles what needs no algebra, which is most of what a policy writes, and refuses what no parser
+should see. For the rest `equivalence.compare` does the algebra, in a worker of `pool`.
 """
 
-import re
-from collections.abc import Hashable
-from contextlib import suppress
+from fractions import Fraction
 from functools import lru_cache
 
 from rlvr.data import Verdict
-from rlvr.data.answer_text import excess, final_answer, normal_form
+from rlvr.data.answer_text import excess, final_answer
+from rlvr.verification.forms import Based, Clock, Form, Number, Words
+from rlvr.verification.notation import normal_form
+from rlvr.verification.reading import readings
 
-_INTEGER = re.compile(r"[+-]?\d+")
-_IN_BASE = re.compile(r"([0-9][0-9A-F]*|[A-F][0-9A-F]+)_\{?([2-9]|1[0-6])\}?")
-_TIME_OF_DAY = re.compile(r"(\d{1,2}):([0-5]\d)")
-_TEXT = re.compile(r"\\(?:text(?:rm|bf|it)?|mathrm|mbox)\s*\{([^{}]*)\}")
-_WORDS = re.compile(r"[A-Za-z]{4,}|(?=.*[A-Za-z]{3})[A-Za-z0-9]+(?: [A-Za-z0-9]+)+")
+RELATIVE_TOLERANCE = Fraction(1, 10_000)  # of decimals; exact forms have none
+_PLAIN = (Number, Words, Clock, Based)
+_HALF_DAY = 12 * 3600
 
 
 def screen(reference: str, text: str) -> Verdict | tuple[str, str]:
-    """The verdict on a completion where it takes no parser; else (reference, answer) in normal form.
+    """The verdict on a completion where it takes no algebra; else (reference, answer) in normal form.
 
-    An answer beyond the limits of `answers.excess` is WRONG unless it is written exactly like the
-    reference: a policy must not escape its penalty by writing what cannot be checked. A
-    reference beyond them is REFERENCE_UNPARSABLE.
+    An answer beyond the limits of `answers.excess` is WRONG: a policy must not escape its penalty by writing
+    what cannot be checked. A reference beyond them is REFERENCE_UNPARSABLE, whatever the answer.
     """
     answer = final_answer(text)
     if answer is None or not answer.strip():
         return Verdict.NO_ANSWER
-    if answer.strip() == reference.strip():
-        return Verdict.CORRECT
     expected = _normal_reference(reference)
     if not expected:
         return Verdict.REFERENCE_UNPARSABLE
     if excess(answer):
         return Verdict.WRONG
     given = normal_form(answer)
-    if given == expected:
-        return Verdict.CORRECT
     if not given:
         return Verdict.NO_ANSWER
-    expected_kind, expected_value = simple_value(expected)
-    given_kind, given_value = simple_value(given)
-    if expected_kind is None or expected_kind != given_kind:
+    equal = settled(readings(expected), readings(given))
+    if equal is None:
         return expected, given
-    return Verdict.CORRECT if expected_value == given_value else Verdict.WRONG
+    return Verdict.CORRECT if equal else Verdict.WRONG
 
 
 @lru_cache(maxsize=4096)
@@ -53,18 +46,90 @@ def _normal_reference(reference: str) -> str | None:
     return None if excess(reference.strip()) else normal_form(reference)
 
 
-def simple_value(answer: str) -> tuple[str | None, Hashable]:
-    """The kind and value of an answer whose meaning shows without a parser; two of a kind are compared here.
+def is_plain(reference: str) -> bool:
+    """Does a reference in normal form need no algebra?"""
+    return all(isinstance(form, _PLAIN) for form in readings(reference))
 
-    Times of day and words also have to be: as mathematics, 12:30 is a ratio and equals 4:10, and
-    "listen" is a product and equals "silent".
+
+def settled(golds: tuple[Form, ...], targets: tuple[Form, ...]) -> bool | None:
+    """Does a reading of an answer equal one of the reference's? None where it takes algebra to say."""
+    equal = [plainly_equal(gold, target) for gold in golds for target in targets]
+    return True if True in equal else None if None in equal else False
+
+
+def plainly_equal(gold: Form, target: Form) -> bool | None:
+    """Equality of numbers, words, times of day and numbers in a base; None where another kind is involved."""
+    if isinstance(gold, Words) or isinstance(target, Words):
+        known = isinstance(gold, Words | Number | Clock | Based) and isinstance(target, _PLAIN)
+        return words(gold) == words(target) if type(gold) is type(target) else False if known else None
+    if isinstance(gold, Based):
+        return _same_digits(gold, target) if isinstance(target, Number | Based | Clock) else None
+    if isinstance(gold, Clock) or isinstance(target, Clock):
+        known = isinstance(gold, _PLAIN) and isinstance(target, _PLAIN)
+        return _same_time(gold, target) if type(gold) is type(target) else False if known else None
+    if isinstance(gold, Number) and isinstance(target, Number | Based):
+        if isinstance(target, Based):  # a decimal number may say so
+            return target.base == 10 and _same_digits(target, gold)
+        return numbers_equal(gold, target)
+    return None
+
+
+def words(form: Words) -> str:
+    """Words without case, spaces in a row, and the signs that may stand around them."""
+    return " ".join(form.text.casefold().split()).strip(" ()\"'`.,;:!?")
+
+
+def _same_digits(gold: Based, target: Form) -> bool:
+    if isinstance(target, Number):  # no base is said
+        value = target.value
+        return value.denominator == 1 and value >= 0 and gold.digits == str(value)
+    return gold == target
+
+
+def _same_time(gold: Clock, target: Clock) -> bool:
+    """am or pm may be said where the reference does not, but not left out; 15:00 is 3 pm."""
+    if gold.half and not target.half and target.seconds <= _HALF_DAY + 3599:
+        return False
+    if target.half and not gold.half:
+        return gold.seconds % _HALF_DAY == target.seconds % _HALF_DAY
+    return gold.seconds == target.seconds
+
+
+def numbers_equal(gold: Number, target: Number) -> bool:
+    """Exact numbers are equal or not; an approximation equals what rounds or is cut to it, within the
+    tolerance.
+
+    A number whose own digits come to an end needs no approximation, so 0.5000004 is not 1/2 and 1.000000 is
+    not 1 - 2^-60. Of two approximations the one with more digits has to round to the other.
     """
-    if _INTEGER.fullmatch(answer):
-        return "integer", int(answer)
-    if match := _IN_BASE.fullmatch(answer):
-        with suppress(ValueError):  # a digit that the base does not have
-            return "in a base", int(match[1], int(match[2]))
-    if match := _TIME_OF_DAY.fullmatch(answer):
-        return "time of day", (int(match[1]), int(match[2]))
-    plain = _TEXT.sub(r"\1", answer).strip("() ")
-    return ("words", plain.casefold()) if _WORDS.fullmatch(plain) else (None, None)
+    if gold.value == target.value:
+        return True
+    places = [number.places for number in (gold, target) if number.places is not None]
+    if not places or gold.places == target.places:
+        return False
+    difference = abs(gold.value - target.value)
+    if difference > RELATIVE_TOLERANCE * max(abs(gold.value), abs(target.value)):
+        return False
+    unit = Fraction(10) ** -min(places)
+    if len(places) == 2:
+        return difference <= unit / 2
+    decimal, exact = (target, gold) if gold.places is None else (gold, target)
+    return not ends(exact.value) and stands_for(decimal, exact.value)
+
+
+def stands_for(decimal: Number, value: Fraction) -> bool:
+    """Does a value round to a decimal, or begin with its digits, and differ by RELATIVE_TOLERANCE at most?"""
+    unit = Fraction(10) ** -decimal.places
+    excess_ = abs(value) - abs(decimal.value)
+    near = abs(excess_) <= unit / 2 or 0 <= excess_ < unit
+    same_sign = value * decimal.value > 0
+    return same_sign and near and abs(excess_) <= RELATIVE_TOLERANCE * abs(value)
+
+
+def ends(value: Fraction) -> bool:
+    """Do the decimal digits of a number come to an end?"""
+    denominator = value.denominator
+    for prime in (2, 5):
+        while denominator % prime == 0:
+            denominator //= prime
+    return denominator == 1

@@ -25,7 +25,7 @@ def verify_maze_path(problem: Problem, text: str) -> Verdict:
 
 
 def verify_maze_walk(problem: Problem, text: str) -> Verdict:
-    """Any walk that reaches the goal before it meets a wall; what follows is not walked (MaxRL's judge)."""
+    """Any walk that reaches the goal before a wall or the edge; the rest is not walked (MaxRL's judge)."""
     if (moves := moves_before_done(text)) is None:
         return Verdict.NO_ANSWER
     rows = problem.metadata["rows"]
@@ -33,7 +33,8 @@ def verify_maze_walk(problem: Problem, text: str) -> Verdict:
     for move in moves:
         down, right = MOVES[move]
         row, column = row + down, column + right
-        if rows[row][column] == WALL:
+        inside = 0 <= row < len(rows) and 0 <= column < len(rows[row])
+        if not inside or rows[row][column] == WALL:
             return Verdict.WRONG
         if rows[row][column] == GOAL:
             return Verdict.CORRECT

@@ -3,11 +3,13 @@ r"""Verdicts on multiple-choice answers (GPQA): one letter in the last `\boxed{.
 import re
 
 from rlvr.data import Problem, Verdict
-from rlvr.data.answer_text import final_answer, normal_form
+from rlvr.data.answer_text import final_answer
+from rlvr.verification.notation import normal_form
 
 _MARKUP = re.compile(r"\\(?:text|mathrm|mathbf|boldsymbol)[a-z]*\s*\{([^{}]*)\}")
+_AND_ANOTHER = re.compile(r"[\s).:]*(?:,|/|&|or\b|and\b)[\s(]*[A-Z]\)?(?:[\s.:,)]|$)", re.IGNORECASE)
 _CHOICE = re.compile(
-    r"(?:(?:answer|option|choice)\s*:?\s*)?\(?([A-Z])\)?(?:[\s.:,)].*)?", re.IGNORECASE | re.DOTALL
+    r"(?:(?:answer|option|choice)\s*:?\s*)?\(?([A-Z])\)?((?:[\s.:,)].*)?)", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -23,4 +25,6 @@ def verify_choice(problem: Problem, text: str) -> Verdict:
     choice = _CHOICE.fullmatch(normal_form(_MARKUP.sub(r"\1", answer[:1000])))
     if choice is None:
         return Verdict.NO_ANSWER
+    if _AND_ANOTHER.match(choice[2]):  # two guesses
+        return Verdict.WRONG
     return Verdict.CORRECT if choice[1].upper() == problem.answer.strip().upper() else Verdict.WRONG

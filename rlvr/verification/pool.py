@@ -7,25 +7,29 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
+from queue import LifoQueue
+from threading import Lock, Semaphore
 from types import TracebackType
 from typing import Self
 
-from rlvr.data import Verdict
+from rlvr.data import UNSCORABLE, Verdict
 from rlvr.verification.mathematics import screen
 
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 120.0  # a cold file system under load; a warm start takes about two seconds
-CHUNK = 8  # comparisons a message: fewer wake-ups of the parent, and still a fair share for each worker
+PATIENCE_SECONDS = 0.5  # after it a comparison no longer counts as one of those at work
+SPARES = 8  # processes for what takes longer, so that the others go on
+STALLED = 0.1  # of the deadline: with less time on a CPU it was the machine that failed, not the answer
+PROBE = r"\sqrt{7}+1"  # an answer that no reference should fail on
 
 Pair = tuple[str, str]
 
@@ -38,15 +42,18 @@ class VerifierPool:
             ...                                                     # generate the next batch
             verdicts = pending.result()
 
-    What needs no parser is settled in the calling thread (`mathematics.screen`); the rest goes to
-    `workers` processes, equal comparisons of one call once. A comparison that takes longer than
-    `deadline_seconds`, counted from when its worker begins it, is a TIMEOUT: that worker is killed
-    and replaced while the others go on. One that raises, or dies (each process may hold
-    `memory_bytes` of address space), is an ERROR.
+    What needs no algebra is settled in the calling thread (`mathematics.screen`); the rest goes to processes,
+    equal comparisons of one call once. `workers` of them are at work at a time; one that takes longer than
+    PATIENCE_SECONDS lets another begin in a spare process. A comparison is broken off after
+    `deadline_seconds`, counted from when its process begins it; others go on. Each process may hold
+    `memory_bytes` of address space.
+
+    Whose fault it is if a comparison raises, dies or is broken off: the answer's (WRONG), if the reference
+    stands a comparison with PROBE; else the reference's (ERROR, TIMEOUT). A process that died is tried again,
+    once, and so is one that had no time on a CPU; if that happens again, it is the machine's fault (TIMEOUT).
 
     Attributes:
         counts: verdicts given so far, by kind.
-        replaced: processes that had to be killed or died.
     """
 
     def __init__(
@@ -58,26 +65,15 @@ class VerifierPool:
         function: str = "rlvr.verification.equivalence:compare",
     ) -> None:
         self.counts: Counter[Verdict] = Counter()
-        pipes = [Pipe() for _ in range(workers)]
-        descriptors = [theirs.fileno() for _, theirs in pipes]
-        arguments = [function, memory_bytes, math.ceil(2 * deadline_seconds) + 1, *descriptors]
-        # A process of its own rather than multiprocessing's: it imports neither the caller's main module nor
-        # torch, and in a session of its own an interrupt at the keyboard reaches only the caller.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "rlvr.verification.worker", *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=descriptors,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            start_new_session=True,
-        )
-        for _, theirs in pipes:
-            theirs.close()
-        self._workers = [_Worker(ours, deadline_seconds) for ours, _ in pipes]
-        self._idle: SimpleQueue[_Worker] = SimpleQueue()
-        for worker in self._workers:
+        arguments = [function, memory_bytes, math.ceil(2 * deadline_seconds) + 1]
+        self._fleet = _Fleet(list(map(str, arguments)), workers + SPARES)
+        self._workers = [_Worker(self._fleet, index, deadline_seconds) for index in range(workers + SPARES)]
+        self._idle: LifoQueue[_Worker] = LifoQueue()  # the last one used is warm
+        for worker in reversed(self._workers):
             self._idle.put(worker)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="verifier")
+        self._turns = Semaphore(workers)
+        self._sound: dict[str, bool] = {}  # references that were probed
+        self._threads = ThreadPoolExecutor(workers + SPARES, thread_name_prefix="verifier")
 
     def submit(self, pairs: Sequence[Pair]) -> "Pending":
         """Begin to judge (reference, completion text) pairs."""
@@ -93,31 +89,36 @@ class VerifierPool:
 
     @property
     def replaced(self) -> int:
+        """Processes that had to be killed or died."""
         return sum(worker.replaced for worker in self._workers)
 
     def _begin(self, screened: list[Verdict | Pair]) -> "Pending":
-        distinct = iter(dict.fromkeys(item for item in screened if not isinstance(item, Verdict)))
-        chunks = []
-        while chunk := list(islice(distinct, CHUNK)):
-            chunks.append((chunk, self._threads.submit(self._judge, chunk)))
-        return Pending(screened, chunks, self.counts)
+        distinct = dict.fromkeys(item for item in screened if not isinstance(item, Verdict))
+        return Pending(
+            screened, {pair: self._threads.submit(self._judge, pair) for pair in distinct}, self.counts
+        )
 
-    def _judge(self, chunk: list[Pair]) -> list[Verdict]:
+    def _judge(self, pair: Pair) -> Verdict:
+        turn = _Turn(self._turns)
         worker = self._idle.get()
         try:
-            return worker.judge(chunk)
+            verdict, stalled = worker.judge(pair, turn.end)
+            if verdict in (Verdict.ERROR, Verdict.TIMEOUT) and not stalled and pair[1] != PROBE:
+                reference = pair[0]
+                if reference not in self._sound:
+                    probed, _ = worker.judge((reference, PROBE), turn.end)
+                    self._sound[reference] = probed not in UNSCORABLE
+                return Verdict.WRONG if self._sound[reference] else verdict
+            return verdict
         finally:
             self._idle.put(worker)
+            turn.end()
 
     def close(self) -> None:
         """End all processes at once, whatever they are doing. Verdicts not yet given are lost."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._fleet.close()
         self._threads.shutdown(wait=True)  # their connections have ended, so they have too
-        for worker in self._workers:
-            worker.connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -128,18 +129,31 @@ class VerifierPool:
         self.close()
 
 
+class _Turn:
+    """The right to keep a CPU busy, given back once."""
+
+    def __init__(self, turns: Semaphore) -> None:
+        turns.acquire()
+        self._turns: Semaphore | None = turns
+
+    def end(self) -> None:
+        turns, self._turns = self._turns, None
+        if turns is not None:
+            turns.release()
+
+
 @dataclass(slots=True)
 class Pending:
     """Verdicts on their way."""
 
     _screened: list[Verdict | Pair]
-    _chunks: list[tuple[list[Pair], Future[list[Verdict]]]]
+    _compared: dict[Pair, Future[Verdict]]
     _counts: Counter[Verdict]
     _verdicts: list[Verdict] | None = None
 
     def done(self) -> bool:
         """Would `result` return at once?"""
-        return all(verdicts.done() for _, verdicts in self._chunks)
+        return all(verdict.done() for verdict in self._compared.values())
 
     def result(self) -> list[Verdict]:
         """The verdicts in the order of the pairs; waits for them.
@@ -147,76 +161,185 @@ class Pending:
         Raises RuntimeError if the processes could not be started or kept, or the pool was closed.
         """
         if self._verdicts is None:
-            compared: dict[Pair, Verdict] = {}
             try:
-                for chunk, verdicts in self._chunks:
+                for verdict in self._compared.values():
                     # Not one long wait: Python can miss an interrupt that comes as a wait begins.
-                    while not verdicts.done():
-                        wait([verdicts], timeout=0.5)
-                    compared.update(zip(chunk, verdicts.result(), strict=True))
+                    while not verdict.done():
+                        wait([verdict], timeout=0.5)
+                self._verdicts = [
+                    item if isinstance(item, Verdict) else self._compared[item].result()
+                    for item in self._screened
+                ]
             except CancelledError as error:
                 raise RuntimeError("the verifier pool was closed") from error
             except KeyboardInterrupt:
-                for _, verdicts in self._chunks:  # or the interpreter would finish them before it ends
-                    verdicts.cancel()
+                for verdict in self._compared.values():  # or the interpreter would finish them before it ends
+                    verdict.cancel()
                 raise
-            self._verdicts = [
-                item if isinstance(item, Verdict) else compared[item] for item in self._screened
-            ]
             self._counts.update(self._verdicts)
         return self._verdicts
 
 
+class _Fleet:
+    """The process that forks the workers (`worker`), and a connection to each; started anew if it is gone."""
+
+    def __init__(self, arguments: list[str], size: int) -> None:
+        self._arguments, self._size = arguments, size
+        self._lock = Lock()
+        self.closed = False
+        self.served = False  # has any worker of this generation said that it is ready?
+        self.generation = 0
+        self.connections: list[Connection] = []
+        self._start()
+
+    def _start(self) -> None:
+        pipes = [Pipe() for _ in range(self._size)]
+        descriptors = [theirs.fileno() for _, theirs in pipes]
+        # A process of its own rather than multiprocessing's: it imports neither the caller's main module nor
+        # torch, and in a session of its own an interrupt at the keyboard reaches only the caller.
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "rlvr.verification.worker", *self._arguments, *map(str, descriptors)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,
+        )
+        for _, theirs in pipes:
+            theirs.close()
+        self.connections = [ours for ours, _ in pipes]
+        self.served = False
+
+    def replace(self, generation: int) -> None:
+        """Start anew, unless another thread already did. Raises RuntimeError where that is no use."""
+        with self._lock:
+            if self.closed or not (self.served or generation != self.generation):
+                raise RuntimeError("the verification processes have ended")
+            if generation == self.generation:
+                logger.warning("the parent of the verification processes is gone; another is started")
+                self._end()
+                self._start()
+                self.generation += 1
+
+    def kill(self, process: int) -> None:
+        """End one worker; never a stranger's process that by now has its number."""
+        with suppress(ProcessLookupError):
+            if os.getpgid(process) == self.process.pid:
+                os.kill(process, signal.SIGKILL)
+
+    def close(self) -> None:
+        with self._lock:
+            self.closed = True
+            self._end()
+
+    def _end(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # the group outlives its first process
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
 @dataclass(slots=True)
 class _Worker:
-    """One connection, and the process that serves it at the moment."""
+    """One place in the fleet, and the process that serves it at the moment."""
 
-    connection: Connection
+    fleet: _Fleet
+    index: int
     deadline_seconds: float
     process: int | None = None
     replaced: int = 0
+    _generation: int = field(default=-1)
     _messages: int = 0
 
-    def judge(self, pairs: list[Pair]) -> list[Verdict]:
-        try:
-            if self.process is None:
-                self._await_process()
-            verdicts: list[Verdict] = []
-            while len(verdicts) < len(pairs):
-                verdicts += self._until_death(pairs[len(verdicts) :])
-            return verdicts
-        except (EOFError, OSError) as error:
-            raise RuntimeError("the verification processes have ended") from error
+    def judge(self, pair: Pair, slow: Callable[[], None]) -> tuple[Verdict, bool]:
+        """The verdict, and whether it only says that the machine gave the process no time.
 
-    def _until_death(self, pairs: list[Pair]) -> list[Verdict]:
-        """Verdicts up to and with the first comparison that the process did not survive, or all."""
+        Args:
+            slow: called once the comparison takes longer than PATIENCE_SECONDS.
+        """
+        outcome: tuple[Verdict | None, bool] = (None, False)
+        for _ in range(2):
+            while True:
+                generation = self.fleet.generation
+                try:
+                    outcome = self._once(pair, slow, generation)
+                    break
+                except (EOFError, OSError):
+                    self.fleet.replace(generation)
+            if outcome[0] is not None and not outcome[1]:
+                break
+        verdict, stalled = outcome
+        return (Verdict.ERROR if verdict is None else verdict), stalled
+
+    def _once(self, pair: Pair, slow: Callable[[], None], generation: int) -> tuple[Verdict | None, bool]:
+        """Verdict and stall of one try; None where the process died."""
+        connection = self.fleet.connections[self.index]
+        if self._generation != generation:
+            self._await_process(connection)
+            self._generation = generation
+        while connection.poll(0):  # it died while it was idle, or says what no longer counts
+            self._hear(connection)
         self._messages += 1
-        self.connection.send_bytes(json.dumps([self._messages, pairs]).encode())
-        verdicts: list[Verdict] = []
-        while len(verdicts) < len(pairs):
-            if not self.connection.poll(self.deadline_seconds):
-                with suppress(ProcessLookupError):
-                    os.kill(self.process, signal.SIGKILL)
-                self._await_process()
-                self.replaced += 1
-                return [*verdicts, Verdict.TIMEOUT]
-            message, kind, *reason = self.connection.recv_bytes().decode().split(" ", 2)
-            if message == "ready":
-                self.process = int(kind)
-                self.replaced += 1
-                return [*verdicts, Verdict.ERROR]
-            if message != str(self._messages):
-                continue
-            if reason:
-                logger.warning("comparison failed (%s) on %r", reason[0], pairs[len(verdicts)])
-            verdicts.append(Verdict(kind))
-        return verdicts
+        connection.send_bytes(json.dumps([self._messages, pair]).encode())
+        started, begun = time.monotonic(), _cpu_seconds(self.process)
+        while True:
+            elapsed = time.monotonic() - started
+            if elapsed < PATIENCE_SECONDS:
+                if not connection.poll(min(PATIENCE_SECONDS - elapsed, self.deadline_seconds)):
+                    slow()
+                    if self.deadline_seconds > PATIENCE_SECONDS:
+                        continue
+                    return self._break_off(connection, begun, pair)
+            elif not connection.poll(max(self.deadline_seconds - elapsed, 0)):
+                return self._break_off(connection, begun, pair)
+            kind, reason = self._hear(connection)
+            if kind == "ready":
+                logger.info("a verification process died on %r", pair)
+                return None, False
+            if kind:
+                if reason:
+                    logger.info("comparison failed (%s) on %r", reason, pair)
+                return Verdict(kind), False
 
-    def _await_process(self) -> None:
+    def _break_off(self, connection: Connection, begun: float, pair: Pair) -> tuple[Verdict, bool]:
+        used = _cpu_seconds(self.process) - begun
+        stalled = used < STALLED * self.deadline_seconds
+        logger.info("broken off after %.1f s of CPU time: %r", used, pair)
+        self.fleet.kill(self.process)
+        self._await_process(connection)
+        self.replaced += 1
+        return Verdict.TIMEOUT, stalled
+
+    def _hear(self, connection: Connection) -> tuple[str, str]:
+        """One message: "ready" of a new process, a verdict and its reason, or "" for what is void."""
+        message, rest = connection.recv_bytes().decode().split(" ", 1)
+        if message == "ready":
+            self.process = int(rest)
+            self.replaced += 1
+            return "ready", ""
+        kind, _, reason = rest.partition(" ")
+        return (kind, reason) if message == str(self._messages) else ("", "")
+
+    def _await_process(self, connection: Connection) -> None:
         """Read on until a new process reports; what an old one had still to say is void."""
-        while self.connection.poll(START_SECONDS):
-            message, rest = self.connection.recv_bytes().decode().split(" ", 1)
+        patience = time.monotonic() + START_SECONDS
+        while time.monotonic() < patience:
+            if not connection.poll(1.0):
+                if self.fleet.process.poll() is not None:
+                    raise EOFError("nobody is left to fork another")
+                continue
+            message, rest = connection.recv_bytes().decode().split(" ", 1)
             if message == "ready":
                 self.process = int(rest)
+                self.fleet.served = True
                 return
         raise RuntimeError(f"no verification process within {START_SECONDS:.0f} s")
+
+
+def _cpu_seconds(process: int) -> float:
+    """The time a process has had on CPUs; where that cannot be read, all the time there was."""
+    if not sys.platform.startswith("linux"):
+        return time.monotonic()
+    try:
+        return time.clock_gettime((~process << 3) | 2)  # the number Linux gives a process's clock
+    except OSError:
+        return time.monotonic()

@@ -4,17 +4,18 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from rlvr.data import Verdict
-from rlvr.data.answer_text import excess, normal_form
+from rlvr.data.answer_text import excess
 from rlvr.files.atomic import write_whole
-from rlvr.verification.mathematics import simple_value
-from rlvr.verification.pool import VerifierPool
+from rlvr.verification.mathematics import is_plain
+from rlvr.verification.notation import normal_form
+from rlvr.verification.pool import PROBE, VerifierPool
 
-_PROBE = r"\sqrt{7}+1"  # equal to no reference, so the comparison has to go all the way
+_MISSING = frozenset(["None", "null", "nan", "NaN"])
 
 _REASONS = {
     Verdict.REFERENCE_UNPARSABLE: "cannot be parsed",
@@ -40,11 +41,14 @@ def check_references(references: Sequence[str], pool: VerifierPool | None = None
         if not expected:
             faults[index] = reason or "is empty"
             continue
-        if simple_value(expected)[0] is None:
-            probes += [(index, (expected, expected)), (index, (expected, _PROBE))]
+        if reference.strip() in _MISSING:
+            faults[index] = "is a missing value"
+            continue
+        if not is_plain(expected):
+            probes += [(index, (expected, expected)), (index, (expected, PROBE))]
     verdicts = _compared([pair for _, pair in probes], pool) if probes else []
     for (index, (_, answer)), verdict in zip(probes, verdicts, strict=True):
-        if verdict is not (Verdict.WRONG if answer == _PROBE else Verdict.CORRECT):
+        if verdict is not (Verdict.WRONG if answer == PROBE else Verdict.CORRECT):
             faults.setdefault(index, _REASONS.get(verdict, "equals an unrelated number"))
     return sorted(faults.items())
 
@@ -57,11 +61,18 @@ def _compared(pairs: list[tuple[str, str]], pool: VerifierPool | None) -> list[V
 
 
 def known_faults(references: Sequence[str]) -> list[tuple[int, str]]:
-    """`check_references`, done once for the same references: what it finds is kept in the user's cache."""
-    versions = [version(package) for package in ("rlvr", "math-verify", "latex2sympy2_extended")]
-    digest = hashlib.sha256(json.dumps([versions, *references]).encode()).hexdigest()[:16]
+    """`check_references`, done once for the same references by the same code: kept in the user's cache.
+
+    A cache that cannot be read or written is none.
+    """
+    code = [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    key = json.dumps([version("sympy"), *code, *references])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     file = cache / "rlvr" / "references" / f"{digest}.json"
-    if not file.exists():
-        write_whole(file, json.dumps(check_references(references)))
-    return [(index, reason) for index, reason in json.loads(file.read_text())]
+    with suppress(OSError, ValueError):
+        return [(index, reason) for index, reason in json.loads(file.read_text())]
+    faults = check_references(references)
+    with suppress(OSError):
+        write_whole(file, json.dumps(faults))
+    return faults

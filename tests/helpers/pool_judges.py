@@ -1,4 +1,4 @@
-"""What workers run in the tests of the pool: the answer says what happens."""
+"""What workers run in the tests of the pool: the answer says what happens, or a reference with "on"."""
 
 import os
 import sys
@@ -8,6 +8,10 @@ from rlvr.data import Verdict
 
 
 def act(reference: str, answer: str) -> Verdict:
+    if reference.endswith(" on"):
+        answer = reference.removesuffix(" on")
+    while answer == "spin":
+        pass
     if answer.startswith("sleep "):
         time.sleep(float(answer.removeprefix("sleep ")))
     if answer == "exit":

@@ -1,14 +1,11 @@
-"""What math-verify 0.9.0 gets wrong (by its issue tracker, and found here), and what we return."""
+"""What other verifiers get wrong (by math-verify's issue tracker, and found here), and what we return."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latex2sympy2_extended import latex2sympy2, normalize_latex
-from sympy import srepr
 
 from rlvr.data import Verdict
-from rlvr.verification.equivalence import _BOXED, _COMMON, compare, judge, numbers_differ
-from rlvr.verification.two_stage import TwoStage
+from rlvr.verification.equivalence import compare, judge
 
 CORRECT, WRONG, UNPARSABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.REFERENCE_UNPARSABLE
 
@@ -30,21 +27,21 @@ CORRECT, WRONG, UNPARSABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.REFERENCE_U
         ("x^2+y^2=1", "y^2+x^2-1=0", CORRECT),
         ("x=2y", r"y=\frac{x}{2}", CORRECT),
         ("x=2y", "y=2x", WRONG),
-        # An equation for a value is how policies name what was asked (`x+y=5`): its right side counts. So
-        # a line may pass for the number 0, and 1=5 for 5; a reference of a bare number cannot tell.
+        # An equation for a value is how policies name what was asked (`x+y=5`): its right side counts, but
+        # not that of a line, or of what is no equation.
         ("5", "x=5", CORRECT),
         ("x=5", "5", CORRECT),
-        ("0", "3x-y+13=0", CORRECT),
-        ("5", "1=5", CORRECT),
+        ("0", "3x-y+13=0", WRONG),
+        ("5", "1=5", WRONG),
         ("3x-y+13=0", "0", WRONG),
         ("f(x)=0", "0", CORRECT),
         # Markdown's bold is no mathematics: removed.
         ("73", "**73**", CORRECT),
-        # Not symmetric: the answer is read in the light of the reference, which goes first.
+        # A range in one way or the other.
         ("1<x<2", "(1,2)", CORRECT),
-        ("(1,2)", "1<x<2", WRONG),
+        ("(1,2)", "1<x<2", CORRECT),
         (r"x\ge 1", r"[1,\infty)", CORRECT),
-        (r"[1,\infty)", r"x\ge 1", WRONG),
+        (r"[1,\infty)", r"x\ge 1", CORRECT),
         # A bare \dfrac was not parsed outside of a box; we always box the reference.
         (r"\dfrac{1}{2}", r"\frac12", CORRECT),
         # Its grammar breaks on per cent. A sign on one side only may stand or fall.
@@ -69,23 +66,22 @@ CORRECT, WRONG, UNPARSABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.REFERENCE_U
         ("7", "7.", CORRECT),
         ("1000", "1 000", CORRECT),
         (r"\frac{1}{3}", r"0.\overline{3}", CORRECT),
-        # sqrt(1/n) = 1/sqrt(n) needs n > 0, which no answer says: not equal, here as there.
-        (r"\sqrt{\frac{1}{n}}", r"\frac{1}{\sqrt{n}}", WRONG),
+        # sqrt(1/n) = 1/sqrt(n) wherever both are real.
+        (r"\sqrt{\frac{1}{n}}", r"\frac{1}{\sqrt{n}}", CORRECT),
         (r"\pm 2021", "2021", WRONG),
         ("2021", r"\pm 2021", WRONG),
-        # Lists are sets: order and repetition do not count, except between brackets.
+        # The order of a list does not count, except between brackets; repeats do.
         ("1,2", "2,1", CORRECT),
-        ("1,2,2", "1,2", CORRECT),
+        ("1,2,2", "1,2", WRONG),
         ("(1,2)", "(2,1)", WRONG),
         ("(1,2)", "1,2", CORRECT),
         ("[1,2]", "(1,2)", WRONG),
         (r"(1,2]\cup[3,4]", r"[3,4]\cup(1,2]", CORRECT),
-        # Work left for the verifier is no answer, unless its value can be computed as a number.
+        # Work left for the verifier is no answer; a short sum is added up.
         (r"\frac{x^2}{2}", r"\int x\,dx", WRONG),
-        (r"\frac{1}{3}", r"\int_0^1 x^2\,dx", CORRECT),
-        (r"\int x\,dx", r"\int x\,dx+0", CORRECT),
+        (r"\frac{1}{3}", r"\int_0^1 x^2\,dx", WRONG),
         ("55", r"\sum_{k=1}^{10} k", CORRECT),
-        (r"\frac{n(n+1)}{2}", r"\sum_{k=1}^{n} k", CORRECT),
+        (r"\frac{n(n+1)}{2}", r"\sum_{k=1}^{n} k", WRONG),
         # What cannot be parsed is wrong on the one side, and the reference's fault on the other.
         (r"\frac{1}{2}", r"\frac{1}", WRONG),
         (r"\frac{1}", r"\frac{1}{2}", UNPARSABLE),
@@ -118,17 +114,6 @@ def test_ordinary_answers(reference: str, answer: str, verdict: Verdict) -> None
     assert judge(reference, rf"\boxed{{{answer}}}") is verdict
 
 
-def expression(latex: str) -> latex2sympy2.Basic:
-    return latex2sympy2.latex2sympy(latex, is_real=True)
-
-
-@pytest.mark.parametrize("latex", [side for pair in _COMMON for side in pair])
-def test_two_stage_parsing_gives_the_tree_of_full_parsing(latex: str) -> None:
-    latex = normalize_latex(latex, _BOXED[0].normalization_config)
-    full = TwoStage.__base__(is_real=True).parse(latex)
-    assert srepr(TwoStage(is_real=True).parse(latex)) == srepr(full)
-
-
 polynomials = st.lists(st.integers(-9, 9), min_size=1, max_size=4)
 
 
@@ -147,35 +132,3 @@ def test_polynomials_are_equal_when_their_coefficients_are(
 
     verdict = compare(latex(ours, [0, 1, 2, 3]), latex(theirs, order))
     assert verdict is (CORRECT if trimmed(ours) == trimmed(theirs) else WRONG)
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        ("(x+1)^2-x^2-2x-1", "0"),  # all digits cancel: nothing is shown
-        (r"\sin^2 x+\cos^2 x-1", "0"),
-        (r"\sqrt{-1}", "2i"),  # no real number
-        ("x=y", "y=x"),  # equations about different things
-        ("f(x)", "g(x)"),
-        (r"\infty", "5"),
-    ],
-)
-def test_numbers_that_show_nothing(ours: str, theirs: str) -> None:
-    assert not numbers_differ(expression(ours), expression(theirs))
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        ("2", "3"),
-        ("10^{-30}", "10^{-31}"),
-        ("x+1", "y+1"),
-        ("x^2", "x^3"),
-        ("y=2x", "y=3x"),
-        ("(1,2)", "(1,3)"),
-        (r"\{1,2\}", r"\{1,2,3\}"),
-        ("((10^{999})^{999})^{999}", "1"),  # quick: no digit of it is ever computed
-    ],
-)
-def test_numbers_that_differ(ours: str, theirs: str) -> None:
-    assert numbers_differ(expression(ours), expression(theirs))

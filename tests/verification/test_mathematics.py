@@ -18,37 +18,25 @@ UNPARSABLE = Verdict.REFERENCE_UNPARSABLE
         ("42", r"42\text{ apples}", CORRECT),
         ("42", "43", WRONG),
         ("1000", "1,000", CORRECT),
-        ("42", "42.0", ("42", "42.0")),
-        (r"\frac{1}{2}", r" \frac{1}{2} ", CORRECT),
-        (r"\frac{1}{2}", "0.5", (r"\frac{1}{2}", "0.5")),
+        ("42", "42.0", CORRECT),
+        (r"\frac{1}{2}", "0.5", CORRECT),
         ("42", " ", NO_ANSWER),
         ("42", "\0\0", NO_ANSWER),
         ("42", "**", NO_ANSWER),
-        # As mathematics these would be products of letters, equal in any order.
         ("listen", "silent", WRONG),
-        ("Evelyn", r"\text{evelyn}", CORRECT),
-        ("even", "(Even)", CORRECT),
-        (r"\text{no solution}", "No  solution", CORRECT),
-        (r"\text{June 20}", "June 20", CORRECT),
-        ("20 June", "20 July", WRONG),
-        ("even", "2", ("even", "2")),
-        ("xyz", "zyx", ("xyz", "zyx")),
-        ("a b c d", "d c b a", ("a b c d", "d c b a")),
-        # As mathematics these would be ratios.
-        ("12:00", "1:00", WRONG),
+        ("even", "2", WRONG),
         ("12:30", "4:10", WRONG),
-        ("09:05", "9:05", CORRECT),
-        ("1:2", "2:4", ("1:2", "2:4")),
-        # math-verify drops the base.
         ("1011_2", "1011_3", WRONG),
-        ("1011_2", "0B_{16}", CORRECT),
-        ("F0_{16}", "240_{10}", CORRECT),
-        ("A_{11}", "A_{12}", ("A_{11}", "A_{12}")),  # names
-        ("1012_2", "1012_3", ("1012_2", "1012_3")),
-        # Beyond the limits: right only if written like the reference.
-        ("10^{10^{10}}", "10^{10^{10}}", CORRECT),
+        # These take algebra.
+        ("2", r"\sqrt{4}", ("2", r"\sqrt{4}")),
+        ("xyz", "zyx", ("xyz", "zyx")),
+        ("1:2", "2:4", ("1:2", "2:4")),
+        ("A_{11}", "A_{12}", ("A_{11}", "A_{12}")),
+        (r"\sqrt{2}", r"\sqrt2", (r"\sqrt{2}", r"\sqrt{2}")),  # the same text, but is the reference sound?
+        # Beyond the limits.
         ("42", "10^{10^{10}}", WRONG),
         ("10^{10^{10}}", "42", UNPARSABLE),
+        ("10^{10^{10}}", "10^{10^{10}}", UNPARSABLE),  # takes its problem out, whatever the answer
         ("", "42", UNPARSABLE),
         ("$$", "42", UNPARSABLE),
     ],
@@ -74,7 +62,9 @@ def test_the_text_of_the_reference_does_not_help() -> None:
 @given(st.integers(), st.integers())
 def test_integers_are_equal_as_integers(a: int, b: int) -> None:
     assert screen(str(a), rf"\boxed{{{b}}}") is (CORRECT if a == b else WRONG)
-    assert screen(str(a), rf"\boxed{{{a:,}\text{{ m}}}}") is CORRECT
+    if abs(a) < 10**40:  # beyond, a number has too many digits
+        assert screen(str(a), rf"\boxed{{{a:,}\text{{ m}}}}") == (str(a), rf"{a:,}\text{{ m}}")
+    assert screen(str(a), rf"\boxed{{{a:,}}}") is CORRECT
 
 
 @settings(derandomize=True, max_examples=500, deadline=None)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from rlvr.data import Verdict
-from rlvr.verification.pool import CHUNK, VerifierPool
+from rlvr.verification.pool import PROBE, SPARES, VerifierPool
 
 ACT = "pool_judges:act"
 CORRECT, WRONG, TIMEOUT, ERROR = Verdict.CORRECT, Verdict.WRONG, Verdict.TIMEOUT, Verdict.ERROR
@@ -32,7 +32,7 @@ def ended(process: int) -> bool:
 
 
 def test_verdicts_come_in_order_of_the_pairs(pool: VerifierPool) -> None:
-    pairs = [(str(i), str(i if i % 3 else i + 1)) for i in range(5 * CHUNK + 3)]
+    pairs = [(str(i), str(i if i % 3 else i + 1)) for i in range(43)]
     assert pool.compare(pairs) == [CORRECT if i % 3 else WRONG for i in range(len(pairs))]
 
 
@@ -48,45 +48,63 @@ def test_what_needs_no_parser_never_reaches_a_worker(pool: VerifierPool) -> None
 
 def test_equal_comparisons_are_made_once(pool: VerifierPool) -> None:
     before = pool.replaced
-    assert pool.compare([("x", "exit")] * 20) == [ERROR] * 20
-    assert pool.replaced == before + 1
+    assert pool.compare([("x", "exit")] * 20) == [WRONG] * 20
+    assert pool.replaced == before + 2  # it is tried again, once
 
 
 def test_counts_by_kind() -> None:
     with VerifierPool(1, function=ACT) as pool:
         pending = pool.submit([("1", r"\boxed{1}"), ("1", r"\boxed{2}"), ("1", ""), ("x", r"\boxed{exit}")])
         assert pending.result() == pending.result()
-        assert pool.counts == {CORRECT: 1, WRONG: 1, Verdict.NO_ANSWER: 1, ERROR: 1}
+        assert pool.counts == {CORRECT: 1, WRONG: 2, Verdict.NO_ANSWER: 1}
 
 
-@pytest.mark.parametrize(("answer", "replaced"), [("raise", 0), ("interrupt", 0), ("exit", 1)])
-def test_a_failure_is_the_verdict_of_one_answer(pool: VerifierPool, answer: str, replaced: int) -> None:
+@pytest.mark.parametrize(("answer", "replaced"), [("raise", 0), ("interrupt", 0), ("exit", 2)])
+def test_an_answer_that_breaks_the_comparison_is_wrong(
+    pool: VerifierPool, answer: str, replaced: int
+) -> None:
     before = pool.replaced
     pairs = [("a", "a"), ("a", answer), ("b", "b"), ("b", "c")]
-    assert pool.compare(pairs) == [CORRECT, ERROR, CORRECT, WRONG]
+    assert pool.compare(pairs) == [CORRECT, WRONG, CORRECT, WRONG]
     assert pool.replaced == before + replaced
 
 
-def test_the_reason_of_an_error_is_logged(pool: VerifierPool, caplog: pytest.LogCaptureFixture) -> None:
-    pool.compare([("a", "raise")])
-    assert "ValueError: not" in caplog.text
+@pytest.mark.parametrize("reference", ["raise on", "exit on"])
+def test_a_reference_that_breaks_every_comparison_is_an_error(pool: VerifierPool, reference: str) -> None:
+    assert pool.compare([(reference, "b"), (reference, PROBE), ("b", "b")]) == [ERROR, ERROR, CORRECT]
+
+
+def test_a_hanging_answer_is_wrong_and_a_stalled_machine_a_timeout() -> None:
+    with VerifierPool(1, deadline_seconds=1, function=ACT) as pool:
+        assert pool.compare([("a", "spin")]) == [WRONG]  # it had the CPU
+        assert pool.compare([("a", "sleep 999")]) == [TIMEOUT]  # it had none, twice
+        assert pool.compare([("spin on", "a")]) == [TIMEOUT]  # so does any answer to this reference
+
+
+def test_answers_that_hang_do_not_wait_for_each_other() -> None:
+    """All eight are at work together, though one worker alone would have taken them one by one."""
+    with VerifierPool(1, deadline_seconds=600, function=ACT) as pool:
+        pending = [pool.submit([("x", rf"\boxed{{sleep 999{i}}}")]) for i in range(SPARES)]
+        assert pool.compare([("a", "a"), ("b", "c")]) == [CORRECT, WRONG]
+        assert not any(one.done() for one in pending)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux only")
 def test_memory_is_bounded() -> None:
     with VerifierPool(1, memory_bytes=1 << 30, function=ACT) as pool:
-        assert pool.compare([("x", "two gibibytes"), ("y", "y")]) == [ERROR, CORRECT]
-        assert pool.replaced == 1
+        assert pool.compare([("x", "two gibibytes"), ("y", "y")]) == [WRONG, CORRECT]
+        assert pool.replaced == 2
 
 
 def test_an_overrun_costs_one_answer_and_only_its_own_process() -> None:
     with VerifierPool(2, deadline_seconds=1, function=ACT) as pool:
-        pool.compare([(str(i), "") for i in range(4 * CHUNK)])
+        pool.compare([(str(i), "") for i in range(32)])
         before = [worker.process for worker in pool._workers]
-        assert pool.compare([("a", "a"), ("b", "sleep 999"), ("c", "c")]) == [CORRECT, TIMEOUT, CORRECT]
-        changed = [old for old, worker in zip(before, pool._workers, strict=True) if old != worker.process]
+        assert pool.compare([("a", "a"), ("b", "spin"), ("c", "c")]) == [CORRECT, WRONG, CORRECT]
+        pairs = zip(before, pool._workers, strict=True)
+        changed = [old for old, worker in pairs if old and old != worker.process]
         assert len(changed) == pool.replaced == 1
-        assert all(ended(process) for process in changed if process)
+        assert all(ended(process) for process in changed)
 
 
 def test_others_go_on_while_one_is_stuck() -> None:
@@ -100,16 +118,50 @@ def test_others_go_on_while_one_is_stuck() -> None:
 @pytest.mark.slow
 def test_the_deadline_counts_from_the_start_of_the_work() -> None:
     with VerifierPool(1, deadline_seconds=2, function=ACT) as pool:
-        pairs = [(str(i), f"sleep 0.4{i}") for i in range(6)]  # 2.5 s of work in one message
+        pairs = [(str(i), f"sleep 0.4{i}") for i in range(6)]  # 2.5 s of work one after the other
         assert pool.compare(pairs) == [WRONG] * 6
 
 
-def test_replies_to_a_message_that_a_killed_process_never_read_are_dropped() -> None:
+PAIRS = [("a", "a"), ("b", "b"), ("c", "d"), ("d", "d")]
+VERDICTS = [CORRECT, CORRECT, WRONG, CORRECT]
+
+
+def test_a_process_that_the_machine_stopped_is_tried_again() -> None:
+    """Its late replies, if a new process gives any to the message it never read, are dropped."""
     with VerifierPool(1, deadline_seconds=1, function=ACT) as pool:
         pool.compare([("a", "a")])
         os.kill(pool._workers[0].process, signal.SIGSTOP)  # as if the machine were that busy
-        pairs = [("a", "b"), ("b", "b"), ("c", "d"), ("d", "d")]
-        assert pool.compare(pairs) == [TIMEOUT, CORRECT, WRONG, CORRECT]
+        assert pool.compare(PAIRS) == VERDICTS
+
+
+def test_a_process_that_died_idle_costs_no_answer() -> None:
+    with VerifierPool(1, deadline_seconds=60, function=ACT) as pool:
+        pool.compare([("a", "a")])
+        for _ in range(3):
+            os.kill(pool._workers[0].process, signal.SIGKILL)
+            assert pool.compare(PAIRS) == VERDICTS
+
+
+def test_a_parent_that_was_killed_is_replaced() -> None:
+    with VerifierPool(1, deadline_seconds=1, function=ACT) as pool:
+        pool.compare([("a", "a")])
+        first = pool._fleet.process.pid
+        os.kill(first, signal.SIGKILL)
+        # a hang has its process killed, which nobody is there to replace any more
+        assert pool.compare([("a", "spin"), *PAIRS]) == [WRONG, *VERDICTS]
+        assert pool._fleet.process.pid != first
+        assert ended(first)
+
+
+def test_only_processes_of_the_pool_are_ever_killed() -> None:
+    with (
+        subprocess.Popen(["sleep", "60"]) as stranger,
+        VerifierPool(1, deadline_seconds=1, function=ACT) as pool,
+    ):
+        pool.compare([("a", "a")])
+        pool._fleet.kill(stranger.pid)
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 @pytest.mark.parametrize("text", ['"], ["x", "x"', "ready 1", "correct", "1 correct\n2 correct", "\ud800\0é"])
@@ -127,7 +179,7 @@ def test_workers_do_not_import_torch(pool: VerifierPool) -> None:
 
 def test_close_ends_everything_at_once() -> None:
     pool = VerifierPool(2, deadline_seconds=600, function=ACT)
-    pool.compare([(str(i), "") for i in range(4 * CHUNK)])
+    pool.compare([(str(i), "") for i in range(32)])
     pending = pool.submit([("x", r"\boxed{sleep 999}")])
     processes = [worker.process for worker in pool._workers if worker.process]
     pool.close()

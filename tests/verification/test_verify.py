@@ -90,6 +90,8 @@ def test_synlogic_answers_may_stand_in_a_tag(text: str, verdict: Verdict):
 def test_plain_words_loses_only_what_stands_around():
     assert plain_words(r" \textbf{(Yes).} ") == "yes"
     assert plain_words("a (b) c") == "a (b) c"
+    assert plain_words("[[1,2],[3,4]]") == plain_words("[1,2],[3,4]") != plain_words("1,2],[3,4")
+    assert plain_words("\u212a") != plain_words("k")  # the Kelvin sign
 
 
 def test_ifeval_goes_through_a_pool_of_its_own():
@@ -106,3 +108,15 @@ def test_a_group_that_was_judged_keeps_its_verdicts():
     verify([judged, fresh])
     assert judged.verdicts == [Verdict.TIMEOUT, Verdict.WRONG]
     assert fresh.verdicts == [Verdict.CORRECT, Verdict.WRONG]
+
+
+@pytest.mark.parametrize("reference", ["7", r"\frac{1}{0}"])
+def test_only_a_failing_verifier_is_warned_of(
+    reference: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Neither a wrong answer nor a reference that no one can read is a failure of the verifier."""
+    verify([group("math", reference, r"\boxed{(-5)!}", r"\boxed{7}")])
+    assert "the verifier failed" not in caplog.text
+    monkeypatch.setattr(pool_of("math"), "verify", lambda pairs: [Verdict.ERROR, *[Verdict.WRONG] * 98])
+    verify([group("math", "7", *map(str, range(99)))])
+    assert "the verifier failed on 1 of 99 answers (1 errors, 0 timeouts)" in caplog.text

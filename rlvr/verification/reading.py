@@ -1,0 +1,292 @@
+"""From an answer's text, in `notation.normal_form`, to its form (`forms`). Nothing here does algebra."""
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+
+from rlvr.verification.forms import (
+    Bracketed,
+    Collection,
+    Form,
+    Formula,
+    Joined,
+    Number,
+    Percent,
+    Quantity,
+    Ratio,
+    Relation,
+    Several,
+    Words,
+)
+from rlvr.verification.literals import read_based, read_clock, read_number
+from rlvr.verification.units import Unit, split_quantity, unit_of
+
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,]|\.\d*,)")
+_SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
+
+
+@lru_cache(maxsize=8192)
+def readings(text: str, letters: bool = False) -> tuple[Form, ...]:
+    """The ways to read a normal form: two where `1,100` may be a number or a pair, one otherwise."""
+    text = _SPACED.sub(lambda m: m[0].replace(" ", ""), text)
+    text = re.sub(r"(?<=\{)\d{1,3}(?:,\d{3})+(?=\})", lambda m: m[0].replace(",", ""), text)
+    grouped = "".join(
+        _GROUPED.sub(lambda m: m[0].replace(",", ""), piece) if depth == 0 else piece
+        for depth, piece in _by_depth(text)
+    )
+    return tuple(_read(spelling, letters) for spelling in dict.fromkeys((grouped, text)))
+
+
+_BRACKET = re.compile(r"\\[{}]|\\langle|\\rangle|\\begin\s*\{[^{}]*\}|\\end\s*\{[^{}]*\}|\\.|[()\[\]{}]")
+_OPENING = frozenset(["(", "[", "{", r"\{", r"\langle"])
+_CLOSING = frozenset([")", "]", "}", r"\}", r"\rangle"])
+
+
+def _by_depth(text: str) -> list[tuple[int, str]]:
+    """Pieces of a text with the depth of brackets around each; a bracket belongs to the inner side."""
+    pieces, depth, start = [], 0, 0
+    for match in _BRACKET.finditer(text):
+        token = match[0]
+        if token in _OPENING or token.startswith(r"\begin"):
+            pieces.append((depth, text[start : match.start()]))
+            start, depth = match.start(), depth + 1
+        elif token in _CLOSING or token.startswith(r"\end"):
+            pieces.append((depth, text[start : match.end()]))
+            start, depth = match.end(), max(depth - 1, 0)
+    return [*pieces, (depth, text[start:])]
+
+
+def split_top(text: str, separator: re.Pattern[str]) -> tuple[list[str], list[str]]:
+    """Parts of a text between separators outside of all brackets, and those separators."""
+    parts, separators = [""], []
+    for depth, piece in _by_depth(text):
+        if depth:
+            parts[-1] += piece
+            continue
+        end = 0
+        for match in separator.finditer(piece):
+            parts[-1] += piece[end : match.start()]
+            separators.append(match[0].strip())
+            parts.append("")
+            end = match.end()
+        parts[-1] += piece[end:]
+    return [part.strip() for part in parts], separators
+
+
+_LIST = re.compile(r",?\s*(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])\s*|[,;]")
+_TEXT_LIST = re.compile(r"\\text\{\s*,?\s*(and|or|And|Or)\s*,?\s*\}")
+_RELATION = re.compile(r"\\(?:le|ge|ne|in|notin|approx|equiv|simeq|cong)(?![A-Za-z])|[<>=]")
+_JOIN = re.compile(r"\\(?:cup|cap|setminus)(?![A-Za-z])")
+_COLON = re.compile(":")
+_EITHER_SIGN = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
+
+
+def _read(text: str, letters: bool) -> Form:
+    text = _stripped(text)
+    parts, separators = split_top(_TEXT_LIST.sub(lambda m: f" {m[1].lower()} ", text), _LIST)
+    parts = [part for part in parts if part]
+    if separators and len(parts) == 1 and all(s in ",;" for s in separators):
+        return _read(parts[0], letters)
+    if len(parts) > 1 and not _sentence(parts):
+        return _several(parts, [s.strip(", ") for s in separators], letters)
+    if _EITHER_SIGN.search(text):
+        signs = [_EITHER_SIGN.sub(lambda m, s=s: s[m[0] == r"\mp"], text) for s in ("+-", "-+")]
+        return Several(tuple(_read(sign.removeprefix("+"), letters) for sign in signs))
+    parts, operators = split_top(text, _RELATION)
+    if operators and not parts[0] and operators[0] in (r"\approx", "=", r"\simeq"):  # `= 5`
+        parts, operators = parts[1:], operators[1:]
+        text = parts[0] if len(parts) == 1 else text
+    if operators and all(parts):
+        operators = ["=" if o in (r"\approx", r"\simeq", r"\cong") else o for o in operators]
+        return Relation(tuple(_read(part, letters) for part in parts), tuple(operators), tuple(parts))
+    if operators:
+        return Formula(text)  # `\ne 5` says what it is not
+    parts, operators = split_top(text, _JOIN)
+    if operators and all(parts):
+        joined = _read(parts[0], letters)
+        for operator, part in zip(operators, parts[1:], strict=True):
+            joined = Joined(operator, (joined, _read(part, letters)))
+        return joined
+    return _bracketed(text, letters) or _simple(text, letters)
+
+
+def _stripped(text: str) -> str:
+    """Without braces, `\text{}` or spaces around all of it."""
+    while True:
+        text = text.strip().rstrip(".,;:").strip()
+        if text[:1] == "{" and _closes_at_the_end(text):
+            text = text[1:-1]
+        elif (match := re.fullmatch(r"\\text\s*\{([^{}]*)\}", text)) or (
+            match := re.fullmatch(r"[\"'`]+([^\"'`]+)[\"'`]+", text)
+        ):
+            text = match[1]
+        else:
+            return text
+
+
+def _closes_at_the_end(text: str) -> bool:
+    pieces = _by_depth(text)
+    outside = pieces[0][1] or pieces[-1][1]
+    return len(pieces) > 1 and not outside and all(depth for depth, _ in pieces[1:-1])
+
+
+def _sentence(parts: list[str]) -> bool:
+    """Is a text with `and` or commas prose, not a list: does a part say more than a value or a name?"""
+    return any(len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", part)) > 3 for part in parts)
+
+
+def _several(parts: list[str], separators: list[str], letters: bool) -> Form:
+    if (lengths := _lengths_of_time(parts, separators)) is not None:
+        return lengths
+    forms: list[Form] = []
+    for part in parts:
+        form = _read(part, letters)
+        forms += form.parts if isinstance(form, Several) else [form]
+    first = forms[0]
+    if isinstance(first, Relation) and first.operators == ("=",) and not any(map(_has_relation, forms[1:])):
+        name, text = first.operands[0], first.texts[0]  # `n = 2, 3, 4`
+        forms = [first, *(Relation((name, form), ("=",), (text, "")) for form in forms[1:])]
+    return Several(tuple(forms), "or" in separators)
+
+
+def _has_relation(form: Form) -> bool:
+    return isinstance(form, Relation)
+
+
+def _lengths_of_time(parts: list[str], separators: list[str]) -> Form | None:
+    """`7 minutes and 5 seconds`: one quantity."""
+    if "and" not in separators or len(parts) > 3 or not all(re.search("[a-z]", part) for part in parts):
+        return None
+    return _sum_of_quantities(" ".join(parts))
+
+
+_QUANTITIES = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+
+
+def _sum_of_quantities(text: str) -> Form | None:
+    """`3 hours 20 minutes`, `5 feet 7 inches`: values of one measure, from large to small."""
+    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text)
+    found = _QUANTITIES.findall(plain)
+    if len(found) < 2 or _QUANTITIES.sub("", plain).strip(" ,"):
+        return None
+    split = [split_quantity(f"{number} {word}") for number, word in found]
+    units = [unit for _, _, unit in split]
+    if any(unit is None or not unit.dimension or unit.dimension != units[0].dimension for unit in units):
+        return None
+    if any(a.factor <= b.factor for a, b in pairwise(units)):
+        return None
+    total = sum(Fraction(value) * scale * unit.factor for value, scale, unit in split)
+    return Quantity(Number(total), Unit(units[0].dimension))
+
+
+_BUILDER = re.compile(r"\||:")
+
+
+def _bracketed(text: str, letters: bool) -> Form | None:
+    if text.startswith(r"\emptyset") and not text[9:].strip():
+        return Collection(())
+    opening = next((o for o in (r"\{", r"\langle", "(", "[") if text.startswith(o)), None)
+    closing = next((c for c in (r"\}", r"\rangle", ")", "]") if text.endswith(c)), None)
+    if opening is None or closing is None or not _closes_at_the_end(text):
+        return None
+    inside = text[len(opening) : -len(closing)].strip()
+    if (opening, closing) == (r"\{", r"\}"):
+        condition, bars = split_top(inside, _BUILDER)
+        if len(bars) == 1 and re.search(_RELATION, condition[1]):
+            return _read(condition[1], letters)
+        form = _read(inside, letters) if inside else Several(())
+        return Collection(form.parts if isinstance(form, Several) else (form,))
+    parts, separators = split_top(inside, re.compile("[,;]"))
+    if separators and all(parts):
+        angles = {r"\langle": "(", r"\rangle": ")"}
+        forms = tuple(_read(part, letters) for part in parts)
+        return Bracketed(angles.get(opening, opening), forms, angles.get(closing, closing))
+    return _read(inside, letters) if inside and (opening, closing) in (("(", ")"), ("[", "]")) else None
+
+
+_PERCENT = re.compile(r"\s*(?:%|\\text\s*\{\s*(?:percent|%|per cent)\s*\}|\bper ?cent)$")
+_CURRENCY = re.compile(r"^(-?)\s*(?:[€£¥₹]|USD)\s*(?=[\d.])|(?<=\d)\s*[€£¥₹]$")
+_CURRENCIES = {"USD": "dollar", "€": "euro", "£": "sterling", "¥": "yen", "₹": "rupee"}
+_MODULO = re.compile(r"(.+?)\s*\\pmod\{(\w+)\}")
+
+
+def _simple(text: str, letters: bool) -> Form:
+    if match := _CURRENCY.search(text):
+        form = _read(_CURRENCY.sub(r"\1", text, count=1), letters)
+        currency = unit_of(_CURRENCIES[match[0].strip(" -")])
+        return form if isinstance(form, Quantity | Words) else Quantity(form, currency)
+    if match := _MODULO.fullmatch(text):
+        return Joined("mod", (_read(match[1], letters), _read(match[2], letters)))
+    if (number := read_number(text.removesuffix("''"))) is not None:
+        return number
+    unwrapped = re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r" \1 ", text).strip()
+    unwrapped = " ".join(unwrapped.split())
+    if (clock := read_clock(unwrapped)) is not None:
+        return clock
+    if (based := read_based(re.sub(r"\\text\s*", "", text))) is not None:
+        return based
+    if percent := _PERCENT.search(text):
+        return Percent(_read(text[: percent.start()], letters)) if percent.start() else Words(text)
+    parts, colons = split_top(text, _COLON)
+    if colons and all(parts):
+        return Ratio(tuple(_read(part, letters) for part in parts))
+    if (quantity := _sum_of_quantities(text)) is not None:
+        return quantity
+    value, scale, unit = split_quantity(text, letters=letters)
+    if unit is not None:
+        form = _read(value, letters)
+        if scale != 1:
+            form = _scaled(form, value, scale)
+        return Quantity(form, unit) if unit.dimension else form
+    if _is_words(unwrapped, text):
+        return Words(unwrapped)
+    return Formula(re.sub(r"\\text\s*\{\s*([^{}A-Za-z]*?)\s*\}", r"\1", text))
+
+
+def _scaled(form: Form, text: str, scale: Fraction) -> Form:
+    if isinstance(form, Number):
+        return Number(form.value * scale)
+    return Formula(rf"({text})\cdot\frac{{{scale.numerator}}}{{{scale.denominator}}}")
+
+
+_PRODUCTS = frozenset(
+    ["ab", "abc", "abcd", "ac", "bc", "cd", "ad", "bd", "mn", "pq", "pr", "qr", "pqr", "rs", "st", "uv", "kx",
+     "ax", "bx", "cx", "mx", "nx", "ay", "by", "mg"]
+)  # fmt: skip
+_LABEL = re.compile(
+    r"_\s*(?:\{[^{}]*\}|\w)|\\(?:text|mathbb|mathcal|begin|end|operatorname|overline|vec|hat|bar|tilde|dot"
+    r"|ddot|overrightarrow|mathscr|mathfrak|widehat)\s*\{[^{}]*\}(?:\{[clr|]*\})?"
+    r"|\\(?:angle|triangle)(?:\s*[A-Z](?:_\s*(?:\{\w*\}|\w))?)+|\\[A-Za-z]+"
+)
+
+
+def _is_words(plain: str, text: str) -> bool:
+    """Is a text words rather than a formula? `plain` is the text with `\text{}` opened."""
+    if not plain or (re.search(r"[^\x00-\x7f]", plain) and not re.search(r"[=+^\\]", plain)):
+        return True
+    if re.fullmatch("[A-Za-z]{2,}", plain):
+        return not (re.fullmatch("[xyz]+", plain) or plain in _PRODUCTS)
+    if text.startswith(r"\ldots"):
+        return True
+    bare = _LABEL.sub(" ", text)
+    operators = re.search(r"[-+*/^=]|\\(?:frac|cdot|times|sqrt)", text)
+    without_indices = re.sub(r"_\s*\{.*?\}\}?", "", text)
+    if not operators and re.search(r"\\text\s*\{[^{}]*[A-Za-z]{2,}[^{}]*\}", without_indices):
+        return True
+    if re.search("[A-Za-z]{5,}", bare):
+        return True
+    words = [w for w in re.split(r"[\s.,'\"!?()]+", bare) if re.fullmatch("[A-Za-z]{2,}", w)]
+    return bool(re.search(r"\s", plain) or not operators) and any(
+        not re.fullmatch("[xyz]+", w) and w not in _PRODUCTS and not _letters_of_a_formula(w, bare) for w in
+        words
+    )
+
+
+def _letters_of_a_formula(word: str, bare: str) -> bool:
+    """May a word of two to four letters be a product in a formula with signs of operation: `ab + hk`?"""
+    return len(word) <= 4 and bool(re.search(r"[-+*/^]", bare)) and word not in _SHORT_WORDS
+
+
+_WORDS = "no on of or is it in at as am pm and not the less more from than over plus then with only none mod"
+_SHORT_WORDS = frozenset(_WORDS.split())

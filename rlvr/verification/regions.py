@@ -1,0 +1,126 @@
+r"""Sets of real numbers, for answers that say one in several ways: `(2,5]`, `2 < x \le 5`, unions."""
+
+import sympy
+
+from rlvr.verification.forms import (
+    Bracketed,
+    Collection,
+    Form,
+    Formula,
+    Joined,
+    Number,
+    Relation,
+    Several,
+    Words,
+)
+from rlvr.verification.functions import Unreadable
+from rlvr.verification.latex import read_formula
+from rlvr.verification.mathematics import words
+
+_NAMED = {
+    r"\mathbb{R}": sympy.S.Reals,
+    r"\mathbb{Z}": sympy.S.Integers,
+    r"\mathbb{N}": sympy.S.Naturals,
+    r"\mathbb{Q}": sympy.S.Rationals,
+    r"\mathbb{C}": sympy.S.Complexes,
+}
+_REALS = frozenset(["all real numbers", "all reals", "the real numbers", "reals", "r"])
+
+
+def same_region(a: Form, b: Form) -> bool:
+    """Are both a set of real numbers, and the same one?"""
+    one, other = region(a), region(b)
+    if one is None or other is None:
+        return False
+    if one == other:
+        return True
+    return one.is_subset(other) is True and other.is_subset(one) is True
+
+
+def region(form: Form) -> sympy.Set | None:
+    """The set of real numbers that a form is, or None. Of an inequality: what its one variable may be."""
+    if isinstance(form, Words):
+        return sympy.S.Reals if words(form) in _REALS else None
+    if isinstance(form, Formula):
+        return _NAMED.get(form.text.replace(" ", "").replace(r"\mathbb R", r"\mathbb{R}"))
+    if isinstance(form, Bracketed) and len(form.parts) == 2:
+        return _interval(form)
+    if isinstance(form, Collection):
+        values = [number(part) for part in form.parts]
+        return None if None in values else sympy.FiniteSet(*values)
+    if isinstance(form, Several) and form.either:
+        return _joined(sympy.Union, form.parts)
+    if isinstance(form, Several) and all(isinstance(part, Relation) for part in form.parts):
+        return _joined(sympy.Intersection, form.parts)
+    if isinstance(form, Joined) and form.operator != "mod":
+        kind = {r"\cup": sympy.Union, r"\cap": sympy.Intersection, r"\setminus": sympy.Complement}
+        return _joined(kind[form.operator], form.parts)
+    return _of_relation(form) if isinstance(form, Relation) else None
+
+
+def number(form: Form) -> sympy.Expr | None:
+    """The real number, or infinity, that a form is."""
+    if isinstance(form, Number):
+        return sympy.Rational(form.value.numerator, form.value.denominator)
+    if isinstance(form, Formula):
+        try:
+            value = read_formula(form.text)
+        except Unreadable:
+            return None
+        return value if isinstance(value, sympy.Expr) and value.is_extended_real and value.is_number else None
+    return None
+
+
+def _joined(kind: type, parts: tuple[Form, ...]) -> sympy.Set | None:
+    sets = [region(part) for part in parts]
+    return None if None in sets else kind(*sets)
+
+
+def _interval(form: Bracketed) -> sympy.Set | None:
+    low, high = (number(part) for part in form.parts)
+    if low is None or high is None or not (high - low).is_extended_positive:
+        return None
+    return sympy.Interval(low, high, form.opening == "(", form.closing == ")")
+
+
+def variable(relation: Relation) -> str | None:
+    """The one variable of an inequality between it and numbers, such as `1 < x \\le 2`."""
+    names = {
+        text.replace(" ", "")
+        for text, operand in zip(relation.texts, relation.operands, strict=True)
+        if isinstance(operand, Formula) and _is_variable(operand)
+    }
+    return names.pop() if len(names) == 1 else None
+
+
+def _is_variable(form: Formula) -> bool:
+    try:
+        return bool(read_formula(form.text).is_Symbol)
+    except Unreadable:
+        return False
+
+
+def _of_relation(relation: Relation) -> sympy.Set | None:
+    if relation.operators == (r"\in",):
+        return region(relation.operands[1])
+    if "=" in relation.operators or variable(relation) is None:
+        return None
+    found: sympy.Set = sympy.S.Reals
+    for left, operator, right in zip(
+        relation.operands, relation.operators, relation.operands[1:], strict=False
+    ):
+        if (bound := number(right)) is not None:
+            pass
+        elif (bound := number(left)) is not None:
+            operator = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}.get(operator, operator)
+        else:
+            return None
+        if operator == r"\ne":
+            found -= sympy.FiniteSet(bound)
+        elif operator in ("<", r"\le"):
+            found &= sympy.Interval(-sympy.oo, bound, True, operator == "<")
+        elif operator in (">", r"\ge"):
+            found &= sympy.Interval(bound, sympy.oo, operator == ">", True)
+        else:
+            return None
+    return found
