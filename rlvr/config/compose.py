@@ -7,7 +7,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from rlvr.config import plugins
 from rlvr.config.schema import Config, check
 from rlvr.errors import UserError, unknown
 
@@ -38,6 +37,10 @@ def hydra_errors_as_sentences():
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         if option.startswith("submitit"):
             raise UserError(f"hydra/launcher={option} needs `pip install 'rlvr[slurm]'`") from error
+        if group == "hydra/sweeper" and option in ("optuna", "ax", "nevergrad"):
+            raise UserError(
+                f"hydra/sweeper={option} needs its plug-in: `pip install hydra-{option}-sweeper`"
+            ) from error
         raise unknown(group or "config", option, error.options) from error
     except OverrideParseException as error:
         raise UserError(f"{error.override!r} is not an override: write key=value, as in seed=2") from error
@@ -67,21 +70,32 @@ def settable(overrides: Sequence[str]) -> list[str]:
     ]
 
 
-def compose(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
-    """Compose `conf/config.yaml` with overrides, unchecked."""
+@contextmanager
+def hydra_with_conf():
+    """Hydra's object for `conf/`, the plug-ins' config folders and those of `--config-dir`."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
+    from rlvr.config.search_path import register
+
+    register()
     GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [*plugins.search_path(), *settable(overrides)]
-        return hydra.compose("config", overrides, return_hydra_config=with_hydra)
+    with hydra.initialize_config_dir(str(CONF), job_name="rlvr", version_base="1.3"):
+        yield GlobalHydra.instance().hydra
 
 
-def load_config(overrides: Sequence[str] = ()) -> Config:
+def compose(overrides: Sequence[str], *, config_name: str = "config", with_hydra: bool = False) -> DictConfig:
+    """Compose `conf/config.yaml`, or another primary config, with overrides, unchecked."""
+    import hydra
+
+    with hydra_with_conf():
+        return hydra.compose(config_name, settable(overrides), return_hydra_config=with_hydra)
+
+
+def load_config(overrides: Sequence[str] = (), config_name: str = "config") -> Config:
     """Compose and check: what `rlvr train <overrides>` would run."""
     with hydra_errors_as_sentences():
-        composed = compose(overrides)
+        composed = compose(overrides, config_name=config_name)
     return check(composed)
 
 

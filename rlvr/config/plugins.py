@@ -79,14 +79,13 @@ def added(kind: str, own: Mapping[str, Any]) -> dict[str, Any]:
     return everything
 
 
-def search_path() -> list[str]:
-    """The override that has Hydra look into the plug-ins' config folders too; empty without any."""
+def config_folders() -> list[Path]:
+    """The plug-ins' folders of config groups, where Hydra looks after `conf/`."""
     folders = [plugin.conf for plugin in installed().values() if plugin.conf]
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"a plug-in's config folder {folder} is not there: install the plug-in again")
-    paths = ",".join(f'"file://{folder.resolve()}"' for folder in folders)
-    return [f"hydra.searchpath=[{paths}]"] if folders else []
+    return folders
 
 
 @cache

@@ -8,9 +8,8 @@ import yaml
 from rlvr.errors import unknown
 from rlvr.files.atomic import write_whole
 from rlvr.tables.claims import NOT_RUN, SIMULATION, TOY_TREE, Difference, Finding, findings
+from rlvr.tables.names import CLAIMS, papers
 from rlvr.tables.spec import differences_file, savings_file, table_stem
-
-CLAIMS = "claims.yaml"  # beside the tables of a paper
 
 HOW_TO_READ = """\
 A claim is *shown* if the 95 % interval of every difference that it says is above zero lies above zero,
@@ -19,11 +18,6 @@ effect. Which differences a claim is about was taken from the paper, not chosen 
 of tables are bootstrapped over problems and training seeds, those of simulations are Welch's over seeds,
 those of savings Student's t over seeds on logarithms; with three or four seeds each is rough, and with one
 seed of a trained arm nothing is shown."""
-
-
-def papers(experiments: Path) -> list[str]:
-    """The papers whose claims are declared."""
-    return sorted(file.parent.name for file in experiments.glob(f"*/{CLAIMS}"))
 
 
 def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Path:

@@ -12,7 +12,7 @@ from rlvr.config import PACKAGE
 
 
 def complete(line: str) -> list[str]:
-    return candidates(line, list(VERBS))
+    return candidates(line, VERBS)
 
 
 @pytest.mark.parametrize(
