@@ -1,5 +1,6 @@
 """What of a command line is Hydra's: overrides (`key=value` of a config), and a Hydra program's flags."""
 
+import logging
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -156,12 +157,11 @@ class HydraFlags(Overrides):
             )
         if self.cfg and self.info:
             raise UserError("--cfg and --info: accepted is one of the two")
-        if self.config_dir is not None:
-            from rlvr.config.search_path import CONFIG_DIRS
+        if self.config_dir is not None and not Path(self.config_dir).is_dir():
+            raise UserError(f"--config-dir {self.config_dir}: there is no such folder")
+        from rlvr.config.search_path import CONFIG_DIRS
 
-            if not (folder := Path(self.config_dir)).is_dir():
-                raise UserError(f"--config-dir {folder}: there is no such folder")
-            CONFIG_DIRS[:] = [folder]
+        CONFIG_DIRS[:] = [Path(self.config_dir)] if self.config_dir is not None else []
         if self.config_name not in (names := options_of(".")):
             raise unknown("primary config", self.config_name, names)
 
@@ -247,8 +247,12 @@ def show_info(what: str, overrides: list[str], config_name: str) -> None:
     from rlvr.config import hydra_errors_as_sentences, hydra_with_conf, load_config, settable
 
     load_config(overrides, config_name)  # Hydra would end the process by itself where this fails
+    root = logging.getLogger()  # Hydra prints through it, at its lowest level
+    handlers, level = root.handlers[:], root.level
     with hydra_errors_as_sentences(), hydra_with_conf() as hydra:
         hydra.show_info(what, config_name=config_name, overrides=settable(overrides))
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def hydra_help() -> str:

@@ -45,7 +45,13 @@ def hydra_errors_as_sentences():
     except OverrideParseException as error:
         raise UserError(f"{error.override!r} is not an override: write key=value, as in seed=2") from error
     except ConfigCompositionException as error:
-        raise UserError(str(error).splitlines()[0]) from error
+        lines = str(error).replace("'++", "'").splitlines()
+        if several := re.match(r"Ambiguous value for argument '((.+?)=.*)'$", lines[0]):
+            raise UserError(
+                f"{several[1]}: several values are a sweep, which requires --multirun; a list is written "
+                f"{several[2]}=[...]"
+            ) from error
+        raise UserError(" ".join(lines[: 2 if lines[0].endswith(":") else 1])) from error
     except HydraException as error:
         raise UserError(" ".join(str(error).split())) from error
 
