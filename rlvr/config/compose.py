@@ -38,9 +38,8 @@ def hydra_errors_as_sentences():
         if option.startswith("submitit"):
             raise UserError(f"hydra/launcher={option} needs `pip install 'rlvr[slurm]'`") from error
         if group == "hydra/sweeper" and option in ("optuna", "ax", "nevergrad"):
-            raise UserError(
-                f"hydra/sweeper={option} needs its plug-in: `pip install hydra-{option}-sweeper`"
-            ) from error
+            package = "'rlvr[optuna]'" if option == "optuna" else f"hydra-{option}-sweeper"
+            raise UserError(f"hydra/sweeper={option} needs its plug-in: `pip install {package}`") from error
         raise unknown(group or "config", option, error.options) from error
     except OverrideParseException as error:
         raise UserError(f"{error.override!r} is not an override: write key=value, as in seed=2") from error

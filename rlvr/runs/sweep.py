@@ -237,7 +237,9 @@ def objective(config: Config, path: Path) -> float:
         if not scores or None in scores:
             raise UserError(f"{path} has no in-domain pass@1: a search needs 1 in evaluation.k")
         return mean(scores)
-    raise UserError(f"{path} is not finished: a search compares whole runs only; the same command goes on")
+    raise UserError(
+        f"{path} is not finished, and a search compares whole runs only: leave stop_after_minutes= out"
+    )
 
 
 def run_with_display(config: Config, *, print_results: bool = False) -> Path:

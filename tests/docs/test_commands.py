@@ -39,7 +39,7 @@ def composes(words: Sequence[str]) -> None:
     """A command of rlvr, up to the point where it would begin to work."""
     name, *rest = words
     assert name in cli.VERBS, name
-    if "--help" in rest:
+    if "--help" in rest or "--config-dir" in rest or not rest:
         return
     verb = cli.VERBS[name]
     keys = read(verb, rest)
@@ -52,9 +52,9 @@ def composes(words: Sequence[str]) -> None:
         assert reproduce.schedule_runs(spec, [1], [f"scale={scale}", *keys.overrides])
     elif name == "evaluate":
         config.load_config(overrides_of_evaluation(keys.overrides, n=keys.n, config_name=keys.config_name))
-    elif not getattr(keys, "config_dir", None):
+    elif "hydra/sweeper=optuna" not in rest:
         for job in expand(keys.overrides) if getattr(keys, "multirun", False) else [keys.overrides]:
-            config.load_config(job, getattr(keys, "config_name", "config"))
+            config.load_config(job)
 
 
 def exists(command: Command) -> None:

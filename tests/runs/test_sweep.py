@@ -161,7 +161,7 @@ def test_a_sweeper_learns_the_validation_of_its_runs(
 
 
 def test_what_is_not_finished_has_no_objective(tmp_path: Path):
-    with pytest.raises(UserError, match="is not finished: a search compares whole runs only"):
+    with pytest.raises(UserError, match="is not finished, and a search compares whole runs only"):
         objective(load_config(TINY), tmp_path)
     base = load_config([*TINY, "training.steps=0"])
     evaluation = {
