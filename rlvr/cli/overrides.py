@@ -190,56 +190,50 @@ def config_text(
 ) -> str:
     """What `--cfg` prints: a composed config as YAML, checked, and with the schema's defaults."""
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf, flag_override
+    from omegaconf import OmegaConf
 
     from rlvr.config import check, compose, hydra_errors_as_sentences
 
     with hydra_errors_as_sentences():
         composed = compose(overrides, config_name=config_name, with_hydra=True)
     HydraConfig.instance().set_config(composed)  # what ${hydra:...} asks
-    shown: Any = OmegaConf.create(asdict(check(composed)))
+    shown = asdict(check(composed))
     if not resolve:
         _restore_interpolations(shown, OmegaConf.to_container(composed, resolve=False))
-    with flag_override(composed.hydra, ["struct", "readonly"], [False, False]):
-        if resolve:
-            OmegaConf.resolve(composed.hydra)
-        del composed.hydra["hydra_help"], composed.hydra["help"]
     if which != "job":
-        job = shown if which == "all" else OmegaConf.create()
-        shown = OmegaConf.create({**job._content, "hydra": composed.hydra})
-    return part_of(OmegaConf.to_yaml(shown), package)
+        hydra: Any = OmegaConf.to_container(composed.hydra, resolve=resolve, enum_to_str=True)
+        own = {key: value for key, value in hydra.items() if key not in ("hydra_help", "help")}
+        shown = (shown if which == "all" else {}) | {"hydra": own}
+    return part_of(shown, package)
 
 
-def part_of(text: str, package: str | None) -> str:
+def part_of(config: dict[str, Any], package: str | None = None) -> str:
     """A part of a config, as YAML; all of it where none is named.
 
     Raises:
         UserError: for a part that is not there.
     """
-    from omegaconf import Container, DictConfig, OmegaConf
+    from omegaconf import OmegaConf
 
     if package in (None, "_global_"):
-        return text
-    part: Any = OmegaConf.create(text)
+        return OmegaConf.to_yaml(OmegaConf.create(config))
+    part: Any = config
     for name in package.split("."):
-        if not isinstance(part, DictConfig) or name not in part:
-            there = [str(key) for key in part] if isinstance(part, DictConfig) else []
-            raise unknown("part of the config", package, there)
-        part = part._get_node(name) if part._get_node(name)._is_interpolation() else part[name]
-    if not isinstance(part, Container):
-        return f"{part}\n"
-    return f"# @package {package}\n{OmegaConf.to_yaml(part)}"
+        if not isinstance(part, dict) or name not in part:
+            raise unknown("part of the config", package, part if isinstance(part, dict) else config)
+        part = part[name]
+    if not isinstance(part, dict | list):
+        return f"{'null' if part is None else part}\n"
+    return f"# @package {package}\n{OmegaConf.to_yaml(OmegaConf.create(part))}"
 
 
-def _restore_interpolations(shown: Any, written: Any) -> None:
+def _restore_interpolations(shown: dict[str, Any], written: Any) -> None:
     """Put `${...}` back where a file or an override has it."""
-    for name, value in written.items():
-        if name not in shown:
-            continue
-        if isinstance(value, dict) and shown._get_node(name) is not None and not shown._is_none():
-            _restore_interpolations(shown[name], value)
-        elif isinstance(value, str) and "${" in value:
-            shown[name] = value
+    for name in shown.keys() & written.keys():
+        if isinstance(written[name], dict) and isinstance(shown[name], dict):
+            _restore_interpolations(shown[name], written[name])
+        elif isinstance(written[name], str) and "${" in written[name]:
+            shown[name] = written[name]
 
 
 def show_info(what: str, overrides: list[str], config_name: str) -> None:

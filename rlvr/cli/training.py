@@ -1,7 +1,7 @@
 """The verbs whose further key=value pairs are Hydra's: train, evaluate, profile, plan, reproduce."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +117,7 @@ def evaluate(keys: Evaluate) -> None:
             raise UserError("--config-name and run=: accepted is one of the two, since a run has its config")
         config = config_of_run(run_folder(keys.run), overrides_of_evaluation(overrides, n=keys.n))
         if keys.cfg and not looks:
-            from rlvr.config import to_yaml
-
-            print(part_of(to_yaml(config), keys.package), end="")
+            print(part_of(asdict(config), keys.package), end="")
             return
     elif not looks and name == "config" and not any(o.lstrip("+").startswith("model") for o in overrides):
         raise UserError("evaluate needs a run or a model, as in run=results/runs/... or model=embedded")
