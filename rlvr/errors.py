@@ -12,15 +12,24 @@ class UserError(ValueError):
     """
 
 
+def printable(text: object) -> str:
+    """One line without what a terminal would obey: names and a policy's words may hold escape sequences."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "·" for c in str(text))
+
+
 def nearest(given: object, accepted: Iterable[str]) -> str:
     """ "; did you mean X?" for the closest accepted name, or nothing when none is close."""
     closest = difflib.get_close_matches(str(given), [str(name) for name in accepted], n=1, cutoff=0.5)
     return f"; did you mean {closest[0]}?" if closest else ""
 
 
-def unknown(kind: str, given: object, accepted: Iterable[str]) -> UserError:
-    """The error for a name that does not exist: `unknown("table", "fgrpo/tabel1", names)`."""
+def unknown(kind: str, given: object, accepted: Iterable[str], hint: str = "") -> UserError:
+    """The error for a name that does not exist: `unknown("table", "fgrpo/tabel1", names)`.
+
+    Args:
+        hint: what to say at the end in the place of the nearest name.
+    """
     accepted = sorted(map(str, accepted))
     return UserError(
-        f"unknown {kind} {given!r}: accepted are {', '.join(accepted)}{nearest(given, accepted)}"
+        f"unknown {kind} {given!r}: accepted are {', '.join(accepted)}{hint or nearest(given, accepted)}"
     )

@@ -20,7 +20,6 @@ from rlvr.policy.packing import pack_micro_batches
 from rlvr.problems import load_problems
 from rlvr.verification import verify
 
-PARTS = ("pass_at_k", "process_sets", "packing", "verification", "startup")
 KS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 

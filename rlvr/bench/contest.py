@@ -8,7 +8,6 @@ from rlvr.bench.job import Job
 from rlvr.bench.result import Result, interleaved
 from rlvr.bench.side import Side, python_of
 
-PARTS = ("step", "generation", "logprobs", "update", "memory")
 MIB = 2**20
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Finding = tuple[str, bool, str, str]  # what, whether it is fine, what was found, what to do
 
@@ -17,7 +18,9 @@ def examine() -> None:
     """Print a table of findings; nothing is changed."""
     table = Table("", "found", "what to do", title="rlvr doctor", title_justify="left")
     for what, fine, found, advice in findings():
-        table.add_row(f"[{'green' if fine else 'yellow'}]{what}[/]", found, "" if fine else advice)
+        style = "green" if fine else "yellow"
+        # as texts: 'rlvr[vllm]' would be read as markup, and lose its extra
+        table.add_row(Text(what, style=style), Text(found), Text("" if fine else advice))
     Console().print(table)
 
 
@@ -61,7 +64,7 @@ def findings() -> list[Finding]:
             "embedded policy",
             (EMBEDDED / "model.safetensors").exists(),
             str(EMBEDDED),
-            "rlvr warm-start folder=rlvr/policy/embedded makes it",
+            f"rlvr warm-start policy=embedded folder={EMBEDDED} makes it",
         ),
         *(_package(name) for name in ("transformers", "hydra-core", "datasets", "sympy", "reasoning-gym")),
         (
@@ -88,7 +91,7 @@ def findings() -> list[Finding]:
 
 def _package(name: str) -> Finding:
     found = _version(name)
-    return name, found != "not installed", found, "make setup installs it"
+    return name, found != "not installed", found, f"pip install {name}"
 
 
 def _version(name: str) -> str:

@@ -10,7 +10,6 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.config import plugins
 from rlvr.config.check import check, groups_with_variants
 from rlvr.config.schema import Config
 from rlvr.errors import UserError, unknown
@@ -42,11 +41,20 @@ def hydra_errors_as_sentences():
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         if option.startswith("submitit"):
             raise UserError(f"hydra/launcher={option} needs `pip install 'rlvr[slurm]'`") from error
+        if group == "hydra/sweeper" and option in ("optuna", "ax", "nevergrad"):
+            package = "'rlvr[optuna]'" if option == "optuna" else f"hydra-{option}-sweeper"
+            raise UserError(f"hydra/sweeper={option} needs its plug-in: `pip install {package}`") from error
         raise unknown(group or "config", option, error.options) from error
     except OverrideParseException as error:
         raise UserError(f"{error.override!r} is not an override: write key=value, as in seed=2") from error
     except ConfigCompositionException as error:
-        raise UserError(str(error).splitlines()[0]) from error
+        lines = str(error).replace("'++", "'").splitlines()
+        if several := re.match(r"Ambiguous value for argument '((.+?)=.*)'$", lines[0]):
+            raise UserError(
+                f"{several[1]}: several values are a sweep, which requires --multirun; a list is written "
+                f"{several[2]}=[...]"
+            ) from error
+        raise UserError(" ".join(lines[: 2 if lines[0].endswith(":") else 1])) from error
     except HydraException as error:
         raise UserError(" ".join(str(error).split())) from error
     except UserError:
@@ -75,21 +83,32 @@ def settable(overrides: Sequence[str]) -> list[str]:
     ]
 
 
-def compose(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
-    """Compose `conf/config.yaml` with overrides, unchecked."""
+@contextmanager
+def hydra_with_conf():
+    """Hydra's object for `conf/`, the plug-ins' config folders and those of `--config-dir`."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
+    from rlvr.config.search_path import register
+
+    register()
     GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [*plugins.search_path(), *settable(overrides)]
-        return hydra.compose("config", overrides, return_hydra_config=with_hydra)
+    with hydra.initialize_config_dir(str(CONF), job_name="rlvr", version_base="1.3"):
+        yield GlobalHydra.instance().hydra
 
 
-def load_config(overrides: Sequence[str] = ()) -> Config:
+def compose(overrides: Sequence[str], *, config_name: str = "config", with_hydra: bool = False) -> DictConfig:
+    """Compose `conf/config.yaml`, or another primary config, with overrides, unchecked."""
+    import hydra
+
+    with hydra_with_conf():
+        return hydra.compose(config_name, settable(overrides), return_hydra_config=with_hydra)
+
+
+def load_config(overrides: Sequence[str] = (), config_name: str = "config") -> Config:
     """Compose and check: what `rlvr train <overrides>` would run."""
     with hydra_errors_as_sentences():
-        composed = compose(overrides)
+        composed = compose(overrides, config_name=config_name)
     return check(composed)
 
 

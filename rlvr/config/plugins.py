@@ -117,8 +117,6 @@ def added(kind: str, own: Mapping[str, Any]) -> dict[str, Any]:
     return everything
 
 
-def search_path() -> list[str]:
-    """The override that has Hydra look into the plug-ins' config folders too; empty without any."""
-    folders = [Path(plugin.conf) for plugin in installed().values() if plugin.conf]
-    paths = ",".join(f'"file://{folder.resolve()}"' for folder in folders)
-    return [f"hydra.searchpath=[{paths}]"] if folders else []
+def config_folders() -> list[Path]:
+    """The plug-ins' folders of config groups, where Hydra looks after `conf/`."""
+    return [Path(plugin.conf) for plugin in installed().values() if plugin.conf]

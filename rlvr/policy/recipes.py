@@ -1,40 +1,40 @@
 """How the policies that rlvr makes itself are made: the settings of `rlvr warm-start`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def setting(default: Any, help: str, **limits: Any) -> Any:
+    """A setting and what `rlvr warm-start --help` says of it."""
+    return field(default=default, metadata={"help": help, **limits})
 
 
 @dataclass(frozen=True, slots=True)
 class WarmStart:
-    """Shape and supervised training of a policy; the defaults made the embedded one.
+    """Shape and supervised training of a policy; the defaults made the embedded one."""
 
-    Attributes:
-        start: a model of `conf/model` to go on from, with its own words and shape; "" for none, that is a
-            policy from nothing.
-        task: whose words and solved examples (`rlvr.warm_start.tokenizers`, `rlvr.warm_start.train`):
-            arithmetic, maze, or sums in English.
-        precision: of the forward and backward, float32 or bfloat16.
-        maze_side: squares in a row of the mazes, for task=maze.
-        schedule: of the learning rate after the warm-up: "decay" to 0 by a square root, or "constant".
-    """
-
-    start: str = ""
-    task: str = "arithmetic"
-    precision: str = "float32"
-    maze_side: int = 17
-    hidden_size: int = 128
-    layers: int = 4
-    heads: int = 4
-    key_value_heads: int = 2
-    intermediate_size: int = 384
-    max_positions: int = 128
-    rope_theta: float = 10_000.0
-    steps: int = 2500
-    examples_per_step: int = 128
-    learning_rate: float = 2e-3
-    schedule: str = "decay"
-    warmup_steps: int = 50
-    weight_decay: float = 0.01
-    seed: int = 0
+    start: str = setting(
+        "", "a model of conf/model to go on from, with its own words and shape; without it, from nothing"
+    )
+    task: str = setting("arithmetic", "whose words and solved examples: arithmetic, maze, or sums in English")
+    precision: str = setting("float32", "of forward and backward", choices=("float32", "bfloat16"))
+    maze_side: int = setting(17, "squares in a row of the mazes, for task=maze", least=1)
+    hidden_size: int = setting(128, "of the residual stream", least=1)
+    layers: int = setting(4, "transformer layers", least=1)
+    heads: int = setting(4, "attention heads of a layer", least=1)
+    key_value_heads: int = setting(2, "key and value heads of a layer", least=1)
+    intermediate_size: int = setting(384, "of the MLP", least=1)
+    max_positions: int = setting(128, "longest prompt with its completion, in tokens", least=1)
+    rope_theta: float = setting(10_000.0, "base of the rotary embedding", above=0)
+    steps: int = setting(2500, "optimizer steps", least=1)
+    examples_per_step: int = setting(128, "solved examples of a step", least=1)
+    learning_rate: float = setting(2e-3, "the highest", above=0)
+    schedule: str = setting(
+        "decay", "of the learning rate after the warm-up: decay to 0 by a square root, or constant"
+    )
+    warmup_steps: int = setting(50, "in which the learning rate grows", least=0)
+    weight_decay: float = setting(0.01, "AdamW's", least=0)
+    seed: int = setting(0, "of weights and examples")
 
 
 RECIPES = {

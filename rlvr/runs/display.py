@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from rlvr.config import Config, arm_name
+from rlvr.errors import printable
 from rlvr.files.run_directory import read_summary
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class Display:
 
     def __init__(self, runs: list[tuple[Config, Path]]):
         self.runs = runs
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, markup=False, highlight=False)  # arms may hold [brackets]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._started = time.monotonic()
@@ -34,7 +36,7 @@ class Display:
 
     def __enter__(self) -> "Display":
         self._progress = Progress(
-            TextColumn("{task.description}", style="bold"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%  {task.fields[stage]}"),
             TimeElapsedColumn(),
@@ -42,9 +44,7 @@ class Display:
             disable=not self.console.is_terminal,
         )
         self._tasks: dict[Path, TaskID] = {
-            path: self._progress.add_task(
-                f"{arm_name(config)} seed {config.seed}", total=1.0, stage="waiting", start=False
-            )
+            path: self._progress.add_task(title_of(config), total=1.0, stage="waiting", start=False)
             for config, path in self.runs
         }
         self._all = self._progress.add_task("all", total=1.0, stage="") if len(self.runs) > 1 else None
@@ -73,7 +73,7 @@ class Display:
             word = stage.split()[0]
             if not self.console.is_terminal and word not in ("waiting", self._said.get(path)):
                 self._said[path] = word
-                self.console.print(f"{arm_name(config)} seed {config.seed}: {stage}", highlight=False)
+                self.console.print(f"{title_of(config)}: {stage}")
             shares.append(share)
         if self._all is not None:
             done = sum(shares) / len(shares)
@@ -91,7 +91,10 @@ class Display:
             return
         table = Table(
             "k",
-            *(f"{name}\n{result['problems']} problems" for name, result in evaluation.items()),
+            *(
+                Column(Text(f"{printable(name)}\n{result['problems']} problems"))
+                for name, result in evaluation.items()
+            ),
             title="pass@k, and how the samples were judged, %",
         )
         files = [path / "evaluation" / f"{name}.parquet" for name in evaluation]
@@ -102,16 +105,22 @@ class Display:
         table.add_section()
         verdicts = [verdict_shares(file) for file in files]
         for verdict in dict.fromkeys(verdict for shares in verdicts for verdict in shares):
-            table.add_row(verdict, *(f"{100 * shares.get(verdict, 0):.1f}" for shares in verdicts))
-        console = Console()
+            table.add_row(
+                Text(printable(verdict)), *(f"{100 * shares.get(verdict, 0):.1f}" for shares in verdicts)
+            )
+        console = Console(markup=False, highlight=False)
         console.print(table)
         tokens, seconds = sum(map(sampled_tokens, files)), summary["seconds"]["evaluation"]
         console.print(
             f"± is half of a 95 % interval over problems. {first['samples']} samples a problem, {tokens:,} "
-            f"tokens sampled and judged in {seconds:,.0f} s, {tokens / seconds:,.0f} a second: {path}",
-            highlight=False,
-            markup=False,
+            f"tokens sampled and judged in {seconds:,.0f} s, {tokens / seconds:,.0f} a second: "
+            f"{printable(path)}"
         )
+
+
+def title_of(config: Config) -> str:
+    """A run as its bar and its lines name it."""
+    return printable(f"{arm_name(config)} seed {config.seed}")
 
 
 def percent_with_interval(tally: "pd.DataFrame", k: int) -> str:

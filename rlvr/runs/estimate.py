@@ -8,8 +8,8 @@ rollout.
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
@@ -19,16 +19,15 @@ from rlvr.policy.architecture import Architecture, architecture_of
 from rlvr.policy.location import find
 from rlvr.problems import LazyProblems, load_problems
 from rlvr.problems.cleaning import overlap
-from rlvr.runs.reproduce import parse_seeds, tables
-from rlvr.runs.reproduce import plan as plan_runs
-from rlvr.tables.spec import Assumptions, read_spec
+from rlvr.runs.reproduce import schedule_runs
+from rlvr.tables.spec import Assumptions, TableSpec, read_spec
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Estimate:
     """One run in numbers. Tokens are of completions; FLOP counts are of the whole run."""
 
     steps_per_epoch: int
@@ -52,7 +51,7 @@ class Plan:
         return self.sampling_hours + self.training_hours + self.evaluation_hours
 
 
-def plan_run(config: Config, model: Architecture, given: Assumptions) -> Plan:
+def estimate_run(config: Config, model: Architecture, given: Assumptions) -> Estimate:
     """The numbers of one run. Groups without signal are counted as trained on: their share is not known."""
     training, evaluation = config.training, config.evaluation
     group_size = getattr(config.group_size, "n", None) or config.group_size.maximum
@@ -80,7 +79,7 @@ def plan_run(config: Config, model: Architecture, given: Assumptions) -> Plan:
     sampled_at_best = steps_of_waves(config, rollouts, training.steps, training.sampling.max_tokens)
     evaluated_at_best = steps_of_waves(config, samples, checkpoints + 2, evaluation.sampling.max_tokens)
     layer_hours = model.layers * given.layer_ms / 3.6e6
-    return Plan(
+    return Estimate(
         steps_per_epoch=(config.data.size or 0) // training.prompts_per_step,
         steps=training.steps,
         updates=training.steps * updates_per_step,
@@ -152,48 +151,48 @@ def rollouts_at_once(config: Config, model: Architecture, given: Assumptions) ->
 
 
 def describe(config: Config, given: Assumptions) -> Iterator[str]:
-    """The plan of one run, line by line."""
+    """The estimate of one run, line by line."""
     model = architecture_of(config.model)
-    plan = plan_run(config, model, given)
+    estimate = estimate_run(config, model, given)
     longest = config.training.sampling.max_tokens
     mean = min(given.mean_tokens, longest)
-    hours = plan.gpu_hours
+    hours = estimate.gpu_hours
     billions = model.parameters / 1e9
     yield f"model       {config.model.path}: {billions:.2f} billion parameters in {config.model.dtype}"
     size = f"{config.data.size:,}" if config.data.size else "all"
     yield f"data        {config.data.name}: {size} problems, {config.training.prompts_per_step} a step"
     yield (
-        f"training    {plan.steps_per_epoch:,} steps an epoch, {plan.steps:,} in all, "
-        f"{plan.updates_per_step} updates each: {plan.updates:,} optimizer steps"
+        f"training    {estimate.steps_per_epoch:,} steps an epoch, {estimate.steps:,} in all, "
+        f"{estimate.updates_per_step} updates each: {estimate.updates:,} optimizer steps"
     )
-    yield f"rollouts    {plan.prompts:,} prompts, {plan.rollouts:,} rollouts"
+    yield f"rollouts    {estimate.prompts:,} prompts, {estimate.rollouts:,} rollouts"
     yield (
-        f"tokens      {plan.tokens / 1e9:,.2f} billion at {mean:,} a rollout; "
-        f"at most {plan.tokens_at_most / 1e9:,.2f} billion, at {longest:,}"
+        f"tokens      {estimate.tokens / 1e9:,.2f} billion at {mean:,} a rollout; "
+        f"at most {estimate.tokens_at_most / 1e9:,.2f} billion, at {longest:,}"
     )
     yield (
-        f"evaluation  {plan.evaluation_samples:,} samples of {len(config.benchmark.tasks)} benchmarks, "
-        f"{plan.evaluation_tokens / 1e9:,.2f} billion tokens"
+        f"evaluation  {estimate.evaluation_samples:,} samples of {len(config.benchmark.tasks)} benchmarks, "
+        f"{estimate.evaluation_tokens / 1e9:,.2f} billion tokens"
     )
     if open_ended := [name for name, task in config.benchmark.tasks.items() if task.size is None]:
         yield f"            without {', '.join(open_ended)}, whose size the config leaves to its file"
-    total = sum(plan.memory_gib.values())
+    total = sum(estimate.memory_gib.values())
     yield (
         f"memory      {total:,.1f} of {given.gpu_gib:,.0f} GiB on each of {given.gpus} GPUs: "
-        f"{_parts(plan.memory_gib)}"
+        f"{_parts(estimate.memory_gib)}"
     )
     yield (
         f"            keys and values: {model.key_value_bytes() / 1024:,.0f} KiB a token, so that "
         f"{rollouts_at_once(config, model, given):,} rollouts of {mean:,} tokens are sampled at once"
     )
     yield (
-        f"time        {hours:,.0f} GPU hours: sampling {plan.sampling_hours:,.0f}, "
-        f"training {plan.training_hours:,.0f}, evaluation {plan.evaluation_hours:,.0f}; "
+        f"time        {hours:,.0f} GPU hours: sampling {estimate.sampling_hours:,.0f}, "
+        f"training {estimate.training_hours:,.0f}, evaluation {estimate.evaluation_hours:,.0f}; "
         f"{hours / given.gpus:,.1f} hours on {given.gpus} GPUs"
     )
     free = shutil.disk_usage(_existing(Path(config.runs))).free / GIB
-    needed = sum(plan.disk_gib.values())
-    yield f"disk        {needed:,.1f} GiB ({free:,.0f} free here): {_parts(plan.disk_gib)}"
+    needed = sum(estimate.disk_gib.values())
+    yield f"disk        {needed:,.1f} GiB ({free:,.0f} free here): {_parts(estimate.disk_gib)}"
 
 
 def _parts(sizes: dict[str, float]) -> str:
@@ -236,72 +235,61 @@ def checks(config: Config) -> Iterator[str]:
             yield f"ok       no problem of {', '.join(tested)} is in {config.data.name}"
 
 
-def read_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], Assumptions, list[str]]:
-    """Split `table=`, `seeds=` and `scale=` (for a table), the assumptions, and the config's overrides."""
-    types = {item.name: type(item.default) for item in fields(Assumptions)}
-    settings, given, overrides = {"table": "", "seeds": ""}, {}, []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in settings:
-            settings[key] = value
-        elif key in types:
-            try:
-                given[key] = types[key](value)
-            except ValueError:
-                raise UserError(f"{argument}: accepted is a number above 0") from None
-            if given[key] <= 0:
-                raise UserError(f"{argument}: accepted is a number above 0")
-        else:
-            overrides.append(argument)
-    return settings, Assumptions(**given), overrides
+def print_estimate(
+    overrides: Sequence[str], *, table: str | None = None, seeds: Sequence[int] = (), **given: float
+) -> None:
+    """Print what a run, or a table's runs with their total, will take.
 
-
-def main(arguments: Sequence[str]) -> None:
-    """Print the plan of a run, or of a table's runs with their total."""
-    settings, given, overrides = read_arguments(arguments)
-    if settings["table"]:
-        given = read_arguments([*assumed_by_table(settings["table"], overrides), *arguments])[1]
-        config = print_table(settings["table"], parse_seeds(settings["seeds"]), overrides, given)
+    Args:
+        table: its name; overrides then hold for every run.
+        given: `Assumptions`; for a table they go before those of its file (`plan: {gpus: 1, ...}`).
+    """
+    if table:
+        scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
+        spec = read_spec(EXPERIMENTS / f"{table}.yaml", scale)
+        assumptions = assumptions_of({**(asdict(spec.plan) if spec.plan else {}), **given})
+        config = print_table(spec, scale, seeds, overrides, assumptions)
     else:
+        assumptions = assumptions_of(given)
         config = load_config(overrides)
-        print("\n".join(describe(config, given)))
-    assumed = ", ".join(f"{item.name}={getattr(given, item.name):g}" for item in fields(given))
+        print("\n".join(describe(config, assumptions)))
+    assumed = ", ".join(f"{name}={value:g}" for name, value in asdict(assumptions).items())
     print(f"\nassumed     {assumed}")
     print("\n".join(["", *checks(config)]))
 
 
-def scale_of(overrides: Sequence[str]) -> str:
-    return next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
+def assumptions_of(given: Mapping[str, float]) -> Assumptions:
+    """Assumptions with some of them given.
+
+    Raises:
+        UserError: for a name that is none.
+    """
+    for name in given:
+        if name not in (names := [item.name for item in fields(Assumptions)]):
+            raise unknown("assumption of a plan", name, names)
+    return Assumptions(**given)  # type: ignore[arg-type]
 
 
-def assumed_by_table(name: str, overrides: Sequence[str]) -> list[str]:
-    """What a table's file assumes for its plan (`plan: {gpus: 1, ...}`); arguments go before it."""
-    if name not in tables():
-        raise unknown("table", name, tables())
-    assumed = read_spec(EXPERIMENTS / f"{name}.yaml", scale_of(overrides)).plan
-    return [f"{key}={value}" for key, value in vars(assumed).items()] if assumed else []
-
-
-def print_table(name: str, seeds: list[int], overrides: list[str], given: Assumptions) -> Config:
+def print_table(
+    spec: TableSpec, scale: str, seeds: Sequence[int], overrides: Sequence[str], given: Assumptions
+) -> Config:
     """One line a run, the largest run in full, and the total; returns the config of the largest."""
-    scale = scale_of(overrides)
-    spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
     base = [f"experiment={spec.experiment(scale)}", f"scale={scale}", *overrides]
-    runs = plan_runs(spec, seeds or spec.seeds, base)
-    plans = [plan_run(run.config, architecture_of(run.config.model), given) for run in runs]
-    largest = max(range(len(runs)), key=lambda index: plans[index].gpu_hours)
-    print(f"{name} at scale {scale}: {len(runs)} runs\n")
+    runs = schedule_runs(spec, list(seeds) or spec.seeds, base)
+    estimates = [estimate_run(run.config, architecture_of(run.config.model), given) for run in runs]
+    largest = max(range(len(runs)), key=lambda index: estimates[index].gpu_hours)
+    print(f"{spec.name} at scale {scale}: {len(runs)} runs\n")
     print(f"{'run':<44}{'steps':>8}{'updates':>9}{'rollouts':>12}{'GPU hours':>11}{'GiB on disk':>13}")
-    for run, plan in zip(runs, plans, strict=True):
+    for run, estimate in zip(runs, estimates, strict=True):
         folder = "/".join(run_directory(run.config).parts[-2:])
-        size = sum(plan.disk_gib.values())
+        size = sum(estimate.disk_gib.values())
         print(
-            f"{folder:<44}{plan.steps:>8,}{plan.updates:>9,}{plan.rollouts:>12,}"
-            f"{plan.gpu_hours:>11,.0f}{size:>13,.1f}"
+            f"{folder:<44}{estimate.steps:>8,}{estimate.updates:>9,}{estimate.rollouts:>12,}"
+            f"{estimate.gpu_hours:>11,.0f}{size:>13,.1f}"
         )
     total_hours, total_disk = (
-        sum(plan.gpu_hours for plan in plans),
-        sum(sum(plan.disk_gib.values()) for plan in plans),
+        sum(estimate.gpu_hours for estimate in estimates),
+        sum(sum(estimate.disk_gib.values()) for estimate in estimates),
     )
     print(f"{'all':<44}{'':>8}{'':>9}{'':>12}{total_hours:>11,.0f}{total_disk:>13,.1f}\n")
     config = runs[largest].config

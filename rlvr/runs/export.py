@@ -10,7 +10,7 @@ from rlvr.training.checkpoint import checkpoint_path, damage_of
 
 
 def export_run(
-    run: str | Path, folder: str | Path, step: str | None = None, dtype: str | None = None
+    run: str | Path, folder: str | Path, step: int | None = None, dtype: str | None = None
 ) -> Path:
     """Write safetensors, config, generation config (with all end tokens) and tokenizer; returns the folder.
 
@@ -32,9 +32,9 @@ def export_run(
     if dtype not in (None, *DTYPES):
         raise unknown("dtype", dtype, DTYPES)
     steps = sorted(int(path.name.removeprefix("step-")) for path in run.glob("checkpoints/step-*"))
-    if step is not None and step not in map(str, steps):
-        raise unknown("step", step, map(str, steps))
-    weights = checkpoint_path(run, chosen_step(config, run) if step is None else int(step))
+    if step is not None and step not in steps:
+        raise unknown("step", str(step), map(str, steps))
+    weights = checkpoint_path(run, chosen_step(config, run) if step is None else step)
     if damage := damage_of(weights):
         raise UserError(f"{weights} is damaged ({damage}): choose another checkpoint with step=")
     policy = load_policy(weights, settings=config.model, dtype=dtype or config.model.dtype)

@@ -1,6 +1,7 @@
 """A published table, from nothing: plan its runs, do what is missing, render what is there."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from rich.console import Console
 
 from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
 from rlvr.curriculum.profile import needs_profile, profile_file
-from rlvr.errors import UserError, unknown
+from rlvr.errors import printable, unknown
 from rlvr.files.atomic import hold
 from rlvr.files.run_directory import read_summary
 from rlvr.files.run_files import RunFiles
@@ -19,79 +20,73 @@ from rlvr.runs.profile import profile_with_display
 from rlvr.runs.rare import draw
 from rlvr.runs.run import chosen_step, is_finished
 from rlvr.runs.select import select, selection_file
-from rlvr.runs.sweep import launch, with_deadline
+from rlvr.runs.sweep import launch
 from rlvr.tables.claims_page import write_claims
-from rlvr.tables.names import papers, tables
+from rlvr.tables.names import papers
 from rlvr.tables.page import assemble
 from rlvr.tables.spec import Arm, TableSpec, read_spec
 from rlvr.tables.write import write_table
 from rlvr.tracking.tracker import Tracker
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, highlight=False)  # paths and arms may hold [brackets]
 
 
-def reproduce_table(arguments: list[str], *, render_only: bool = False) -> list[Path]:
+def reproduce_table(
+    name: str,
+    *,
+    scale: str = "laptop",
+    seeds: Sequence[int] = (),
+    results: Path = Path("results"),
+    overrides: Sequence[str] = (),
+    render_only: bool = False,
+) -> list[Path]:
     """Train the arms of a table, evaluate them, and render it; finished runs are left alone.
 
     Args:
-        arguments: `table=<paper>/<table>`, and optionally `scale=`, `seeds=1,2`, `results=`, and any
-            override that is to hold for every run.
+        name: `<paper>/<table>`.
+        seeds: of every arm; none for the table's own.
+        overrides: hold for every run.
 
     Returns:
         The files rendered, the table's page first; last the page of the paper's claims, if any are declared.
     """
-    settings = {"table": "", "scale": "laptop", "seeds": "", "results": "results"}
-    overrides = []
-    for argument in with_deadline(arguments):
-        key, separator, value = argument.partition("=")
-        if separator and key in settings:
-            settings[key] = value
-        else:
-            overrides.append(argument)
-    name, scale = settings["table"], settings["scale"]
-    if not name:
-        raise UserError(f"reproduce needs a table, as in table=fgrpo/table1: there are {', '.join(tables())}")
-    if name not in tables():
-        raise unknown("table", name, tables())
     spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
-    seeds = parse_seeds(settings["seeds"]) or spec.seeds
-    results = Path(settings["results"])
+    seeds = list(seeds) or spec.seeds
     folder = results / "runs" / spec.experiment(scale)
     lock = hold(folder, "is being reproduced", "wait for it; its finished runs will be used")
     started = time.perf_counter()
     base = [f"experiment={spec.experiment(scale)}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
-    planned = plan(spec, seeds, base)
+    scheduled = schedule_runs(spec, seeds, base)
     if not render_only:
-        run_missing(spec, planned)
-        finished = sum(is_finished(run.config, run.directory) for run in planned)
-        if finished < len(planned):
+        run_missing(spec, scheduled)
+        finished = sum(is_finished(run.config, run.directory) for run in scheduled)
+        if finished < len(scheduled):
             console.print(
-                f"time is up with {finished} of {len(planned)} runs finished: the same command goes on",
-                highlight=False,
+                f"time is up with {finished} of {len(scheduled)} runs finished: the same command goes on",
             )
         if not finished:
             lock.close()
             return []
-    table = assemble(spec, [RunFiles(run.directory) for run in planned])
+    table = assemble(spec, [RunFiles(run.directory) for run in scheduled])
     files = write_table(table, results)
-    if (paper := name.partition("/")[0]) in papers(EXPERIMENTS):
+    if (paper := name.partition("/")[0]) in papers():
         files.append(write_claims(paper, scale, results, EXPERIMENTS))
-    started_runs = [RunFiles(run.directory) for run in planned if (run.directory / "config.yaml").exists()]
+    started_runs = [RunFiles(run.directory) for run in scheduled if (run.directory / "config.yaml").exists()]
     files.append(write_report(started_runs, results / "reports" / f"{table.stem}.html", table=table))
-    tracker = Tracker(replace(planned[0].config, arm="table"), folder)
+    tracker = Tracker(replace(scheduled[0].config, arm="table"), folder)
     tracker.log_table(files)
     tracker.close()
     lock.close()
     print(files[0].read_text())
     minutes = (time.perf_counter() - started) / 60
-    console.print(f"{minutes:.1f} minutes. Written:", highlight=False)
+    console.print(f"{minutes:.1f} minutes. Written:")
     for file in files:
-        console.print(f"  {file}", highlight=False)
+        console.print(f"  {printable(file)}")
     return files
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedRun:
+class ScheduledRun:
     """One arm under one seed: what will be run, and where.
 
     Attributes:
@@ -102,7 +97,7 @@ class PlannedRun:
     seed: int
     overrides: list[str]
     config: Config
-    source: "PlannedRun | None" = None
+    source: "ScheduledRun | None" = None
 
     @property
     def directory(self) -> Path:
@@ -113,13 +108,13 @@ class PlannedRun:
         return read_summary(self.directory).get("trained_steps") == self.config.training.steps
 
 
-def plan(spec: TableSpec, seeds: list[int], base: list[str]) -> list[PlannedRun]:
+def schedule_runs(spec: TableSpec, seeds: list[int], base: list[str]) -> list[ScheduledRun]:
     """Every run of a table; the base policy, which is not trained, has one seed only.
 
-    An arm may `ask` for a key that its paper gives no value for. It is planned only if `base` has that key,
+    An arm may `ask` for a key that its paper gives no value for. It is scheduled only if `base` has that key,
     which then goes to no other arm.
     """
-    planned: list[PlannedRun] = []
+    scheduled: list[ScheduledRun] = []
     asked = {arm.ask for arm in spec.arms if arm.ask}
     given = {o.partition("=")[0]: o for o in base if o.partition("=")[0] in asked}
     base = [override for override in base if override not in given.values()]
@@ -133,26 +128,26 @@ def plan(spec: TableSpec, seeds: list[int], base: list[str]) -> list[PlannedRun]
             overrides += [f"arm={arm.name}", f"seed={seed}"]
             if arm.name not in configs:
                 configs[arm.name] = load_config(overrides)
-            run = PlannedRun(arm, seed, overrides, replace(configs[arm.name], seed=seed))
+            run = ScheduledRun(arm, seed, overrides, replace(configs[arm.name], seed=seed))
             if arm.select:
-                run = with_selection(run, planned)
+                run = with_selection(run, scheduled)
             if run.config.training.steps or seed == seeds[0]:
-                planned.append(run)
-    return planned
+                scheduled.append(run)
+    return scheduled
 
 
-def with_selection(run: PlannedRun, planned: list[PlannedRun]) -> PlannedRun:
+def with_selection(run: ScheduledRun, scheduled: list[ScheduledRun]) -> ScheduledRun:
     """The run with the file of its problems, which the arm `select.from` of the same seed is to choose."""
-    earlier = {other.arm.name: other for other in planned if other.seed == run.seed}
+    earlier = {other.arm.name: other for other in scheduled if other.seed == run.seed}
     if (name := run.arm.select.from_) not in earlier:
         raise unknown("arm to select from, before this one", name, earlier)
     source = earlier[name]
     file = selection_file(source.directory, run.config.curriculum.name)
     overrides = [*run.overrides, f"curriculum.selection={file}"]
-    return PlannedRun(run.arm, run.seed, overrides, load_config(overrides), source)
+    return ScheduledRun(run.arm, run.seed, overrides, load_config(overrides), source)
 
 
-def prepare(run: PlannedRun) -> None:
+def prepare(run: ScheduledRun) -> None:
     """Make the policy, the profile or the selection that a run needs, unless it is there."""
     model = run.config.model
     if model.path in RECIPES and local_files(model) is None:
@@ -166,22 +161,20 @@ def prepare(run: PlannedRun) -> None:
         select(run.source.directory, run.config.curriculum.name, **options)
 
 
-def run_missing(spec: TableSpec, planned: list[PlannedRun]) -> None:
+def run_missing(spec: TableSpec, scheduled: list[ScheduledRun]) -> None:
     """First all training, then all evaluations: a focal arm's checkpoint is chosen among those that cost
     no more than its baseline's choice (F-GRPO, App. L.2), so the baseline's has to be known. A table with
     `checkpoint: best` takes every arm's best one."""
-    unfinished = [run for run in planned if not is_finished(run.config, run.directory)]
+    unfinished = [run for run in scheduled if not is_finished(run.config, run.directory)]
     untrained = [run for run in unfinished if not run.trained]
     for arm in spec.arms:
-        if arm.name not in {run.arm.name for run in planned}:
+        if arm.name not in {run.arm.name for run in scheduled}:
             console.print(
                 f"{arm.name} is left out: its paper gives no {arm.ask}; run it with {arm.ask}=...",
-                highlight=False,
             )
     console.print(
-        f"{spec.name}: {len(planned)} runs, {len(planned) - len(unfinished)} of them finished; "
+        f"{spec.name}: {len(scheduled)} runs, {len(scheduled) - len(unfinished)} of them finished; "
         f"training {len(untrained)}, then evaluating {len(unfinished)}",
-        highlight=False,
     )
     for wave in ([run for run in untrained if not run.source], [run for run in untrained if run.source]):
         for run in wave:
@@ -191,7 +184,7 @@ def run_missing(spec: TableSpec, planned: list[PlannedRun]) -> None:
         if not all(run.trained for run in wave):
             return  # out of time
     if unfinished:
-        by_name = {(run.arm.name, run.seed): run for run in planned}
+        by_name = {(run.arm.name, run.seed): run for run in scheduled}
         jobs = []
         for run in unfinished:
             job = [*run.overrides, "verb=evaluate"]
@@ -203,11 +196,3 @@ def run_missing(spec: TableSpec, planned: list[PlannedRun]) -> None:
             if run.config.evaluation.rare.prompts:
                 draw(run.config, run.directory)  # here, since runs of one table share it
         launch(jobs)
-
-
-def parse_seeds(text: str) -> list[int]:
-    """ "1,2,3" -> [1, 2, 3]"""
-    try:
-        return [int(part) for part in text.split(",") if part]
-    except ValueError:
-        raise UserError(f"seeds={text!r}: write whole numbers with commas, as in seeds=1,2,3") from None

@@ -151,27 +151,3 @@ def describe(selection: Selection) -> str:
             f"counts: {at_least}",
         ]
     return "\n".join(lines)
-
-
-SETTINGS = {"threshold": float, "share": float, "epochs": int, "size": int, "seed": int, "file": Path}
-
-
-def select_from_command_line(given: dict[str, str]) -> str:
-    """`select` with its arguments as text, `method` and `run` among them; says what came of it."""
-    settings = {}
-    for key, text in given.items():
-        if key not in {"method", "run", *SETTINGS}:
-            raise unknown("setting of a selection", key, ["method", "run", *SETTINGS])
-        if key in SETTINGS:
-            try:
-                settings[key] = SETTINGS[key](text)
-            except ValueError:
-                raise UserError(f"{key}={text}: accepted is a number, as in {key}=1") from None
-    if missing := {"method", "run"} - given.keys():
-        raise UserError(
-            f"a selection needs {' and '.join(sorted(missing))}: as in method=lim run=results/runs/..."
-        )
-    run = Path(given["run"])
-    selection = select(run, given["method"], **settings)
-    file = settings.get("file") or selection_file(run, given["method"])
-    return f"{file}\n{describe(selection)}"

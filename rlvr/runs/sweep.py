@@ -4,15 +4,18 @@ The launcher is Hydra's own choice: joblib's processes on this machine, or what 
 or `hydra/launcher=...` names.
 """
 
+import itertools
 import os
-import re
 import signal
-import time
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from statistics import mean
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rlvr.config import (
     CONF,
@@ -20,57 +23,87 @@ from rlvr.config import (
     check,
     compose,
     hydra_errors_as_sentences,
+    hydra_with_conf,
     load_config,
     read_yaml,
     run_directory,
     settable,
 )
-from rlvr.config.plugins import search_path
-from rlvr.errors import UserError
+from rlvr.errors import UserError, printable
+from rlvr.files.run_directory import read_summary
 from rlvr.runs.display import Display
 
 
-def with_deadline(overrides: Sequence[str]) -> list[str]:
-    """Overrides with `stop_after_minutes=<minutes>` turned into the deadline of every run they start.
+def sweep(overrides: Sequence[str], *, config_name: str = "config") -> None:
+    """`rlvr train -m`: every combination of the values given, or what another sweeper asks for."""
+    from hydra.types import RunMode
 
-    A run that is out of time saves a checkpoint and ends without an error; the same command goes on from it.
-    """
-    key = "stop_after_minutes="
-    kept = [override for override in overrides if not override.startswith(key)]
-    for given in (override.removeprefix(key) for override in overrides if override.startswith(key)):
-        if not re.fullmatch(r"\d+(\.\d+)?", given):
-            raise UserError(f"stop_after_minutes={given}: accepted is a number of minutes, as in {key}10")
-        kept.append(f"deadline={time.time() + 60 * float(given):.0f}")
-    return kept
+    with hydra_errors_as_sentences(), hydra_with_conf() as hydra:
+        config = hydra.compose_config(
+            config_name, settable(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False
+        )
+    if config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+        params = config.hydra.sweeper.params or {}
+        launch(
+            expand([*(f"{key}={value}" for key, value in params.items()), *overrides]),
+            config_name=config_name,
+        )
+    else:
+        search(overrides, config_name=config_name)
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """One list of overrides a run: the product of all that have several values (`seed=1,2,3`)."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    """One list of overrides a run: the product of all that have several values (`seed=1,2,3`, `choice(...)`,
+    `range(...)`, `glob(...)`). Of a key that is there twice, the later one counts."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    with hydra_errors_as_sentences():
-        parsed = OverridesParser.create().parse_overrides(settable(overrides))
-        (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    return jobs
+    values: dict[str, list[str]] = {}
+    with hydra_errors_as_sentences(), hydra_with_conf() as hydra:  # glob() looks into its config groups
+        parser = OverridesParser.create(config_loader=hydra.config_loader)
+        for override in parser.parse_overrides(settable(overrides)):
+            key = override.get_key_element()
+            if override.is_sweep_override() and not override.is_discrete_sweep():
+                name = key.lstrip("+")
+                raise UserError(
+                    f"{name}={override.get_value_string()}: accepted are values to run one by one, as in "
+                    f"{name}=choice(1,2) or range(1,3); an interval is for hydra/sweeper=optuna"
+                )
+            if override.is_sweep_override():
+                values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            elif override.is_delete():
+                values[key] = [override.input_line or key]
+            else:
+                values[key] = [f"{key}={override.get_value_element_as_str()}"]
+    return [list(job) for job in itertools.product(*values.values())]
 
 
-def launch(jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = ()) -> list[Path]:
+def launch(
+    jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = (), config_name: str = "config"
+) -> list[Path]:
     """Run every list of overrides; all are checked before the first starts. Returns their directories.
 
     A run that fails does not stop the others; what failed is said at the end.
     """
     jobs = [list(job) for job in jobs]
     about_hydra = [o for o in jobs[0] if o.lstrip("+").startswith(("hydra", "cluster="))] if jobs else []
+    configs = [load_config(job, config_name) for job in jobs]
     jobs = [[o for o in job if o not in about_hydra] for job in jobs]
-    configs = [load_config(job) for job in jobs]
     directories = [run_directory(config) for config in configs]
     if repeated := [str(path) for path in directories if directories.count(path) > 1]:
         raise UserError(
             f"two runs of this sweep would share {repeated[0]}: give them different arm= or seed="
         )
-    with Display(list(zip(configs, directories, strict=True))), terminated_like_interrupted():
-        results = _launch_through_hydra(jobs, [*about_hydra, *hydra_overrides])
+    from hydra.core.plugins import Plugins
+
+    with (
+        Display(list(zip(configs, directories, strict=True))),
+        terminated_like_interrupted(),
+        launching([*about_hydra, *hydra_overrides], config_name) as (context, config),
+    ):
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=run_job, config=config
+        )
+        results = launcher.launch([settable(job) for job in jobs], initial_job_idx=0)
     failures = []
     for result, path in zip(results, directories, strict=True):
         try:
@@ -84,6 +117,33 @@ def launch(jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = ()
             f"{len(failures)} of {len(jobs)} runs failed, the others are kept: " + "; ".join(failures)
         )
     return directories
+
+
+def search(overrides: Sequence[str], *, config_name: str = "config") -> None:
+    """A sweep whose runs a sweeper chooses one after the other, from the `objective` of those before."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.plugins import Plugins
+
+    with terminated_like_interrupted(), launching(overrides, config_name) as (context, config):
+        parser = OverridesParser.create(config_loader=context.config_loader)
+        parsed = parser.parse_overrides(list(config.hydra.overrides.task))
+        options = config.hydra.sweeper
+        with open_dict(options):
+            if params := options.get("params"):
+                given = {override.get_key_element() for override in parsed}
+                settings = [text.split("=", 1) for text in settable([f"{k}={v}" for k, v in params.items()])]
+                options.params = {key: value for key, value in settings if key not in given}
+            if "direction" in options and not any("hydra.sweeper.direction" in text for text in overrides):
+                options.direction = "maximize"  # Hydra's sweepers minimise by themselves, as losses want
+        fixed = tuple(override.get_key_element() for override in parsed if not override.is_sweep_override())
+        file = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        sweeper = Plugins.instance().instantiate_sweeper(
+            hydra_context=context, task_function=partial(run_trial, fixed=fixed), config=config
+        )
+        sweeper.sweep(arguments=list(config.hydra.overrides.task))
+    if file.exists() and file.stat().st_mtime_ns != before:
+        print(f"{file}\n{file.read_text().replace('++', '')}", end="")
 
 
 @contextmanager
@@ -100,28 +160,39 @@ def terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _launch_through_hydra(jobs: list[list[str]], hydra_overrides: list[str]):
-    import hydra
-    from hydra._internal.callbacks import Callbacks
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.plugins import Plugins
+@contextmanager
+def launching(overrides: Sequence[str], config_name: str) -> Iterator[tuple[Any, DictConfig]]:
+    """What Hydra's launchers and sweepers are made with: a context, and the config of a sweep."""
+    from hydra._internal.callbacks import Callbacks  # which every launcher asks its context for
     from hydra.types import HydraContext, RunMode
 
-    GlobalHydra.instance().clear()
-    with hydra_errors_as_sentences(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        instance = GlobalHydra.instance().hydra
-        config = instance.compose_config(
-            "config",
-            [*search_path(), *hydra_overrides],
-            run_mode=RunMode.MULTIRUN,
-            with_log_configuration=False,
+    with hydra_errors_as_sentences(), hydra_with_conf() as hydra, plugins_as_sentences():
+        config = hydra.compose_config(
+            config_name, settable(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False
         )
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=HydraContext(config_loader=instance.config_loader, callbacks=Callbacks(config)),
-            task_function=run_job,
-            config=config,
+        yield HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config
+
+
+@contextmanager
+def plugins_as_sentences() -> Iterator[None]:
+    """What launchers and sweepers lack on this machine, in a sentence with what to do."""
+    try:
+        yield
+    except ImportError as error:  # a plug-in of Hydra's imports its own package when it is made
+        reason = " ".join(str(error).split("IS THE PLUGIN")[0].split())
+        advice = (
+            f": `pip install '{'rlvr[ray]' if error.name == 'ray' else error.name}'`" if error.name else ""
         )
-        return launcher.launch([settable(job) for job in jobs], initial_job_idx=0)
+        raise UserError(
+            f"{reason}{advice or '; install the plug-in again, with what it asks for'}"
+        ) from error
+    except RuntimeError as error:
+        if "srun" not in str(error):
+            raise
+        raise UserError(
+            "cluster=slurm: there is no srun here, so this is no login node of a SLURM cluster; accepted are "
+            "cluster=local and cluster=ray"
+        ) from error
 
 
 def run_job(composed: DictConfig) -> str:
@@ -132,6 +203,44 @@ def run_job(composed: DictConfig) -> str:
 
     os.chdir(HydraConfig.get().runtime.cwd)
     return str(run(check(composed)))
+
+
+def run_trial(composed: DictConfig, *, fixed: Sequence[str] = ()) -> float:
+    """`run_job` for a sweeper that learns from what comes of it.
+
+    Args:
+        fixed: keys that all of the sweep's runs share, and that are not said of each.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    path, config = Path(run_job(composed)), check(composed)
+    score = objective(config, path)
+    chosen = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in fixed]
+    said = f"pass@1 {score:.4f} with {', '.join(chosen).replace('++', '')}: {path}"
+    print(printable(said), file=sys.stderr, flush=True)
+    return score
+
+
+def objective(config: Config, path: Path) -> float:
+    """What a sweeper makes as large as it can: the average in-domain pass@1 by validation of the checkpoint
+    that the run chose, or by evaluation where the run does not train.
+
+    Raises:
+        UserError: for a run that is not finished, whose number would be another one's.
+    """
+    from rlvr.runs.run import chosen_step, read_validation
+
+    summary = read_summary(path)
+    if config.training.steps and summary.get("trained_steps") == config.training.steps:
+        return read_validation(path / "validation.jsonl")[chosen_step(config, path)]
+    if not config.training.steps and (results := summary.get("evaluation")):
+        scores = [r["pass@k"].get("1") for r in results.values() if r["domain"] == "in_domain"]
+        if not scores or None in scores:
+            raise UserError(f"{path} has no in-domain pass@1: a search needs 1 in evaluation.k")
+        return mean(scores)
+    raise UserError(
+        f"{path} is not finished, and a search compares whole runs only: leave stop_after_minutes= out"
+    )
 
 
 def run_with_display(config: Config, *, print_results: bool = False) -> Path:
@@ -151,31 +260,30 @@ def run_with_display(config: Config, *, print_results: bool = False) -> Path:
     return path
 
 
-def config_of_evaluation(arguments: Sequence[str]) -> Config:
-    """What `rlvr evaluate` was asked for: of a run (`run=<its folder>`), or of a model as it is."""
-    run, overrides = None, ["verb=evaluate"]
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key == "run":
-            run = value
-        elif key == "n":
-            if not (value.isdigit() and int(value)):
-                raise UserError(f"n={value}: accepted is a number of samples, as in n=64")
-            powers = [2**i for i in range(int(value).bit_length())]
-            overrides += [f"evaluation.samples={value}", f"evaluation.k={str(powers).replace(' ', '')}"]
-        else:
-            overrides.append(argument)
-    if run is not None:
-        return config_of_run(run, overrides)
+def overrides_of_evaluation(
+    overrides: Sequence[str], *, n: int | None = None, config_name: str | None = None
+) -> list[str]:
+    """What `rlvr evaluate` changes of a run's config, or composes for a model as it is.
+
+    Args:
+        n: samples a problem, with k = 1, 2, 4, ... up to it.
+        config_name: the primary config of an evaluation that is no run's.
+    """
+    overrides = ["verb=evaluate", *overrides]
+    if n is not None:
+        powers = ",".join(str(2**i) for i in range(n.bit_length()))
+        overrides += [f"evaluation.samples={n}", f"evaluation.k=[{powers}]"]
+    if config_name is None:
+        return overrides
     overrides = ["experiment=evaluate", "training.steps=0", *overrides]
-    model = load_config(overrides).model
+    model = load_config(overrides, config_name).model
     if model.max_completion_tokens and not any(o.startswith("scale=") for o in overrides):
         longest = f"evaluation.sampling.max_tokens={model.max_completion_tokens}"
         overrides = ["scale=small", longest, *overrides]
-    return load_config(overrides)
+    return overrides
 
 
-def config_of_run(path: str, overrides: Sequence[str]) -> Config:
+def config_of_run(path: str | Path, overrides: Sequence[str]) -> Config:
     """The config of an existing run with some keys changed."""
     file = Path(path) / "config.yaml"
     if not file.exists():

@@ -17,6 +17,7 @@ from typing import Any
 from rlvr.config import CONF
 from rlvr.config.strict import check_keys, load_yaml, strictly
 from rlvr.errors import UserError, unknown
+from rlvr.tables.assumptions import Assumptions
 
 DOMAINS = ("in_domain", "out_of_domain")  # the groups of benchmarks, as a benchmark's config has them
 FIGURES = ("pass-at-k", "difference", "group-size", "training")  # the first two where none are named
@@ -118,22 +119,6 @@ class Dynamics:
 
     smoothing: float
     validation: str = "in_domain/pass@1"
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """What `rlvr plan` has to assume, since a config does not say it."""
-
-    gpus: int = 16
-    gpu_gib: float = 80.0  # memory of one
-    peak_tflops: float = 989.0  # of one, dense bfloat16: an H100
-    sampling_share: float = 0.10  # of the peak while sampling, which is bound by memory
-    training_share: float = 0.35  # of the peak in forward and backward
-    mean_tokens: int = 1000  # of a completion; at most the config's maximum
-    prompt_tokens: int = 150  # of a prompt
-    layer_ms: float = (
-        0.4  # least time of a layer for one token of all running rollouts (rollout=transformers)
-    )
 
 
 @dataclass

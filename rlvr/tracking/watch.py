@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rlvr.config import Config
-from rlvr.errors import UserError
+from rlvr.errors import UserError, printable
 from rlvr.files.run_directory import run_folders
 from rlvr.files.run_files import RunFiles
 from rlvr.tracking.symptoms import symptoms
@@ -113,9 +113,9 @@ def look(path: Path) -> Snapshot:
 
 def view(snapshot: Snapshot) -> RenderableType:
     """The whole picture: what the run is doing, its curves, its last samples, and warnings."""
-    parts: list[RenderableType] = [Text(str(snapshot.path), style="bold"), *_progress(snapshot)]
+    parts: list[RenderableType] = [Text(printable(snapshot.path), style="bold"), *_progress(snapshot)]
     for warning in warnings(snapshot):
-        parts.append(Text.assemble(("⚠ ", "bold yellow"), (warning, "yellow")))
+        parts.append(Text.assemble(("⚠ ", "bold yellow"), (printable(warning), "yellow")))
     if curves := {name: snapshot.series[name] for name in CURVES if name in snapshot.series}:
         table = Table("", "from", "to", "", box=None, pad_edge=False)
         for name, values in curves.items():
@@ -151,7 +151,7 @@ def _progress(snapshot: Snapshot) -> list[RenderableType]:
     left = snapshot.seconds_left
     words = f" {stage} {done}/{total}" + (f", {duration(left)} of training left" if left else "")
     bar = Table.grid()
-    bar.add_row(ProgressBar(total=max(total, 1), completed=done, width=40), words)
+    bar.add_row(ProgressBar(total=max(total, 1), completed=done, width=40), Text(printable(words)))
     return [bar]
 
 
@@ -160,7 +160,10 @@ def _samples(group: dict[str, Any]) -> list[RenderableType]:
     for completion in group["completions"][:SAMPLES]:
         advantage = completion["advantage"]
         table.add_row(
-            Text(completion["verdict"].replace("_", " "), style=COLOURS.get(completion["verdict"], "yellow")),
+            Text(
+                printable(completion["verdict"].replace("_", " ")),
+                style=COLOURS.get(completion["verdict"], "yellow"),
+            ),
             "not in the loss" if advantage is None else f"{advantage:+.3f}",
             Text(printable("".join(completion["tokens"])), no_wrap=True, overflow="ellipsis"),
         )
@@ -175,7 +178,9 @@ def _evaluation(results: dict[str, Any]) -> Table:
     table = Table("benchmark", *(f"pass@{k}" for k in shown), box=None, pad_edge=False)
     for name, result in results.items():
         values = (result["pass@k"][k] for k in shown)
-        table.add_row(name, *("–" if value is None else f"{100 * value:.1f}" for value in values))
+        table.add_row(
+            Text(printable(name)), *("–" if value is None else f"{100 * value:.1f}" for value in values)
+        )
     return table
 
 
@@ -189,11 +194,6 @@ def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
     low, high = min(known, default=0.0), max(known, default=0.0)
     scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
     return "".join(BLOCKS[round((m - low) * scale)] if abs(m) < float("inf") else " " for m in means)
-
-
-def printable(text: str) -> str:
-    """One line without what a terminal would obey: a policy may write escape sequences."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "·" for c in text)
 
 
 def duration(seconds: float) -> str:

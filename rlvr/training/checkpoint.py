@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from rlvr.curriculum import Curriculum
+from rlvr.errors import printable
 from rlvr.files.atomic import user_errors_for
 from rlvr.policy.policy import Policy
 from rlvr.training.distributed.ranks import at_stage
@@ -59,7 +60,8 @@ def latest_checkpoint(run: Path) -> tuple[int, Path] | None:
     """The newest checkpoint that is whole; a damaged one is passed over, and said to be."""
     for path in sorted((run / "checkpoints").glob("step-*"), reverse=True):
         if damage := damage_of(path):
-            Console(stderr=True).print(f"{path} is damaged ({damage}): going on from the one before it")
+            said = f"{path} is damaged ({damage}): going on from the one before it"
+            Console(stderr=True, markup=False, highlight=False).print(printable(said))
         else:
             return int(path.name.removeprefix("step-")), path
     return None

@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -161,22 +161,15 @@ def warm_start_timed(recipe: WarmStart, folder: Path) -> None:
     print(f"{policy.model.num_parameters():,} parameters, {time.perf_counter() - started:.0f} s")
 
 
-def warm_start_from_command_line(settings: dict[str, str]) -> None:
-    """`rlvr warm-start policy=<name> [folder=<folder>] [<setting of the recipe>=<value> ...]`"""
-    name, folder = settings.pop("policy", "embedded"), settings.pop("folder", None)
-    if name not in RECIPES:
-        raise unknown("policy of the warm start", name, RECIPES)
-    types = {item.name: type(item.default) for item in fields(WarmStart)}
-    for key, value in settings.items():
-        if key not in types:
-            raise unknown("setting of the warm start", key, [*types, "policy", "folder"])
-        try:
-            types[key](value)
-        except ValueError:
-            raise UserError(f"{key}={value}: accepted is a number, as in {key}={types[key](1)}") from None
-    recipe = replace(RECIPES[name], **{key: types[key](value) for key, value in settings.items()})
+def make_or_warm_start(name: str, folder: Path | None = None, **settings: str | float) -> Path:
+    """A policy of a recipe, changed by `settings`; returns its folder.
+
+    As the recipe has it, and without a folder of its own, it is made where its model finds it, unless rlvr
+    comes with its weights.
+    """
+    recipe = replace(RECIPES[name], **settings)
     if folder is None and recipe == RECIPES[name] and name not in SHIPPED:
-        print(make_policy(name))
-    else:
-        warm_start_timed(recipe, Path(folder or "warm-start"))
-        print(folder or "warm-start")
+        return make_policy(name)
+    folder = folder or Path("warm-start")
+    warm_start_timed(recipe, folder)
+    return folder

@@ -7,8 +7,9 @@ import pytest
 
 from rlvr.cli import main as cli
 from rlvr.cli.doctor import findings
+from rlvr.config import Config, load_config
 from rlvr.errors import nearest
-from rlvr.runs.sweep import config_of_evaluation
+from rlvr.runs.sweep import overrides_of_evaluation
 
 
 def fails_with(capsys: pytest.CaptureFixture, *arguments: str) -> str:
@@ -36,26 +37,67 @@ def test_every_verb_explains_itself_with_an_example(verb: str, capsys: pytest.Ca
     assert any(line.strip().startswith((f"rlvr {verb}", f'eval "$(rlvr {verb}')) for line in rest)
 
 
-def test_help_does_not_load_torch():
-    code = "import sys; from rlvr.cli.main import main; main(['--help']); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+SLOW = {"torch", "transformers", "pandas", "datasets", "scipy"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *["--help", "train --help", "warm-start --help", "bench --help", "plan --help", "trian"],
+        *["reproduce table=fgrpo/tabel1", "reproduce table=fgrpo/table1 scale=papre", "plan table=x"],
+        *["train algoritm=x", "train algorithm=grop", "train training.stepss=2", "train -m algorithm=grop,x"],
+        *["claims paper=x", "select method=lim run=nowhere", "evaluate run=nowhere", "report nowhere"],
+        *["train --cfg job", "plan algorithm=grop", "profile model=x", "completion --line rlvr"],
+    ],
+)
+def test_help_and_errors_need_nothing_slow(command: str):
+    code = f"""
+import sys
+from rlvr.cli.main import main
+try:
+    main({command.split()!r})
+except SystemExit as stopped:
+    assert stopped.code == 2
+    print(stopped.code)
+assert not {SLOW!r} & sys.modules.keys(), {SLOW!r} & sys.modules.keys()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    wrong = not {"--help", "--cfg", "--line"} & set(command.split())
+    assert done.stdout.endswith("2\n") == wrong
+
+
+def test_a_tables_file_is_read_without_torch():
+    code = (
+        "import sys; from rlvr.config import EXPERIMENTS; from rlvr.tables.spec import read_spec; "
+        "read_spec(EXPERIMENTS / 'fgrpo/table1.yaml', 'laptop'); "
+        "from rlvr.tables.names import tables; assert 'fgrpo/table1' in tables(); "
+        "sys.exit(bool({'torch', 'pandas'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_wrong_commands(capsys: pytest.CaptureFixture):
     assert "did you mean train?" in fails_with(capsys, "trian")
     assert "did you mean fgrpo/table1?" in fails_with(capsys, "reproduce", "table=fgrpo/tabel1")
-    assert "write whole numbers with commas" in fails_with(
+    assert "seeds=a: accepted are whole numbers with commas between them, as in seeds=1,2,3" in fails_with(
         capsys, "reproduce", "table=fgrpo/table1", "seeds=a"
     )
     assert "did you mean grpo?" in fails_with(capsys, "train", "algorithm=grop")
     assert "did you mean grpo?" in fails_with(capsys, "train", "-m", "algorithm=grop,dapo", "seed=1,2")
     assert "give them different" in fails_with(capsys, "train", "-m", "arm=same", "algorithm=grpo,dapo")
     assert "is not a run directory" in fails_with(capsys, "evaluate", "run=nowhere")
-    assert "n=many: accepted is a number of samples" in fails_with(capsys, "evaluate", "n=many")
+    assert "n=many: accepted is a whole number from 1 on, as in n=64" in fails_with(
+        capsys, "evaluate", "n=many"
+    )
     assert "did you mean steps?" in fails_with(capsys, "warm-start", "stepps=3")
-    assert "steps=many: accepted is a number, as in steps=1" in fails_with(capsys, "warm-start", "steps=many")
-    assert "reproduce needs a table, as in table=fgrpo/table1" in fails_with(capsys, "reproduce")
-    assert "doctor takes no arguments: 'all' was given" in fails_with(capsys, "doctor", "all")
+    assert "steps=many: accepted is a whole number from 1 on, as in steps=1" in fails_with(
+        capsys, "warm-start", "steps=many"
+    )
+    assert "reproduce needs table=, as in table=fgrpo/table1" in fails_with(capsys, "reproduce")
+    assert "'all' is neither a key with its value nor a flag of doctor" in fails_with(capsys, "doctor", "all")
+    assert "unknown scale 'papre'" in fails_with(capsys, "claims", "scale=papre")
+    assert "evaluate needs a run or a model" in fails_with(capsys, "evaluate", "scale=smoke")
     assert "did you mean fish?" in fails_with(capsys, "completion", "fsh")
 
 
@@ -78,13 +120,17 @@ def test_a_model_is_evaluated_as_it_is(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_a_language_model_is_evaluated_at_the_length_its_config_says():
-    asked = ["model=smollm2-135m", "benchmark=math_offline", "n=48"]
-    config = config_of_evaluation(asked)
+    asked = ["model=smollm2-135m", "benchmark=math_offline"]
+
+    def composed(*overrides: str) -> Config:
+        return load_config(overrides_of_evaluation(overrides, n=48, config_name="config"))
+
+    config = composed(*asked)
     assert (config.scale.name, config.rollout.max_rows) == ("small", 256)
     assert (config.evaluation.samples, config.evaluation.k) == (48, [1, 2, 4, 8, 16, 32])
     assert config.evaluation.sampling.max_tokens == config.model.max_completion_tokens == 256
-    assert config_of_evaluation([*asked, "scale=laptop"]).evaluation.sampling.max_tokens == 16
-    assert config_of_evaluation(["model=embedded"]).scale.name == "laptop"
+    assert composed(*asked, "scale=laptop").evaluation.sampling.max_tokens == 16
+    assert composed("model=embedded").scale.name == "laptop"
 
 
 def test_the_config_can_be_printed(capsys: pytest.CaptureFixture):
@@ -92,6 +138,20 @@ def test_the_config_can_be_printed(capsys: pytest.CaptureFixture):
     printed = capsys.readouterr().out
     assert "seed: 7" in printed
     assert "is_weight_max: 6.0" in printed
+
+
+def test_the_doctors_commands_keep_their_extras(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """Rich would take [vllm] for markup."""
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr(
+        "rlvr.cli.doctor.findings", lambda: [("vLLM", False, "[/x]", "pip install 'rlvr[vllm]'")]
+    )
+    cli.main(["doctor"])
+    printed = capsys.readouterr().out
+    assert "pip install 'rlvr[vllm]'" in printed
+    assert "[/x]" in printed
 
 
 def test_the_doctor_gives_advice_for_every_lack():

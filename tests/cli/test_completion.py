@@ -12,7 +12,7 @@ from rlvr.config import PACKAGE
 
 
 def complete(line: str) -> list[str]:
-    return candidates(line, list(VERBS))
+    return candidates(line, VERBS)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,16 @@ def complete(line: str) -> list[str]:
         ("rlvr reproduce table=fgrpo/table1", ["table=fgrpo/table1"]),
         ("rlvr select method=li", ["method=lim", "method=linear"]),
         ("rlvr train data.path=que", []),
+        ("rlvr train --cfg j", ["job"]),
+        ("rlvr train --multi", ["--multirun"]),
+        ("rlvr warm-start pol", ["policy="]),
+        ("rlvr warm-start policy=maze_s", ["policy=maze_small"]),
+        ("rlvr bench part=step,up", ["part=step,update"]),
+        ("rlvr export results/x my dtype=b", ["dtype=bfloat16"]),
+        ("rlvr simulate --f", ["--figures"]),
+        ("rlvr claims paper=fg", ["paper=fgrpo"]),
+        ("rlvr plan peak", ["peak_tflops="]),
+        ("rlvr completion f", ["fish"]),
         ("rlvr nonsense see", []),
     ],
 )

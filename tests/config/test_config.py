@@ -18,8 +18,9 @@ from rlvr.config import (
 )
 from rlvr.config.keys import all_keys
 from rlvr.errors import UserError
-from rlvr.runs.reproduce import plan, tables
+from rlvr.runs.reproduce import schedule_runs
 from rlvr.runs.sweep import expand
+from rlvr.tables.names import tables
 from rlvr.tables.spec import read_layout, read_spec
 
 GROUPS = [group for group in config_groups() if group != "hydra"]
@@ -49,17 +50,19 @@ def test_every_table_composes_at_every_scale_it_has(table: str):
             overrides = {arm.name: arm.overrides for arm in shown}
             assert all(overrides[arm.name] == arm.overrides for arm in spec.arms)
             continue
-        planned = plan(spec, [1, 2], [f"scale={scale}", f"experiment={table}/{scale}"])
-        assert len({run.directory for run in planned}) == len(planned) > len(spec.arms)
-        benchmarks = {name for run in planned for name in run.config.benchmark.tasks}
+        scheduled = schedule_runs(spec, [1, 2], [f"scale={scale}", f"experiment={table}/{scale}"])
+        assert len({run.directory for run in scheduled}) == len(scheduled) > len(spec.arms)
+        benchmarks = {name for run in scheduled for name in run.config.benchmark.tasks}
         assert {name for group in spec.columns.values() for name in group} <= benchmarks
 
 
 def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
     spec = read_spec(EXPERIMENTS / "fgrpo/table3.yaml", "laptop")
     key = "algorithm.differential_smoothing.correct"
-    assert "ds-grpo" not in {run.arm.name for run in plan(spec, [1], ["scale=laptop"])}
-    runs = {run.arm.name: run.config.algorithm for run in plan(spec, [1], ["scale=laptop", f"{key}=0.01"])}
+    scheduled = schedule_runs(spec, [1], ["scale=laptop"])
+    assert "ds-grpo" not in {run.arm.name for run in scheduled}
+    scheduled = schedule_runs(spec, [1], ["scale=laptop", f"{key}=0.01"])
+    runs = {run.arm.name: run.config.algorithm for run in scheduled}
     assert runs["ds-grpo"].differential_smoothing.correct == 0.01
     assert {name for name, algorithm in runs.items() if algorithm.differential_smoothing.correct} == {
         "ds-grpo"

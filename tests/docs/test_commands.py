@@ -12,11 +12,11 @@ from markdown_commands import BLOCK, PAGES, ROOT, Command, all_commands
 
 from rlvr import config
 from rlvr.cli import main as cli
+from rlvr.cli.arguments import read
 from rlvr.runs import reproduce
-from rlvr.runs.sweep import config_of_evaluation, expand, launch
+from rlvr.runs.sweep import expand, launch, overrides_of_evaluation
 from rlvr.tables.spec import read_spec
 
-FLAGS = {"-m", "--multirun", "--cfg", "--dry-run", "--render", "--help", "--figures"}
 SHELL = {"source", "eval", "cd", "git", "hf", "pytest"}
 # what a real run of a command is cut down to
 SMALL = [
@@ -35,32 +35,26 @@ SMALL = [
 PLUG_IN = "the plug-in, which tests/plugins installs"
 
 
-def overrides_of(words: Sequence[str]) -> list[str]:
-    return [word for word in words if word not in FLAGS]
-
-
 def composes(words: Sequence[str]) -> None:
     """A command of rlvr, up to the point where it would begin to work."""
-    verb, rest = words[0], overrides_of(words[1:])
-    assert verb in cli.VERBS, verb
-    given = dict(word.partition("=")[::2] for word in rest)
-    own = {"table", "seeds", "results", "run", "n", "gpus", "mean_tokens", "scale"}
-    if "table" in given:
-        name, scale = given["table"], given.get("scale", "laptop")
-        spec = read_spec(config.EXPERIMENTS / f"{name}.yaml", scale)
-        further = [word for word in rest if word.partition("=")[0] not in own]
-        assert reproduce.plan(spec, [1], [f"scale={scale}", *further])
-    elif verb == "evaluate":
-        config_of_evaluation([word for word in rest if not word.startswith("run=")])
-    elif verb in ("train", "plan", "profile"):
-        own -= {"scale"} | ({"n"} if verb != "profile" else set())
-        overrides = [word for word in rest if word.partition("=")[0] not in own]
-        jobs = expand(overrides) if {"-m", "--multirun"} & set(words) else [overrides]
-        for job in jobs:
+    name, *rest = words
+    assert name in cli.VERBS, name
+    if "--help" in rest or "--config-dir" in rest or not rest:
+        return
+    verb = cli.VERBS[name]
+    keys = read(verb, rest)
+    if not verb.takes_overrides:
+        return
+    if getattr(keys, "table", None):
+        given = dict(word.partition("=")[::2] for word in rest)
+        scale = given.get("scale", "laptop")
+        spec = read_spec(config.EXPERIMENTS / f"{keys.table}.yaml", scale)
+        assert reproduce.schedule_runs(spec, [1], [f"scale={scale}", *keys.overrides])
+    elif name == "evaluate":
+        config.load_config(overrides_of_evaluation(keys.overrides, n=keys.n, config_name=keys.config_name))
+    elif "hydra/sweeper=optuna" not in rest:
+        for job in expand(keys.overrides) if getattr(keys, "multirun", False) else [keys.overrides]:
             config.load_config(job)
-    elif verb == "select":
-        assert given.keys() <= {"method", "run", "threshold", "epochs", "size", "seed", "file"}
-    assert cli.VERBS[verb].__doc__
 
 
 def exists(command: Command) -> None:
@@ -123,7 +117,7 @@ def test_what_needs_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def run_small(program: str, verb: str, *rest: str) -> None:
     """A command with less to do; what other tests run and takes minutes is left to them."""
-    looks = {"--cfg", "--help"} & set(rest)
+    looks = {"--cfg", "--help", "--info"} & set(rest)
     if program == "python":
         wandb_dashboard.main([*rest])
     elif verb in ("reproduce", "simulate", "bench") and not looks:
@@ -131,7 +125,7 @@ def run_small(program: str, verb: str, *rest: str) -> None:
     elif verb == "plan" and "scale=paper" in rest:
         return  # wants files of a hub: tests/plan has them
     elif verb == "train" and "-m" in rest:
-        launch(expand(smaller(verb, overrides_of(rest)))[:2])  # the first two of the sweep
+        launch(expand(smaller(verb, read(cli.VERBS[verb], rest).overrides))[:2])  # the first two of the sweep
     elif verb in ("train", "evaluate", "profile") and not looks:
         cli.main([verb, *smaller(verb, rest)])
     else:

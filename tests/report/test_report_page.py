@@ -198,7 +198,7 @@ def test_what_can_not_be_reported(tmp_path: Path, sweep: Path, capsys: pytest.Ca
         find_runs(tmp_path)
     for arguments, sentence in (
         (["report", "nowhere"], "nowhere is no folder"),
-        (["report"], "got 0 folders"),
+        (["report"], "report needs a folder"),
         (["report", str(sweep), "fiel=x.html"], "did you mean file?"),
     ):
         with pytest.raises(SystemExit):

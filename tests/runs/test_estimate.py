@@ -11,7 +11,7 @@ from rlvr.errors import UserError
 from rlvr.policy.architecture import KNOWN, Architecture, architecture_from, architecture_of
 from rlvr.policy.location import EMBEDDED
 from rlvr.policy.policy import Policy
-from rlvr.runs.estimate import Assumptions, disk, memory, plan_run, read_arguments
+from rlvr.runs.estimate import Assumptions, assumptions_of, disk, estimate_run, memory
 
 TINY = Architecture(
     layers=2, hidden=4, feed_forward=8, heads=2, key_value_heads=1, head_size=2, vocabulary=10, tied=True
@@ -20,11 +20,12 @@ TINY = Architecture(
 
 def test_f_grpo_takes_153_steps_an_epoch_and_1530_in_all():
     config = load_config(["scale=paper", "advantage_scaling=focal"])
-    plan = plan_run(config, architecture_of(config.model), Assumptions())
+    estimate = estimate_run(config, architecture_of(config.model), Assumptions())
     assert config.data.size == 39_202
-    assert (plan.steps_per_epoch, plan.steps, plan.updates_per_step, plan.updates) == (153, 1530, 4, 6120)
-    assert plan.prompts == 1530 * 256
-    assert plan.rollouts == 1530 * 256 * 8
+    assert (estimate.steps_per_epoch, estimate.steps) == (153, 1530)
+    assert (estimate.updates_per_step, estimate.updates) == (4, 6120)
+    assert estimate.prompts == 1530 * 256
+    assert estimate.rollouts == 1530 * 256 * 8
     assert config.training.checkpoint_every == 153
 
 
@@ -101,12 +102,12 @@ def test_hours_by_hand():
         prompt_tokens=5,
         layer_ms=1e-9,
     )
-    plan = plan_run(config, TINY, given)
+    estimate = estimate_run(config, TINY, given)
     tokens, prompt_tokens = 10 * 4 * 2 * 16, 10 * 4 * 5
     operations = TINY.forward_operations(5 + 8) * (tokens + prompt_tokens)
-    assert plan.tokens == tokens
-    assert plan.sampling_hours == pytest.approx(operations / 1e12 / 3600)
-    assert plan.training_hours == pytest.approx(3 * operations / 1e12 / 3600)
+    assert estimate.tokens == tokens
+    assert estimate.sampling_hours == pytest.approx(operations / 1e12 / 3600)
+    assert estimate.training_hours == pytest.approx(3 * operations / 1e12 / 3600)
 
     four = load_config(
         [
@@ -116,12 +117,12 @@ def test_hours_by_hand():
             "group_size.n=2",
         ]
     )
-    assert plan_run(four, TINY, given).training_hours == pytest.approx(3.75 * operations / 1e12 / 3600)
+    assert estimate_run(four, TINY, given).training_hours == pytest.approx(3.75 * operations / 1e12 / 3600)
 
 
 def test_a_completion_is_never_longer_than_its_maximum():
-    plan = plan_run(load_config(), TINY, Assumptions(mean_tokens=1000))
-    assert plan.tokens == plan.tokens_at_most == plan.rollouts * 16
+    estimate = estimate_run(load_config(), TINY, Assumptions(mean_tokens=1000))
+    assert estimate.tokens == estimate.tokens_at_most == estimate.rollouts * 16
 
 
 def test_memory_and_disk_by_hand():
@@ -134,14 +135,11 @@ def test_memory_and_disk_by_hand():
     assert disk(config, TINY, checkpoints=4, tokens=0)["checkpoints"] == pytest.approx(weights * (1 + 3 * 4))
 
 
-def test_arguments_are_assumptions_or_overrides():
-    settings, given, overrides = read_arguments(["table=fgrpo/table1", "gpus=8", "peak_tflops=312", "seed=2"])
-    assert settings == {"table": "fgrpo/table1", "seeds": ""}
+def test_what_is_given_goes_before_what_is_assumed():
+    given = assumptions_of({"gpus": 8, "peak_tflops": 312.0})
     assert (given.gpus, given.peak_tflops, given.mean_tokens) == (8, 312.0, 1000)
-    assert overrides == ["seed=2"]
-    for wrong in ("gpus=many", "gpus=0"):
-        with pytest.raises(UserError, match=f"{wrong}: accepted is a number above 0"):
-            read_arguments([wrong])
+    with pytest.raises(UserError, match=r"unknown assumption of a plan 'gpu'.*did you mean gpus\?"):
+        assumptions_of({"gpu": 8})
 
 
 @pytest.fixture
@@ -210,10 +208,10 @@ def test_a_token_takes_its_time_however_small_the_model():
             "rollout.max_rows=4",
         ]
     )
-    plan = plan_run(config, TINY, Assumptions(gpus=1, layer_ms=1000))
-    assert plan.sampling_hours == pytest.approx(10 * 2 * 16 * 2 / 3600)
-    faster = plan_run(config, TINY, Assumptions(gpus=1, layer_ms=1))
-    assert plan.evaluation_hours == pytest.approx(1000 * faster.evaluation_hours)
+    estimate = estimate_run(config, TINY, Assumptions(gpus=1, layer_ms=1000))
+    assert estimate.sampling_hours == pytest.approx(10 * 2 * 16 * 2 / 3600)
+    faster = estimate_run(config, TINY, Assumptions(gpus=1, layer_ms=1))
+    assert estimate.evaluation_hours == pytest.approx(1000 * faster.evaluation_hours)
 
 
 def test_the_mazes_at_the_papers_size_in_words(capsys: pytest.CaptureFixture):

@@ -9,7 +9,7 @@ import rlvr.runs.reproduce
 from rlvr.config import EXPERIMENTS
 from rlvr.curriculum.profile import profile_file
 from rlvr.errors import UserError
-from rlvr.runs.reproduce import plan, run_missing
+from rlvr.runs.reproduce import run_missing, schedule_runs
 from rlvr.runs.select import selection_file
 from rlvr.tables.spec import TableSpec, read_spec
 
@@ -24,8 +24,8 @@ def base(folder: Path, table: str) -> list[str]:
 
 
 def test_an_arm_trains_on_what_the_run_with_its_seed_chose(tmp_path: Path):
-    planned = plan(spec_of("limr/laptop", "full", "lim"), [1, 2], base(tmp_path, "limr/laptop"))
-    full_1, lim_1, full_2, lim_2 = planned
+    scheduled = schedule_runs(spec_of("limr/laptop", "full", "lim"), [1, 2], base(tmp_path, "limr/laptop"))
+    full_1, lim_1, full_2, lim_2 = scheduled
     assert (lim_1.source, lim_2.source) == (full_1, full_2)
     assert lim_2.config.curriculum.selection == str(selection_file(full_2.directory, "lim"))
     assert full_1.source is None
@@ -33,13 +33,15 @@ def test_an_arm_trains_on_what_the_run_with_its_seed_chose(tmp_path: Path):
 
 
 def test_overrides_of_the_command_line_come_after_the_tables(tmp_path: Path):
-    (run,) = plan(spec_of("limr/laptop", "full"), [1], [*base(tmp_path, "limr/laptop"), "data.size=80"])
+    (run,) = schedule_runs(
+        spec_of("limr/laptop", "full"), [1], [*base(tmp_path, "limr/laptop"), "data.size=80"]
+    )
     assert run.config.data.size == 80
 
 
 def test_a_source_must_be_an_earlier_arm(tmp_path: Path):
     with pytest.raises(UserError, match="unknown arm to select from, before this one 'full'"):
-        plan(spec_of("limr/laptop", "lim"), [1], base(tmp_path, "limr/laptop"))
+        schedule_runs(spec_of("limr/laptop", "lim"), [1], base(tmp_path, "limr/laptop"))
 
 
 def test_sources_train_first_and_what_is_there_is_not_made_again(
@@ -47,7 +49,7 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
 ):
     """Nothing is really run: launches, profiles and selections are noted, and leave their files."""
     spec = spec_of("combined/laptop", "grpo", "grpo-sgpo", "f-grpo-sgpo", "grpo-lim", "f-grpo-lim")
-    planned = plan(spec, [1], base(tmp_path, "combined/laptop"))
+    scheduled = schedule_runs(spec, [1], base(tmp_path, "combined/laptop"))
     events: list[tuple] = []
 
     def make(file: Path, *event) -> None:
@@ -61,7 +63,7 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
 
     trained: set[str] = set()
     monkeypatch.setattr(
-        rlvr.runs.reproduce.PlannedRun, "trained", property(lambda run: run.arm.name in trained)
+        rlvr.runs.reproduce.ScheduledRun, "trained", property(lambda run: run.arm.name in trained)
     )
     monkeypatch.setattr(rlvr.runs.reproduce, "launch", launch)
     monkeypatch.setattr(
@@ -76,7 +78,7 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
     def arm(job: list[str]) -> str:
         return next(text.removeprefix("arm=") for text in job if text.startswith("arm="))
 
-    run_missing(spec, planned)
+    run_missing(spec, scheduled)
     assert events == [
         ("profile",),
         ("launch", "f-grpo-sgpo", "grpo", "grpo-sgpo"),

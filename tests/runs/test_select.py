@@ -1,18 +1,20 @@
 """Selections from a run directory whose accuracies are known."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rlvr.cli.main import main
 from rlvr.config import load_config, to_yaml
 from rlvr.curriculum import build_curriculum, learning_impact
 from rlvr.curriculum.lim import load_selection
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.problems import load_problems
-from rlvr.runs.select import select, select_from_command_line, selection_file
+from rlvr.runs.select import select, selection_file
 
 TINY = ["data.size=6", "training.prompts_per_step=2", "training.mini_batch_prompts=2", "tracking=local"]
 # of four answers in each of two epochs: the average curve is 1/4, 3/4
@@ -128,20 +130,24 @@ def test_a_selection_smaller_than_a_batch_is_refused(finished: Path):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"method": "lmi"}, "unknown method of selection 'lmi'.*did you mean lim"),
+        ({"method": "lmi"}, "unknown method 'lmi'.*did you mean lim"),
         ({"threshold": "1.5"}, "threshold=1.5 keeps none of 6 problems: the highest score is 1.00"),
         ({"epochs": "3"}, "has 2 complete epochs.*epochs=3 as many"),
         ({"method": "random_subset", "size": "7"}, "size=7: accepted are 1 to 6"),
         ({"share": "0"}, "share=0.0: accepted is above 0 and at most 1"),
         ({"share": ".5", "threshold": ".6"}, "threshold=0.6 and share=0.5: accepted is one of the two"),
-        ({"threshold": "high"}, "threshold=high: accepted is a number"),
+        ({"threshold": "high"}, "threshold=high: accepted is a number, as in threshold=0.5"),
         ({"treshold": "1"}, "did you mean threshold"),
         ({"run": "nowhere"}, "nowhere is not a run directory"),
     ],
 )
-def test_bad_settings_are_one_sentence(finished: Path, settings: dict[str, str], sentence: str):
-    with pytest.raises(UserError, match=sentence):
-        select_from_command_line({"method": "lim", "run": str(finished)} | settings)
+def test_bad_settings_are_one_sentence(
+    finished: Path, settings: dict[str, str], sentence: str, capsys: pytest.CaptureFixture
+):
+    given = {"method": "lim", "run": str(finished)} | settings
+    with pytest.raises(SystemExit):
+        main(["select", *(f"{key}={value}" for key, value in given.items())])
+    assert re.search(sentence, capsys.readouterr().err)
 
 
 def test_a_run_that_did_not_see_all_problems_twice_is_refused(tmp_path: Path):
@@ -149,12 +155,11 @@ def test_a_run_that_did_not_see_all_problems_twice_is_refused(tmp_path: Path):
         select(make_run(tmp_path / "short", [row[:1] for row in RIGHT]), "lim")
     with pytest.raises(UserError, match="trained with curriculum=sgpo"):
         select(make_run(tmp_path / "sgpo", RIGHT, "curriculum=sgpo"), "lim")
-    with pytest.raises(UserError, match="a selection needs method and run"):
-        select_from_command_line({})
 
 
-def test_what_the_command_line_says(finished: Path):
-    said = select_from_command_line({"method": "lim", "run": str(finished)})
+def test_what_the_command_line_says(finished: Path, capsys: pytest.CaptureFixture):
+    main(["select", "method=lim", f"run={finished}"])
+    said = capsys.readouterr().out
     assert "lim: 4 problems kept (threshold 0.6)" in said
     assert ">= 0.6: 4" in said
     assert str(selection_file(finished, "lim")) in said

@@ -169,8 +169,8 @@ def test_settings_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
         ("policy=maze_smal", "did you mean maze_small?"),
         ("schedule=constnt", "did you mean constant?"),
         ("task=mazes", "did you mean maze?"),
-        ("steps=many", "steps=many: accepted is a number"),
-        ("steps=0", "accepted are 1 or more"),
+        ("steps=many", "steps=many: accepted is a whole number from 1 on"),
+        ("steps=0", "steps=0: accepted is a whole number from 1 on"),
     ],
 )
 def test_wrong_settings_are_one_sentence(argument: str, sentence: str, capsys: pytest.CaptureFixture):

@@ -1,0 +1,24 @@
+"""What `rlvr plan` takes for granted where a config does not say it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def assumed(default: float, help: str) -> Any:
+    return field(default=default, metadata={"help": help, "default": default, "above": 0})
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What a config does not say."""
+
+    gpus: int = assumed(16, "GPUs that share a run")
+    gpu_gib: float = assumed(80.0, "memory of one")
+    peak_tflops: float = assumed(989.0, "of one, dense bfloat16; the default is an H100's")
+    sampling_share: float = assumed(0.10, "of the peak while sampling, which is bound by memory")
+    training_share: float = assumed(0.35, "of the peak in forward and backward")
+    mean_tokens: int = assumed(1000, "of a completion; at most the config's maximum counts")
+    prompt_tokens: int = assumed(150, "of a prompt")
+    layer_ms: float = assumed(
+        0.4, "least time of a layer for one token of all running rollouts (rollout=transformers)"
+    )

@@ -1,0 +1,173 @@
+"""The reader of command lines, on a verb of its own and by what the verbs of rlvr make of odd words."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+from rlvr.cli.arguments import Verb, flag, given_of, help_of, key, optional_keys, read, word
+from rlvr.cli.main import VERBS, main
+from rlvr.errors import UserError
+from rlvr.policy.recipes import RECIPES, WarmStart
+from rlvr.runs.select import METHODS
+from rlvr.tables.assumptions import Assumptions
+
+
+@dataclass(kw_only=True)
+class Keys:
+    folder: Path = word("folder", "where")
+    method: str = key("how", choices=("lim", "linear"), example="lim")
+    steps: int = key("how long", 3, least=1)
+    rate: float | None = key("how fast", None, above=0)
+    seeds: list[int] = key("of what", (), example="1,2")
+    once: bool = flag("--once", help="not again")
+    show: str | None = flag("--show", "-s", help="what", value="a|b", choices=("a", "b"), bare="a")
+
+
+def run(keys: Keys) -> None:
+    """Do something.
+
+    rlvr something here method=lim
+    """
+
+
+VERB = Verb("something", run, Keys)
+
+
+def test_every_kind_of_word_is_read():
+    keys = read(VERB, ["here", "method=lim", "rate=1e-3", "seeds=4,5", "--once", "-s", "b", "steps=7"])
+    assert keys == Keys(
+        folder=Path("here"), method="lim", steps=7, rate=0.001, seeds=[4, 5], once=True, show="b"
+    )
+
+
+def test_what_is_left_out_has_its_default():
+    keys = read(VERB, ["method=linear", "here"])
+    assert (keys.steps, keys.rate, keys.seeds, keys.once, keys.show) == (3, None, (), False, None)
+
+
+def test_a_flag_without_its_word_means_what_it_says():
+    assert read(VERB, ["x", "--show", "method=lim"]).show == "a"
+    assert read(VERB, ["x", "method=lim", "--show"]).show == "a"
+    assert read(VERB, ["x", "method=lim", "--show=b"]).show == "b"
+    assert read(VERB, ["x", "--show", "b", "method=lim"]).show == "b"
+
+
+def test_a_path_may_hold_an_equals_sign(tmp_path: Path):
+    (tmp_path / "gamma=1").mkdir()
+    keys = read(VERB, [str(tmp_path / "gamma=1"), "method=lim"])
+    assert keys.folder == tmp_path / "gamma=1"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("x", "something needs method=, as in method=lim; there are lim, linear"),
+        ("method=lim", "something needs a folder: write `rlvr something <folder>`"),
+        ("x y method=lim", "'y' is one too many: write `rlvr something <folder>`"),
+        ("x method=lin", "unknown method 'lin': accepted are lim, linear; did you mean linear?"),
+        ("x method=lim steps=0", "steps=0: accepted is a whole number from 1 on, as in steps=1"),
+        ("x method=lim steps=1.5", "steps=1.5: accepted is a whole number from 1 on, as in steps=1"),
+        ("x method=lim rate=0", "rate=0: accepted is a number above 0, as in rate=0.5"),
+        ("x method=lim rate=nan", "rate=nan: accepted is a number above 0, as in rate=0.5"),
+        ("x method=lim rate=inf", "rate=inf: accepted is a number above 0, as in rate=0.5"),
+        ("x method=lim seeds=1,b",
+         "seeds=1,b: accepted are whole numbers with commas between them, as in seeds=1,2"),
+        ("x method=lim steps=", "steps= has no value: write steps=..."),
+        ("x method=", "method= has no value: write method=lim"),
+        ("x method=lim method=linear",
+         "method is given twice, as 'method=lim' and 'method=linear': accepted is once"),
+        ("x =y", "'=y' has no key: write key=value"),
+        ("x stepps=3",
+         "unknown key of something 'stepps': accepted are --once, --show, -s, method, rate, seeds, steps; "
+         "did you mean steps?"),
+        ("x --onc",
+         "unknown flag of something '--onc': accepted are --help, --once, --show, -s; did you mean --once?"),
+        ("x --steps", "unknown flag '--steps': write steps=..., as all keys are given"),
+        ("x --once=1", "'--once=1': --once takes no value"),
+        ("x --show c", "unknown value of --show 'c': accepted are a, b"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_sentence(words: str, sentence: str):
+    with pytest.raises(UserError) as error:
+        read(VERB, words.split())
+    assert str(error.value) == sentence
+
+
+def test_help_has_a_line_for_everything_that_is_read():
+    assert help_of(VERB) == (
+        "Do something.\n"
+        "\n"
+        "rlvr something here method=lim\n"
+        "\n"
+        "Keys:\n"
+        "  <folder>           where\n"
+        "  method=lim|linear  how\n"
+        "  steps=<n>          how long [3]\n"
+        "  rate=<number>      how fast\n"
+        "  seeds=<n>,...      of what\n"
+        "\n"
+        "Flags:\n"
+        "  --once            not again\n"
+        "  --show, -s [a|b]  what"
+    )
+
+
+def test_settings_become_keys_that_may_be_left_out():
+    assumed = Verb("plan", run, optional_keys("Keys", Assumptions))
+    assert given_of(read(assumed, ["gpus=8", "peak_tflops=312"]), Assumptions) == {
+        "gpus": 8,
+        "peak_tflops": 312.0,
+    }
+    assert "gpus=<n>                 GPUs that share a run [16]" in help_of(assumed)
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_every_key_of_every_verb_has_help(verb: Verb):
+    text = help_of(verb)
+    for item in fields(verb.keys):
+        if item.name != "overrides":
+            assert len(item.metadata["help"]) > 5, item.name
+    for name in verb.fields("key"):
+        assert f"\n  {name}=" in text
+
+
+def test_the_command_line_offers_what_there_is():
+    assert VERBS["select"].fields("key")["method"].metadata["choices"] == METHODS
+    text = help_of(VERBS["warm-start"])
+    assert "policy=" + "|".join(RECIPES) in text
+    assert all(f"\n  {item.name}=" in text for item in fields(WarmStart))
+
+
+TRAIN = {
+    "seed=1 seed=2": "seed is given twice, as 'seed=1' and 'seed=2': accepted is once",
+    "++seed=1 seed=2": "seed is given twice, as '++seed=1' and 'seed=2': accepted is once",
+    "algorithm=grpo algorithm=dapo": "algorithm is given twice",
+    "foo": "'foo' is neither a key with its value nor a flag of train: write key=value, as in seed=2",
+    "seed=": "seed= has no value: write seed=..., or seed=null for none",
+    "=x": "'=x' has no key: write key=value, as in seed=2",
+    "séed=1": "did you mean seed?",
+    "experiment=ünï": "Hydra takes this value in quotes of its own only: write \"experiment='ünï'\"",
+    "data.path=a=b.jsonl": "write \"data.path='a=b.jsonl'\"",
+    "runs=~/x": 'only the shell knows a home by ~; write runs="$HOME/x"',
+    "--unknown": "unknown flag of train '--unknown'",
+    "--seed": "unknown flag '--seed': write seed=..., as all keys are given",
+    "algoritm=x": "did you mean algorithm?",
+    "stop_after_minute=3": "did you mean stop_after_minutes?",
+    "stop_after_minutes=x": "stop_after_minutes=x: accepted is a number above 0, as in stop_after_minutes=10",
+    "group_size=8": "accepted are fixed, inverse_success; did you mean group_size.n=8?",
+    "-m group_size=4,8": "did you mean group_size.n=4,8?",
+    "advantage_scaling=0.5": "did you mean advantage_scaling.gamma=0.5?",
+    "arm=\x1b[2J": "'arm=\\x1b[2J': Hydra takes this value in quotes of its own only: write \"arm='·[2J'\"",
+    "--\x1b[2J": "unknown flag of train '--\\x1b[2J'",
+}
+
+
+@pytest.mark.parametrize("words", TRAIN)
+def test_slips_of_a_training_command(words: str, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit):
+        main(["train", *words.split()])
+    said = capsys.readouterr().err
+    assert TRAIN[words] in said
+    assert said.count("\n") == 1
+    assert said.removesuffix("\n").isprintable()

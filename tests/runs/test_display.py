@@ -1,0 +1,78 @@
+"""Names that a terminal or Rich would take for more than names are shown as they are."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rlvr.cli.main import main
+from rlvr.config import Config, load_config, run_directory, to_yaml
+from rlvr.runs.display import Display
+
+HOSTILE = "[/x]\x1b[2J[red]"
+SHOWN = "[/x]·[2J[red]"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return replace(load_config(["scale=smoke", f"runs={tmp_path}", "training.steps=4"]), arm=HOSTILE)
+
+
+@pytest.fixture
+def evaluated(config: Config, tmp_path: Path) -> Path:
+    """A run whose benchmark has a name like that, two problems of two samples."""
+    folder = tmp_path / "run"
+    (folder / "evaluation").mkdir(parents=True)
+    (folder / "config.yaml").write_text(to_yaml(config))
+    samples = {"problem_id": ["a", "a", "b", "b"], "verdict": ["correct", "wrong", "correct", "correct"]}
+    table = pa.table({**samples, "num_tokens": [1, 2, 3, 4]})
+    pq.write_table(table, folder / "evaluation" / f"{HOSTILE.replace('/', '')}.parquet")
+    name = HOSTILE.replace("/", "")
+    result = {"domain": "in_domain", "problems": 2, "samples": 2, "pass@k": {"1": 0.75, "2": 1.0}}
+    summary = {"status": "finished", "checkpoint_step": 4, "evaluation": {name: result}}
+    (folder / "summary.json").write_text(json.dumps({**summary, "seconds": {"evaluation": 2.0}}))
+    return folder
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_arms_name(
+    config: Config, terminal: bool, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FORCE_COLOR" if terminal else "NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    path = run_directory(replace(config, arm="plain"))
+    path.mkdir(parents=True)
+    with Display([(config, path)]):
+        progress = {"stage": "training", "done": 2, "total": 4, "time": 0.0}
+        (path / "progress.json").write_text(json.dumps(progress))
+    said = capsys.readouterr().err
+    assert f"{SHOWN} seed 1" in said
+    assert "training 2/4" in said
+    assert "\x1b[2J" not in said
+
+
+def test_a_benchmarks_name_in_the_results(evaluated: Path, capsys: pytest.CaptureFixture):
+    Display([]).print_results(evaluated)
+    said = capsys.readouterr().out
+    assert "[x]·[2J[red]" in said
+    assert "2 problems" in said
+    assert "75.0 ± " in said
+    assert "\x1b" not in said
+
+
+def test_names_in_the_watch(evaluated: Path, capsys: pytest.CaptureFixture):
+    (evaluated / "progress.json").write_text(
+        json.dumps({"stage": HOSTILE, "done": 1, "total": 2, "time": 1e12})
+    )
+    main(["watch", str(evaluated), "--once"])
+    said = capsys.readouterr().out
+    assert "[x]·[2J[red]" in said
+    summary = json.loads((evaluated / "summary.json").read_text())
+    (evaluated / "summary.json").write_text(json.dumps(summary | {"status": "trained"}))
+    main(["watch", str(evaluated), "--once"])
+    said += capsys.readouterr().out
+    assert f"{SHOWN} 1/2" in said
+    assert "\x1b" not in said
