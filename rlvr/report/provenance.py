@@ -9,7 +9,8 @@ import pandas as pd
 from rlvr.files import step_lines
 from rlvr.report.sources import ReportedRun
 
-STAGES = ("sampling", "verification", "advantage", "update", "handover")  # of a training step
+STAGES = ("sampling", "verification", "advantage", "update", "weight_sync")  # of a training step
+FORMER_NAMES = {"seconds/handover": "seconds/weight_sync"}  # in timing.jsonl of older runs
 FLOPS = ("T", 1e12), ("P", 1e15), ("E", 1e18), ("Z", 1e21)
 
 
@@ -47,7 +48,10 @@ def run_facts(run: ReportedRun, labels: dict[str, str]) -> RunFacts:
 
 def seconds_by_stage(run: ReportedRun) -> dict[str, float]:
     """Seconds of a run by stage; `other` is loading, validation and checkpoints."""
-    timing = pd.DataFrame(step_lines.read(run.directory / "timing.jsonl"))
+    lines = step_lines.read(run.directory / "timing.jsonl")
+    timing = pd.DataFrame(
+        [{FORMER_NAMES.get(name, name): value for name, value in line.items()} for line in lines]
+    )
     seconds = {
         stage: float(timing[column].sum()) for stage in STAGES if (column := f"seconds/{stage}") in timing
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from rlvr.config import config_from_yaml
 from rlvr.errors import UserError, unknown
 from rlvr.policy.policy import DTYPES, load_policy
-from rlvr.runs.run import chosen_step
+from rlvr.runs.evaluate import chosen_step
 from rlvr.training.checkpoint import checkpoint_path, damage_of
 
 

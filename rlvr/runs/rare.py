@@ -23,7 +23,7 @@ from rlvr.policy.policy import Policy
 from rlvr.problems import load_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.training.checkpoint import MANIFEST, checkpoint_path
-from rlvr.training.distributed.ranks import forget
+from rlvr.training.distributed.ranks import release
 from rlvr.training.setup import initial_policy, open_engine
 from rlvr.verification import verify
 
@@ -75,7 +75,7 @@ def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda 
         columns = {"problem_id": pa.array(ids, pa.string()), "nll": pa.array(nll, pa.float64())}
         write_parquet(shard, pa.table(columns | {"token_ids": pa.array(tokens, pa.list_(pa.int32()))}))
     engine.close()
-    forget()
+    release()
     correct = pa.concat_tables([pq.read_table(shard) for shard in shards])
     kept = correct.take(np.sort(rarest(correct["nll"].to_numpy(), rare.share)))
     nll = _nll_of(initial_policy(config, weights), config, asked, kept)

@@ -15,9 +15,9 @@ from rlvr.files.run_directory import read_summary
 from rlvr.policy.location import local_files
 from rlvr.policy.recipes import RECIPES
 from rlvr.report import read_run, write_report
+from rlvr.runs.evaluate import chosen_step, is_finished
 from rlvr.runs.profile import profile_with_display
 from rlvr.runs.rare import draw
-from rlvr.runs.run import chosen_step, is_finished
 from rlvr.runs.select import select, selection_file
 from rlvr.runs.sweep import launch, with_deadline
 from rlvr.tables.claims_page import CLAIMS, papers, write_claims

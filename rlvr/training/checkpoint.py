@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from rlvr.config import Config
 from rlvr.curriculum import Curriculum
 from rlvr.files.atomic import user_errors_for
 from rlvr.policy.policy import Policy
@@ -21,6 +22,11 @@ MANIFEST = "manifest.json"
 
 def checkpoint_path(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step-{step:06d}"
+
+
+def is_checkpointed(config: Config, step: int) -> bool:
+    """Whether a run that nothing stops has a checkpoint at `step`, and, where it trains, a validation."""
+    return step % config.training.checkpoint_every == 0 or step == config.training.steps
 
 
 def save_checkpoint(run: Path, step: int, policy: Policy, learner: Learner, curriculum: Curriculum) -> Path:

@@ -31,7 +31,7 @@ from rlvr.policy.policy import Policy
 from rlvr.policy.token_logprobs import backward_through_head, token_logprobs
 from rlvr.training.batch import Batch, token_weights
 from rlvr.training.distributed.optimizer_state import load_optimizer
-from rlvr.training.distributed.ranks import whole
+from rlvr.training.distributed.ranks import full_tensor
 
 
 @dataclass(slots=True)
@@ -247,7 +247,7 @@ class Learner:
             warmup = max(self.training.warmup_steps, 1)
             group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.training.gradient_clip)
-        health.gradient_norms.append(float(whole(norm)))
+        health.gradient_norms.append(float(full_tensor(norm)))
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.updates += 1

@@ -19,7 +19,9 @@ from safetensors import SafetensorError
 from rlvr.config import Config, load_config, run_directory
 from rlvr.errors import UserError
 from rlvr.files.atomic import user_errors_for
-from rlvr.runs.run import OutOfTime, chosen_step, is_finished, run
+from rlvr.runs.deadline import OutOfTime
+from rlvr.runs.evaluate import chosen_step, is_finished
+from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path, latest_checkpoint
 
 TINY = [
