@@ -1,5 +1,6 @@
 """A run directory: who may write to it, and what it says about its run."""
 
+import fnmatch
 import hashlib
 import json
 import os
@@ -14,11 +15,22 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
+from omegaconf import DictConfig, OmegaConf
 
 from rlvr.config import PACKAGE, Config, check, identity, run_directory, to_yaml
+from rlvr.config.schema import VARIANTS
 from rlvr.errors import UserError
-from rlvr.files.atomic import hold, user_errors_for, write_whole
+from rlvr.files import step_lines
+from rlvr.files.atomic import (
+    file_digest,
+    flush_to_disk,
+    hold,
+    read_object,
+    still_holds,
+    user_errors_for,
+    write_whole,
+)
 
 RECORDED_PACKAGES = (
     "rlvr",
@@ -35,6 +47,9 @@ RECORDED_PACKAGES = (
     "numpy",
     "reasoning-gym",
 )
+
+
+CONFIG_ADVICE = "Restore it from a copy, or remove the folder and start the run again"
 
 
 class RunDirectory:
@@ -57,7 +72,7 @@ class RunDirectory:
         """Record the config, or hold it against the one that is there."""
         path = self.path / "config.yaml"
         if path.exists():
-            before, now = flat(identity(check(OmegaConf.load(path)))), flat(identity(config))
+            before, now = flat(identity(check(read_config(self.path)))), flat(identity(config))
             for key in sorted(before.keys() | now.keys()):
                 if before.get(key) != now.get(key):
                     raise UserError(
@@ -75,7 +90,7 @@ class RunDirectory:
             overlap: problems of each benchmark that are also trained on; names without any left out.
         """
         path = self.path / "provenance.json"
-        history = json.loads(path.read_text())["started"] if path.exists() else []
+        history = read_provenance(self.path).get("started", [])
         write_whole(
             path,
             json.dumps(
@@ -103,6 +118,19 @@ class RunDirectory:
         summary = self.read_summary() | entries
         write_whole(self.path / "summary.json", json.dumps(summary, indent=2, sort_keys=True) + "\n")
 
+    def record_files(self, *names: str) -> None:
+        """Note in the summary what files tables are made of, for `damaged_files`."""
+        described = {name: describe(self.path / name) for name in names if (self.path / name).exists()}
+        self.update_summary(files=self.read_summary().get("files", {}) | described)
+
+    def check_lock(self) -> None:
+        """Raises UserError where the lock was removed while this process held it."""
+        if not still_holds(self._lock):
+            raise UserError(
+                f"{self.path}/lock was removed while process {os.getpid()} held it, so another process may "
+                "write here: this one ends. The same command goes on from the last checkpoint"
+            )
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the seconds of a stage to the summary's, however it ends."""
@@ -117,7 +145,8 @@ class RunDirectory:
         self.update_summary(seconds=before | {stage: before.get(stage, 0.0) + seconds})
 
     def report(self, stage: str, done: int, total: int) -> None:
-        """progress.json: what whoever watches the run shows."""
+        """progress.json: what whoever watches the run shows. Raises UserError without the lock."""
+        self.check_lock()
         now = {"stage": stage, "done": done, "total": total, "time": time.time()}
         (self.path / "progress.json").write_text(json.dumps(now))
 
@@ -137,8 +166,69 @@ def run_folders(path: Path) -> list[Path]:
 
 def read_summary(path: Path) -> dict[str, Any]:
     """summary.json of a run directory; empty before the run has one."""
-    file = path / "summary.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+    return read_object(path / "summary.json", "remove it, and the same command makes it again")
+
+
+def read_config(path: Path) -> DictConfig:
+    """config.yaml of a run directory, unchecked and with nothing looked up: it may be a stranger's.
+
+    Raises:
+        UserError: where it is damaged, or asks for values from outside itself, as `${oc.env:NAME}` does; what
+            a run writes there never does.
+    """
+    file = path / "config.yaml"
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is damaged: it is not YAML. {CONFIG_ADVICE}") from error
+    lacking = [key for key in (*VARIANTS, "training") if not isinstance(content, dict) or key not in content]
+    if lacking:
+        raise UserError(f"{file} is damaged: it has no {lacking[0]}. {CONFIG_ADVICE}")
+    if asking := [key for key, value in flat(content).items() if "${" in str(value)]:
+        raise UserError(f"{asking[0]} in {file} is to be looked up elsewhere: accepted are plain values")
+    return OmegaConf.create(content)
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """provenance.json of a run directory; empty before the run has one."""
+    return read_object(path / "provenance.json", "remove it; the next start of the run writes it again")
+
+
+def describe(file: Path) -> dict[str, Any]:
+    """Digest of a file, and the number of its lines (JSON lines) or rows (Parquet)."""
+    if file.suffix == ".jsonl":
+        return step_lines.claim(file)
+    import pyarrow.parquet as pq
+
+    flush_to_disk(file)
+    return {"rows": pq.read_metadata(file).num_rows, "blake2b": file_digest(file)}
+
+
+def damaged_files(path: Path, pattern: str = "*") -> dict[str, str]:
+    """{name: what is wrong} of those files of a run that are not as its summary says."""
+    found = {}
+    for name, expected in read_summary(path).get("files", {}).items():
+        file = path / name
+        if not fnmatch.fnmatch(name, pattern):
+            continue
+        if not file.exists():
+            found[name] = "is missing"
+        elif file.suffix == ".jsonl" and (lines := step_lines.claim(file)["lines"]) != expected["lines"]:
+            found[name] = f"has {lines} lines, not {expected['lines']}"
+        elif file_digest(file) != expected["blake2b"]:
+            found[name] = "does not have the digest that the summary has"
+    return found
+
+
+def check_files(path: Path, pattern: str = "*") -> None:
+    """Raises UserError where a run's files are not as its summary says."""
+    for name, damage in damaged_files(path, pattern).items():
+        again = (
+            f"`rlvr evaluate run={path}` measures it again"
+            if name.endswith(".parquet")
+            else "restore it, or remove that folder and start the run again"
+        )
+        raise UserError(f"{path / name} {damage}: {again}")
 
 
 def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

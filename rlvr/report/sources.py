@@ -1,16 +1,19 @@
 """What a report is about: the runs below a folder, and the table they are the cells of."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from rlvr.config import EXPERIMENTS, Config, arm_name, check
 from rlvr.errors import UserError, nearest
-from rlvr.files.run_directory import read_summary, run_folders
+from rlvr.files.run_directory import (
+    check_files,
+    read_config,
+    read_provenance,
+    read_summary,
+    run_folders,
+)
 from rlvr.tables.spec import arm_label, read_spec
 
 DOMAINS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
@@ -79,12 +82,13 @@ def find_runs(path: Path) -> list[ReportedRun]:
 
 
 def read_run(folder: Path) -> ReportedRun:
-    provenance = folder / "provenance.json"
+    if (summary := read_summary(folder)).get("status") == "finished":
+        check_files(folder)
     return ReportedRun(
         directory=folder,
-        config=check(OmegaConf.load(folder / "config.yaml")),
-        summary=read_summary(folder),
-        provenance=json.loads(provenance.read_text()) if provenance.exists() else {},
+        config=check(read_config(folder)),
+        summary=summary,
+        provenance=read_provenance(folder),
     )
 
 

@@ -16,7 +16,7 @@ from rlvr.data import Problem
 from rlvr.evaluation.validation import benchmark_problems, validate
 from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
-from rlvr.files.run_directory import RunDirectory, fingerprint_of
+from rlvr.files.run_directory import RunDirectory, check_files, fingerprint_of
 from rlvr.policy.cpu.allocator import reuse_freed_memory
 from rlvr.policy.policy import Policy
 from rlvr.problems import ids_of, load_problems
@@ -24,7 +24,13 @@ from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.runs.deadline import OutOfTime, check_time, closing
 from rlvr.runs.evaluate import evaluate_run
-from rlvr.training.checkpoint import is_checkpointed, latest_checkpoint, load_state, save_checkpoint
+from rlvr.training.checkpoint import (
+    checkpoints,
+    is_checkpointed,
+    latest_checkpoint,
+    load_state,
+    save_checkpoint,
+)
 from rlvr.training.distributed.ranks import at_stage, process_group, rank, serve_rank_zero
 from rlvr.training.learner import Learner
 from rlvr.training.logs import RunLogs
@@ -56,6 +62,7 @@ def run_on_rank_zero(config: Config) -> Path:
             if directory.read_summary().get("trained_steps") != config.training.steps:
                 with directory.timed("training"):
                     trainer_of(config)(config, directory)
+            check_files(directory.path, "*.jsonl")
             # verl's environment has other versions than the engines here: evaluated by a command of its own
             after_training = config.evaluation.after_training and config.backend.name == "native"
             if config.verb == "evaluate" or after_training:
@@ -84,16 +91,17 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     data = load_data(config, directory)
     torch.manual_seed(config.seed)
     found = latest_checkpoint(path)
-    policy, engine, learner, curriculum = open_run(config, data, found[1] if found else None)
-    done = found[0] if found else 0
+    policy, engine, learner, curriculum = open_run(config, data, found.path if found else None)
+    done = found.step if found else 0
     with closing(engine), closing_at_end(RunLogs(config, path, policy.tokenizer)) as logs:
-        logs.rewind(done)
+        logs.rewind(done, found.logs if found else {})
         if not found:
             save_checkpoint(path, 0, policy, learner, curriculum)
-        if steps and is_checkpointed(config, done) and not logs.has_validation(done):
+        if steps and is_checkpointed(config, done):
             log_validation(config, logs, done, engine, data)
         directory.report("training", done, steps)
         for step in train(config, policy, engine, learner, curriculum, logs, first_step=done + 1):
+            directory.check_lock()
             if is_checkpointed(config, step):
                 save_checkpoint(path, step, policy, learner, curriculum)
                 log_validation(config, logs, step, engine, data)
@@ -161,15 +169,17 @@ def log_validation(
 
 def remove_other_checkpoints(config: Config, path: Path) -> None:
     """Remove those that were saved where time was up: with a checkpoint after them they serve nothing."""
-    for folder in (path / "checkpoints").glob("step-*"):
-        if not is_checkpointed(config, int(folder.name.removeprefix("step-"))):
+    for step, folder in checkpoints(path):
+        if not is_checkpointed(config, step):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_training_summary(
     config: Config, directory: RunDirectory, learner: Learner, data: TrainingData
 ) -> None:
-    """What the training was and what it took, in summary.json."""
+    """What the training was and what it took, in summary.json; with digests of the logs that say so."""
+    step_lines.check_steps(directory.path / "metrics.jsonl", config.training.steps)
+    directory.record_files(*(f"{name}.jsonl" for name in RunLogs.FILES))
     seconds = directory.read_summary().get("seconds", {})
     profile, selection = data.profile, data.selection
     directory.update_summary(

@@ -26,6 +26,7 @@ from rlvr.config import (
 )
 from rlvr.config.plugins import search_path
 from rlvr.errors import UserError
+from rlvr.files.run_directory import read_config
 from rlvr.runs.display import Display
 
 
@@ -179,7 +180,7 @@ def config_of_run(path: str, overrides: Sequence[str]) -> Config:
     file = Path(path) / "config.yaml"
     if not file.exists():
         raise UserError(f"{path} is not a run directory: it has no config.yaml")
-    stored = OmegaConf.load(file)
+    stored = read_config(file.parent)
     groups = [o for o in overrides if o.split("=")[0] in {folder.name for folder in CONF.iterdir()}]
     changes = compose(groups) if groups else None
     for override in overrides:

@@ -1,6 +1,5 @@
 """Finished runs, read from the files that they left behind."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import pandas as pd
 
 from rlvr import evaluation
 from rlvr.errors import UserError
-from rlvr.files.run_directory import read_summary
+from rlvr.files.run_directory import check_files, read_provenance, read_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,8 @@ def finished_runs(run_dirs: Iterable[Path]) -> list[Run]:
     """The runs whose summary says "finished", ordered by seed; all others count as not run.
 
     Raises:
-        UserError: for two runs of the same arm and seed, or runs at different scales.
+        UserError: for two runs of the same arm and seed, runs at different scales, or files that are not
+            as their run left them.
     """
     runs: dict[tuple[int, str], Run] = {}
     for directory in map(Path, run_dirs):
@@ -53,6 +53,7 @@ def finished_runs(run_dirs: Iterable[Path]) -> list[Run]:
                 f"arm {summary['arm']!r}, seed {summary['seed']} is in both {runs[key].directory} and "
                 f"{directory}: accepted is one run an arm and seed"
             )
+        check_files(directory)
         runs[key] = _read(directory, summary)
     if len(scales := {run.scale for run in runs.values()}) > 1:
         raise UserError(f"a table got runs of the scales {', '.join(sorted(scales))}: accepted is one scale")
@@ -60,7 +61,7 @@ def finished_runs(run_dirs: Iterable[Path]) -> list[Run]:
 
 
 def _read(directory: Path, summary: dict) -> Run:
-    git = json.loads((directory / "provenance.json").read_text())["git"]
+    git = read_provenance(directory).get("git", {})
     return Run(
         directory=directory,
         arm=summary["arm"],

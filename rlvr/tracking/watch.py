@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -17,7 +16,7 @@ from rich.text import Text
 from rlvr.config import Config, check
 from rlvr.errors import UserError
 from rlvr.files import step_lines
-from rlvr.files.run_directory import read_summary, run_folders
+from rlvr.files.run_directory import read_config, read_summary, run_folders
 from rlvr.tracking.symptoms import symptoms
 
 INTERVAL = 2.0  # seconds between looks at the files
@@ -111,7 +110,7 @@ def look(path: Path) -> Snapshot:
     recorded = step_lines.read(path / "rollouts.jsonl")
     return Snapshot(
         path=path,
-        config=check(OmegaConf.load(path / "config.yaml")),
+        config=check(read_config(path)),
         summary=read_summary(path),
         progress=progress,
         metrics=metrics,

@@ -1,6 +1,6 @@
 """All that a run writes a line a step of, and W&B."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,14 @@ class RunLogs:
     def file(self, name: str) -> Path:
         return self.path / f"{name}.jsonl"
 
-    def rewind(self, step: int) -> None:
-        """Forget what was written after `step`: it is about to be done again."""
+    def rewind(self, step: int, lines: Mapping[str, int] | None = None) -> None:
+        """Forget what was written after `step`: it is about to be done again.
+
+        Args:
+            lines: that each file had when the checkpoint of the step was written, where it says so.
+        """
         for name in self.FILES:
-            step_lines.rewind(self.file(name), step)
+            step_lines.rewind(self.file(name), step, None if lines is None else lines.get(name, 0))
         self.tracker.catch_up()
 
     def log(
@@ -57,9 +61,6 @@ class RunLogs:
 
     def log_validation(self, step: int, scores: dict[str, float]) -> None:
         self._append("validation", step, **scores)
-
-    def has_validation(self, step: int) -> bool:
-        return any(line["step"] == step for line in step_lines.read(self.file("validation")))
 
     def close(self) -> None:
         self.tracker.close()
