@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -72,14 +73,25 @@ class RunDirectory:
         """Record the config, or hold it against the one that is there."""
         path = self.path / "config.yaml"
         if path.exists():
-            before, now = flat(identity(check(read_config(self.path)))), flat(identity(config))
+            stored = check(read_config(self.path))
+            before, now = flat(identity(stored)), flat(identity(config))
+            if (self.path / "validation.jsonl").exists():
+                trained = read_summary(self.path).get("trained_steps") == config.training.steps
+                before |= flat(_validation(stored, trained))
+                now |= flat(_validation(config, trained))
             for key in sorted(before.keys() | now.keys()):
                 if before.get(key) != now.get(key):
                     raise UserError(
                         f"{self.path} holds a run with {key}={before.get(key)}, not {now.get(key)}: "
                         "name this one otherwise with arm=, or remove that folder"
                     )
-        write_whole(path, to_yaml(config))
+            if read_summary(self.path).get("status") == "finished":
+                return  # what it says of the evaluation is true until another has been done
+        self.write_config(config)
+
+    def write_config(self, config: Config) -> None:
+        """config.yaml: what is being done, or what has been done once a run is finished."""
+        write_whole(self.path / "config.yaml", to_yaml(config))
 
     def record_provenance(
         self, config: Config, data_fingerprints: dict[str, str], overlap: dict[str, int] | None = None
@@ -152,6 +164,20 @@ class RunDirectory:
 
     def close(self) -> None:
         self._lock.close()
+
+
+def _validation(config: Config, trained: bool) -> dict[str, Any]:
+    """What a run's validation depends on, which has to be the same at all its checkpoints.
+
+    Once it is trained, an evaluation may draw in another way than the validation did.
+    """
+    evaluation = asdict(config.evaluation)
+    names = ("validation_samples",) if trained else ("validation_samples", "seed", "sampling")
+    tasks = {
+        name: asdict(task) for name, task in config.benchmark.tasks.items() if task.domain == "in_domain"
+    }
+    settings = {"evaluation": {name: evaluation[name] for name in names}}
+    return settings if trained else settings | {"benchmark": {"tasks": tasks}}
 
 
 def run_folders(path: Path) -> list[Path]:

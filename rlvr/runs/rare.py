@@ -17,7 +17,7 @@ from rlvr.config import Config, fingerprint
 from rlvr.data import Problem, Verdict
 from rlvr.errors import UserError
 from rlvr.evaluation.rare import ANSWERS, mean_nll, rarest
-from rlvr.evaluation.sampling import is_whole, write_parquet
+from rlvr.evaluation.sampling import write_parquet
 from rlvr.files.atomic import hold
 from rlvr.policy.policy import Policy
 from rlvr.problems import load_problems
@@ -58,7 +58,7 @@ def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda 
     engine = open_engine(config, weights)
     for done, (start, shard) in enumerate(zip(starts, shards, strict=True)):
         report(done, len(shards))
-        if is_whole(shard):
+        if is_readable(shard):
             continue
         groups = engine.generate(
             [(problem, rare.samples) for problem in asked[start : start + size]],
@@ -85,6 +85,17 @@ def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda 
         shard.unlink()
     lock.close()
     return file
+
+
+def is_readable(shard: Path) -> bool:
+    """Whether a shard is there and undamaged."""
+    if not shard.exists():
+        return False
+    try:
+        pq.read_table(shard)
+    except (pa.ArrowException, OSError):
+        return False
+    return True
 
 
 def measure(config: Config, run: Path, step: int) -> Path:

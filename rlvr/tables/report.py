@@ -64,6 +64,7 @@ def write_table(
         drawings["entropy"] = sweeps.entropy_scatter(spec, points)
     facts = render.facts(spec, frame, runs, scale)
     panels, notes = render.measured_panels(spec, frame), render.notes(spec, frame)
+    notes += [run.remark for run in runs if run.remark]
     if "effort" in spec:
         checkpoints = effort.curves(runs)
         savings = effort.savings(spec, checkpoints)

@@ -20,6 +20,7 @@ class Run:
         commit: of the code it ran; "-dirty" is added if files differed from it, "unknown" is an installed
             package's.
         seconds: time of all its stages together.
+        remark: a sentence on what was not as it should be, for the table's notes; "" where all was.
     """
 
     directory: Path
@@ -28,6 +29,7 @@ class Run:
     scale: str
     commit: str
     seconds: float
+    remark: str = ""
 
     def counts(self, benchmark: str) -> pd.DataFrame | None:
         """`rlvr.evaluation.counts` of a benchmark; None if it was not evaluated."""
@@ -69,4 +71,15 @@ def _read(directory: Path, summary: dict) -> Run:
         scale=summary["scale"],
         commit=git.get("commit", "unknown")[:12] + ("-dirty" if git.get("dirty") else ""),
         seconds=sum(summary["seconds"].values()),
+        remark=_remark(summary),
+    )
+
+
+def _remark(summary: dict) -> str:
+    damaged = summary.get("evaluated", {}).get("damaged")
+    if not damaged:
+        return ""
+    return (
+        f"{summary['arm']}, seed {summary['seed']}: checkpoint {', '.join(damaged)} was the better one by "
+        f"validation, but is damaged; step {summary['checkpoint_step']} was evaluated instead."
     )

@@ -3,6 +3,8 @@ import json
 import pytest
 
 from rlvr.errors import UserError
+from rlvr.files.run_directory import describe
+from rlvr.tables.report import write_table
 from rlvr.tables.runs import finished_runs
 
 
@@ -36,3 +38,28 @@ def test_refuses_two_runs_of_one_seed_and_mixed_scales(write_run, tmp_path):
         finished_runs([first, write_run(tmp_path / "b", "grpo", 0, {})])
     with pytest.raises(UserError, match="scales laptop, smoke"):
         finished_runs([first, write_run(tmp_path / "b", "grpo", 1, {}, scale="smoke")])
+
+
+def test_a_table_marks_a_run_whose_better_checkpoint_is_damaged(tmp_path, spec, run_dirs):
+    summary = json.loads((run_dirs[1] / "summary.json").read_text())
+    summary |= {"evaluated": {"damaged": {"300": "weights are missing"}}, "checkpoint_step": 200}
+    (run_dirs[1] / "summary.json").write_text(json.dumps(summary))
+    page = write_table(spec, run_dirs, None, tmp_path)[0].read_text()
+    assert "checkpoint 300 was the better one by validation, but is damaged; step 200 was evaluated" in page
+
+
+@pytest.mark.parametrize("harm", ["a bit", "lost"])
+def test_a_file_that_is_not_as_the_summary_says_makes_no_table(run_dirs, harm):
+    samples = run_dirs[0] / "evaluation" / "easy.parquet"
+    summary = json.loads((run_dirs[0] / "summary.json").read_text())
+    files = {"evaluation/easy.parquet": describe(samples)}
+    (run_dirs[0] / "summary.json").write_text(json.dumps(summary | {"files": files}))
+    finished_runs(run_dirs)
+    if harm == "lost":
+        samples.unlink()
+    else:
+        content = bytearray(samples.read_bytes())
+        content[10] ^= 1
+        samples.write_bytes(content)
+    with pytest.raises(UserError, match=r"easy.parquet (is missing|does not have the digest).*rlvr evaluate"):
+        finished_runs(run_dirs)
