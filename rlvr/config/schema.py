@@ -10,6 +10,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rlvr.config import plugins
+from rlvr.config.places import check_names, expand_home
 from rlvr.errors import UserError, unknown
 
 
@@ -267,6 +268,7 @@ class Config:
     arm: str | None = None  # named after its choices when not given
     seed: int = 1
     runs: str = "results/runs"
+    folder: str | None = None  # of the run; null: <runs>/<experiment>/<arm>/seed-<seed>
     verb: str = "train"  # train, or evaluate
     deadline: float | None = None  # Unix time to stop at, with a checkpoint; stop_after_minutes= sets it
     scale: ScaleConfig = field(default_factory=ScaleConfig)
@@ -380,6 +382,7 @@ def check(composed: DictConfig) -> Config:
         OmegaConf.update(schema, group, OmegaConf.structured(variants[name]), merge=False)
     if lacking := sorted(OmegaConf.missing_keys(config)):  # a default of the schema would hide it
         raise UserError(f"{lacking[0]} has no value: give one with {lacking[0]}=...")
+    expand_home(config)
     try:
         merged = OmegaConf.merge(schema, config)
         _count_epochs(merged)
@@ -391,6 +394,7 @@ def check(composed: DictConfig) -> Config:
         raise UserError(f"{error.full_key or 'the configuration'}: {reason}") from error
     assert isinstance(result, Config)
     _check_values(merged, result)
+    check_names(result.experiment, result.arm, result.benchmark.tasks)
     return result
 
 

@@ -36,10 +36,9 @@ def samples_key(
     Args:
         made_with: of the policy and its engine, see `rlvr.runs.evaluate`.
     """
-    content = json.dumps([asdict(problem) for problem in problems], sort_keys=True, default=str)
     return {
         "benchmark": benchmark,
-        "problems": _digest(content.encode()),
+        "problems": content_fingerprint(problems),
         "verifiers": {name: verifier_version(name) for name in sorted({p.verifier for p in problems})},
         "samples": samples,
         "sampling": asdict(sampling),
@@ -47,6 +46,12 @@ def samples_key(
         "samples_per_shard": samples_per_shard,
         **made_with,
     }
+
+
+def content_fingerprint(problems: Sequence[Problem]) -> str:
+    """16 hexadecimal digits of all that problems say, in order."""
+    content = json.dumps([asdict(problem) for problem in problems], sort_keys=True, default=str)
+    return _digest(content.encode())
 
 
 def key_name(key: dict[str, Any]) -> str:

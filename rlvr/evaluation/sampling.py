@@ -7,6 +7,7 @@ Every file says in its metadata what its samples depend on (`samples_key`). `<be
 evaluation; shards, and evaluations with other keys, are beside it in folders named after their key.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -135,7 +136,7 @@ def take_up(file: Path, key: dict[str, Any], problems: Sequence[Problem], sample
     if file.exists():
         reason = how_made(file, key)
         say(f"{file} {reason}: measuring anew; the old goes to {set_aside_as(file).parent}")
-    for other in sorted(file.parent.glob(f"**/{file.stem}.shards")):
+    for other in sorted(file.parent.glob(f"**/{glob.escape(file.stem)}.shards")):
         if other.parent.name != key_name(key):
             reason = how_made(next(other.glob("*.parquet"), other), key)
             say(f"{other}, of a broken-off evaluation, {reason}: it is not used, and stays")

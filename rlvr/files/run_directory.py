@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -91,18 +91,38 @@ class RunDirectory:
 
     def write_config(self, config: Config) -> None:
         """config.yaml: what is being done, or what has been done once a run is finished."""
-        write_whole(self.path / "config.yaml", to_yaml(config))
+        # without its folder, so that a copy is its own run wherever it is
+        write_whole(self.path / "config.yaml", to_yaml(replace(config, folder=None)))
 
     def record_provenance(
-        self, config: Config, data_fingerprints: dict[str, str], overlap: dict[str, int] | None = None
+        self,
+        config: Config,
+        data_fingerprints: dict[str, str],
+        overlap: dict[str, int] | None = None,
+        *,
+        contents: dict[str, str] | None = None,
+        resumed: bool = False,
     ) -> None:
         """provenance.json: enough to know what made this run and to make it again.
 
         Args:
             overlap: problems of each benchmark that are also trained on; names without any left out.
+            contents: fingerprints of the data and the benchmarks validated on, with all their texts.
+            resumed: whether training goes on from a checkpoint.
+
+        Raises:
+            UserError: for a resumed run with data that is not what it was trained on so far.
         """
         path = self.path / "provenance.json"
-        history = read_provenance(self.path).get("started", [])
+        before = read_provenance(self.path)
+        history = before.get("started", [])
+        for kind, fingerprints in (("data", data_fingerprints), ("contents", contents or {})):
+            for name, now in fingerprints.items() if resumed else ():
+                if now != (then := before.get(kind, {}).get(name, now)):
+                    raise UserError(
+                        f"{name} is not what {self.path} was trained with so far: its fingerprint is {now}, "
+                        f"and was {then}. Restore the file, or train on the new one with another arm="
+                    )
         write_whole(
             path,
             json.dumps(
@@ -115,6 +135,7 @@ class RunDirectory:
                     "hardware": hardware(),
                     "seed": config.seed,
                     "data": data_fingerprints,
+                    "contents": contents or {},
                     "overlap": overlap or {},
                 },
                 indent=2,
@@ -237,6 +258,8 @@ def damaged_files(path: Path, pattern: str = "*") -> dict[str, str]:
         file = path / name
         if not fnmatch.fnmatch(name, pattern):
             continue
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(f"summary.json of {path} names {name}, which is outside: it is not of this run")
         if not file.exists():
             found[name] = "is missing"
         elif file.suffix == ".jsonl" and (lines := step_lines.claim(file)["lines"]) != expected["lines"]:

@@ -13,13 +13,14 @@ from rlvr.curriculum import Curriculum, build_curriculum
 from rlvr.curriculum.lim import Selection, load_selection
 from rlvr.curriculum.profile import Profile, load_profile, profile_file, weights_digest
 from rlvr.data import Problem
+from rlvr.evaluation.samples_key import content_fingerprint
 from rlvr.evaluation.validation import benchmark_problems, validate
 from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
 from rlvr.files.run_directory import RunDirectory, check_files, fingerprint_of
 from rlvr.policy.cpu.allocator import reuse_freed_memory
 from rlvr.policy.policy import Policy
-from rlvr.problems import ids_of, load_problems
+from rlvr.problems import DrawnProblems, ids_of, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.runs.deadline import OutOfTime, check_time, closing
@@ -136,10 +137,21 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     problems = load_problems(config.data, held_out=False)
     benchmarks = benchmark_problems(config, "in_domain")
     shared = overlap(problems, benchmarks)
+    # problems that are drawn are a function of the config, which is held against the run's already
+    contents = {
+        name: content_fingerprint(read)
+        for name, read in [
+            (config.data.name, problems),
+            *((f"benchmark {name}", read) for name, read in benchmarks.items()),
+        ]
+        if not isinstance(read, DrawnProblems)
+    }
     directory.record_provenance(
         config,
         {config.data.name: fingerprint_of(ids_of(problems))},
         {name: len(ids) for name, ids in shared.items()},
+        contents=contents,
+        resumed=bool(checkpoints(directory.path)),
     )
     return TrainingData(
         problems, benchmarks, load_profile(config, problems), load_selection(config, problems)
