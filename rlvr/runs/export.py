@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from rlvr.config import config_from_yaml
+from rlvr.config import check
 from rlvr.errors import UserError, unknown
+from rlvr.files.run_directory import read_config
 from rlvr.policy.policy import DTYPES, load_policy
 from rlvr.runs.evaluate import chosen_step
-from rlvr.training.checkpoint import checkpoint_path, damage_of
+from rlvr.training.checkpoint import checkpoint_path, checkpoints, damage_of
 
 
 def export_run(
@@ -28,10 +29,10 @@ def export_run(
         raise UserError(f"{run} is not a run directory: it has no config.yaml")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already: name a folder that is not, or is empty")
-    config = config_from_yaml(run / "config.yaml")
+    config = check(read_config(run))
     if dtype not in (None, *DTYPES):
         raise unknown("dtype", dtype, DTYPES)
-    steps = sorted(int(path.name.removeprefix("step-")) for path in run.glob("checkpoints/step-*"))
+    steps = [step for step, _ in checkpoints(run)]
     if step is not None and step not in map(str, steps):
         raise unknown("step", step, map(str, steps))
     weights = checkpoint_path(run, chosen_step(config, run) if step is None else int(step))
