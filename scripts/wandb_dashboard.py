@@ -20,7 +20,7 @@ from rlvr.config import Config, config_from_yaml
 from rlvr.errors import UserError
 
 ARM = "JobType"  # a run's group is its experiment, its job type the arm, and its name ends with the seed
-STAGES = ("sampling", "verification", "advantage", "update", "handover")
+STAGES = ("sampling", "verification", "advantage", "update", "weight_sync")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def sections(experiment: Experiment) -> dict[str, list]:
         "Throughput and time": [
             over_steps("Tokens a second", "throughput/tokens_per_second"),
             over_steps("Seconds a step", "seconds/step"),
-            *(over_steps(f"Seconds of {stage}", f"seconds/{stage}") for stage in STAGES),
+            *(over_steps(f"Seconds of {stage.replace('_', ' ')}", f"seconds/{stage}") for stage in STAGES),
         ],
     }
     if experiment.table:

@@ -11,6 +11,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rlvr.config import registry
 from rlvr.config.limits import Limits, check_limits
+from rlvr.config.places import check_names, expand_home
 from rlvr.config.schema import (
     FOLDER,
     AlgorithmConfig,
@@ -55,6 +56,7 @@ def _check(composed: DictConfig) -> Config:
     OmegaConf.update(schema, "algorithm", OmegaConf.structured(algorithm), merge=False)
     if lacking := sorted(OmegaConf.missing_keys(config)):  # a default of the schema would hide it
         raise UserError(f"{lacking[0]} has no value: give one with {lacking[0]}=...")
+    expand_home(config)
     merged = OmegaConf.merge(schema, config)
     if lacking := sorted(OmegaConf.missing_keys(merged)):
         raise UserError(f"{lacking[0]} has no value: give one with {lacking[0]}=...")
@@ -62,6 +64,7 @@ def _check(composed: DictConfig) -> Config:
     result = OmegaConf.to_object(merged)
     assert isinstance(result, Config)
     check_limits(result)
+    check_names(result.experiment, result.arm, result.benchmark.tasks)
     _check_together(result)
     return result
 

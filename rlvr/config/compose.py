@@ -71,8 +71,10 @@ def config_groups() -> list[str]:
 def settable(overrides: Sequence[str]) -> list[str]:
     """Overrides such that every key of the schema can be set, whether or not a YAML file mentions it.
 
-    Hydra refuses keys that no file mentions; `++` lets them pass, and the schema then judges them all.
+    Hydra refuses keys that no file mentions; `++` lets them pass, and the schema then judges them all. A
+    value that begins with `~` is quoted: Hydra's grammar has no such character.
     """
+    overrides = [re.sub(r"^([\w.+]+)=(~[^,'\"]*)$", r"\1='\2'", text) for text in overrides]
     groups = config_groups()
     plain = re.compile(r"[A-Za-z_][\w.]*(?==)")
     return [

@@ -18,7 +18,7 @@ def to_yaml(config: Config) -> str:
 
 # what may differ between two starts of the same run
 NOT_IDENTITY = (
-    *("seed", "runs", "verb", "deadline", "experiment", "arm"),
+    *("seed", "runs", "folder", "verb", "deadline", "experiment", "arm"),
     *("tracking", "evaluation", "benchmark"),
 )
 
@@ -60,4 +60,6 @@ def arm_name(config: Config) -> str:
 
 def run_directory(config: Config) -> Path:
     """Where the run leaves what it makes; no two different runs share one."""
+    if config.folder:
+        return Path(config.folder)
     return Path(config.runs) / config.experiment / arm_name(config) / f"seed-{config.seed}"

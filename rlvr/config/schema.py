@@ -219,6 +219,7 @@ class Config:
     arm: str | None = limited(None, **FOLDER)  # named after its choices when not given
     seed: int = limited(1, **SEED)  # of the training
     runs: str = "results/runs"  # folder of all experiments
+    folder: str | None = None  # of the run; null: <runs>/<experiment>/<arm>/seed-<seed>
     verb: str = one_of("train", "evaluate")  # what a start of the run does; set by the commands
     # Unix time to stop at, with a checkpoint; stop_after_minutes= sets it
     deadline: float | None = limited(None, at_least=0)

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -49,6 +50,30 @@ def disk_is_full(path: Path) -> bool:
     """Less than a megabyte is left where `path` is or would be."""
     existing = next((folder for folder in (path, *path.parents) if folder.exists()), Path())
     return shutil.disk_usage(existing).free < 2**20
+
+
+def file_digest(file: Path) -> str:
+    """32 hexadecimal digits of a file's content."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def flush_to_disk(path: Path) -> None:
+    """Have the content of a file, or the names in a folder, on disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def still_holds(lock: TextIO) -> bool:
+    """Whether the file that `hold` locked is still in its folder; else another process may lock it."""
+    try:
+        there, held = os.stat(lock.name), os.fstat(lock.fileno())
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
 
 
 def hold(folder: Path, what: str, advice: str) -> TextIO:

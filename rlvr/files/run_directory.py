@@ -1,5 +1,6 @@
 """A run directory: who may write to it, and what it says about its run."""
 
+import fnmatch
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +18,15 @@ from typing import Any
 
 from rlvr.config import PACKAGE, Config, config_from_yaml, identity, run_directory, to_yaml
 from rlvr.errors import UserError
-from rlvr.files.atomic import hold, user_errors_for, write_whole
+from rlvr.files import step_lines
+from rlvr.files.atomic import (
+    file_digest,
+    flush_to_disk,
+    hold,
+    still_holds,
+    user_errors_for,
+    write_whole,
+)
 from rlvr.files.run_files import read_json
 
 RECORDED_PACKAGES = (
@@ -34,6 +44,9 @@ RECORDED_PACKAGES = (
     "numpy",
     "reasoning-gym",
 )
+
+
+CONFIG_ADVICE = "Restore it from a copy, or remove the folder and start the run again"
 
 
 class RunDirectory:
@@ -56,25 +69,56 @@ class RunDirectory:
         """Record the config, or hold it against the one that is there."""
         path = self.path / "config.yaml"
         if path.exists():
-            before, now = flat(identity(config_from_yaml(path))), flat(identity(config))
+            stored = config_from_yaml(path)
+            before, now = flat(identity(stored)), flat(identity(config))
+            if (self.path / "validation.jsonl").exists():
+                trained = read_summary(self.path).get("trained_steps") == config.training.steps
+                before |= flat(_validation(stored, trained))
+                now |= flat(_validation(config, trained))
             for key in sorted(before.keys() | now.keys()):
                 if before.get(key) != now.get(key):
                     raise UserError(
                         f"{self.path} holds a run with {key}={before.get(key)}, not {now.get(key)}: "
                         "name this one otherwise with arm=, or remove that folder"
                     )
-        write_whole(path, to_yaml(config))
+            if read_summary(self.path).get("status") == "finished":
+                return  # what it says of the evaluation is true until another has been done
+        self.write_config(config)
+
+    def write_config(self, config: Config) -> None:
+        """config.yaml: what is being done, or what has been done once a run is finished."""
+        # without its folder, so that a copy is its own run wherever it is
+        write_whole(self.path / "config.yaml", to_yaml(replace(config, folder=None)))
 
     def record_provenance(
-        self, config: Config, data_fingerprints: dict[str, str], overlap: dict[str, int] | None = None
+        self,
+        config: Config,
+        data_fingerprints: dict[str, str],
+        overlap: dict[str, int] | None = None,
+        *,
+        contents: dict[str, str] | None = None,
+        resumed: bool = False,
     ) -> None:
         """provenance.json: enough to know what made this run and to make it again.
 
         Args:
             overlap: problems of each benchmark that are also trained on; names without any left out.
+            contents: fingerprints of the data and the benchmarks validated on, with all their texts.
+            resumed: whether training goes on from a checkpoint.
+
+        Raises:
+            UserError: for a resumed run with data that is not what it was trained on so far.
         """
         path = self.path / "provenance.json"
-        history = read_json(path).get("started", [])
+        before = read_provenance(self.path)
+        history = before.get("started", [])
+        for kind, fingerprints in (("data", data_fingerprints), ("contents", contents or {})):
+            for name, now in fingerprints.items() if resumed else ():
+                if now != (then := before.get(kind, {}).get(name, now)):
+                    raise UserError(
+                        f"{name} is not what {self.path} was trained with so far: its fingerprint is {now}, "
+                        f"and was {then}. Restore the file, or train on the new one with another arm="
+                    )
         write_whole(
             path,
             json.dumps(
@@ -87,6 +131,7 @@ class RunDirectory:
                     "hardware": hardware(),
                     "seed": config.seed,
                     "data": data_fingerprints,
+                    "contents": contents or {},
                     "overlap": overlap or {},
                 },
                 indent=2,
@@ -102,6 +147,19 @@ class RunDirectory:
         summary = self.read_summary() | entries
         write_whole(self.path / "summary.json", json.dumps(summary, indent=2, sort_keys=True) + "\n")
 
+    def record_files(self, *names: str) -> None:
+        """Note in the summary what files tables are made of, for `damaged_files`."""
+        described = {name: describe(self.path / name) for name in names if (self.path / name).exists()}
+        self.update_summary(files=self.read_summary().get("files", {}) | described)
+
+    def check_lock(self) -> None:
+        """Raises UserError where the lock was removed while this process held it."""
+        if not still_holds(self._lock):
+            raise UserError(
+                f"{self.path}/lock was removed while process {os.getpid()} held it, so another process may "
+                "write here: this one ends. The same command goes on from the last checkpoint"
+            )
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the seconds of a stage to the summary's, however it ends."""
@@ -116,12 +174,27 @@ class RunDirectory:
         self.update_summary(seconds=before | {stage: before.get(stage, 0.0) + seconds})
 
     def report(self, stage: str, done: int, total: int) -> None:
-        """progress.json: what whoever watches the run shows."""
+        """progress.json: what whoever watches the run shows. Raises UserError without the lock."""
+        self.check_lock()
         now = {"stage": stage, "done": done, "total": total, "time": time.time()}
         (self.path / "progress.json").write_text(json.dumps(now))
 
     def close(self) -> None:
         self._lock.close()
+
+
+def _validation(config: Config, trained: bool) -> dict[str, Any]:
+    """What a run's validation depends on, which has to be the same at all its checkpoints.
+
+    Once it is trained, an evaluation may draw in another way than the validation did.
+    """
+    evaluation = asdict(config.evaluation)
+    names = ("validation_samples",) if trained else ("validation_samples", "seed", "sampling")
+    tasks = {
+        name: asdict(task) for name, task in config.benchmark.tasks.items() if task.domain == "in_domain"
+    }
+    settings = {"evaluation": {name: evaluation[name] for name in names}}
+    return settings if trained else settings | {"benchmark": {"tasks": tasks}}
 
 
 def run_folders(path: Path) -> list[Path]:
@@ -137,6 +210,50 @@ def run_folders(path: Path) -> list[Path]:
 def read_summary(path: Path) -> dict[str, Any]:
     """summary.json of a run directory; empty before the run has one."""
     return read_json(path / "summary.json")
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """provenance.json of a run directory; empty before the run has one."""
+    return read_json(path / "provenance.json")
+
+
+def describe(file: Path) -> dict[str, Any]:
+    """Digest of a file, and the number of its lines (JSON lines) or rows (Parquet)."""
+    if file.suffix == ".jsonl":
+        return step_lines.claim(file)
+    import pyarrow.parquet as pq
+
+    flush_to_disk(file)
+    return {"rows": pq.read_metadata(file).num_rows, "blake2b": file_digest(file)}
+
+
+def damaged_files(path: Path, pattern: str = "*") -> dict[str, str]:
+    """{name: what is wrong} of those files of a run that are not as its summary says."""
+    found = {}
+    for name, expected in read_summary(path).get("files", {}).items():
+        file = path / name
+        if not fnmatch.fnmatch(name, pattern):
+            continue
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(f"summary.json of {path} names {name}, which is outside: it is not of this run")
+        if not file.exists():
+            found[name] = "is missing"
+        elif file.suffix == ".jsonl" and (lines := step_lines.claim(file)["lines"]) != expected["lines"]:
+            found[name] = f"has {lines} lines, not {expected['lines']}"
+        elif file_digest(file) != expected["blake2b"]:
+            found[name] = "does not have the digest that the summary has"
+    return found
+
+
+def check_files(path: Path, pattern: str = "*") -> None:
+    """Raises UserError where a run's files are not as its summary says."""
+    for name, damage in damaged_files(path, pattern).items():
+        again = (
+            f"`rlvr evaluate run={path}` measures it again"
+            if name.endswith(".parquet")
+            else "restore it, or remove that folder and start the run again"
+        )
+        raise UserError(f"{path / name} {damage}: {again}")
 
 
 def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -28,11 +28,7 @@ class RunFiles:
         file = self.directory / "config.yaml"
         if not file.is_file():
             raise UserError(f"{self.directory} is not a run directory: it has no config.yaml")
-        stored = read_yaml(file)
-        for group in ("model", "algorithm", "data", "training", "backend"):  # a run writes backend last
-            if group not in stored:
-                raise UserError(f"{file} is damaged, it has no {group}: restore it, or remove its folder")
-        return check(stored)
+        return check(read_yaml(file))
 
     @cached_property
     def summary(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Files of JSON lines, one a step, that a resumed run takes back to the step it goes on from."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -24,9 +25,7 @@ def read(file: Path, *, finite: bool = False) -> list[dict[str, Any]]:
         UserError: for a line that is damaged; it names the file and the line.
     """
     found = []
-    # bytes, since a damaged line need not be text
-    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_whole_lines(file), start=1):
         try:
             values = json.loads(line, parse_constant=_refuse if finite else None)
         except ValueError as error:  # of JSON, and of bytes that are no text
@@ -41,17 +40,64 @@ def damaged(file: Path, line: int) -> UserError:
     """The sentence for a line that no run writes."""
     return UserError(
         f"line {line} of {file} is damaged: accepted is a JSON object with a step and finite numbers in a "
-        "line; remove that line, or restore the file from a copy"
+        "line; restore the file, or remove its folder and start the same command again"
     )
-
-
-def rewind(file: Path, step: int) -> None:
-    """Forget what was written after `step`: it is about to be done again. A line cut short goes too."""
-    if file.exists():
-        aside = file.with_suffix(".partial")
-        aside.write_text("".join(json.dumps(line) + "\n" for line in read(file) if line["step"] <= step))
-        os.replace(aside, file)
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def claim(file: Path) -> dict[str, Any]:
+    """Flush a file to disk; then how many lines it has, and their digest, for whoever relies on them."""
+    if file.exists():
+        with file.open("rb") as lines:
+            os.fsync(lines.fileno())
+    lines = _whole_lines(file)
+    return {"lines": len(lines), "blake2b": _digest(lines)}
+
+
+def breach(file: Path, claimed: dict[str, Any]) -> str | None:
+    """What of the lines that were claimed is not there any more, or None; later ones don't matter."""
+    lines = _whole_lines(file)
+    if len(lines) < claimed["lines"]:
+        return f"{file.name} has {len(lines)} lines of {claimed['lines']}"
+    if _digest(lines[: claimed["lines"]]) != claimed["blake2b"]:
+        return f"{file.name} does not have the lines it had"
+    return None
+
+
+def check_steps(file: Path, last: int) -> None:
+    """Raises UserError unless a file has the steps 1 to `last`, each once and in order."""
+    steps = [line["step"] for line in read(file)]
+    if steps != list(range(1, last + 1)):
+        raise UserError(
+            f"{file} has {len(steps)} lines, of the steps {steps[:3]} ... {steps[-3:]}, in the place of 1 to "
+            f"{last}: another process wrote to it. The same command goes on from the checkpoint before"
+        )
+
+
+def rewind(file: Path, step: int, lines: int | None = None) -> None:
+    """Forget what was written after `step`: it is about to be done again. A line cut short goes too.
+
+    Args:
+        lines: how many lines are kept, where that is known.
+    """
+    if file.exists():
+        if lines is None:
+            kept = {line["step"]: json.dumps(line).encode() for line in read(file) if line["step"] <= step}
+            text = [line + b"\n" for line in kept.values()]
+        else:
+            text = _whole_lines(file)[:lines]
+        aside = file.with_suffix(".partial")
+        aside.write_bytes(b"".join(text))
+        os.replace(aside, file)
+
+
+def _whole_lines(file: Path) -> list[bytes]:
+    content = file.read_bytes() if file.exists() else b""
+    return [line for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def _digest(lines: list[bytes]) -> str:
+    return hashlib.blake2b(b"".join(lines), digest_size=16).hexdigest()

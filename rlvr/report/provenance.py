@@ -8,7 +8,8 @@ import pandas as pd
 
 from rlvr.files.run_files import RunFiles
 
-STAGES = ("sampling", "verification", "advantage", "update", "handover")  # of a training step
+STAGES = ("sampling", "verification", "advantage", "update", "weight_sync")  # of a training step
+FORMER_NAMES = {"seconds/handover": "seconds/weight_sync"}  # in timing.jsonl of older runs
 FLOPS = ("T", 1e12), ("P", 1e15), ("E", 1e18), ("Z", 1e21)
 
 
@@ -46,7 +47,9 @@ def run_facts(run: RunFiles, labels: dict[str, str]) -> RunFacts:
 
 def seconds_by_stage(run: RunFiles) -> dict[str, float]:
     """Seconds of a run by stage; `other` is loading, validation and checkpoints."""
-    timing = pd.DataFrame(run.timing)
+    timing = pd.DataFrame(
+        [{FORMER_NAMES.get(name, name): value for name, value in line.items()} for line in run.timing]
+    )
     seconds = {
         stage: float(timing[column].sum()) for stage in STAGES if (column := f"seconds/{stage}") in timing
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError, nearest
-from rlvr.files.run_directory import run_folders
+from rlvr.files.run_directory import check_files, run_folders
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.spec import Arm, TableSpec, read_spec
 
@@ -39,6 +39,9 @@ def find_runs(path: Path) -> list[RunFiles]:
             f"{path} holds runs of several experiments, a report is about one: give the folder of "
             f"{' or '.join(experiments)}"
         )
+    for run in runs:
+        if run.finished:
+            check_files(run.directory)
     return sorted(runs, key=lambda run: (run.trains, run.arm, run.seed))
 
 

@@ -54,6 +54,10 @@ class RolloutEngine(Protocol):
         """Take over new weights (names as in the transformers model) without a restart."""
         ...
 
+    def timing(self) -> dict[str, float]:
+        """What an engine knows of the last `generate` that the clock of the loop does not; {} if nothing."""
+        ...
+
     def close(self) -> None:
         """Free what the engine holds."""
         ...

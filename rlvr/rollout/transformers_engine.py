@@ -372,6 +372,10 @@ class TransformersEngine:
                 own[name].copy_(tensor)
         self.policy_version = version
 
+    def timing(self) -> dict[str, float]:
+        """Nothing beyond the loop's clock."""
+        return {}
+
     def close(self) -> None:
         """Nothing to free."""
 

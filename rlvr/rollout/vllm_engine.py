@@ -272,6 +272,10 @@ class VLLMEngine:
             self._llm.wake_up()
             self._asleep = False
 
+    def timing(self) -> dict[str, float]:
+        """Nothing beyond the loop's clock."""
+        return {}
+
     def close(self) -> None:
         """Free the weights and the KV cache, and end the process group if it was vLLM that made it."""
         self.wake()

@@ -141,7 +141,7 @@ def disk(config: Config, model: Architecture, checkpoints: int, tokens: int) -> 
 
 
 def rollouts_at_once(config: Config, model: Architecture, given: Assumptions) -> int:
-    """Rollouts of mean length whose keys and values fit beside the engine's weights, on all GPUs together."""
+    """Rollouts of mean length whose KV cache fits beside the engine's weights, on all GPUs together."""
     share = getattr(config.rollout, "gpu_memory_utilization", 0.5)
     free = given.gpu_gib * GIB * share - model.parameters * 2 / getattr(
         config.rollout, "tensor_parallel_size", 1
@@ -182,7 +182,7 @@ def describe(config: Config, given: Assumptions) -> Iterator[str]:
         f"{_parts(estimate.memory_gib)}"
     )
     yield (
-        f"            keys and values: {model.key_value_bytes() / 1024:,.0f} KiB a token, so that "
+        f"            KV cache: {model.key_value_bytes() / 1024:,.0f} KiB a token, so that "
         f"{rollouts_at_once(config, model, given):,} rollouts of {mean:,} tokens are sampled at once"
     )
     yield (

@@ -5,8 +5,8 @@ from pathlib import Path
 from rlvr.config import config_from_yaml
 from rlvr.errors import UserError, unknown
 from rlvr.policy.policy import DTYPES, load_policy
-from rlvr.runs.run import chosen_step
-from rlvr.training.checkpoint import checkpoint_path, damage_of
+from rlvr.runs.evaluate import chosen_step
+from rlvr.training.checkpoint import checkpoint_path, checkpoints, damage_of
 
 
 def export_run(
@@ -31,10 +31,10 @@ def export_run(
     config = config_from_yaml(run / "config.yaml")
     if dtype not in (None, *DTYPES):
         raise unknown("dtype", dtype, DTYPES)
-    steps = sorted(int(path.name.removeprefix("step-")) for path in run.glob("checkpoints/step-*"))
-    if step is not None and step not in steps:
-        raise unknown("step", str(step), map(str, steps))
-    weights = checkpoint_path(run, chosen_step(config, run) if step is None else step)
+    steps = [step for step, _ in checkpoints(run)]
+    if step is not None and step not in map(str, steps):
+        raise unknown("step", step, map(str, steps))
+    weights = checkpoint_path(run, chosen_step(config, run) if step is None else int(step))
     if damage := damage_of(weights):
         raise UserError(f"{weights} is damaged ({damage}): choose another checkpoint with step=")
     policy = load_policy(weights, settings=config.model, dtype=dtype or config.model.dtype)

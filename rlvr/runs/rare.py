@@ -4,7 +4,6 @@ The set is `<runs>/rare/<key>/rare.parquet`, where the key holds the digest of t
 and the sampling. A run's part is `evaluation/rare-answers.parquet`, one row an answer.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,22 +15,24 @@ import pyarrow.parquet as pq
 
 from rlvr.config import Config, fingerprint
 from rlvr.data import Problem, Verdict
+from rlvr.errors import UserError
 from rlvr.evaluation.rare import ANSWERS, mean_nll, rarest
-from rlvr.evaluation.sampling import is_whole, write_parquet
+from rlvr.evaluation.sampling import write_parquet
 from rlvr.files.atomic import hold
 from rlvr.policy.policy import Policy
 from rlvr.problems import load_problems
 from rlvr.rollout.engine import Sampling
-from rlvr.training.checkpoint import MANIFEST, checkpoint_path
-from rlvr.training.distributed.ranks import forget
+from rlvr.training.checkpoint import checkpoint_path, read_manifest
+from rlvr.training.distributed.ranks import release
 from rlvr.training.setup import initial_policy, open_engine
 from rlvr.verification import verify
 
 
 def rare_file(config: Config, run: Path) -> Path:
     """The set of the policy that a run started from; the same for all runs that can share one."""
-    manifest = json.loads((checkpoint_path(run, 0) / MANIFEST).read_text())["blake2b"]
-    weights = {name: digest for name, digest in manifest.items() if name.endswith(".safetensors")}
+    if not (manifest := read_manifest(checkpoint_path(run, 0))):
+        raise UserError(f"{checkpoint_path(run, 0)} has no manifest that can be read: train the run anew")
+    weights = {name: digest for name, digest in manifest["blake2b"].items() if name.endswith(".safetensors")}
     made_from = [asdict(part) for part in (config.data, config.training.sampling, config.evaluation.rare)]
     name = f"{config.model.name}-{config.data.name}-{fingerprint([weights, *made_from])}"
     return Path(config.runs) / "rare" / name / "rare.parquet"
@@ -57,7 +58,7 @@ def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda 
     engine = open_engine(config, weights)
     for done, (start, shard) in enumerate(zip(starts, shards, strict=True)):
         report(done, len(shards))
-        if is_whole(shard):
+        if is_readable(shard):
             continue
         groups = engine.generate(
             [(problem, rare.samples) for problem in asked[start : start + size]],
@@ -75,7 +76,7 @@ def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda 
         columns = {"problem_id": pa.array(ids, pa.string()), "nll": pa.array(nll, pa.float64())}
         write_parquet(shard, pa.table(columns | {"token_ids": pa.array(tokens, pa.list_(pa.int32()))}))
     engine.close()
-    forget()
+    release()
     correct = pa.concat_tables([pq.read_table(shard) for shard in shards])
     kept = correct.take(np.sort(rarest(correct["nll"].to_numpy(), rare.share)))
     nll = _nll_of(initial_policy(config, weights), config, asked, kept)
@@ -84,6 +85,17 @@ def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda 
         shard.unlink()
     lock.close()
     return file
+
+
+def is_readable(shard: Path) -> bool:
+    """Whether a shard is there and undamaged."""
+    if not shard.exists():
+        return False
+    try:
+        pq.read_table(shard)
+    except (pa.ArrowException, OSError):
+        return False
+    return True
 
 
 def measure(config: Config, run: Path, step: int) -> Path:

@@ -16,9 +16,9 @@ from rlvr.files.run_files import RunFiles
 from rlvr.policy.location import local_files
 from rlvr.policy.recipes import RECIPES
 from rlvr.report import write_report
+from rlvr.runs.evaluate import chosen_step, is_finished
 from rlvr.runs.profile import profile_with_display
 from rlvr.runs.rare import draw
-from rlvr.runs.run import chosen_step, is_finished
 from rlvr.runs.select import select, selection_file
 from rlvr.runs.sweep import launch
 from rlvr.tables.claims_page import write_claims

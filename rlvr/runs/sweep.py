@@ -285,10 +285,12 @@ def overrides_of_evaluation(
 
 def config_of_run(path: str | Path, overrides: Sequence[str]) -> Config:
     """The config of an existing run with some keys changed."""
-    file = Path(path) / "config.yaml"
-    if not file.exists():
+    folder = Path(path).expanduser()
+    if not (folder / "config.yaml").exists():
         raise UserError(f"{path} is not a run directory: it has no config.yaml")
-    stored = read_yaml(file)
+    stored = read_yaml(folder / "config.yaml")
+    if run_directory(check(stored)).resolve() != folder.resolve():  # a copy: what is made goes there
+        stored.folder, stored.runs = str(folder), str(folder.parent)
     groups = [o for o in overrides if o.split("=")[0] in {folder.name for folder in CONF.iterdir()}]
     changes = compose(groups) if groups else None
     for override in overrides:

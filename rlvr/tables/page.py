@@ -14,7 +14,7 @@ from rlvr.tables import delta_nll, effort, effort_panels, figures, panels, sweep
 from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.panels import Panel
 from rlvr.tables.published import published_table
-from rlvr.tables.runs import finished_runs
+from rlvr.tables.runs import finished_runs, remark
 from rlvr.tables.spec import TableSpec, check_spec, table_stem
 
 CAPTIONS = figures.CAPTIONS | sweep_figures.CAPTIONS | training_figures.CAPTIONS | effort_panels.CAPTIONS
@@ -107,7 +107,8 @@ def assemble(
         caption = panels.published_caption(spec, published)
     return TablePage(
         panels=[panel for part in parts for panel in part.panels],
-        notes=[note for part in parts for note in part.notes],
+        notes=[note for part in parts for note in part.notes]
+        + [note for run in finished if (note := remark(run))],
         figures={kind: figure for part in parts for kind, figure in part.figures.items()},
         numbers={name: numbers for part in parts for name, numbers in part.numbers.items()},
         spec=spec,

@@ -1,6 +1,7 @@
 """accuracy.jsonl: which problems a step asked, and how many of their answers were right; a line a step.
 
-It costs nothing, since the verdicts are there anyway, and is what `rlvr select` chooses problems by.
+A line is {"step", "epoch", "accuracy": `accuracy_of`}, where `epoch` is the share of epochs drawn once the
+step is done: a step of the second epoch has 1 < epoch <= 2. `rlvr select` chooses problems by it.
 """
 
 import math
@@ -13,26 +14,14 @@ from rlvr.data import UNSCORABLE, Group
 from rlvr.files import step_lines
 
 
-class AccuracyRecord:
-    """Writes a run's accuracy.jsonl: {"step", "epoch", "accuracy": {problem id: [right, scorable answers]}}.
-
-    `epoch` is the share of epochs drawn once the step is done: a step of the second epoch has 1 < epoch <= 2.
-    """
-
-    def __init__(self, run: Path):
-        self.file = run / "accuracy.jsonl"
-
-    def rewind(self, step: int) -> None:
-        """Forget what was recorded after `step`: it is about to be done again."""
-        step_lines.rewind(self.file, step)
-
-    def log(self, step: int, epoch: float, groups: Sequence[Group]) -> None:
-        accuracy: dict[str, list[int]] = {}
-        for group in groups:
-            counts = accuracy.setdefault(group.problem.id, [0, 0])
-            counts[0] += sum(verdict == "correct" for verdict in group.verdicts)
-            counts[1] += sum(verdict not in UNSCORABLE for verdict in group.verdicts)
-        step_lines.append(self.file, step, {"epoch": epoch, "accuracy": accuracy})
+def accuracy_of(groups: Sequence[Group]) -> dict[str, list[int]]:
+    """{problem id: [right, scorable answers]} of the groups of a step."""
+    accuracy: dict[str, list[int]] = {}
+    for group in groups:
+        counts = accuracy.setdefault(group.problem.id, [0, 0])
+        counts[0] += sum(verdict == "correct" for verdict in group.verdicts)
+        counts[1] += sum(verdict not in UNSCORABLE for verdict in group.verdicts)
+    return accuracy
 
 
 def accuracy_by_epoch(file: Path, problem_ids: Sequence[str]) -> np.ndarray:

@@ -1,18 +1,24 @@
 """Checkpoints: written aside, renamed when whole, checked by digest when read."""
 
-import hashlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
+from safetensors import safe_open
+from torch import Tensor
 
+from rlvr.config import Config
 from rlvr.curriculum import Curriculum
-from rlvr.errors import printable
-from rlvr.files.atomic import user_errors_for
+from rlvr.errors import UserError
+from rlvr.files import step_lines
+from rlvr.files.atomic import file_digest, flush_to_disk, user_errors_for
 from rlvr.policy.policy import Policy
 from rlvr.training.distributed.ranks import at_stage
 from rlvr.training.learner import Learner
@@ -21,8 +27,32 @@ from rlvr.training.methods import Methods
 MANIFEST = "manifest.json"
 
 
+class Checkpoint(NamedTuple):
+    """A whole checkpoint.
+
+    Attributes:
+        logs: {name: lines} that the run's JSON-lines files had when it was written; None in older ones.
+    """
+
+    step: int
+    path: Path
+    logs: dict[str, int] | None
+
+
 def checkpoint_path(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step-{step:06d}"
+
+
+def checkpoints(run: Path) -> list[tuple[int, Path]]:
+    """All checkpoint folders by step; folders with other names (copies, backups) are none."""
+    folders = (run / "checkpoints").glob("step-*")
+    named = {folder: re.fullmatch(r"step-(\d{6,})", folder.name) for folder in folders}
+    return sorted((int(match[1]), folder) for folder, match in named.items() if match)
+
+
+def is_checkpointed(config: Config, step: int) -> bool:
+    """Whether a run that nothing stops has a checkpoint at `step`, and, where it trains, a validation."""
+    return step % config.training.checkpoint_every == 0 or step == config.training.steps
 
 
 def save_checkpoint(
@@ -30,7 +60,12 @@ def save_checkpoint(
 ) -> Path:
     """A transformers folder with the weights, `trainer.pt` with the state, and a manifest of digests.
 
-    With several processes the optimizer's shards are in a folder `optimizer` beside them.
+    With several processes the optimizer's shards are in a folder `optimizer` beside them. The manifest also
+    claims the lines that the run's logs have by now, which are on disk before it is.
+
+    Raises:
+        UserError: for weights or optimizer state with NaN or infinity, and for a metrics.jsonl without
+            exactly the steps up to this one: no checkpoint is written.
     """
     target = checkpoint_path(run, step)
     aside = target.with_name(f".{target.name}.partial")
@@ -42,29 +77,48 @@ def save_checkpoint(
             "curriculum": curriculum.state_dict(),
             "methods": methods.state_dict(),
         }
+        if bad := next(not_finite(chain(saved_tensors(aside), tensors_of(state))), None):
+            shutil.rmtree(aside)
+            raise UserError(
+                f"{bad} has NaN or infinity in it after step {step}: {target.name} is not written, and the "
+                "run ends. Start it from its last checkpoint or anew with another training.learning_rate or "
+                "training.gradient_clip"
+            )
         torch.save(state, aside / "trainer.pt")
-        seal(aside, target, step)
+        step_lines.check_steps(run / "metrics.jsonl", step)
+        logs = {file.stem: step_lines.claim(file) for file in sorted(run.glob("*.jsonl"))}
+        seal(aside, target, step, logs=logs, finite=True)
     return target
 
 
-def seal(aside: Path, target: Path, step: int) -> None:
-    """Add the manifest to a folder that is otherwise whole, and give it its name."""
+def seal(aside: Path, target: Path, step: int, **claims: Any) -> None:
+    """Add the manifest to a folder that is otherwise whole, flush both to disk, and give it its name."""
     files = sorted(file for file in aside.rglob("*") if file.is_file())
-    digests = {file.relative_to(aside).as_posix(): digest(file) for file in files}
-    (aside / MANIFEST).write_text(json.dumps({"step": step, "blake2b": digests}, indent=2))
+    digests = {file.relative_to(aside).as_posix(): file_digest(file) for file in files}
+    (aside / MANIFEST).write_text(json.dumps({"step": step, "blake2b": digests, **claims}, indent=2))
+    for path in (*files, aside / MANIFEST, aside):
+        flush_to_disk(path)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(aside, target)
+    flush_to_disk(target.parent)
 
 
-def latest_checkpoint(run: Path) -> tuple[int, Path] | None:
-    """The newest checkpoint that is whole; a damaged one is passed over, and said to be."""
-    for path in sorted((run / "checkpoints").glob("step-*"), reverse=True):
-        if damage := damage_of(path):
-            said = f"{path} is damaged ({damage}): going on from the one before it"
-            Console(stderr=True, markup=False, highlight=False).print(printable(said))
-        else:
-            return int(path.name.removeprefix("step-")), path
+def latest_checkpoint(run: Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole and whose claims hold; others are passed over, and named."""
+    for step, path in reversed(checkpoints(run)):
+        logs = None
+        if not (damage := damage_of(path)) and (claimed := read_manifest(path).get("logs")) is not None:
+            breaches = [step_lines.breach(run / f"{name}.jsonl", claim) for name, claim in claimed.items()]
+            damage = next(filter(None, breaches), None)
+            logs = {name: claim["lines"] for name, claim in claimed.items()}
+        if not damage:
+            return Checkpoint(step, path, logs)
+        say(f"{path} can't be gone on from ({damage}): going on from the one before it")
     return None
+
+
+def say(sentence: str) -> None:
+    Console(stderr=True).print(sentence, markup=False, highlight=False)
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -72,20 +126,51 @@ def load_state(path: Path) -> dict[str, Any]:
     return torch.load(path / "trainer.pt", weights_only=True, map_location="cpu")
 
 
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint; {} where it can't be read or has not the keys of one."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    whole = isinstance(manifest, dict) and isinstance(manifest.get("blake2b"), dict)
+    return manifest if whole else {}
+
+
 def damage_of(path: Path) -> str | None:
     """What is wrong with a checkpoint, or None."""
-    try:
-        manifest = json.loads((path / MANIFEST).read_text())
-    except (OSError, ValueError):
+    manifest = read_manifest(path)
+    if not manifest:
         return "its manifest can't be read"
+    if path.name != checkpoint_path(path, manifest.get("step", -1)).name:
+        return f"it is that of step {manifest.get('step')}"
     for name, expected in manifest["blake2b"].items():
         if not (path / name).is_file():
             return f"{name} is missing"
-        if digest(path / name) != expected:
+        if file_digest(path / name) != expected:
             return f"{name} does not have the digest it was written with"
+    if not manifest.get("finite") and (bad := next(not_finite(saved_tensors(path)), None)):
+        return f"{bad} has NaN or infinity in it"
     return None
 
 
-def digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+def saved_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """The weights in a transformers folder, one after the other."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 (it is no dict)
+                yield name, weights.get_tensor(name)
+
+
+def tensors_of(state: Any, name: str = "trainer.pt") -> Iterator[tuple[str, Tensor]]:
+    """The tensors in nested dicts and lists."""
+    if isinstance(state, Tensor):
+        yield name, state
+    elif isinstance(state, dict | list | tuple):
+        entries = state.items() if isinstance(state, dict) else enumerate(state)
+        for key, value in entries:
+            yield from tensors_of(value, f"{name}/{key}")
+
+
+def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[str]:
+    """Names of the tensors that hold NaN or infinity."""
+    return (name for name, tensor in tensors if tensor.is_floating_point() and not tensor.isfinite().all())

@@ -35,7 +35,7 @@ from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.training.batch import Batch, token_weights
 from rlvr.training.distributed.optimizer_state import load_optimizer
-from rlvr.training.distributed.ranks import whole
+from rlvr.training.distributed.ranks import full_tensor
 
 
 @dataclass(slots=True)
@@ -237,7 +237,7 @@ class Learner:
             warmup = max(self.training.warmup_steps, 1)
             group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.training.gradient_clip)
-        self._take_step(float(whole(norm)), metrics)
+        self._take_step(float(full_tensor(norm)), metrics)
 
     def _take_step(self, gradient_norm: float, metrics: "UpdateMetrics") -> None:
         """One optimizer step; none where the gradient is no number, which would make all weights NaN."""

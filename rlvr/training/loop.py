@@ -1,51 +1,42 @@
-"""The training loop: sample, verify, take advantages, update, hand over the weights, log, save.
+"""The training loop: sample, verify, take advantages, update, sync the weights, log.
 
 Everything random is a function of the seed and the step, so a run that goes on from a checkpoint
-does what the unbroken run would have done.
+does what the unbroken run would have done. Checkpoints and validation, between two steps, are the caller's.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rlvr.config import Config
 from rlvr.curriculum import Curriculum
 from rlvr.data import Group
 from rlvr.policy.policy import Policy
 from rlvr.rollout.engine import RolloutEngine, Sampling
-from rlvr.tracking.tracker import Tracker
-from rlvr.training.accuracy_log import AccuracyRecord
 from rlvr.training.batch import Batch, batch_metrics, make_batch, rollout_columns
-from rlvr.training.checkpoint import save_checkpoint
-from rlvr.training.distributed.data_parallel import DataParallelEngine
+from rlvr.training.checkpoint import is_checkpointed
 from rlvr.training.distributed.ranks import at_stage
 from rlvr.training.flops import compute_metrics, parameter_count
 from rlvr.training.learner import Learner
+from rlvr.training.logs import RunLogs
 from rlvr.training.methods import Methods
-from rlvr.training.rollout_log import RolloutRecord
 from rlvr.verification import verify
 
 
 def train(
     config: Config,
-    *,
-    run: Path,
     policy: Policy,
     engine: RolloutEngine,
     learner: Learner,
     methods: Methods,
     curriculum: Curriculum,
-    tracker: Tracker,
-    accuracy: AccuracyRecord,
-    rollouts: RolloutRecord,
-    first_step: int,
-    on_step: Callable[[int], None] = lambda step: None,
-    on_checkpoint: Callable[[int], None] = lambda step: None,
-) -> None:
+    logs: RunLogs,
+    first_step: int = 1,
+) -> Iterator[int]:
     """Train from `first_step` to `config.training.steps`, rollout batch by rollout batch.
 
-    Steps count from 1; checkpoint `step-000000` is the policy before any update.
+    Yields:
+        Each step once it is done and logged. Steps count from 1.
     """
     parameters = parameter_count(policy.model)
     for step in range(first_step, config.training.steps + 1):
@@ -56,22 +47,18 @@ def train(
             batch = make_batch(groups, config, methods)
         with clock.stage("update"):
             metrics = learner.update(batch)
-        with clock.stage("handover"):
+        with clock.stage("weight_sync"):
             engine.update_weights(policy.weights(), version=learner.updates)
 
         metrics |= batch_metrics(batch) | compute_metrics(parameters, sampled, batch, config)
         metrics |= curriculum.metrics() | {"curriculum/refills": len(sampled) / len(groups) - 1}
-        accuracy.log(step, curriculum.epoch, sampled)
+        timing = clock.timing(metrics) | engine.timing()
+        logs.log(step, metrics=metrics, timing=timing, epoch=curriculum.epoch, sampled=sampled)
+        if step == 1 or is_checkpointed(config, step):
+            logs.log_rollouts(step, batch)
         curriculum.observe(sampled)
         methods.observe(rollout_columns(sampled, config))
-        tracker.log(step, metrics, clock.timing(metrics) | engine_timing(engine))
-        last_of_interval = step % config.training.checkpoint_every == 0 or step == config.training.steps
-        if step == 1 or last_of_interval:
-            rollouts.log(step, batch)
-        if last_of_interval:
-            save_checkpoint(run, step, policy, learner, curriculum, methods)
-            on_checkpoint(step)
-        on_step(step)
+        yield step
 
 
 def sample_and_verify(
@@ -84,29 +71,29 @@ def sample_and_verify(
 ) -> tuple[list[Group], list[Group]]:
     """The verified groups to train on, and all that were sampled for them.
 
-    With dynamic sampling, groups without signal are replaced. The refill is bounded (DAPO's is not):
-    after `max_refills` further rounds the step goes on with the groups with signal it has, filled up with
-    those without.
+    With dynamic sampling, uniform groups (no rollout has an advantage) are replaced by mixed ones. The refill
+    is bounded (DAPO's is not): after `max_refills` further rounds the step goes on with the mixed groups it
+    has, filled up with uniform ones.
     """
     sampling = Sampling(**vars(config.training.sampling))
     dynamic = config.algorithm.dynamic_sampling
     wanted = config.training.prompts_per_step
-    useful: list[Group] = []
-    useless: list[Group] = []
+    mixed: list[Group] = []
+    uniform: list[Group] = []
     for round_ in range(1 + (dynamic.max_refills if dynamic.enabled else 0)):
         with clock.stage("sampling"):
-            seed = (config.seed * 1_000_003 + step) * 101 + round_
+            seed = sampling_seed(config.seed, step, round_)
             groups = engine.generate(curriculum.next_batch(), sampling, seed=seed)
         with clock.stage("verification"):
             verify(groups)
         if not dynamic.enabled:
             return groups, groups
         has_signal = signal(make_batch(groups, config, methods))
-        useful += [group for group, keep in zip(groups, has_signal, strict=True) if keep]
-        useless += [group for group, keep in zip(groups, has_signal, strict=True) if not keep]
-        if len(useful) >= wanted:
+        mixed += [group for group, keep in zip(groups, has_signal, strict=True) if keep]
+        uniform += [group for group, keep in zip(groups, has_signal, strict=True) if not keep]
+        if len(mixed) >= wanted:
             break
-    return (useful + useless)[:wanted], useful + useless
+    return (mixed + uniform)[:wanted], mixed + uniform
 
 
 def signal(batch: Batch) -> list[bool]:
@@ -117,9 +104,9 @@ def signal(batch: Batch) -> list[bool]:
     return flags
 
 
-def engine_timing(engine: RolloutEngine) -> dict[str, float]:
-    """What an engine of several ranks says of them."""
-    return engine.timing() if isinstance(engine, DataParallelEngine) else {}
+def sampling_seed(seed: int, step: int, round_: int) -> int:
+    """What a round of sampling draws with: another number for every seed, step and round (below 101)."""
+    return (seed * 1_000_003 + step) * 101 + round_
 
 
 class Clock:

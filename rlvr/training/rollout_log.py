@@ -4,69 +4,55 @@ What a person wants to look at is one group in full, not all of them: some megab
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from rlvr.data import Group
-from rlvr.files import step_lines
 from rlvr.training.batch import Batch, token_weights
 
 GROUPS = 4  # of a step
 TOKENS = 2048  # of a completion; of longer ones the beginning
 
 
-class RolloutRecord:
-    """Writes rollouts.jsonl: {"step", "groups": [{"problem", "prompt", "focal_weight", "completions"}]}.
+def describe_groups(batch: Batch, tokenizer: PreTrainedTokenizerBase, credit: str) -> list[dict]:
+    """The first groups of a step, those with signal first.
 
+    A group is {"problem", "prompt", "focal_weight", "completions"}.
     A completion has its `verdict`, `reward` and `advantage` (null: not scorable), its `tokens` as pieces of
     text and the `weights` of those tokens in the loss (null: it is not in the loss).
     """
+    signal = [False] * len(batch.groups)
+    for g, advantage in zip(batch.group_index_R.tolist(), batch.advantage_R.tolist(), strict=True):
+        signal[g] |= advantage != 0
+    chosen = sorted(range(len(batch.groups)), key=lambda g: not signal[g])[:GROUPS]
+    return [_group_entry(batch, g, tokenizer, credit) for g in chosen]
 
-    def __init__(self, run: Path, tokenizer: PreTrainedTokenizerBase, credit: Any):
-        self.file = run / "rollouts.jsonl"
-        self.tokenizer = tokenizer
-        self.credit = credit
 
-    def rewind(self, step: int) -> None:
-        """Forget what was recorded after `step`: it is about to be done again."""
-        step_lines.rewind(self.file, step)
-
-    def log(self, step: int, batch: Batch) -> None:
-        """Record the first groups of a step, those with signal before the others."""
-        signal = [False] * len(batch.groups)
-        for g, advantage in zip(batch.group_index_R.tolist(), batch.advantage_R.tolist(), strict=True):
-            signal[g] |= advantage != 0
-        chosen = sorted(range(len(batch.groups)), key=lambda g: not signal[g])[:GROUPS]
-        step_lines.append(self.file, step, {"groups": [self._group(batch, g) for g in chosen]})
-
-    def _group(self, batch: Batch, g: int) -> dict:
-        group = batch.groups[g]
-        start = sum(len(earlier.completions) for earlier in batch.groups[:g])
-        counted = batch.counted(g)
-        weights = token_weights([completion for _, completion in counted], self.credit)
-        weights_of = {index: weight for (index, _), weight in zip(counted, weights, strict=True)}
-        completions = []
-        for index, (completion, verdict) in enumerate(
-            zip(group.completions, group.verdicts, strict=True), start
-        ):
-            scored = index in weights_of
-            completions.append(
-                {
-                    "verdict": str(verdict),
-                    "reward": round(float(batch.reward_R[index]), 6) if scored else None,
-                    "advantage": round(float(batch.advantage_R[index]), 6) if scored else None,
-                    "tokens": token_texts(self.tokenizer, completion.token_ids[:TOKENS]),
-                    "weights": [round(w, 6) for w in weights_of[index][:TOKENS].tolist()] if scored else None,
-                }
-            )
-        return {
-            "problem": group.problem.id,
-            "prompt": prompt_text(group),
-            "focal_weight": round(float(batch.focal_R[start]), 6),
-            "completions": completions,
-        }
+def _group_entry(batch: Batch, g: int, tokenizer: PreTrainedTokenizerBase, credit: Any) -> dict:
+    group = batch.groups[g]
+    start = sum(len(earlier.completions) for earlier in batch.groups[:g])
+    counted = batch.counted(g)
+    weights = token_weights([completion for _, completion in counted], credit)
+    weights_of = {index: weight for (index, _), weight in zip(counted, weights, strict=True)}
+    completions = []
+    for index, (completion, verdict) in enumerate(zip(group.completions, group.verdicts, strict=True), start):
+        scored = index in weights_of
+        completions.append(
+            {
+                "verdict": str(verdict),
+                "reward": round(float(batch.reward_R[index]), 6) if scored else None,
+                "advantage": round(float(batch.advantage_R[index]), 6) if scored else None,
+                "tokens": token_texts(tokenizer, completion.token_ids[:TOKENS]),
+                "weights": [round(w, 6) for w in weights_of[index][:TOKENS].tolist()] if scored else None,
+            }
+        )
+    return {
+        "problem": group.problem.id,
+        "prompt": prompt_text(group),
+        "focal_weight": round(float(batch.focal_R[start]), 6),
+        "completions": completions,
+    }
 
 
 def prompt_text(group: Group) -> str:

@@ -120,11 +120,11 @@ def test_damaged_samples_are_named(folder: Path, cut: int):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "holds no config"),
-        ("experiment: sweep\nmodel: {path: x}\n", "is damaged, it has no algorithm"),
+        ("", "is no whole config"),
+        ("experiment: sweep\nmodel: {path: x}\n", "is no whole config of a run: it lacks algorithm"),
         ("model: [", "can't be read as a config"),
         ("\0\0", "can't be read as a config"),
-        ("- model", "holds no config"),
+        ("- model", "is no whole config"),
     ],
 )
 def test_a_damaged_config_is_named(folder: Path, content: str, said: str):

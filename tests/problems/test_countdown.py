@@ -6,6 +6,7 @@ import pytest
 from rlvr.config import load_config
 from rlvr.data import Verdict
 from rlvr.errors import UserError
+from rlvr.evaluation.validation import benchmark_problems
 from rlvr.policy.policy import Policy
 from rlvr.problems import load_problems
 from rlvr.problems.countdown import (
@@ -15,7 +16,6 @@ from rlvr.problems.countdown import (
     random_expression,
     solved_countdowns,
 )
-from rlvr.runs.run import benchmark_problems
 from rlvr.verification import verify
 from rlvr.verification.arithmetic import parse_expression, verify_expression
 from rlvr.warm_start.train import solved_arithmetic

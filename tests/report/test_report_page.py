@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from reported_runs import EASY, HARD, HOSTILE, write_run
 from rlvr.cli.main import main
 from rlvr.data import Problem
 from rlvr.errors import UserError
+from rlvr.files import step_lines
+from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs, write_report
 from rlvr.report.curves import thinned
 from rlvr.report.provenance import flops, seconds_by_stage
@@ -235,6 +238,13 @@ def test_steps_are_chosen_evenly():
     assert evenly(list(range(9)), 3) == [0, 4, 8]
     assert evenly([1, 2], 3) == [1, 2]
     assert evenly([1, 2], 1) == [2]
+
+
+def test_a_run_begun_when_the_weight_sync_was_called_handover(sweep: Path, tmp_path: Path):
+    shutil.copytree(sweep / "grpo" / "seed-1", tmp_path / "seed-1")
+    step_lines.append(tmp_path / "seed-1" / "timing.jsonl", 5, {"seconds/handover": 1.0})
+    step_lines.append(tmp_path / "seed-1" / "timing.jsonl", 6, {"seconds/weight_sync": 2.0})
+    assert seconds_by_stage(RunFiles(tmp_path / "seed-1"))["weight_sync"] == 3.0
 
 
 def test_time_and_cost(sweep: Path):

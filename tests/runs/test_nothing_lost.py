@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from rlvr.config import Config, load_config, run_directory
+from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.evaluation import sampling
 from rlvr.runs.display import fraction_done, progress_of
 from rlvr.runs.run import run
@@ -71,11 +71,35 @@ def test_a_clock_that_is_moved_back_changes_nothing(tmp_path: Path, monkeypatch:
 def test_samples_that_were_cut_short_are_taken_again(tmp_path: Path, kept: int):
     """Whether a shard or a whole benchmark."""
     file = tmp_path / "samples.parquet"
-    table = pa.table({"problem_id": ["a", "b"], "verdict": ["correct", "wrong"]})
-    pq.write_table(table, file)
-    assert sampling.is_whole(file)
+    problems = [Problem(id, "test", (), "", "expression") for id in ("a", "b")]
+    completion = Completion([1], [0.0], "1", "stop", 0)
+    groups = [Group(problem, [1], [completion], [Verdict.CORRECT]) for problem in problems]
+    sampling.write_samples(groups, file, {"seed": 1})
+    assert sampling.is_whole(file, {"seed": 1}, problems, samples=1)
+    assert not sampling.is_whole(file, {"seed": 2}, problems, samples=1)
+    assert not sampling.is_whole(file, {"seed": 1}, problems, samples=2)
+    assert not sampling.is_whole(file, {"seed": 1}, problems[:1], samples=1)
     file.write_bytes(file.read_bytes()[:kept])
-    assert not sampling.is_whole(file)
+    assert not sampling.is_whole(file, {"seed": 1}, problems, samples=1)
+
+
+def test_no_bit_of_a_file_of_samples_flips_unseen(tmp_path: Path):
+    """A shard has no digest in a summary yet: what is taken for whole has the same samples."""
+    file = tmp_path / "samples.parquet"
+    problems = [Problem(id, "test", (), "", "expression") for id in ("a", "b")]
+    texts = ["1 + 2", "3 * 4"]
+    groups = [
+        Group(problem, [1], [Completion([1], [0.0], text, "stop", 0)], [Verdict.CORRECT])
+        for problem, text in zip(problems, texts, strict=True)
+    ]
+    sampling.write_samples(groups, file, {})
+    content, table = file.read_bytes(), pq.read_table(file)
+    for place in range(len(content)):
+        harmed = bytearray(content)
+        harmed[place] ^= 4
+        file.write_bytes(harmed)
+        if sampling.is_whole(file, {}, problems, samples=1):
+            assert pq.read_table(file).equals(table), place
 
 
 def test_a_benchmark_cut_short_is_sampled_again(tmp_path: Path):

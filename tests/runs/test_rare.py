@@ -9,8 +9,9 @@ import torch
 from rlvr.config import load_config
 from rlvr.evaluation.rare import mean_nll, rarest
 from rlvr.problems import load_problems
+from rlvr.runs.evaluate import is_finished
 from rlvr.runs.rare import draw, rare_file
-from rlvr.runs.run import is_finished, run
+from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
 
 TINY = [

@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from safetensors import SafetensorError
 
 from rlvr.config import Config, load_config, run_directory
 from rlvr.errors import UserError
+from rlvr.evaluation.samples_key import key_name
+from rlvr.evaluation.sampling import SCHEMA, key_of, write_rows
 from rlvr.files.atomic import user_errors_for
-from rlvr.runs.run import OutOfTime, chosen_step, is_finished, run
+from rlvr.runs.deadline import OutOfTime
+from rlvr.runs.evaluate import chosen_step, is_finished
+from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path, latest_checkpoint
 
 TINY = [
@@ -144,16 +147,16 @@ def test_an_evaluation_goes_on_from_its_last_whole_shard(finished: Path, tmp_pat
     path = run_directory(config)
     shutil.copytree(finished, path)
     whole = pd.read_parquet(path / "evaluation" / "countdown_3.parquet")
-    schema = pq.read_schema(path / "evaluation" / "countdown_3.parquet")
+    key = key_of(path / "evaluation" / "countdown_3.parquet")
     (path / "evaluation" / "countdown_3.parquet").unlink()
     summary = json.loads((path / "summary.json").read_text())
     (path / "summary.json").write_text(json.dumps(summary | {"status": "trained"}))
-    shards = path / "evaluation" / "countdown_3.shards"
-    shards.mkdir()
+    shards = path / "evaluation" / key_name(key) / "countdown_3.shards"
+    shards.mkdir(parents=True)
     first = pa.Table.from_pandas(
-        whole.iloc[:16].assign(text="kept from before"), schema=schema, preserve_index=False
+        whole.iloc[:16].assign(text="kept from before"), schema=SCHEMA, preserve_index=False
     )
-    pq.write_table(first, shards / "000000.parquet")
+    write_rows(first, shards / "000000.parquet", key)
     (shards / "000002.parquet").write_bytes(b"PAR1 cut short")
 
     run(config)

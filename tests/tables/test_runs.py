@@ -4,7 +4,11 @@ import pytest
 from table_runs import finished
 
 from rlvr.errors import UserError
+from rlvr.files.run_directory import describe
+from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import counts
+from rlvr.tables.page import assemble
+from rlvr.tables.write import write_table
 
 
 def test_reads_what_a_finished_run_says(write_run, tmp_path):
@@ -37,3 +41,28 @@ def test_refuses_two_runs_of_one_seed_and_mixed_scales(write_run, tmp_path):
         finished([first, write_run(tmp_path / "b", "grpo", 0, {})])
     with pytest.raises(UserError, match="scales laptop, smoke"):
         finished([first, write_run(tmp_path / "b", "grpo", 1, {}, scale="smoke")])
+
+
+def test_a_table_marks_a_run_whose_better_checkpoint_is_damaged(tmp_path, spec, run_dirs):
+    summary = json.loads((run_dirs[1] / "summary.json").read_text())
+    summary |= {"evaluated": {"damaged": {"300": "weights are missing"}}, "checkpoint_step": 200}
+    (run_dirs[1] / "summary.json").write_text(json.dumps(summary))
+    page = write_table(assemble(spec, map(RunFiles, run_dirs)), tmp_path)[0].read_text()
+    assert "checkpoint 300 was the better one by validation, but is damaged; step 200 was evaluated" in page
+
+
+@pytest.mark.parametrize("harm", ["a bit", "lost"])
+def test_a_file_that_is_not_as_the_summary_says_makes_no_table(run_dirs, harm):
+    samples = run_dirs[0] / "evaluation" / "easy.parquet"
+    summary = json.loads((run_dirs[0] / "summary.json").read_text())
+    files = {"evaluation/easy.parquet": describe(samples)}
+    (run_dirs[0] / "summary.json").write_text(json.dumps(summary | {"files": files}))
+    finished(run_dirs)
+    if harm == "lost":
+        samples.unlink()
+    else:
+        content = bytearray(samples.read_bytes())
+        content[10] ^= 1
+        samples.write_bytes(content)
+    with pytest.raises(UserError, match=r"easy.parquet (is missing|does not have the digest).*rlvr evaluate"):
+        finished(run_dirs)

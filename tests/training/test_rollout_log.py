@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -10,7 +9,7 @@ from rlvr.config import load_config
 from rlvr.data import Completion, Group, Problem
 from rlvr.policy.policy import Policy
 from rlvr.training.batch import make_batch
-from rlvr.training.rollout_log import GROUPS, RolloutRecord, token_texts
+from rlvr.training.rollout_log import GROUPS, describe_groups, token_texts
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def group(name: str, answers: dict[str, object], policy: Policy) -> Group:
     return Group(problem, [1], completions, list(answers.values()))
 
 
-def test_a_group_is_recorded_as_it_was_learned_from(tmp_path: Path, frozen_policy: Policy):
+def test_a_group_is_described_as_it_was_learned_from(frozen_policy: Policy):
     """Advantages of one right and one wrong answer are ±0.5 / sqrt(0.5), times (1 - 1/2) for gamma 1; two of
     three tokens are shared by the two scorable rollouts, so they weigh a half."""
     config = load_config(["credit=process_lambda", "advantage_scaling=focal", "advantage_scaling.gamma=1.0"])
@@ -59,12 +58,10 @@ def test_a_group_is_recorded_as_it_was_learned_from(tmp_path: Path, frozen_polic
         ],
         config,
     )
-    record = RolloutRecord(tmp_path, frozen_policy.tokenizer, config.credit.name)
-    record.log(1, batch)
-    (line,) = map(json.loads, record.file.read_text().splitlines())
-    mixed, alone = line["groups"]  # the one with signal comes first
+    described = describe_groups(batch, frozen_policy.tokenizer, config.credit.name)
+    mixed, alone = json.loads(json.dumps(described))  # the one with signal comes first
 
-    assert (line["step"], mixed["problem"], mixed["prompt"], alone["problem"]) == (1, "p1", "about p1", "p0")
+    assert (mixed["problem"], mixed["prompt"], alone["problem"]) == ("p1", "about p1", "p0")
     assert mixed["focal_weight"] == 0.5
     right, wrong, lost = mixed["completions"]
     assert right["advantage"] == pytest.approx(0.5 * 0.5**0.5, abs=1e-5)
@@ -75,9 +72,7 @@ def test_a_group_is_recorded_as_it_was_learned_from(tmp_path: Path, frozen_polic
     assert alone["completions"][0]["advantage"] == 0
 
 
-def test_only_a_few_groups_are_kept(tmp_path: Path, frozen_policy: Policy):
+def test_only_a_few_groups_are_kept(frozen_policy: Policy):
     groups = [group(f"p{i}", {"1+2": RIGHT}, frozen_policy) for i in range(GROUPS + 3)]
-    record = RolloutRecord(tmp_path, frozen_policy.tokenizer, "outcome")
-    record.log(1, make_batch(groups, load_config([])))
-    kept = json.loads(record.file.read_text())["groups"]
+    kept = describe_groups(make_batch(groups, load_config([])), frozen_policy.tokenizer, "outcome")
     assert [entry["problem"] for entry in kept] == [f"p{i}" for i in range(GROUPS)]

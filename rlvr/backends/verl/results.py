@@ -33,6 +33,7 @@ def take_over(config: Config, directory: RunDirectory) -> None:
     lines = {step: in_domain(file) for step, file in numbered(verl / "validation", "*.jsonl").items()}
     write_lines(run / "validation.jsonl", lines)
     write_lines(run / "metrics.jsonl", metrics(verl))
+    directory.record_files("validation.jsonl", "metrics.jsonl")
     training = config.training
     directory.update_summary(
         experiment=config.experiment,

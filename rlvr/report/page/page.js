@@ -139,7 +139,7 @@ function chip(verdict) {
   const total = (parts) => Object.values(parts).reduce((sum, part) => sum + part, 0);
   const longest = Math.max(...stages.map(total), 1e-9);
   const duration = (seconds) => (seconds < 90 ? `${seconds.toFixed(0)} s` : seconds < 5400 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`);
-  const order = ["profiling", "sampling", "verification", "advantage", "update", "handover", "other", "evaluation"];
+  const order = ["profiling", "sampling", "verification", "advantage", "update", "weight_sync", "other", "evaluation"];
   const names = order.filter((name) => stages.some((parts) => name in parts));
   cells.forEach((cell, index) => {
     const parts = stages[index];
@@ -155,5 +155,5 @@ function chip(verdict) {
   const sums = names.map((name) => stages.reduce((sum, parts) => sum + (parts[name] || 0), 0));
   const all = sums.reduce((a, b) => a + b, 0) || 1;
   section("provenance").querySelector(".scroll").after(el("ul", { class: "legend" }, ...names.map((name, i) =>
-    el("li", {}, el("i", { class: `stage-${order.indexOf(name)}` }), `${name === "other" ? "loading, validation, checkpoints" : name} ${duration(sums[i])} (${percent(sums[i] / all)})`))));
+    el("li", {}, el("i", { class: `stage-${order.indexOf(name)}` }), `${name === "other" ? "loading, validation, checkpoints" : name.replace("_", " ")} ${duration(sums[i])} (${percent(sums[i] / all)})`))));
 })();

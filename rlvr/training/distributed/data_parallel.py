@@ -1,4 +1,4 @@
-"""One engine of many: every rank samples and verifies its share of the groups."""
+"""Data-parallel sampling: every rank samples and verifies its share of the groups."""
 
 import statistics
 import time
@@ -10,22 +10,22 @@ from rlvr.data import Group, Problem
 from rlvr.errors import UserError
 from rlvr.policy.packing import spread
 from rlvr.rollout.engine import RolloutEngine, Sampling
-from rlvr.training.distributed.ranks import OnEveryRank, gather_on_leader, on_every_rank, rank, world_size
+from rlvr.training.distributed.ranks import OnEveryRank, gather_on_rank_zero, on_every_rank, rank, world_size
 from rlvr.verification import verify
 
 
 class DataParallelEngine(OnEveryRank):
     """A `RolloutEngine` over the engines of all ranks, whose groups come verified.
 
-    Groups are dealt out whole, by their number of rollouts. Each is sampled as it would be by one engine
-    alone, so what comes back does not depend on the number of ranks, rounding aside.
+    Groups are assigned whole, balanced by their number of rollouts. Each is sampled as it would be by one
+    engine alone, so what comes back does not depend on the number of ranks, rounding aside.
 
     Args:
         engine: this rank's.
         ranks_per_engine: consecutive ranks that are one engine together (tensor parallelism).
 
     Attributes:
-        seconds: of each rank's part of the last `generate`, on rank 0.
+        seconds: that each rank took for its share of the last `generate`, on rank 0.
     """
 
     def __init__(self, engine: RolloutEngine, ranks_per_engine: int = 1):
@@ -56,19 +56,19 @@ class DataParallelEngine(OnEveryRank):
         started = time.perf_counter()
         wanted = list(range(len(requests)) if only is None else only)
         engines = world_size() // self.ranks_per_engine
-        dealt = spread([requests[i][1] for i in wanted], engines)[rank() // self.ranks_per_engine]
-        own = [wanted[i] for i in dealt]
+        assigned = spread([requests[i][1] for i in wanted], engines)[rank() // self.ranks_per_engine]
+        own = [wanted[i] for i in assigned]
         groups = self.engine.generate(requests, sampling, seed=seed, only=own) if own else []
-        speaks = rank() % self.ranks_per_engine == 0
-        if speaks:
+        is_first = rank() % self.ranks_per_engine == 0
+        if is_first:
             verify(groups)
-        mine = dict(zip(own, groups, strict=True)) if speaks else {}
-        parts = gather_on_leader((mine, time.perf_counter() - started))
+        mine = dict(zip(own, groups, strict=True)) if is_first else {}
+        parts = gather_on_rank_zero((mine, time.perf_counter() - started))
         self.seconds = [seconds for _, seconds in parts]
         everyone = {i: group for part, _ in parts for i, group in part.items()}
         return [everyone[i] for i in wanted] if parts else []
 
-    @on_every_rank("handover")
+    @on_every_rank("weight_sync")
     def update_weights(self, named_tensors: Iterable[tuple[str, Tensor]], version: int) -> None:
         """See `RolloutEngine.update_weights`; the tensors are those of `ShardedPolicy.weights`."""
         self.engine.update_weights(named_tensors, version)
@@ -78,7 +78,7 @@ class DataParallelEngine(OnEveryRank):
         self.engine.close()
 
     def timing(self) -> dict[str, float]:
-        """Which rank took longest over its part of the last `generate`, and by how much."""
+        """The slowest rank of the last `generate`, and its time over the median rank's."""
         slowest = max(self.seconds)
         return {
             "ranks/slowest": float(self.seconds.index(slowest)),

@@ -1,7 +1,7 @@
-"""An optimizer's state in a checkpoint: whole, by one process, or in shards, by several.
+"""Optimizer state in a checkpoint: one full state dict (one process) or shards (several).
 
-Either is loaded by any number of processes. Shards are those of torch.distributed.checkpoint, one folder of
-files that every rank writes its part of; the folder has to be on a disk that all ranks share.
+Either is loaded by any number of processes. Shards are a folder of torch.distributed.checkpoint, which every
+rank writes its files to; the folder has to be on a disk that all ranks share.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ Optimizer = torch.optim.Optimizer
 
 
 def save_optimizer(model: nn.Module, optimizer: Optimizer, folder: Path) -> None:
-    """Write the shards; all ranks call it. Nothing is written before the first step."""
+    """Write the shards, a collective. Nothing is written before the first step."""
     shards = {
         f"{name}/{key}": value
         for name, parameter in model.named_parameters()
@@ -29,17 +29,15 @@ def save_optimizer(model: nn.Module, optimizer: Optimizer, folder: Path) -> None
         dcp.save(shards, checkpoint_id=folder / FOLDER)
 
 
-def load_optimizer(
-    model: nn.Module, optimizer: Optimizer, whole: dict[str, Any] | None, folder: Path
-) -> None:
-    """Take over a state that was saved whole, or else the shards in a checkpoint's folder.
+def load_optimizer(model: nn.Module, optimizer: Optimizer, full: dict[str, Any] | None, folder: Path) -> None:
+    """Load a full state dict, or else the shards in a checkpoint's folder.
 
     Args:
-        whole: the `state_dict` of an unsharded optimizer; None where there are shards.
+        full: the `state_dict` of an unsharded optimizer; None where there are shards.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if whole is not None:
-        state = whole["state"]
+    if full is not None:
+        state = full["state"]
     elif (folder / FOLDER).is_dir():
         state = _read_shards(model, parameters, folder / FOLDER)
     else:
@@ -50,7 +48,7 @@ def load_optimizer(
                 i: {key: _like(value, parameters[i]) for key, value in entries.items()}
                 for i, entries in state.items()
             },
-            "param_groups": whole["param_groups"] if whole else optimizer.state_dict()["param_groups"],
+            "param_groups": full["param_groups"] if full else optimizer.state_dict()["param_groups"],
         }
     )
 
@@ -76,7 +74,7 @@ def _read_shards(
 
 
 def _like(value: Tensor, parameter: nn.Parameter) -> Tensor:
-    """A whole tensor sharded as its parameter is."""
+    """A full tensor sharded as its parameter is."""
     if not isinstance(parameter, DTensor) or isinstance(value, DTensor) or value.shape != parameter.shape:
         return value
     return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)

@@ -1,9 +1,9 @@
-"""Several processes on one run: rank 0 leads, and the others do with it what takes all of them.
+"""Process group of a run under torchrun, as a single controller: rank 0 calls, the other ranks serve.
 
-torchrun starts the processes. Rank 0 runs the program as a single process would; a function marked
-`on_every_rank` it calls on all ranks at once, each with its own share of the policy and the optimizer and an
-engine of its own. The other ranks `follow`: they wait for such calls. So only rank 0 writes files and talks
-to W&B, and what is not marked need not know of ranks.
+Rank 0 runs the program as a single process would. A function marked `on_every_rank` runs on all ranks when
+rank 0 calls it, each with its own shard of the policy and the optimizer and an engine of its own; between
+such calls the others wait in `serve_rank_zero`. So only rank 0 writes files and talks to W&B, and what is not
+marked need not know of ranks.
 
 With one process none of this does anything, and torch.distributed is not initialised.
 """
@@ -21,11 +21,11 @@ from torch import Tensor
 from rlvr.errors import UserError
 from rlvr.training.distributed.watchdog import Watchdog
 
-# a rank that is gone is the watchdog's to find; one that is slow is waited for
-PATIENCE = timedelta(hours=12)
+# of a collective: dead ranks are the watchdog's to find, slow ones are waited for
+COLLECTIVE_TIMEOUT = timedelta(hours=12)
 
 _watchdog: Watchdog | None = None
-_inside = False  # a call on every rank is going on
+_inside = False  # this rank is inside an `on_every_rank` call
 
 
 def world_size() -> int:
@@ -39,8 +39,8 @@ def rank() -> int:
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """Be one of the processes of a run until the block ends. Rank 0's end is everybody's."""
+def process_group() -> Iterator[None]:
+    """The default process group, under a watchdog. All ranks exit when rank 0 does."""
     global _watchdog
     if world_size() == 1:
         yield
@@ -51,13 +51,13 @@ def joined() -> Iterator[None]:
     store, _, _ = next(torch.distributed.rendezvous("env://", timeout=timedelta(minutes=5)))
     _watchdog = Watchdog(store.clone(), rank(), world_size())
     torch.distributed.init_process_group(
-        backend, store=store, rank=rank(), world_size=world_size(), timeout=PATIENCE
+        backend, store=store, rank=rank(), world_size=world_size(), timeout=COLLECTIVE_TIMEOUT
     )
-    _watchdog.stage = "leading" if rank() == 0 else "waiting for rank 0"
+    _watchdog.stage = "between two calls" if rank() == 0 else "waiting for rank 0"
     try:
         yield
         if rank() == 0:
-            _tell(None)
+            _broadcast_call(None)
     except UserError as error:
         _watchdog.failed(str(error))
         raise
@@ -70,21 +70,21 @@ def joined() -> Iterator[None]:
     _watchdog = None
 
 
-def follow() -> None:
-    """Do what rank 0 asks of all ranks, until it is done."""
-    while (call := _hear()) is not None:
+def serve_rank_zero() -> None:
+    """Run the calls that rank 0 broadcasts, until it has no more."""
+    while (call := _receive_call()) is not None:
         function, arguments, named = call
         function(*arguments, **named)
 
 
 def on_every_rank(stage: str) -> Callable:
-    """Mark a function as one that rank 0 calls on all ranks, with the same arguments.
+    """Decorator: a call on rank 0 is a call on all ranks, with the same arguments.
 
     Arguments are pickled; an `OnEveryRank` arrives as the receiving rank's own. Inside such a call all
     ranks run the same code, so a marked function called there is a plain one.
 
     Args:
-        stage: what a rank is said to have been doing if it ends there.
+        stage: what this rank is doing meanwhile, see `at_stage`.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -94,7 +94,7 @@ def on_every_rank(stage: str) -> Callable:
             if world_size() == 1 or _inside:
                 return function(*arguments, **named)
             if rank() == 0:
-                _tell((everywhere, arguments, named))
+                _broadcast_call((everywhere, arguments, named))
             _inside = True
             try:
                 with at_stage(stage):
@@ -108,34 +108,34 @@ def on_every_rank(stage: str) -> Callable:
 
 
 class OnEveryRank:
-    """An object that every rank has one of, made in an `on_every_rank` call.
+    """Base of objects with one instance a rank, made in an `on_every_rank` call.
 
-    Sent to another rank, it is that rank's own.
+    Pickled as its number, so an argument of a call is the receiving rank's own instance.
     """
 
-    _made: ClassVar[list["OnEveryRank"]] = []
+    _instances: ClassVar[list["OnEveryRank"]] = []
 
     def __init__(self) -> None:
-        self._number = len(self._made)
-        self._made.append(self)
+        self._number = len(self._instances)
+        self._instances.append(self)
 
     def __reduce__(self) -> tuple[Callable, tuple[int]]:
-        return _own, (self._number,)
+        return _instance, (self._number,)
 
 
-def _own(number: int) -> OnEveryRank:
-    return OnEveryRank._made[number]
+def _instance(number: int) -> OnEveryRank:
+    return OnEveryRank._instances[number]
 
 
 @on_every_rank("ending")
-def forget() -> None:
-    """Let go of all objects that every rank has one of, so that their memory is freed."""
-    OnEveryRank._made.clear()
+def release() -> None:
+    """Drop the references to all `OnEveryRank` objects, so that their memory is freed."""
+    OnEveryRank._instances.clear()
 
 
 @contextmanager
 def at_stage(stage: str) -> Iterator[None]:
-    """Say what this rank is doing, for when it is heard of no more."""
+    """Name what this rank is doing: shown by the others if this rank dies."""
     if _watchdog is None:
         yield
         return
@@ -144,18 +144,18 @@ def at_stage(stage: str) -> Iterator[None]:
     _watchdog.stage = before
 
 
-def _tell(call: Any) -> None:
+def _broadcast_call(call: Any) -> None:
     torch.distributed.broadcast_object_list([call], src=0, device=torch.device("cpu"))
 
 
-def _hear() -> Any:
-    heard = [None]
-    torch.distributed.broadcast_object_list(heard, src=0, device=torch.device("cpu"))
-    return heard[0]
+def _receive_call() -> Any:
+    received = [None]
+    torch.distributed.broadcast_object_list(received, src=0, device=torch.device("cpu"))
+    return received[0]
 
 
 def gather(value: Any) -> list[Any]:
-    """One value of every rank, by rank, on all ranks."""
+    """The value of every rank, in rank order, on all ranks (all_gather_object)."""
     if world_size() == 1:
         return [value]
     values = [None] * world_size()
@@ -163,8 +163,8 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
-def gather_on_leader(value: Any) -> list[Any]:
-    """One value of every rank, by rank, on rank 0; an empty list elsewhere."""
+def gather_on_rank_zero(value: Any) -> list[Any]:
+    """The value of every rank, in rank order, on rank 0; an empty list elsewhere (gather_object)."""
     if world_size() == 1:
         return [value]
     values = [None] * world_size() if rank() == 0 else None
@@ -172,6 +172,6 @@ def gather_on_leader(value: Any) -> list[Any]:
     return values or []
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """A sharded tensor put together, which takes all ranks; a plain one as it is."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """The full tensor of a DTensor, a collective that all ranks call; a plain tensor as it is."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor

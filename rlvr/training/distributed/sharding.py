@@ -27,7 +27,7 @@ from rlvr.policy.packing import cut
 from rlvr.policy.policy import Policy
 from rlvr.training.batch import Batch
 from rlvr.training.distributed.optimizer_state import save_optimizer
-from rlvr.training.distributed.ranks import OnEveryRank, gather, on_every_rank, rank, whole, world_size
+from rlvr.training.distributed.ranks import OnEveryRank, full_tensor, gather, on_every_rank, rank, world_size
 from rlvr.training.learner import Learner, MicroBatch, Rollout, UpdateMetrics
 
 
@@ -93,7 +93,7 @@ class Weights:
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.policy.model.named_parameters():
-            yield name, whole(parameter.detach())
+            yield name, full_tensor(parameter.detach())
 
 
 class ShardedLearner(OnEveryRank, Learner):

@@ -1,9 +1,8 @@
-"""No hang when a process dies: every rank watches the others, and says who is gone and what it was doing.
+"""Heartbeats between ranks: when a process dies the others exit, and say which it was and at what stage.
 
-Every rank has a thread that writes a beat and its stage to the store that the ranks met in, and reads the
-others'. It runs while the main thread waits in a collective, so it sees what the collective cannot say: a
-rank that died, that was stopped, or whose machine is gone. What it does not see is a rank that is alive and
-makes no progress.
+Every rank has a thread that writes a heartbeat and its stage to the rendezvous store, and reads the others'.
+It runs while the main thread waits in a collective, so it sees what the collective cannot say: a rank that
+died, that was stopped, or whose machine is gone. It does not see a rank that is alive and makes no progress.
 """
 
 import os
@@ -15,24 +14,24 @@ import time
 
 from torch.distributed import DistError, Store
 
-BEAT_SECONDS = 1.0
-SILENCE_SECONDS = 20.0  # after which a rank that does not beat is gone
-DOUBT_SECONDS = 4.0  # the same, where a collective has failed or torchrun ends this process
+HEARTBEAT_SECONDS = 1.0
+SILENCE_SECONDS = 20.0  # without a heartbeat: the rank is gone
+FAILURE_SILENCE_SECONDS = 4.0  # the same, once a collective has failed or torchrun ends this process
 
 
 class Watchdog:
     """Ends this process when another rank is gone or has failed.
 
     Args:
-        store: a connection of its own to where the ranks met.
+        store: a connection of its own to the rendezvous store.
     """
 
     def __init__(self, store: Store, rank: int, ranks: int):
         self._stage = "starting"
         self._store, self._rank = store, rank
         self._others = [other for other in range(ranks) if other != rank]
-        self._beat = 0
-        self._leaving = False  # from now on this rank beats no more
+        self._heartbeat = 0
+        self._leaving = False  # True: this rank sends no more heartbeats
         self._write_lock = threading.Lock()
         self._write()
         # torchrun ends the survivors of a rank that died; the thread, not the blocked main thread, hears it
@@ -47,7 +46,7 @@ class Watchdog:
 
     @property
     def stage(self) -> str:
-        """What this rank is doing; the others know at once."""
+        """What this rank is doing; setting it tells the others."""
         return self._stage
 
     @stage.setter
@@ -56,16 +55,16 @@ class Watchdog:
         self._write()
 
     def failed(self, sentence: str) -> None:
-        """Tell the others that this rank ends with an error, which it says itself."""
+        """Tell the others that this rank exits with an error, which it prints itself."""
         self._leave(f"failed|{self.stage}|{sentence}")
 
     def explain(self) -> None:
-        """After a collective has failed: if another rank's end is the reason, say so and end this process."""
+        """After a failed collective: if another rank is gone, print which and exit; return otherwise."""
         if sentence := self._who_is_gone():
             self._end(sentence)
 
     def close(self) -> None:
-        """All is done."""
+        """Stop watching; the others take this rank for done."""
         self._closed.set()
         self._wake.send(b"\0")
         self._thread.join()
@@ -74,13 +73,13 @@ class Watchdog:
         signal.signal(signal.SIGTERM, self._handler_before)
 
     def _watch(self) -> None:
-        self._woken.settimeout(BEAT_SECONDS)
+        self._woken.settimeout(HEARTBEAT_SECONDS)
         heard = {other: ("", time.monotonic()) for other in self._others}
         try:
             while not self._closed.is_set():
                 if self._told_to_end():
                     self._end(self._who_is_gone() or "")
-                self._beat += 1
+                self._heartbeat += 1
                 self._write()
                 now = time.monotonic()
                 for other, said in self._read().items():
@@ -92,23 +91,23 @@ class Watchdog:
                         self._end(describe_silence(other, said))
         except (DistError, RuntimeError) as error:
             if not (self._closed.is_set() or self._leaving):
-                self._end(f"rank {self._rank} has lost the store that the ranks met in: {error}")
+                self._end(f"rank {self._rank} has lost the rendezvous store: {error}")
 
     def _told_to_end(self) -> bool:
-        """Wait for a beat; whether SIGTERM came meanwhile."""
+        """Wait for one heartbeat interval; whether SIGTERM came meanwhile."""
         try:
             return signal.SIGTERM in self._woken.recv(64)
         except TimeoutError:
             return False
 
     def _who_is_gone(self) -> str | None:
-        """Of the ranks that neither beat any more nor say that they end, one in a sentence."""
+        """A sentence on a rank that neither sends heartbeats nor says that it exits; None if all do."""
         self._leave(f"ending|{self.stage}")
         first = self._read()
-        deadline = time.monotonic() + DOUBT_SECONDS
+        deadline = time.monotonic() + FAILURE_SILENCE_SECONDS
         silent = set(self._others)
         while silent and time.monotonic() < deadline:
-            time.sleep(BEAT_SECONDS / 5)
+            time.sleep(HEARTBEAT_SECONDS / 5)
             for other, said in self._read().items():
                 if said.startswith("failed"):
                     return describe_failure(other, said)
@@ -124,7 +123,7 @@ class Watchdog:
     def _write(self) -> None:
         with self._write_lock:
             if not self._leaving:
-                self._store.set(f"rank {self._rank}", f"{self._beat}|{self._stage}")
+                self._store.set(f"rank {self._rank}", f"{self._heartbeat}|{self._stage}")
 
     def _leave(self, state: str) -> None:
         with self._write_lock:

@@ -4,7 +4,14 @@ import os
 import sys
 
 from rlvr.errors import UserError
-from rlvr.training.distributed.ranks import at_stage, follow, gather, joined, on_every_rank, rank
+from rlvr.training.distributed.ranks import (
+    at_stage,
+    gather,
+    on_every_rank,
+    process_group,
+    rank,
+    serve_rank_zero,
+)
 
 
 @on_every_rank("taking part")
@@ -18,5 +25,5 @@ def take_part(number: int) -> None:
 
 
 if __name__ == "__main__":
-    with joined():
-        take_part(int(sys.argv[1])) if rank() == 0 else follow()
+    with process_group():
+        take_part(int(sys.argv[1])) if rank() == 0 else serve_rank_zero()

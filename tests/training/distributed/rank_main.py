@@ -13,7 +13,15 @@ from rlvr.config import load_config
 from rlvr.problems import load_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.training.batch import make_batch
-from rlvr.training.distributed.ranks import follow, forget, joined, on_every_rank, rank, whole, world_size
+from rlvr.training.distributed.ranks import (
+    full_tensor,
+    on_every_rank,
+    process_group,
+    rank,
+    release,
+    serve_rank_zero,
+    world_size,
+)
 from rlvr.training.setup import open_training
 
 GROUPS = [
@@ -53,7 +61,9 @@ def update(overrides: list[str]) -> dict:
     steps: list[list[torch.Tensor | None]] = []
 
     def record(*_) -> None:
-        steps.append([None if p.grad is None else whole(p.grad).clone() for p in policy.model.parameters()])
+        steps.append(
+            [None if p.grad is None else full_tensor(p.grad).clone() for p in policy.model.parameters()]
+        )
 
     learner.optimizer.register_step_pre_hook(record)
     metrics = learner.update(make_batch(make_groups(GROUPS, seed=3), config))
@@ -82,9 +92,9 @@ def everything() -> dict:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    with joined():
+    with process_group():
         if rank() == 0:
             torch.save(everything(), Path(sys.argv[1]) / "results.pt")
-            forget()
+            release()
         else:
-            follow()
+            serve_rank_zero()

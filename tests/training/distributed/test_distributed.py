@@ -235,7 +235,7 @@ def test_two_nodes_with_a_folder_in_common_give_the_same_run(tmp_path: Path):
 
 
 def test_a_rank_is_missed_within_a_minute():
-    assert watchdog.SILENCE_SECONDS + watchdog.DOUBT_SECONDS + 2 * watchdog.BEAT_SECONDS < 60
+    assert watchdog.SILENCE_SECONDS + watchdog.FAILURE_SILENCE_SECONDS + 2 * watchdog.HEARTBEAT_SECONDS < 60
 
 
 @pytest.mark.slow

@@ -1,0 +1,94 @@
+"""What the samples of a benchmark depend on: noted in their file, and held against what is asked for."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rlvr import data
+from rlvr.config.plugins import added
+from rlvr.data import Problem
+from rlvr.files.run_directory import flat
+from rlvr.rollout.engine import Sampling
+from rlvr.verification import POOLED, VERIFIERS
+
+COMPARING_PACKAGES = ("math-verify", "latex2sympy2-extended", "sympy", "if-verifiable", "langdetect", "nltk")
+
+
+def samples_key(
+    benchmark: str,
+    problems: Sequence[Problem],
+    *,
+    samples: int,
+    sampling: Sampling,
+    seed: int,
+    samples_per_shard: int,
+    made_with: dict[str, Any],
+) -> dict[str, Any]:
+    """Two evaluations with the same key have the same samples and verdicts.
+
+    Args:
+        made_with: of the policy and its engine, see `rlvr.runs.evaluate`.
+    """
+    return {
+        "benchmark": benchmark,
+        "problems": content_fingerprint(problems),
+        "verifiers": {name: verifier_version(name) for name in sorted({p.verifier for p in problems})},
+        "samples": samples,
+        "sampling": asdict(sampling),
+        "seed": seed,
+        "samples_per_shard": samples_per_shard,
+        **made_with,
+    }
+
+
+def content_fingerprint(problems: Sequence[Problem]) -> str:
+    """16 hexadecimal digits of all that problems say, in order."""
+    content = json.dumps([asdict(problem) for problem in problems], sort_keys=True, default=str)
+    return _digest(content.encode())
+
+
+def key_name(key: dict[str, Any]) -> str:
+    """16 hexadecimal digits, for a folder."""
+    return _digest(json.dumps(key, sort_keys=True).encode())
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What of two keys is not the same, such as "sampling.temperature=0.8, not 1.0"."""
+    old, new = flat(before), flat(now)
+    different = [key for key in (old | new) if old.get(key) != new.get(key)]
+    return "; ".join(f"{key}={old.get(key)}, not {new.get(key)}" for key in different)
+
+
+@cache
+def verifier_version(name: str) -> str:
+    """A digest of the sources beside a verifier, of its own and of a plug-in, and of the packages it asks."""
+    if name in POOLED:
+        spec = find_spec(POOLED[name].partition(":")[0])
+        file = spec.origin if spec else None
+    else:
+        verifier = added("verifiers", VERIFIERS).get(name)
+        file = sys.modules[verifier.__module__].__file__ if verifier else None
+    folders = [Path(file).parent] if file else []
+    if name in POOLED or name in VERIFIERS:
+        folders.append(Path(data.__file__).parent)  # the text of answers
+    sources = [source.read_bytes() for folder in folders for source in sorted(folder.glob("*.py"))]
+    versions = [f"{package} {_version(package)}".encode() for package in COMPARING_PACKAGES]
+    return _digest(b"\0".join([*sources, *versions]))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

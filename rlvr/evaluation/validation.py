@@ -1,0 +1,57 @@
+"""Validation: in-domain pass@k at every checkpoint, from a few samples a problem."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rlvr.config import Config
+from rlvr.config.schema import EvaluationConfig
+from rlvr.data import Problem, Verdict
+from rlvr.evaluation.passk import pass_at_k
+from rlvr.files import step_lines
+from rlvr.problems import load_problems
+from rlvr.rollout.engine import RolloutEngine, Sampling
+from rlvr.verification import verify
+
+
+def benchmark_problems(config: Config, domain: str | None = None) -> dict[str, list[Problem]]:
+    """The problems of each benchmark of the config, or of those of one domain."""
+    return {
+        name: list(load_problems(task, held_out=True))
+        for name, task in config.benchmark.tasks.items()
+        if domain in (None, task.domain)
+    }
+
+
+def validate(
+    engine: RolloutEngine, benchmarks: Mapping[str, Sequence[Problem]], evaluation: EvaluationConfig
+) -> dict[str, float]:
+    """Success rate of each benchmark, after their plain averages as `in_domain/pass@<k>`.
+
+    `k` is 1 and those of `evaluation.k` that `evaluation.validation_samples` allow.
+    """
+    samples = evaluation.validation_samples
+    correct: dict[str, np.ndarray] = {}
+    for name, problems in benchmarks.items():
+        groups = engine.generate(
+            [(problem, samples) for problem in problems],
+            Sampling(**vars(evaluation.sampling)),
+            seed=evaluation.seed,
+        )
+        verify(groups)
+        correct[name] = np.array([group.verdicts.count(Verdict.CORRECT) for group in groups])
+
+    def average(k: int) -> float:
+        values = [np.mean(pass_at_k(np.full_like(c, samples), c, k)) for c in correct.values()]
+        return float(np.mean(values)) if values else 0.0
+
+    scores = {name: float(np.mean(c / samples)) for name, c in correct.items()}
+    averages = {"in_domain/pass@1": float(np.mean(list(scores.values()))) if scores else 0.0}
+    averages |= {f"in_domain/pass@{k}": average(k) for k in evaluation.k if 1 < k <= samples}
+    return averages | scores
+
+
+def read_validation(file: Path) -> dict[int, float]:
+    """Average in-domain pass@1 by step."""
+    return {line["step"]: line["in_domain/pass@1"] for line in step_lines.read(file)}

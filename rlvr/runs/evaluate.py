@@ -1,0 +1,231 @@
+"""Evaluation of a run: choose a checkpoint, sample every benchmark with it, add pass@k to the summary."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from rlvr.config import Config, fingerprint
+from rlvr.errors import UserError
+from rlvr.evaluation import counts, pass_at_k_of
+from rlvr.evaluation.rare import ANSWERS
+from rlvr.evaluation.samples_key import key_name, samples_key
+from rlvr.evaluation.sampling import key_of, sample_benchmarks, say
+from rlvr.evaluation.validation import benchmark_problems, read_validation
+from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
+from rlvr.rollout.engine import Sampling
+from rlvr.runs import rare
+from rlvr.runs.deadline import check_time, closing
+from rlvr.tracking.tracker import Tracker
+from rlvr.training.checkpoint import checkpoint_path, damage_of, read_manifest
+from rlvr.training.distributed import optimizer_state
+from rlvr.training.setup import open_engine
+
+
+def chosen_step(config: Config, path: Path) -> int:
+    """The checkpoint with the best average in-domain pass@1, the earliest of equals (F-GRPO, App. L.2).
+
+    With `evaluation.latest_step`, among those up to it: a focal arm has no more compute than its baseline.
+    With `evaluation.checkpoint=last` the last of them, whatever its pass@1. A run without training has one
+    checkpoint, and no validation. A damaged one is passed over, see `choose`.
+    """
+    return choose(config, path)[0]
+
+
+def ranked_steps(config: Config, path: Path) -> list[int]:
+    """The steps that may be evaluated, the first choice first."""
+    latest = config.evaluation.latest_step
+    scores = read_validation(path / "validation.jsonl") if config.training.steps else {0: 0.0}
+    steps = [
+        step
+        for step in scores
+        if (latest is None or step <= latest) and (step > 0 or config.training.steps == 0 or latest == 0)
+    ]
+    if config.evaluation.checkpoint == "last":
+        return sorted(steps, reverse=True)
+    return sorted(steps, key=lambda step: (-scores[step], step))
+
+
+def choose(config: Config, path: Path) -> tuple[int, dict[int, str]]:
+    """The step to evaluate, and {step: damage} of the checkpoints that would be, were they whole."""
+    damages = {}
+    for step in ranked_steps(config, path):
+        if (damage := damage_of(checkpoint_path(path, step))) is None:
+            return step, damages
+        damages[step] = damage
+    latest = config.evaluation.latest_step
+    raise UserError(f"{path} has no whole checkpoint up to step {latest}: train it first")
+
+
+def evaluate_run(config: Config, directory: RunDirectory) -> None:
+    """Do what is left to do of the evaluation of the chosen checkpoint."""
+    path = directory.path
+    first_choice = next(iter(ranked_steps(config, path)), None)
+    if is_finished(config, path) and read_summary(path)["checkpoint_step"] == first_choice:
+        return  # also where that checkpoint has been damaged since
+    step, damages = choose(config, path)
+    for damaged, damage in damages.items():
+        where = checkpoint_path(path, damaged)
+        say(f"{where}, the better one, is damaged ({damage}): evaluating step {step} instead")
+    evaluate_benchmarks(config, directory, step, {str(damaged): text for damaged, text in damages.items()})
+    if config.evaluation.rare.prompts and not has_rare_answers(config, directory.path):
+        file = rare.measure(config, directory.path, step)
+        answers = pq.read_table(file).to_pandas()
+        directory.update_summary(
+            rare={
+                "step": step,
+                "settings": asdict(config.evaluation.rare),
+                "answers": len(answers),
+                "delta_nll": float((answers["nll"] - answers["initial_nll"]).mean()),
+            }
+        )
+        directory.record_files(str(file.relative_to(directory.path)))
+    directory.write_config(config)
+
+
+def has_rare_answers(config: Config, path: Path) -> bool:
+    """Whether the NLL of the rare answers that a config asks for is that of the evaluated checkpoint."""
+    summary = read_summary(path)
+    measured = summary.get("rare", {})
+    wanted = {"step": summary.get("checkpoint_step"), "settings": asdict(config.evaluation.rare)}
+    lost = damaged_files(path, f"evaluation/{ANSWERS}.parquet")
+    return not lost and {key: measured.get(key) for key in wanted} == wanted
+
+
+def sampling_settings(config: Config, checkpoint: Path) -> dict[str, Any]:
+    """The arguments of `sample_benchmarks` that decide what is sampled."""
+    evaluation, model = config.evaluation, config.model
+    weights = {
+        name: digest
+        for name, digest in read_manifest(checkpoint).get("blake2b", {}).items()
+        if name != "trainer.pt" and not name.startswith(f"{optimizer_state.FOLDER}/")
+    }
+    return {
+        "samples": evaluation.samples,
+        "sampling": Sampling(**vars(evaluation.sampling)),
+        "seed": evaluation.seed + config.seed,
+        "samples_per_shard": evaluation.samples_per_shard,
+        "made_with": {
+            "weights": fingerprint(weights),
+            "model": {
+                "dtype": model.dtype,
+                "end_tokens": model.end_tokens,
+                "stop_strings": model.stop_strings,
+                "prompts": fingerprint({name: asdict(prompt) for name, prompt in model.prompts.items()}),
+            },
+            "engine": config.rollout.name,
+            "precision": config.training.precision,
+        },
+    }
+
+
+def what_is_evaluated(config: Config, path: Path, step: int, damages: dict[str, str]) -> dict[str, Any]:
+    """What a summary's results are the results of: compared with what is asked for, by its digests."""
+    settings = sampling_settings(config, checkpoint_path(path, step))
+    problems = benchmark_problems(config)
+    return {
+        "step": step,
+        "checkpoint": config.evaluation.checkpoint,
+        "damaged": damages,
+        "k": config.evaluation.k,
+        "domains": {name: task.domain for name, task in config.benchmark.tasks.items()},
+        "benchmarks": {name: key_name(samples_key(name, problems[name], **settings)) for name in problems},
+    }
+
+
+def evaluate_benchmarks(config: Config, directory: RunDirectory, step: int, damages: dict[str, str]) -> None:
+    """Sample all benchmarks with a checkpoint and add pass@k to the summary.
+
+    Args:
+        damages: of the checkpoints that would have been evaluated rather than this one, by step.
+    """
+    summary = directory.read_summary()
+    wanted = what_is_evaluated(config, directory.path, step, damages)
+    lost = damaged_files(directory.path, "evaluation/*.parquet")
+    if summary.get("status") == "finished" and summary.get("evaluated") == wanted and not lost:
+        return
+    for name, damage in lost.items():
+        say(f"{directory.path / name} {damage}: measuring it again")
+        file = directory.path / name
+        if (key := key_of(file)) and key_name(key) in summary["evaluated"]["benchmarks"].values():
+            file.unlink()  # damaged; samples of another evaluation are set aside
+    with directory.timed("evaluation"):
+        files = sample_checkpoint(config, directory, step)
+    results = {name: benchmark_result(config, name, file) for name, file in files.items()}
+    tracker = Tracker(config, directory.path)
+    tracker.catch_up()
+    tracker.log_evaluation(pass_at_k_rows(results))
+    tracker.close()
+    directory.record_files(*(str(file.relative_to(directory.path)) for file in files.values()))
+    directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
+
+
+def sample_checkpoint(config: Config, directory: RunDirectory, step: int) -> dict[str, Path]:
+    """All samples of a checkpoint; the file of each benchmark."""
+    check_time(config)
+    engine = open_engine(config, checkpoint_path(directory.path, step))
+
+    def report(done: int, total: int) -> None:
+        directory.report("evaluation", done, total)
+        if done < total:
+            check_time(config)
+
+    with closing(engine):
+        return sample_benchmarks(
+            engine,
+            benchmark_problems(config),
+            folder=directory.path / "evaluation",
+            report=report,
+            **sampling_settings(config, checkpoint_path(directory.path, step)),
+        )
+
+
+def pass_at_k_rows(results: dict[str, dict]) -> list[dict[str, Any]]:
+    """pass@k of each benchmark, then the plain average over those of each domain, where it is known."""
+    rows = [
+        {"benchmark": name, "k": int(k), "value": value}
+        for name, result in results.items()
+        for k, value in result["pass@k"].items()
+        if value is not None
+    ]
+    averages = []
+    for domain in dict.fromkeys(result["domain"] for result in results.values()):
+        of_domain = [name for name, result in results.items() if result["domain"] == domain]
+        for k in dict.fromkeys(row["k"] for row in rows):
+            values = [row["value"] for row in rows if row["k"] == k and row["benchmark"] in of_domain]
+            if len(values) == len(of_domain):
+                averages.append({"benchmark": domain, "k": k, "value": float(np.mean(values))})
+    return rows + averages
+
+
+def benchmark_result(config: Config, name: str, file: Path) -> dict:
+    """Counts and mean pass@k of one benchmark, from its samples."""
+    tally = counts(file)
+    unscorable = {kind: int(tally[kind].sum()) for kind in tally.columns.drop(["n", "c"])}
+
+    def mean_pass_at(k: int) -> float | None:
+        """Over the problems with at least k scorable samples; None where there are none."""
+        values = pass_at_k_of(tally, k)
+        return float(np.mean(values)) if len(values) else None
+
+    return {
+        "domain": config.benchmark.tasks[name].domain,
+        "problems": len(tally),
+        "samples": config.evaluation.samples,
+        "unscorable": {kind: count for kind, count in unscorable.items() if count},
+        "pass@k": {str(k): mean_pass_at(k) for k in config.evaluation.k},
+    }
+
+
+def is_finished(config: Config, path: Path) -> bool:
+    """Whether a run has been trained and evaluated as its config asks, and its files are as it left them."""
+    summary = read_summary(path)
+    if summary.get("status") != "finished" or summary.get("trained_steps") != config.training.steps:
+        return False
+    evaluated = summary.get("evaluated", {})
+    wanted = what_is_evaluated(config, path, summary["checkpoint_step"], evaluated.get("damaged", {}))
+    if evaluated != wanted or damaged_files(path, "evaluation/*.parquet"):
+        return False
+    return not config.evaluation.rare.prompts or has_rare_answers(config, path)

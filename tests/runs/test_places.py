@@ -1,0 +1,154 @@
+"""Where a run reads and writes: where it is said, and nowhere else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rlvr.config import Config, config_from_yaml, load_config, run_directory
+from rlvr.errors import UserError
+from rlvr.files.run_directory import damaged_files, read_provenance
+from rlvr.runs.run import run
+from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
+
+TINY = [
+    "scale=smoke",
+    "tracking=local",
+    "benchmark=countdown_3",
+    "benchmark.tasks.countdown_3.size=4",
+    "training.steps=2",
+    "training.checkpoint_every=1",
+    "training.prompts_per_step=4",
+    "training.mini_batch_prompts=2",
+    "evaluation.samples=4",
+    "evaluation.k=[1,2,4]",
+    "arm=tiny",
+]
+
+
+def tiny(folder: Path, *overrides: str) -> Config:
+    return load_config([*TINY, f"runs={folder}", *overrides])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tiny(tmp_path_factory.mktemp("runs")))
+
+
+def evaluation_of(run: str | Path, *overrides: str, n: int | None = None) -> Config:
+    """The config of `rlvr evaluate run=<run> [n=<n>] <overrides>`."""
+    return config_of_run(run, overrides_of_evaluation(overrides, n=n))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("name", ["copy", "adhoc/tiny/seed-1"])
+def test_an_evaluation_of_a_copied_run_writes_into_the_copy(finished: Path, tmp_path: Path, name: str):
+    copy = tmp_path / name
+    shutil.copytree(finished, copy)
+    before = contents(finished.parents[2])
+    assert run(evaluation_of(copy, n=2)) == copy
+    assert contents(finished.parents[2]) == before
+    assert len(pd.read_parquet(copy / "evaluation" / "countdown_3.parquet")) == 4 * 2
+
+    second = tmp_path / "second"  # a copy of the copy is its own run too
+    shutil.copytree(copy, second)
+    before = contents(copy)
+    assert run(evaluation_of(second, n=3)) == second
+    assert contents(copy) == before
+
+
+def test_a_run_is_found_by_another_way_to_its_folder(finished: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(finished.parent)
+    assert run_directory(evaluation_of("seed-1")).resolve() == finished.resolve()
+    assert config_from_yaml(finished / "config.yaml").folder is None
+
+
+def test_a_strangers_run_writes_nothing_where_its_config_says(finished: Path, tmp_path: Path):
+    copy, elsewhere = tmp_path / "copy", tmp_path / "elsewhere"
+    shutil.copytree(finished, copy)
+    text = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(text.replace(f"runs: {finished.parents[2]}", f"runs: {elsewhere}"))
+    run(evaluation_of(copy, "evaluation.rare.prompts=2", "evaluation.rare.samples=4", n=2))
+    assert not elsewhere.exists()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "arm=../../../escaped",
+        "arm=/abs",
+        "arm=..",
+        "arm=''",
+        "arm='a\tb'",
+        "experiment=/abs",
+        "experiment=a/../../b",
+        "experiment=a//b",
+        "experiment=..",
+        "arm=" + "a" * 201,
+        "+benchmark.tasks={../../bench: {name: countdown, source: countdown, size: 4}}",
+    ],
+)
+def test_names_stay_in_their_folder(tmp_path: Path, override: str):
+    with pytest.raises(
+        UserError,
+        match=r"^(arm|experiment|benchmark).*(can't be the name of a folder or file|accepted is a name)",
+    ):
+        tiny(tmp_path, override)
+
+
+def test_names_of_benchmarks_are_checked_in_a_strangers_run_too(finished: Path, tmp_path: Path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    text = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(text.replace("    countdown_3:", "    ../../escaped:"))
+    with pytest.raises(UserError, match=r"benchmark: '../../escaped' can't be"):
+        evaluation_of(copy)
+
+
+def test_a_summary_names_no_files_outside(tmp_path: Path):
+    (tmp_path / "summary.json").write_text(json.dumps({"files": {"evaluation/../../x.parquet": {}}}))
+    with pytest.raises(UserError, match=r"names evaluation/../../x.parquet, which is outside"):
+        damaged_files(tmp_path)
+
+
+def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = load_config(["runs=~/runs", "data=jsonl", "data.path=~/data.jsonl", "profile.file=~/p.json"])
+    assert (config.runs, config.data.path, config.profile.file) == (
+        f"{tmp_path}/runs",
+        f"{tmp_path}/data.jsonl",
+        f"{tmp_path}/p.json",
+    )
+    with pytest.raises(UserError, match="is not a run directory"):
+        evaluation_of("~/run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("")
+    with pytest.raises(UserError, match=r"config.yaml is no whole config"):
+        evaluation_of("~/run")
+
+
+@pytest.mark.parametrize("change", ["an answer", "a problem less"])
+def test_a_run_does_not_go_on_with_another_file_behind_the_same_path(tmp_path: Path, change: str):
+    rows = [{"problem": f"make {2 * i} from {i} {i} with +", "answer": str(2 * i)} for i in range(1, 9)]
+    data = tmp_path / "data.jsonl"
+
+    def write(rows: list[dict]) -> None:
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write(rows)
+    overrides = ["data=jsonl", f"data.path={data}", "data.parameters.verifier=integer", "training.steps=1"]
+    config = tiny(tmp_path / "runs", *overrides, "evaluation.after_training=false")
+    path = run(config)
+    (path / "summary.json").unlink()
+    before = read_provenance(path)
+    write([*rows[:-1], {**rows[-1], "answer": "17"}] if change == "an answer" else rows[:-1])
+    then = "|".join(before[kind][config.data.name] for kind in ("data", "contents"))
+    with pytest.raises(UserError, match=rf"fingerprint is \w+, and was ({then})"):
+        run(config)
+    write(rows)
+    run(config)
