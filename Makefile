@@ -59,7 +59,7 @@ test-slow: setup ## the tests that take longer
 	$(VENV)/bin/python -m pytest -m 'slow and not vllm and not browser'
 
 gpu-test: setup ## the tests on CUDA, against the same on a CPU and transformers; skipped without CUDA
-	$(VENV)/bin/python -m pytest -m gpu tests/gpu
+	$(VENV)/bin/python -m pytest -m gpu -rs tests/gpu
 
 # The browser is the system's own: on Debian and Ubuntu `make browser` installs it, as root.
 browser: ## Chromium from Debian's packages, unless some Chromium is there

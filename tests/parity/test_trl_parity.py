@@ -12,7 +12,7 @@ import torch
 
 pytest.importorskip("trl")
 from datasets import Dataset
-from parity_batch import (
+from padded_batch import (
     MAX_TOKENS,
     assert_same_step,
     moved,
@@ -40,7 +40,7 @@ EPS = ["algorithm.advantage_eps=1e-4"]  # TRL's
 def trl_batch(groups: list[Group], folder: Path, **settings) -> tuple[GRPOTrainer, dict[str, torch.Tensor]]:
     """The trainer before its first step, and its batch, in which old log-probabilities are those given.
 
-    The reference model of a KL term (beta above 0) is `parity_batch.moved`.
+    The reference model of a KL term (beta above 0) is `padded_batch.moved`.
     """
     rollouts = [(group, completion) for group in groups for completion in group.completions]
     padded = padded_batch(groups)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 pytest.importorskip("verl")
-from parity_batch import (
+from padded_batch import (
     MAX_TOKENS,
     assert_same_step,
     moved,

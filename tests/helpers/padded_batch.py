@@ -1,4 +1,4 @@
-"""One off-policy batch of the embedded policy, as rlvr has it and as the padded tensors of other trainers."""
+"""One batch of the embedded policy, as rlvr has it and as padded rows for transformers and other trainers."""
 
 from dataclasses import dataclass
 
@@ -48,13 +48,14 @@ def off_policy_groups(verdicts: list[list[Verdict]], *, equal_lengths: bool = Fa
     return groups
 
 
-def padded_batch(groups: list[Group]) -> PaddedBatch:
+def padded_batch(groups: list[Group], device: str = "cpu") -> PaddedBatch:
     prompts = [group.prompt_ids for group in groups for _ in group.completions]
     completions = [c for group in groups for c in group.completions]
 
     def padded(rows: list[list], width: int, *, left: bool = False) -> Tensor:
         fill = [[0] * (width - len(row)) for row in rows]
-        return torch.tensor([f + row if left else row + f for row, f in zip(rows, fill, strict=True)])
+        rows = [f + row if left else row + f for row, f in zip(rows, fill, strict=True)]
+        return torch.tensor(rows, device=device)
 
     width, length = max(map(len, prompts)), max(len(c.token_ids) for c in completions)
     return PaddedBatch(
@@ -68,9 +69,10 @@ def padded_batch(groups: list[Group]) -> PaddedBatch:
     )
 
 
-def plain_model() -> PreTrainedModel:
+def plain_model(device: str = "cpu") -> PreTrainedModel:
     """The embedded policy as transformers itself loads it."""
-    return AutoModelForCausalLM.from_pretrained(EMBEDDED, dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(EMBEDDED, dtype=torch.float32, attn_implementation="eager")
+    return model.to(device)
 
 
 def plain_logprobs(model: PreTrainedModel, padded: PaddedBatch) -> Tensor:
@@ -89,20 +91,20 @@ def moved(model: PreTrainedModel) -> PreTrainedModel:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.01 * torch.randn(parameter.shape, generator=generator)
+            parameter += 0.01 * torch.randn(parameter.shape, generator=generator).to(parameter.device)
     return model
 
 
-def moved_policy() -> Policy:
-    policy = load_policy("embedded")
+def moved_policy(device: str = "cpu") -> Policy:
+    policy = load_policy("embedded", device=device)
     moved(policy.model).requires_grad_(False)
     return policy
 
 
 def rlvr_step(
-    groups: list[Group], overrides: list[str], reference: Policy | None = None
+    groups: list[Group], overrides: list[str], reference: Policy | None = None, device: str = "cpu"
 ) -> tuple[float, dict[str, Tensor]]:
-    """Loss and gradients of one off-policy optimizer step of the learner, by name of the parameter.
+    """Loss and gradients (on the CPU) of one off-policy optimizer step of the learner, by parameter name.
 
     It is the second of two: old log-probabilities are the engine's from there on. In the first one no
     rollout can be judged, so it changes nothing.
@@ -118,11 +120,11 @@ def rlvr_step(
         "algorithm.old_logprobs=engine",
     ]
     config = load_config([*settings, *overrides])
-    policy = load_policy("embedded")
+    policy = load_policy("embedded", device=device)
     learner = Learner(policy, config, reference)
     steps: list[dict[str, Tensor]] = []
     learner.optimizer.register_step_pre_hook(
-        lambda *_: steps.append({n: p.grad.clone() for n, p in policy.weights() if p.grad is not None})
+        lambda *_: steps.append({n: p.grad.cpu().clone() for n, p in policy.weights() if p.grad is not None})
     )
     nothing = make_groups([[LOST, LOST]] * count, seed=1)
     metrics = learner.update(make_batch([*nothing, *groups], config))
