@@ -53,7 +53,7 @@ test-fast: setup ## the pure tests, under half a minute
 	$(VENV)/bin/python -m pytest $(FAST_TESTS) $(NOT_FAST)
 
 kill-anywhere: setup ## kill a run at 50 random moments and see that nothing is lost (KILLS=)
-	$(VENV)/bin/python tests/kill_anywhere.py $(or $(KILLS),50)
+	$(VENV)/bin/python tests/runs/kill_anywhere.py $(or $(KILLS),50)
 
 test-slow: setup ## the tests that take longer
 	$(VENV)/bin/python -m pytest -m 'slow and not vllm and not browser'

@@ -9,32 +9,6 @@ from rlvr.policy.cpu.linear import FEW_WEIGHTS, logits, rounded
 from rlvr.policy.policy import Policy
 
 
-def test_sizes_by_hand():
-    rows = (1, 32, 33, 250, 257, 512, 513, 4000, 4097)
-    assert [rounded(count, few_weights=True) for count in rows] == [
-        64,
-        64,
-        64,
-        256,
-        320,
-        512,
-        576,
-        4096,
-        4608,
-    ]
-    assert [rounded(count, few_weights=False) for count in rows] == [
-        8,
-        32,
-        40,
-        256,
-        272,
-        512,
-        544,
-        4096,
-        4352,
-    ]
-
-
 @pytest.mark.parametrize(("few", "finest", "part", "most"), [(True, 64, 8, 60), (False, 8, 16, 140)])
 def test_there_are_few_sizes_and_little_is_added(few: bool, finest: int, part: int, most: int):
     sizes = {rounded(rows, few) for rows in range(1, 16384)}
