@@ -30,18 +30,13 @@ class PaddedBatch:
     group: list[str]  # whose rollout each row is
 
 
-def off_policy_groups(verdicts: list[list[Verdict]], *, equal_lengths: bool = False) -> list[Group]:
-    """Groups whose old log-probabilities lie around the policy's own: ratios from about 0.2 to 5."""
+def off_policy_groups(verdicts: list[list[Verdict]]) -> list[Group]:
+    """Groups whose old log-probabilities lie around the policy's own: ratios from about 0.05 to 20."""
     groups = make_groups(verdicts)
-    if equal_lengths:
-        for completion in (c for group in groups for c in group.completions):
-            missing = MAX_TOKENS - len(completion.token_ids)
-            completion.token_ids += [7] * missing
-            completion.logprobs += [-1.0] * missing
     padded = padded_batch(groups)
     with torch.no_grad():
         logp = plain_logprobs(plain_model(), padded)
-    logp += 0.6 * torch.randn(logp.shape, generator=torch.Generator().manual_seed(0))
+    logp += 1.2 * torch.randn(logp.shape, generator=torch.Generator().manual_seed(0))
     completions = [c for group in groups for c in group.completions]
     for completion, row in zip(completions, logp.tolist(), strict=True):
         completion.logprobs = row[: len(completion.token_ids)]

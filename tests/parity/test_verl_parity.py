@@ -42,6 +42,14 @@ STEPS = {
     "dapo": (["algorithm=dapo"], "vanilla", "token-mean", (0.2, 0.28, NO_DUAL_CLIP)),
     "dual clip": (["algorithm=grpo", "algorithm.dual_clip=2"], "vanilla", "token-mean", (0.2, 0.2, 2.0)),
     "cispo": (["algorithm=cispo"], "cispo", "token-mean", (1.0, 5.0, NO_DUAL_CLIP)),
+    "cispo, both bounds": (
+        ["algorithm=cispo", "algorithm.is_weight_min=0.5", "algorithm.is_weight_max=2"],
+        "cispo",
+        "token-mean",
+        (0.5, 1.0, NO_DUAL_CLIP),
+    ),
+    "gspo": (["algorithm=gspo"], "gspo", "seq-mean-token-mean", (3e-4, 4e-4, NO_DUAL_CLIP)),
+    "gmpo": (["algorithm=gmpo"], "geo_mean", "seq-mean-token-mean", (0.4, 0.4, NO_DUAL_CLIP)),
     "dr_grpo": (["algorithm=dr_grpo"], "vanilla", "seq-mean-token-sum-norm", (0.2, 0.2, NO_DUAL_CLIP)),
 }
 
