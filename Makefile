@@ -11,8 +11,8 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table claims test test-slow browser test-browser test-launchers test-verl verl-env \
-  test-vllm vllm-env kill-anywhere doctor bench docs lint clean
+.PHONY: help setup reproduce-table claims test test-fast test-slow gpu-test browser test-browser test-launchers \
+  test-verl test-parity verl-env test-vllm vllm-env kill-anywhere doctor bench docs lint clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -44,11 +44,23 @@ claims: setup ## what the papers claim against what is measured here, from the t
 test: setup ## the tests, under ten minutes
 	$(VENV)/bin/python -m pytest
 
+# What is computed from numbers and text alone: no model, no other process, no figure, and of the configuration
+# not what composes hundreds of runs.
+FAST_TESTS := tests/test_structure.py $(addprefix tests/,algorithms config/test_config.py curriculum data evaluation \
+  theory tables/test_render.py tables/test_spec.py)
+NOT_FAST := --ignore tests/evaluation/test_sampling.py --ignore tests/theory/test_theory_figures.py \
+  $(addprefix --deselect tests/config/test_config.py::,test_every test_different_runs test_an_arm_that_asks)
+test-fast: setup ## the pure tests, under half a minute
+	$(VENV)/bin/python -m pytest $(FAST_TESTS) $(NOT_FAST)
+
 kill-anywhere: setup ## kill a run at 50 random moments and see that nothing is lost (KILLS=)
-	$(VENV)/bin/python tests/kill_anywhere.py $(or $(KILLS),50)
+	$(VENV)/bin/python tests/runs/kill_anywhere.py $(or $(KILLS),50)
 
 test-slow: setup ## the tests that take longer
 	$(VENV)/bin/python -m pytest -m 'slow and not vllm and not browser'
+
+gpu-test: setup ## the tests on CUDA, against the same on a CPU and transformers; skipped without CUDA
+	$(VENV)/bin/python -m pytest -m gpu -rs tests/gpu
 
 # The browser is the system's own: on Debian and Ubuntu `make browser` installs it, as root.
 browser: ## Chromium from Debian's packages, unless some Chromium is there
@@ -63,9 +75,9 @@ test-launchers: setup ## sweeps through submitit and Ray, which is added to .ven
 	$(VENV)/bin/python -m pip install --quiet -c requirements/lock.txt -e '.[ray]' ray==2.60.0
 	$(VENV)/bin/python -m pytest -m launchers
 
-# verl pins other versions of transformers and vLLM; without vLLM it imports on a CPU.
+# verl pins other versions of transformers and vLLM; without vLLM it imports on a CPU. TRL is there beside it.
 VERL_VENV := .venv-verl
-verl-env: $(VERL_VENV)/.ready ## an environment with verl, without vLLM, in .venv-verl
+verl-env: $(VERL_VENV)/.ready ## an environment with verl and TRL, without vLLM, in .venv-verl
 
 $(VERL_VENV)/.ready: requirements/verl.txt pyproject.toml
 	$(PYTHON) -m venv $(VERL_VENV)
@@ -78,6 +90,9 @@ $(VERL_VENV)/.ready: requirements/verl.txt pyproject.toml
 
 test-verl: verl-env ## the tests of the verl backend, in that environment
 	$(VERL_VENV)/bin/python -m pytest -m verl tests/backends
+
+test-parity: verl-env ## steps and advantages against verl's and TRL's own functions, in that environment
+	$(VERL_VENV)/bin/python -m pytest -m parity tests/parity
 
 # vLLM pins its own torch, so it has an environment of its own; on GPUs use pip install 'rlvr[vllm]' instead.
 VLLM_VENV := .venv-vllm

@@ -130,7 +130,7 @@ def read_yaml(path: Path) -> DictConfig:
         stored = OmegaConf.load(path)
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
         raise UserError(f"{path} can't be read as a config: {' '.join(str(error).split())}") from error
-    groups = list(groups_with_variants())
+    groups = ["model", "algorithm", "data", "training", *groups_with_variants()]
     lacking = [key for key in groups if key not in stored] if isinstance(stored, DictConfig) else groups
     if lacking:
         raise UserError(f"{path} is no whole config of a run: it lacks {', '.join(lacking)}")

@@ -32,7 +32,7 @@ SMALL = [
     "benchmark.tasks.chain_sum.size=1",
     "benchmark.tasks.gcd.size=1",
 ]
-PLUG_IN = "the plug-in, which tests/plugins installs"
+PLUG_IN = "the plug-in, which tests/config installs"
 
 
 def composes(words: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Kill a run with SIGKILL at random moments, go on with it, and hold what it leaves against an unbroken one.
 
-    python tests/kill_anywhere.py 50 [--seed 0] [--folder somewhere]
+    python tests/runs/kill_anywhere.py 50 [--seed 0] [--folder somewhere]
 
 A moment is a random stage (sampling, verification, update, writing a checkpoint, ...) and a random time in
 it. Killed and resumed runs must end with the same bits in their metrics, weights and evaluation samples,
@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import torch
 import wandb  # noqa: F401 (imported before the runs are forked)
