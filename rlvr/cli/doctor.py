@@ -33,10 +33,6 @@ def findings() -> list[Finding]:
 
     free = shutil.disk_usage(".").free / 2**30
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    gpus = [
-        f"{torch.cuda.get_device_name(i)} {torch.cuda.get_device_properties(i).total_memory / 2**30:.0f} GiB"
-        for i in range(torch.cuda.device_count())
-    ]
     has_vllm = importlib.util.find_spec("vllm") is not None
     mode = wandb_mode("auto")
     return [
@@ -48,18 +44,7 @@ def findings() -> list[Finding]:
             "the laptop's table takes twice as long on one core",
         ),
         ("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads", ""),
-        (
-            "GPU",
-            bool(gpus),
-            ", ".join(gpus) or "none",
-            "scales laptop and smoke run without; gpu and paper need CUDA devices",
-        ),
-        (
-            "bfloat16",
-            bool(gpus) or torch.backends.cpu.get_cpu_capability().startswith("AVX512"),
-            torch.backends.cpu.get_cpu_capability(),
-            "keep training.precision=float32",
-        ),
+        *accelerators(),
         (
             "embedded policy",
             (EMBEDDED / "model.safetensors").exists(),
@@ -86,6 +71,23 @@ def findings() -> list[Finding]:
             os.path.abspath("results"),
             "it can't be written: choose another place with runs=",
         ),
+    ]
+
+
+def accelerators() -> list[Finding]:
+    """What makes a step fast: GPUs, and bfloat16 on a CPU."""
+    import torch
+
+    gpus = [
+        f"{torch.cuda.get_device_name(i)} {torch.cuda.get_device_properties(i).total_memory / 2**30:.0f} GiB"
+        for i in range(torch.cuda.device_count())
+    ]
+    advice = "scales laptop and smoke run without; gpu and paper need CUDA devices"
+    capability = torch.backends.cpu.get_cpu_capability()
+    has_bfloat16 = bool(gpus) or capability.startswith("AVX512")
+    return [
+        ("GPU", bool(gpus), ", ".join(gpus) or "none", advice),
+        ("bfloat16", has_bfloat16, capability, "keep training.precision=float32"),
     ]
 
 

@@ -103,25 +103,18 @@ def select(
         raise UserError(f"threshold={threshold} and share={share}: accepted is one of the two")
     ids = ids_of(load_problems(config.data, held_out=False))
     scores: dict[str, float] = {}
-
-    def best_by(method: str, scores: dict[str, float]) -> set[str]:
-        if share is not None:
-            return keep_best(scores, share)
-        return keep(scores, THRESHOLDS[method] if threshold is None else threshold)
-
     if method == "random_subset":
         if size is None:
-            size = len(best_by("lim", scores_of(run, "lim", epochs=epochs)))
+            lim_scores = scores_of(run, "lim", epochs=epochs)
+            size = len(best_by_score("lim", lim_scores, threshold, share)[0])
         if not 1 <= size <= len(ids):
             raise UserError(f"size={size}: accepted are 1 to {len(ids)} problems")
         seed = config.seed if seed is None else seed
         chosen = set(random.Random(seed).sample(ids, size))
-        settings = {"size": size, "seed": seed}
+        settings: dict[str, float | int] = {"size": size, "seed": seed}
     else:
         scores = scores_of(run, method, epochs=epochs)
-        chosen = best_by(method, scores)
-        by_threshold = {"threshold": THRESHOLDS[method] if threshold is None else threshold}
-        settings = by_threshold if share is None else {"share": share}
+        chosen, settings = best_by_score(method, scores, threshold, share)
         settings |= {"epochs": epochs} if epochs else {}
     flops = read_summary(run).get("flops", {})
     selection = Selection(
@@ -135,6 +128,16 @@ def select(
     )
     write_selection(selection, file or selection_file(run, method))
     return selection
+
+
+def best_by_score(
+    method: str, scores: dict[str, float], threshold: float | None, share: float | None
+) -> tuple[set[str], dict[str, float | int]]:
+    """The problems that a share, or else a threshold, keeps; and which of the two it was."""
+    if share is not None:
+        return keep_best(scores, share), {"share": share}
+    threshold = THRESHOLDS[method] if threshold is None else threshold
+    return keep(scores, threshold), {"threshold": threshold}
 
 
 def describe(selection: Selection) -> str:

@@ -13,9 +13,9 @@ rationals. The grammar, from loose to tight:
 | atom | `12.5`, `0.\overline{3}`, `x_{12}`, `x'`, `\frac12`, `\sqrt[3]{2}`, `(a)`, `|a|`, a matrix |
 
 `e` and `i` are the constants, `f(x)` is a function where `f` is a letter that functions have or the argument
-is no sum, `2\frac13` is a mixed number, degrees inside a function are degrees and elsewhere a unit. Sums and
-products over integers are added up if they are short; integrals, limits and what is endless are no values
-(`Unreadable`). So are values beyond `functions.MAX_BITS`.
+is no sum, `2\frac13` is a mixed number, degrees inside a function are degrees and elsewhere a unit. Short sums
+and products over integers are added up; integrals, limits, what is endless and values beyond
+`functions.MAX_BITS` are `Unreadable`.
 """
 
 import re
@@ -50,7 +50,6 @@ _TOKEN = re.compile(
     r"|mathscr|mathfrak|overleftrightarrow)\s*(?:\{[^{}]*\}|[A-Za-z]))"
     r"|(?P<command>\\[A-Za-z]+)|(?P<escaped>\\.)|(?P<letter>[A-Za-z])|(?P<sign>[^\s\\])"
 )
-
 
 _FUNCTION_LETTERS = frozenset([*"fgFGP", r"\phi", r"\psi", r"\Phi", r"\Psi", r"\Gamma", r"\zeta"])
 _DERIVATIVE = re.compile(r"\\frac\s*\{\s*d\s*(\\?[A-Za-z]*)\s*\}\s*\{\s*d\s*([A-Za-z])\s*\}")

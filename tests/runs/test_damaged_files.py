@@ -209,7 +209,8 @@ def test_half_a_config_is_a_sentence(finished: Path, tmp_path: Path, kept: float
     path = copy_of(finished, tmp_path)
     text = (path / "config.yaml").read_text()
     (path / "config.yaml").write_text(text[: int(kept * len(text))])
-    with pytest.raises(UserError, match=r"config.yaml (is no whole config of a run: it lacks \w+|can't be read)"):
+    said = r"config.yaml (is no whole config of a run: it lacks \w+|can't be read)"
+    with pytest.raises(UserError, match=said):
         run(tiny(tmp_path))
 
 
