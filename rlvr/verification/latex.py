@@ -13,9 +13,8 @@ rationals. The grammar, from loose to tight:
 | atom | `12.5`, `0.\overline{3}`, `x_{12}`, `x'`, `\frac12`, `\sqrt[3]{2}`, `(a)`, `|a|`, a matrix |
 
 `e` and `i` are the constants, `f(x)` is a function where `f` is a letter that functions have or the argument
-is no sum, `2\frac13` is a mixed number, degrees inside a function are degrees and elsewhere a unit. Short sums
-and products over integers are added up; integrals, limits, what is endless and values beyond
-`functions.MAX_BITS` are `Unreadable`.
+is no sum, `2\frac13` is a mixed number, degrees inside a function are degrees and elsewhere a unit. Short
+sums and products over integers are added up; integrals, limits and endless things are `Unreadable`.
 """
 
 import re
