@@ -1,0 +1,51 @@
+"""Numbers that no run can mean, for every numeric key: refused before anything is sampled."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from rlvr.cli.main import main
+from rlvr.config import load_config
+from tests.attack.damage import RUN
+from tests.attack.outcomes import Outcome, Tally, attempt, tally
+
+ODD = ("-1", "nan", "inf", "-inf", "1e400", "99999999999999999999", "0.5.5", "''")
+
+
+def numeric_keys(config: Any, prefix: str = "") -> Iterator[str]:
+    """Keys of a run's config that hold a number, or could."""
+    hints = get_type_hints(type(config))
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            yield from numeric_keys(value, f"{prefix}{item.name}.")
+        kinds = {hints[item.name], *getattr(hints[item.name], "__args__", ())}
+        if kinds & {int, float}:
+            yield prefix + item.name
+
+
+def tried() -> Iterator[tuple[str, Outcome, str]]:
+    config = load_config(["advantage_scaling=focal", *RUN])
+    with tempfile.TemporaryDirectory() as folder:
+        for key in numeric_keys(config):
+            for value in ODD:
+                arguments = ["train", "advantage_scaling=focal", *RUN, f"runs={folder}", f"{key}={value}"]
+                result = attempt(lambda arguments=arguments: main(arguments), 30)
+                outcome = result.failure
+                if outcome is None:
+                    # a seed may be any whole number, a null is asked for by its name only
+                    outcome = Outcome.SAME if may_be(key, value) else Outcome.SILENT
+                elif outcome is Outcome.SENTENCE and any(Path(folder).rglob("step-000000")):
+                    outcome = Outcome.SILENT  # found only once a run had begun
+                yield f"{key}={value}", outcome, result.output
+
+
+def may_be(key: str, value: str) -> bool:
+    """The odd values that mean something: null in other words, and keys that any number suits."""
+    return value == "''" or (key.endswith("entropy_coefficient") and value == "-1")
+
+
+def settings() -> Tally:
+    return tally("settings", tried())
