@@ -79,8 +79,8 @@ class _HeadLogprobs(torch.autograd.Function):
                 with ctx.autocast():
                     hidden_CE, logits_CV = _logits(hidden_NE[chunk], ctx.head, with_graph=True)
                 probabilities_CV = logits_CV.detach()
-                unused_2C = torch.empty(2, len(hidden_CE), device=hidden_CE.device)
-                _softmax(probabilities_CV, targets_N[chunk], *unused_2C, ctx.kernels)
+                for rows in _chunks(len(logits_CV), ctx.kernels.softmax_rows(*logits_CV.shape)):
+                    probabilities_CV[rows] = probabilities_CV[rows].float().softmax(-1)
             grad_logits_CV = _grad_logits(
                 probabilities_CV,
                 targets_N[chunk],

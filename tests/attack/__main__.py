@@ -1,7 +1,13 @@
-"""python -m tests.attack [section ...]: attack rlvr, print counts by outcome, exit with 1 at any fault."""
+"""An attack on rlvr that can be repeated: `python -m tests.attack [section ...]`.
+
+Each section makes odd or damaged input by the hundred, gives it to the real commands, and counts what
+happens. What must never happen: a wrong number without a word (`silent`), a traceback, a hang, a wrong answer
+judged right.
+"""
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +15,20 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import torch
 
-from tests.attack import damage, data, models, settings
-from tests.attack.outcomes import Tally
+from tests.attack import damage, data, models, settings, verdicts
+from tests.attack.outcomes import Outcome, Tally
+
+
+def hostile_answers() -> Tally:
+    """Answers through the real pool of processes; each fault is a verdict that is not the expected one."""
+    counts, missed = verdicts.attack()
+    faults = [f"{reference!a} <- {answer[:80]!a}, expected {right}" for reference, answer, right in missed]
+    outcomes = Counter({Outcome.SAME: counts["cases"] - len(missed), Outcome.SILENT: len(missed)})
+    return Tally("hostile answers", outcomes, faults)
+
 
 SECTIONS: dict[str, Callable[[], Tally]] = {
+    "answers": hostile_answers,
     "settings": settings.settings,
     "data": data.data_files,
     "models": models.model_folders,
