@@ -87,7 +87,7 @@ class ProblemsConfig:
 @dataclass
 class BenchmarkTaskConfig(ProblemsConfig):
     domain: str = one_of("in_domain", "out_of_domain")  # in_domain ones choose the checkpoint
-    root: str | None = "${data.root}"
+    root: str | None = "${data.root}"  # as that of the training data
 
 
 @dataclass
