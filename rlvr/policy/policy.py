@@ -40,6 +40,7 @@ class Policy:
         prompts: what stands around a problem's own words, by verifier (`rlvr.policy.prompts`).
         end_tokens: tokens that end a completion, besides those of the tokenizer and the generation config.
         stop_strings: texts that end a completion once it has one of them.
+        runs_on: the device that the model will work on, if it is moved to another than it is on.
 
     Attributes:
         model: any transformers decoder whose attention goes through the attention interface.
@@ -54,13 +55,15 @@ class Policy:
         prompts: Prompts | None = None,
         end_tokens: Sequence[str] = (),
         stop_strings: Sequence[str] = (),
+        runs_on: str | None = None,
     ):
         self.model = model
         self.tokenizer = tokenizer
         self.stop_strings = tuple(stop_strings)
         self.prompts = prompts or {}
         self.model.set_attn_implementation(ATTENTION)
-        self.kernels = cpu.optimize(model) if self.device.type == "cpu" else Kernels()
+        on_cpu = torch.device(runs_on or self.device).type == "cpu"
+        self.kernels = cpu.optimize(model) if on_cpu else Kernels()
         linears = [module for module in model.base_model.modules() if isinstance(module, nn.Linear)]
         self._largest = max((layer.weight.numel() for layer in linears), default=0)
         ends = model.generation_config.eos_token_id
@@ -136,7 +139,12 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
 
 
 def load_policy(
-    path: str | Path, *, settings: ModelConfig | None = None, dtype: str = "float32", device: str = "cpu"
+    path: str | Path,
+    *,
+    settings: ModelConfig | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+    runs_on: str | None = None,
 ) -> Policy:
     """Load a policy from a local folder or a hub id; "embedded" is the one that ships with rlvr.
 
@@ -147,6 +155,8 @@ def load_policy(
         path: of the weights and tokenizer; may be a checkpoint of the model that `settings` describes.
         settings: what the config says of the model: its prompts, end tokens and package.
         dtype: of the weights: "float32", "bfloat16" or "float16".
+        device: where it is put.
+        runs_on: where it is moved later, if that is another device.
     """
     described = replace(settings or ModelConfig(), path=str(path))
     try:
@@ -160,4 +170,5 @@ def load_policy(
         prompts=described.prompts,
         end_tokens=described.end_tokens,
         stop_strings=described.stop_strings,
+        runs_on=runs_on,
     )

@@ -35,6 +35,7 @@ def initial_policy(config: Config, weights: Path | None = None, device: str | No
         settings=config.model,
         dtype=config.model.dtype,
         device=device or device_of(config),
+        runs_on=device_of(config),
     )
 
 

@@ -178,7 +178,11 @@ def _actor(config: Config, job: Job) -> dict[str, Any]:
         "clip_ratio_low": 1 - algorithm.is_weight_min if cispo else algorithm.clip_low,
         "clip_ratio_high": algorithm.is_weight_max - 1 if cispo else algorithm.clip_high,
         "clip_ratio_c": (None if cispo else algorithm.dual_clip) or math.inf,
-        "loss_agg_mode": "seq-mean-token-sum-norm" if constant else "token-mean",
+        "loss_agg_mode": {
+            "token_mean": "token-mean",
+            "sequence_mean": "seq-mean-token-mean",
+            "constant_length": "seq-mean-token-sum-norm",
+        }[algorithm.aggregation],
         "loss_scale_factor": training.sampling.max_tokens if constant else None,
         "entropy_coeff": algorithm.entropy_coefficient,
         "use_kl_loss": algorithm.kl_coefficient > 0,

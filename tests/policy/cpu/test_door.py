@@ -169,3 +169,11 @@ def test_sizes_of_chunks_by_hand():
     assert rows(400, 16384) == rows(400, 49152) == rows(400, 49152, torch.bfloat16) == 104
     assert rows(70, 131072) == 40
     assert rows(17, 2**24) == 8
+
+
+def test_a_model_that_will_be_moved_to_a_gpu_stays_transformers_own():
+    """With several ranks it is loaded on the CPU, sharded, and only then moved."""
+    policy = load_policy("embedded", runs_on="cuda")
+    assert not isinstance(policy.kernels, CPUKernels)
+    assert type(policy.model.model.layers[0].mlp).__module__.startswith("transformers.")
+    assert type(policy.model.model.layers[0].self_attn.q_proj) is nn.Linear
