@@ -32,8 +32,8 @@ def export_run(
     if dtype not in (None, *DTYPES):
         raise unknown("dtype", dtype, DTYPES)
     steps = [step for step, _ in checkpoints(run)]
-    if step is not None and step not in map(str, steps):
-        raise unknown("step", step, map(str, steps))
+    if step is not None and str(step) not in map(str, steps):
+        raise unknown("step", str(step), map(str, steps))
     weights = checkpoint_path(run, chosen_step(config, run) if step is None else int(step))
     if damage := damage_of(weights):
         raise UserError(f"{weights} is damaged ({damage}): choose another checkpoint with step=")

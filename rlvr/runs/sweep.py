@@ -228,7 +228,8 @@ def objective(config: Config, path: Path) -> float:
     Raises:
         UserError: for a run that is not finished, whose number would be another one's.
     """
-    from rlvr.runs.run import chosen_step, read_validation
+    from rlvr.evaluation.validation import read_validation
+    from rlvr.runs.evaluate import chosen_step
 
     summary = read_summary(path)
     if config.training.steps and summary.get("trained_steps") == config.training.steps:

@@ -26,7 +26,7 @@ def evaluated(config: Config, tmp_path: Path) -> Path:
     """A run whose benchmark has a name like that, two problems of two samples."""
     folder = tmp_path / "run"
     (folder / "evaluation").mkdir(parents=True)
-    (folder / "config.yaml").write_text(to_yaml(config))
+    (folder / "config.yaml").write_text(to_yaml(replace(config, arm="[x]")))  # a hostile one is not read
     samples = {"problem_id": ["a", "a", "b", "b"], "verdict": ["correct", "wrong", "correct", "correct"]}
     table = pa.table({**samples, "num_tokens": [1, 2, 3, 4]})
     pq.write_table(table, folder / "evaluation" / f"{HOSTILE.replace('/', '')}.parquet")

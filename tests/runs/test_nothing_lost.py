@@ -130,7 +130,8 @@ def test_w_and_b_is_told_of_a_step_after_it_is_noted(tmp_path: Path):
 
 
 def test_a_sweep_that_is_terminated_takes_its_runs_with_it(tmp_path: Path):
-    overrides = [*TINY, "training.steps=100000", f"runs={tmp_path}"]
+    longer = [override.replace("training.steps=1", "training.steps=100000") for override in TINY]
+    overrides = [*longer, f"runs={tmp_path}"]
     directories = [run_directory(load_config([*overrides, f"seed={seed}"])) for seed in (1, 2)]
     sweep = subprocess.Popen(
         [sys.executable, "-m", "rlvr", "train", "-m", *overrides, "seed=1,2"],
@@ -155,7 +156,8 @@ def test_keys_and_tokens_are_never_written_down(tmp_path: Path):
         "HUGGING_FACE_HUB_TOKEN": "hf_AnotherThatIsNoneOfAnybody",
         "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
     }
-    overrides = [*TINY, f"runs={tmp_path}", "tracking=wandb", "tracking.mode=offline"]
+    tracked = [override.replace("tracking=local", "tracking=wandb") for override in TINY]
+    overrides = [*tracked, f"runs={tmp_path}", "tracking.mode=offline"]
     done = subprocess.run(
         [sys.executable, "-m", "rlvr", "train", *overrides],
         env={**os.environ, **secrets, "OMP_NUM_THREADS": "1"},

@@ -35,7 +35,7 @@ TINY = [
         ("seed=range(1,6,2)", ["1", "3", "5"]),
         ("training.learning_rate=range(0.5,1.5,0.5)", ["0.5", "1.0"]),
         ("algorithm=glob(d*)", ["dapo", "dr_grpo", "ds_grpo"]),
-        ("algorithm=glob(*po,exclude=d*)", ["grpo", "cispo"]),
+        ("algorithm=glob(*po,exclude=[d*,g*])", ["cispo"]),
         ("evaluation.k=[1],[1,2]", ["[1]", "[1,2]"]),
     ],
 )
