@@ -4,10 +4,11 @@ The keys of methods (advantages, losses, curricula, ...) are not here: they are 
 method's own function (`rlvr.config.registry`).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from rlvr.config.limits import limited, one_of
 
@@ -238,3 +239,13 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     backend: Any = None
+
+    def __reduce__(self) -> tuple[Callable, tuple[dict[str, Any]]]:
+        # the classes of methods' keys are made as they are chosen, so pickle can't find them by name
+        return _checked_again, (asdict(self),)
+
+
+def _checked_again(values: dict[str, Any]) -> Config:
+    from rlvr.config.check import check
+
+    return check(OmegaConf.create(values))

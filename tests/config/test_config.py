@@ -1,3 +1,4 @@
+import pickle
 import re
 from pathlib import Path
 from typing import get_args, get_origin
@@ -254,3 +255,11 @@ def test_composing_needs_no_torch():
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert compose([]).seed == 1
+
+
+def test_a_config_goes_to_another_process_as_it_is():
+    """Ranks are sent theirs by pickle; the classes of a loss's and a scaling's keys are made when chosen."""
+    config = load_config(["algorithm=cispo", "advantage_scaling=focal", "seed=3"])
+    again = pickle.loads(pickle.dumps(config))
+    assert to_yaml(again) == to_yaml(config)
+    assert again.algorithm.is_weight_max == config.algorithm.is_weight_max

@@ -6,6 +6,8 @@ Rank 0 leaves in the folder, as `<name>.pt`, what `update` and `sample` below gi
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))  # torchrun knows nothing of pytest's path
+
 import torch
 from training_groups import RIGHT, WRONG, make_groups
 
