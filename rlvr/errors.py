@@ -17,6 +17,13 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "·" for c in str(text))
 
 
+def say(sentence: str) -> None:
+    """One line for the user, on stderr."""
+    from rich.console import Console
+
+    Console(stderr=True).print(printable(sentence), markup=False, highlight=False)
+
+
 def nearest(given: object, accepted: Iterable[str]) -> str:
     """ "; did you mean X?" for the closest accepted name, or nothing when none is close."""
     closest = difflib.get_close_matches(str(given), [str(name) for name in accepted], n=1, cutoff=0.5)

@@ -21,9 +21,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from rich.console import Console
 
 from rlvr.data import Group, Problem
+from rlvr.errors import say
 from rlvr.evaluation.samples_key import difference, key_name, samples_key
 from rlvr.files.atomic import file_digest, user_errors_for
 from rlvr.rollout.engine import RolloutEngine, Sampling
@@ -173,10 +173,6 @@ def key_of(file: Path) -> dict[str, Any] | None:
         return json.loads((pq.read_schema(file).metadata or {}).get(KEY, b"null"))
     except UNREADABLE:
         return None
-
-
-def say(sentence: str) -> None:
-    Console(stderr=True).print(sentence, markup=False, highlight=False)
 
 
 def write_samples(groups: Sequence[Group], file: Path, key: dict[str, Any]) -> None:

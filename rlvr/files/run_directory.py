@@ -46,9 +46,6 @@ RECORDED_PACKAGES = (
 )
 
 
-CONFIG_ADVICE = "Restore it from a copy, or remove the folder and start the run again"
-
-
 class RunDirectory:
     """The folder of one run, locked for as long as this object lives.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.data import Problem
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, say, unknown
 from rlvr.problems.cleaning import without_conflicting, without_long, without_repeated
 from rlvr.problems.fields import answer_after, plain, text_of, texts_of, value_of
 from rlvr.problems.location import file_in_root, hub_rows, rows_at
@@ -343,9 +343,3 @@ def report(source: str, rows: int, dropped: Mapping[str, int], kept: int, publis
     parts = [f"{rows:,} rows", *(f"{count:,} {reason}" for reason, count in dropped.items())]
     beside = "" if published is None else f", {published:,} published"
     say(f"{source}: {', '.join(parts)}; {kept:,} problems remain{beside}")
-
-
-def say(sentence: str) -> None:
-    from rich.console import Console
-
-    Console(stderr=True).print(sentence, highlight=False, markup=False)

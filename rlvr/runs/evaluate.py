@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from rlvr.config import Config, fingerprint
-from rlvr.errors import UserError
+from rlvr.data import Problem
+from rlvr.errors import UserError, say
 from rlvr.evaluation import counts, pass_at_k_of
 from rlvr.evaluation.rare import ANSWERS
 from rlvr.evaluation.samples_key import key_name, samples_key
-from rlvr.evaluation.sampling import key_of, sample_benchmarks, say
+from rlvr.evaluation.sampling import key_of, sample_benchmarks
 from rlvr.evaluation.validation import benchmark_problems, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
 from rlvr.rollout.engine import Sampling
@@ -22,6 +23,8 @@ from rlvr.tracking.tracker import Tracker
 from rlvr.training.checkpoint import checkpoint_path, damage_of, read_manifest
 from rlvr.training.distributed import optimizer_state
 from rlvr.training.setup import open_engine
+
+Benchmarks = dict[str, list[Problem]]
 
 
 def chosen_step(config: Config, path: Path) -> int:
@@ -61,15 +64,16 @@ def choose(config: Config, path: Path) -> tuple[int, dict[int, str]]:
 
 def evaluate_run(config: Config, directory: RunDirectory) -> None:
     """Do what is left to do of the evaluation of the chosen checkpoint."""
-    path = directory.path
+    path, problems = directory.path, benchmark_problems(config)
     first_choice = next(iter(ranked_steps(config, path)), None)
-    if is_finished(config, path) and read_summary(path)["checkpoint_step"] == first_choice:
+    if is_finished(config, path, problems) and read_summary(path)["checkpoint_step"] == first_choice:
         return  # also where that checkpoint has been damaged since
     step, damages = choose(config, path)
     for damaged, damage in damages.items():
         where = checkpoint_path(path, damaged)
         say(f"{where}, the better one, is damaged ({damage}): evaluating step {step} instead")
-    evaluate_benchmarks(config, directory, step, {str(damaged): text for damaged, text in damages.items()})
+    named = {str(damaged): text for damaged, text in damages.items()}
+    evaluate_benchmarks(config, directory, step, named, problems)
     if config.evaluation.rare.prompts and not has_rare_answers(config, directory.path):
         file = rare.measure(config, directory.path, step)
         answers = pq.read_table(file).to_pandas()
@@ -121,10 +125,11 @@ def sampling_settings(config: Config, checkpoint: Path) -> dict[str, Any]:
     }
 
 
-def what_is_evaluated(config: Config, path: Path, step: int, damages: dict[str, str]) -> dict[str, Any]:
+def what_is_evaluated(
+    config: Config, path: Path, step: int, damages: dict[str, str], problems: Benchmarks
+) -> dict[str, Any]:
     """What a summary's results are the results of: compared with what is asked for, by its digests."""
     settings = sampling_settings(config, checkpoint_path(path, step))
-    problems = benchmark_problems(config)
     return {
         "step": step,
         "checkpoint": config.evaluation.checkpoint,
@@ -135,14 +140,16 @@ def what_is_evaluated(config: Config, path: Path, step: int, damages: dict[str, 
     }
 
 
-def evaluate_benchmarks(config: Config, directory: RunDirectory, step: int, damages: dict[str, str]) -> None:
+def evaluate_benchmarks(
+    config: Config, directory: RunDirectory, step: int, damages: dict[str, str], problems: Benchmarks
+) -> None:
     """Sample all benchmarks with a checkpoint and add pass@k to the summary.
 
     Args:
         damages: of the checkpoints that would have been evaluated rather than this one, by step.
     """
     summary = directory.read_summary()
-    wanted = what_is_evaluated(config, directory.path, step, damages)
+    wanted = what_is_evaluated(config, directory.path, step, damages, problems)
     lost = damaged_files(directory.path, "evaluation/*.parquet")
     if summary.get("status") == "finished" and summary.get("evaluated") == wanted and not lost:
         return
@@ -152,7 +159,7 @@ def evaluate_benchmarks(config: Config, directory: RunDirectory, step: int, dama
         if (key := key_of(file)) and key_name(key) in summary["evaluated"]["benchmarks"].values():
             file.unlink()  # damaged; samples of another evaluation are set aside
     with directory.timed("evaluation"):
-        files = sample_checkpoint(config, directory, step)
+        files = sample_checkpoint(config, directory, step, problems)
     results = {name: benchmark_result(config, name, file) for name, file in files.items()}
     tracker = Tracker(config, directory.path)
     tracker.catch_up()
@@ -162,7 +169,9 @@ def evaluate_benchmarks(config: Config, directory: RunDirectory, step: int, dama
     directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
 
 
-def sample_checkpoint(config: Config, directory: RunDirectory, step: int) -> dict[str, Path]:
+def sample_checkpoint(
+    config: Config, directory: RunDirectory, step: int, problems: Benchmarks
+) -> dict[str, Path]:
     """All samples of a checkpoint; the file of each benchmark."""
     check_time(config)
     engine = open_engine(config, checkpoint_path(directory.path, step))
@@ -175,7 +184,7 @@ def sample_checkpoint(config: Config, directory: RunDirectory, step: int) -> dic
     with closing(engine):
         return sample_benchmarks(
             engine,
-            benchmark_problems(config),
+            problems,
             folder=directory.path / "evaluation",
             report=report,
             **sampling_settings(config, checkpoint_path(directory.path, step)),
@@ -219,13 +228,19 @@ def benchmark_result(config: Config, name: str, file: Path) -> dict:
     }
 
 
-def is_finished(config: Config, path: Path) -> bool:
-    """Whether a run has been trained and evaluated as its config asks, and its files are as it left them."""
+def is_finished(config: Config, path: Path, problems: Benchmarks | None = None) -> bool:
+    """Whether a run has been trained and evaluated as its config asks, and its files are as it left them.
+
+    Args:
+        problems: of its benchmarks; read where they are needed, if none are given.
+    """
     summary = read_summary(path)
     if summary.get("status") != "finished" or summary.get("trained_steps") != config.training.steps:
         return False
     evaluated = summary.get("evaluated", {})
-    wanted = what_is_evaluated(config, path, summary["checkpoint_step"], evaluated.get("damaged", {}))
+    problems = benchmark_problems(config) if problems is None else problems
+    damages = evaluated.get("damaged", {})
+    wanted = what_is_evaluated(config, path, summary["checkpoint_step"], damages, problems)
     if evaluated != wanted or damaged_files(path, "evaluation/*.parquet"):
         return False
     return not config.evaluation.rare.prompts or has_rare_answers(config, path)

@@ -104,9 +104,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
         if steps and is_checkpointed(config, done):
             log_validation(config, logs, done, engine, data)
         directory.report("training", done, steps)
-        for step in train(
-            config, policy, engine, learner, methods, curriculum, logs, first_step=done + 1
-        ):
+        for step in train(config, policy, engine, learner, methods, curriculum, logs, first_step=done + 1):
             directory.check_lock()
             if is_checkpointed(config, step):
                 save(step)

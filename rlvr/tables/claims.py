@@ -26,6 +26,7 @@ from rlvr.theory import SimulationGrid
 SHOWN, NOT_SHOWN, OPPOSITE = "shown", "not shown", "opposite"
 UNTESTABLE, NOT_RUN = "not testable at this scale", "not run"
 
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A difference that a claim says is above zero.

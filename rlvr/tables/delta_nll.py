@@ -59,9 +59,7 @@ def collect_rare(spec: TableSpec, runs: list[RunFiles]) -> tuple[pd.DataFrame, p
     return frame, pd.DataFrame(pairs, columns=DIFFERENCES)
 
 
-def _answers(
-    spec: TableSpec, runs: list[RunFiles]
-) -> tuple[dict[str, list[pd.DataFrame]], dict[str, str]]:
+def _answers(spec: TableSpec, runs: list[RunFiles]) -> tuple[dict[str, list[pd.DataFrame]], dict[str, str]]:
     """The answers of each run of each arm that has them in all, and the arm's seeds, as "1 2 3"."""
     answers: dict[str, list[pd.DataFrame]] = {}
     seeds: dict[str, str] = {}

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
 from safetensors import safe_open
 from torch import Tensor
 
 from rlvr.config import Config
 from rlvr.curriculum import Curriculum
-from rlvr.errors import UserError
+from rlvr.errors import UserError, say
 from rlvr.files import step_lines
 from rlvr.files.atomic import file_digest, flush_to_disk, user_errors_for
 from rlvr.policy.policy import Policy
@@ -115,10 +114,6 @@ def latest_checkpoint(run: Path) -> Checkpoint | None:
             return Checkpoint(step, path, logs)
         say(f"{path} can't be gone on from ({damage}): going on from the one before it")
     return None
-
-
-def say(sentence: str) -> None:
-    Console(stderr=True).print(sentence, markup=False, highlight=False)
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -6,12 +6,9 @@ computed once; old log-probabilities are taken only for mini-batches that come a
 """
 
 import copy
-import inspect
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,6 +24,7 @@ from rlvr.algorithms import (
 )
 from rlvr.config import Config
 from rlvr.config.plugins import added
+from rlvr.config.registry import Method
 from rlvr.config.schema import AlgorithmConfig
 from rlvr.data import Completion
 from rlvr.errors import UserError
@@ -83,12 +81,6 @@ class MiniBatch:
     normaliser: float
 
 
-def with_keys_of(function: Callable, algorithm: AlgorithmConfig) -> Callable:
-    """A function with its keyword parameters taken from the keys of `algorithm` of the same names."""
-    keys = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return partial(function, **{key: getattr(algorithm, key) for key in keys})
-
-
 class Learner:
     """Owns the optimizer; changes the policy's weights in place.
 
@@ -106,8 +98,8 @@ class Learner:
         self.algorithm = config.algorithm
         self.training = config.training
         self.credit = config.credit
-        losses = added("losses", LOSSES)
-        self.loss = with_keys_of(losses[config.algorithm.loss], config.algorithm)
+        losses, name = added("losses", LOSSES), config.algorithm.loss
+        self.loss = Method(name, losses[name], config.algorithm).function
         self.updates = 0
         self.unsound = 0
         self.optimizer = torch.optim.AdamW(
@@ -312,13 +304,13 @@ class UpdateMetrics:
             return metrics
         logp, old_logp, advantages, indices, engine_logp, entropy = zip(*self.tokens, strict=True)
         rollouts = [int(index[-1]) + 1 for index in indices]
-        firsts = [last - count for last, count in zip(itertools.accumulate(rollouts), rollouts, strict=True)]
+        firsts = itertools.accumulate(rollouts[:-1], initial=0)
         indices = [index + first for index, first in zip(indices, firsts, strict=True)]
         tokens = TokenBatch(*map(torch.cat, (logp, old_logp, advantages, indices)))
         engine_logp, entropy = torch.cat(engine_logp), torch.cat(entropy)
         if algorithm.loss in CLIP_FRACTIONS:
-            clip_fraction = with_keys_of(CLIP_FRACTIONS[algorithm.loss], algorithm)
-            metrics["update/clip_fraction"] = clip_fraction(tokens).item()
+            clip_fraction = Method(algorithm.loss, CLIP_FRACTIONS[algorithm.loss], algorithm)
+            metrics["update/clip_fraction"] = clip_fraction.function(tokens).item()
         metrics["update/entropy_trained"] = entropy.mean().item()
         # within the update: the policy moves away from the one that sampled
         log_ratio = tokens.logp - tokens.old_logp

@@ -57,7 +57,6 @@ from rlvr.verification.relations import INEQUALITIES, is_naming, named_value, re
 MAX_PARTS = 60  # of a list
 
 
-
 def compare(reference: str, answer: str) -> Verdict:
     """Is `answer` what `reference` means? Both in `notation.normal_form`.
 

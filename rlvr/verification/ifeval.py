@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from rlvr.data import Verdict
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, say, unknown
 
 SPLITTER = str(Path(__file__).parent / "nltk_data")
 NEED_SENTENCES = {"length_constraints:number_sentences", "change_case:capital_word_frequency"}
@@ -67,16 +67,14 @@ def check_instructions(references: Sequence[str]) -> None:
     if importlib.util.find_spec("if_verifiable") is None:
         raise UserError("IFEval's checkers are not installed: pip install if-verifiable==0.1.2")
     from if_verifiable.ifeval.instructions_registry import INSTRUCTION_DICT
-    from rich.console import Console
 
     asked = [json.loads(reference)["instruction_id_list"] for reference in references]
     for name in sorted({name for names in asked for name in names} - INSTRUCTION_DICT.keys()):
         raise unknown("instruction", name, INSTRUCTION_DICT)
     count = sum(not NEED_SENTENCES.isdisjoint(names) for names in asked)
     if count and not has_trained_splitter():
-        Console(stderr=True).print(
+        say(
             f"IFEval: in {count} of {len(references)} prompts sentences count; they are split by NLTK with "
             "rlvr's own list of abbreviations, since NLTK's English model is not on this machine (where "
-            "there is a network: python -m nltk.downloader punkt_tab)",
-            highlight=False,
+            "there is a network: python -m nltk.downloader punkt_tab)"
         )

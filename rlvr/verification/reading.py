@@ -278,8 +278,8 @@ def _is_words(plain: str, text: str) -> bool:
         return True
     words = [w for w in re.split(r"[\s.,'\"!?()]+", bare) if re.fullmatch("[A-Za-z]{2,}", w)]
     return bool(re.search(r"\s", plain) or not operators) and any(
-        not re.fullmatch("[xyz]+", w) and w not in _PRODUCTS and not _letters_of_a_formula(w, bare) for w in
-        words
+        not re.fullmatch("[xyz]+", w) and w not in _PRODUCTS and not _letters_of_a_formula(w, bare)
+        for w in words
     )
 
 

@@ -85,9 +85,7 @@ def make(phase_end: str, *, steps: int = 9, batch_size: int = 2, **options) -> S
         Phase(size, [problem(f"{size}/{number}") for number in range(count)])
         for size, count in ((2, 3), (4, 4), (8, 5))
     ]
-    return SGPOCurriculum(
-        phases, steps=steps, batch_size=batch_size, seed=1, phase_end=phase_end, **options
-    )
+    return SGPOCurriculum(phases, steps=steps, batch_size=batch_size, seed=1, phase_end=phase_end, **options)
 
 
 def walk(curriculum: SGPOCurriculum, steps: int, rate: float = 0.5) -> list[list[tuple[str, int]]]:

@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import tiny_runs
 import torch
 from safetensors.torch import load_file, save_file
 
-from rlvr.config import Config, config_from_yaml, load_config, run_directory
+from rlvr.config import Config, config_from_yaml, run_directory
 from rlvr.curriculum import build_curriculum
 from rlvr.errors import UserError
 from rlvr.files import step_lines
@@ -28,23 +29,11 @@ from rlvr.training.checkpoint import (
 from rlvr.training.learner import Learner
 from rlvr.training.methods import Methods
 
-TINY = [
-    "scale=smoke",
-    "tracking=local",
-    "benchmark=countdown_3",
-    "benchmark.tasks.countdown_3.size=4",
-    "training.steps=4",
-    "training.checkpoint_every=2",
-    "training.prompts_per_step=4",
-    "training.mini_batch_prompts=2",
-    "evaluation.samples=4",
-    "evaluation.k=[1,2,4]",
-    "arm=tiny",
-]
+SETTINGS = ("training.steps=4", "training.checkpoint_every=2")
 
 
 def tiny(folder: Path, *overrides: str) -> Config:
-    return load_config([*TINY, f"runs={folder}", *overrides])
+    return tiny_runs.tiny(folder, *SETTINGS, *overrides)
 
 
 @pytest.fixture(scope="module")

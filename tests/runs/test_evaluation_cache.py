@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import tiny_runs
 
-from rlvr.config import Config, config_from_yaml, load_config, run_directory
+from rlvr.config import Config, config_from_yaml, run_directory
 from rlvr.errors import UserError
 from rlvr.evaluation import samples_key
 from rlvr.evaluation.sampling import key_of
@@ -19,22 +20,7 @@ from rlvr.runs.evaluate import is_finished
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
 
-TINY = [
-    "scale=smoke",
-    "tracking=local",
-    "benchmark=countdown_3",
-    "benchmark.tasks.countdown_3.size=4",
-    "training.steps=2",
-    "training.checkpoint_every=1",
-    "training.prompts_per_step=4",
-    "training.mini_batch_prompts=2",
-    "training.learning_rate=1e-3",
-    "evaluation.samples=4",
-    "evaluation.samples_per_shard=4",
-    "evaluation.k=[1,2,4]",
-    "arm=tiny",
-    "verb=evaluate",
-]
+SETTINGS = ("training.learning_rate=1e-3", "evaluation.samples_per_shard=4", "verb=evaluate")
 CHANGES = [
     "evaluation.sampling.temperature=0.01",
     "evaluation.sampling.top_p=0.5",
@@ -50,7 +36,7 @@ CHANGES = [
 
 
 def tiny(folder: Path, *overrides: str) -> Config:
-    return load_config([*TINY, f"runs={folder}", *overrides])
+    return tiny_runs.tiny(folder, *SETTINGS, *overrides)
 
 
 @pytest.fixture(scope="module")

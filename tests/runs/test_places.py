@@ -6,30 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tiny_runs import tiny
 
 from rlvr.config import Config, config_from_yaml, load_config, run_directory
 from rlvr.errors import UserError
 from rlvr.files.run_directory import damaged_files, read_provenance
 from rlvr.runs.run import run
 from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
-
-TINY = [
-    "scale=smoke",
-    "tracking=local",
-    "benchmark=countdown_3",
-    "benchmark.tasks.countdown_3.size=4",
-    "training.steps=2",
-    "training.checkpoint_every=1",
-    "training.prompts_per_step=4",
-    "training.mini_batch_prompts=2",
-    "evaluation.samples=4",
-    "evaluation.k=[1,2,4]",
-    "arm=tiny",
-]
-
-
-def tiny(folder: Path, *overrides: str) -> Config:
-    return load_config([*TINY, f"runs={folder}", *overrides])
 
 
 @pytest.fixture(scope="module")

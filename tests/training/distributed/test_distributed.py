@@ -120,7 +120,10 @@ def test_any_number_of_processes_gives_the_same_loss_gradients_and_rollouts(
         # the mean of what nearly cancels, from log-probabilities whose last digit is 1e-6
         means = [metrics.pop("update/log_ratio_mean") for metrics in (ours, theirs)]
         assert means[0] == pytest.approx(means[1], abs=5e-6)
-        assert ours == pytest.approx(theirs, abs=1e-5, rel=1e-4)
+        # likewise the largest of them, one token's, after a step that divides rounding by itself
+        largest = [metrics.pop("update/log_ratio_max") for metrics in (ours, theirs)]
+        assert largest[0] == pytest.approx(largest[1], abs=1e-5, rel=1e-5)
+        assert ours == pytest.approx(theirs, abs=2e-6, rel=1e-5)
         assert len(together[name]["gradients"]) == len(alone[name]["gradients"])
         for step, plain in zip(together[name]["gradients"], alone[name]["gradients"], strict=True):
             for one, other in zip(step, plain, strict=True):
