@@ -1,6 +1,7 @@
 """The shape of a model, and what follows from it without its weights: parameters, memory, operations."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,26 @@ class Architecture:
         layer = attention + 3 * self.hidden * self.feed_forward + 2 * self.hidden
         embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
         return self.layers * layer + embeddings + self.hidden
+
+    @property
+    def linear_layers(self) -> dict[str, tuple[int, int]]:
+        """Inputs and outputs of each linear layer of a decoder layer, by name."""
+        queries, keys = self.heads * self.head_size, self.key_value_heads * self.head_size
+        return {
+            "q_proj": (self.hidden, queries),
+            "k_proj": (self.hidden, keys),
+            "v_proj": (self.hidden, keys),
+            "o_proj": (queries, self.hidden),
+            "gate_proj": (self.hidden, self.feed_forward),
+            "up_proj": (self.hidden, self.feed_forward),
+            "down_proj": (self.feed_forward, self.hidden),
+        }
+
+    def adapter_parameters(self, rank: int, targets: str | Sequence[str] = "all-linear") -> int:
+        """Parameters of a low-rank adapter around the named layers of every decoder layer, or around all."""
+        layers = self.linear_layers
+        names = layers if targets == "all-linear" else [name for name in layers if name in targets]
+        return self.layers * sum(rank * sum(layers[name]) for name in names)
 
     def forward_operations(self, context: float) -> float:
         """Floating-point operations of one token's forward that attends to `context` tokens."""

@@ -29,6 +29,14 @@ def test_f_grpo_takes_153_steps_an_epoch_and_1530_in_all():
     assert config.training.checkpoint_every == 153
 
 
+def test_parameters_of_an_adapter_by_hand():
+    """Of a layer with inputs I and outputs O: rank x (I + O)."""
+    attention, feed_forward = (4 + 4) + 2 * (4 + 2) + (4 + 4), 2 * (4 + 8) + (8 + 4)
+    assert TINY.adapter_parameters(3) == 2 * 3 * (attention + feed_forward)
+    assert TINY.adapter_parameters(3, ["q_proj", "down_proj"]) == 2 * 3 * (8 + 12)
+    assert KNOWN["Qwen/Qwen2.5-7B"].adapter_parameters(16) == 40_370_176  # as peft counts them
+
+
 @pytest.mark.parametrize(
     ("overrides", "steps", "checkpoint_every"),
     [
