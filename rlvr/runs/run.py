@@ -172,7 +172,7 @@ def open_run(
     methods = Methods(config)
     policy, engine, learner = open_training(config, checkpoint)
     if checkpoint:
-        state = load_state(checkpoint)
+        state = load_state(checkpoint, mapped=True)  # the learner has its part already
         curriculum.load_state_dict(state["curriculum"])
         methods.load_state_dict(state["methods"])
     return policy, engine, learner, methods, curriculum

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,20 +69,16 @@ def save_checkpoint(
     aside = target.with_name(f".{target.name}.partial")
     with user_errors_for(target), at_stage("writing a checkpoint"):
         shutil.rmtree(aside, ignore_errors=True)
-        policy.save(aside)
-        state = {
-            "learner": learner.state_dict(aside),
-            "curriculum": curriculum.state_dict(),
-            "methods": methods.state_dict(),
-        }
-        if bad := next(not_finite(chain(saved_tensors(aside), tensors_of(state))), None):
-            shutil.rmtree(aside)
+        state = {"curriculum": curriculum.state_dict(), "methods": methods.state_dict()}
+        # in memory: on a GPU that takes no time, and nothing has been written yet
+        if bad := learner.not_finite() or next(not_finite(tensors_of(state)), None):
             raise UserError(
                 f"{bad} has NaN or infinity in it after step {step}: {target.name} is not written, and the "
                 "run ends. Start it from its last checkpoint or anew with another training.learning_rate or "
                 "training.gradient_clip"
             )
-        torch.save(state, aside / "trainer.pt")
+        policy.save(aside)
+        torch.save({"learner": learner.state_dict(aside), **state}, aside / "trainer.pt")
         step_lines.check_steps(run / "metrics.jsonl", step)
         logs = {file.stem: step_lines.claim(file) for file in sorted(run.glob("*.jsonl"))}
         seal(aside, target, step, logs=logs, finite=True)
@@ -116,9 +111,13 @@ def latest_checkpoint(run: Path) -> Checkpoint | None:
     return None
 
 
-def load_state(path: Path) -> dict[str, Any]:
-    """The trainer's state of a checkpoint; tensors and plain values only, no code."""
-    return torch.load(path / "trainer.pt", weights_only=True, map_location="cpu")
+def load_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:
+    """The trainer's state of a checkpoint; tensors and plain values only, no code.
+
+    Args:
+        mapped: leave tensors on the disk until they are used, as who wants the plain values does.
+    """
+    return torch.load(path / "trainer.pt", weights_only=True, map_location="cpu", mmap=mapped)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

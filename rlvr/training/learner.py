@@ -33,7 +33,7 @@ from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.training.batch import Batch, token_weights
 from rlvr.training.distributed.optimizer_state import load_optimizer
-from rlvr.training.distributed.ranks import full_tensor
+from rlvr.training.distributed.ranks import full_tensor, local_shard
 
 
 @dataclass(slots=True)
@@ -256,6 +256,14 @@ class Learner:
     def state_dict(self, folder: Path) -> dict:
         """What to go on from; a sharded optimizer's part of it goes to files in `folder` (a checkpoint)."""
         return {"updates": self.updates, "optimizer": self.optimizer.state_dict()}
+
+    def not_finite(self) -> str | None:
+        """The name of a weight, or of optimizer state, with NaN or infinity in it; None where all is well."""
+        for name, parameter in self.policy.model.named_parameters():
+            for kind, tensor in {"": parameter, **self.optimizer.state.get(parameter, {})}.items():
+                if not local_shard(tensor).isfinite().all():
+                    return f"{kind} of {name}" if kind else name
+        return None
 
     def load_state_dict(self, state: dict, folder: Path) -> None:
         """Take over what `state_dict` gave, whatever the number of processes then and now."""

@@ -128,6 +128,9 @@ def test_weights_that_are_not_finite_are_never_a_checkpoint(policy: Policy, tmp_
     learner = Learner(policy, config)
     save_checkpoint(tmp_path, 0, policy, learner, curriculum, Methods(config))
     name, weights = next(iter(policy.model.named_parameters()))
+    learner.optimizer.state[weights] = {"exp_avg": torch.full_like(weights, value)}
+    assert learner.not_finite() == f"exp_avg of {name}"
+    learner.optimizer.state.clear()
     with torch.no_grad():
         weights.view(-1)[-1] = value
     step_lines.append(tmp_path / "metrics.jsonl", 1, {})

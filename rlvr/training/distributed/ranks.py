@@ -175,3 +175,8 @@ def gather_on_rank_zero(value: Any) -> list[Any]:
 def full_tensor(tensor: Tensor) -> Tensor:
     """The full tensor of a DTensor, a collective that all ranks call; a plain tensor as it is."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def local_shard(tensor: Tensor) -> Tensor:
+    """What this rank has of a DTensor; a plain tensor as it is."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor

@@ -148,6 +148,10 @@ class ShardedLearner(OnEveryRank, Learner):
         save_optimizer(self.policy.model, self.optimizer, folder)
         return {"updates": self.updates, "optimizer": None}
 
+    @on_every_rank("writing a checkpoint")
+    def not_finite(self) -> str | None:
+        return next(filter(None, gather(super().not_finite())), None)
+
 
 class IdleMicroBatch(MicroBatch):
     """One whose loss is zero and whose tokens nobody counts."""
