@@ -62,6 +62,7 @@ def _check(composed: DictConfig) -> Config:
     _count_epochs(merged)
     result = OmegaConf.to_object(merged)
     assert isinstance(result, Config)
+    _check_temperatures(result)
     check_limits(result)
     check_names(result.experiment, result.arm, result.benchmark.tasks)
     _check_together(result)
@@ -130,6 +131,8 @@ def _count_epochs(merged: DictConfig) -> None:
         training.checkpoint_every = epoch
 
 
+COLDEST = 0.01  # temperature that vLLM samples at
+
 # key, what it must not exceed, whether it may be equal
 ORDER = (
     ("algorithm.is_weight_min", "algorithm.is_weight_max", False),
@@ -165,6 +168,21 @@ def _check_together(config: Config) -> None:
         )
     if not evaluation.k:
         raise UserError("evaluation.k=[]: accepted is one k or more; the nearest valid choice is [1]")
+
+
+def _check_temperatures(config: Config) -> None:
+    """Greedy decoding is for evaluation; what is nearly greedy vLLM would sample at another temperature."""
+    for name in ("training", "evaluation"):
+        value = getattr(config, name).sampling.temperature
+        greedy = name == "evaluation" or config.training.steps == 0
+        if value < COLDEST and not (value == 0 and greedy):
+            accepted = f"0 (greedy decoding), or {COLDEST} or more" if greedy else f"{COLDEST} or more"
+            nearest = 0 if greedy and value < COLDEST / 2 else COLDEST
+            reason = " (greedy decoding gives a group one completion again and again)" if value == 0 else ""
+            raise UserError(
+                f"{name}.sampling.temperature={value}{reason}: accepted is {accepted}; the nearest valid "
+                f"choice is {nearest}"
+            )
 
 
 def _value(config: Config, key: str) -> Any:

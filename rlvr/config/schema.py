@@ -124,7 +124,8 @@ class VLLMRolloutConfig:
 @dataclass
 class SamplingConfig:
     max_tokens: int = limited(MISSING, at_least=1)  # of a completion
-    temperature: float = limited(1.0, at_least=0)  # 0 is greedy decoding
+    # 0 is greedy decoding, for evaluation alone; otherwise 0.01 or more
+    temperature: float = limited(1.0, at_least=0)
     top_p: float = limited(1.0, above=0, at_most=1)  # 1 switches it off
     top_k: int = limited(0, at_least=0)  # 0 switches it off
 

@@ -16,6 +16,9 @@ class Sampling:
     Attributes:
         max_tokens: longest completion, in tokens.
         temperature: divides the logits; training samples at 1, so that sampling log-probs are the policy's.
+            0 is greedy decoding: always the likeliest token, whatever top_p and top_k say. All completions of
+            a problem are then one and the same, and their log-probabilities are the policy's own, those at
+            temperature 1, as the ones of the distribution that was sampled from would all be 0.
         top_p: smallest set of tokens with at least this probability is kept; 1 keeps all.
         top_k: number of most likely tokens that are kept; 0 keeps all.
     """
@@ -24,6 +27,10 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+
+    @property
+    def is_greedy(self) -> bool:
+        return self.temperature == 0
 
 
 class RolloutEngine(Protocol):

@@ -15,7 +15,6 @@ from itertools import chain
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from rlvr.data import Completion, Group, Problem
 from rlvr.data.group import before, has_any
@@ -23,10 +22,8 @@ from rlvr.policy.attention import Layout
 from rlvr.policy.blocks import prompt_places, rows_and_columns, rows_at, take, widened
 from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
+from rlvr.rollout.draws import sample_tokens
 from rlvr.rollout.engine import Sampling
-
-BLOCK = 256  # columns of a row of weights that one number stands for
-BELOW_ONE = 1 - 2.0**-53
 
 
 class PrefillLayout:
@@ -171,69 +168,6 @@ def _with_rows(count: int, block: Tensor) -> Tensor:
     longer = block.new_empty(count, *block.shape[1:])
     longer[: len(block)] = block
     return longer
-
-
-def sample_tokens(
-    logits_SV: Tensor, node_R: Tensor, uniform_R: Tensor, sampling: Sampling
-) -> tuple[Tensor, Tensor]:
-    """One token a rollout from the distribution of its node, and its log-probability as it was sampled.
-
-    Args:
-        logits_SV: of the S nodes.
-        node_R: int64, the node of each of the R rollouts.
-        uniform_R: float64 in [0, 1), for inverting the distribution function.
-    """
-    logits_SV = logits_SV.float()
-    if sampling.temperature != 1.0:
-        logits_SV = logits_SV / sampling.temperature
-    if 0 < sampling.top_k < logits_SV.shape[-1]:
-        smallest_S1 = logits_SV.topk(sampling.top_k, dim=-1).values[:, -1:]
-        logits_SV = logits_SV.masked_fill(logits_SV < smallest_S1, -torch.inf)
-    probabilities_SV = logits_SV.softmax(-1)
-    if sampling.top_p < 1.0:
-        ordered_SV, order_SV = probabilities_SV.sort(dim=-1, descending=True)
-        # a token stays while the mass before it is below top_p, so at least one stays
-        dropped_SV = ordered_SV.cumsum(-1) - ordered_SV >= sampling.top_p
-        probabilities_SV = probabilities_SV.masked_fill(dropped_SV.scatter(-1, order_SV, dropped_SV), 0.0)
-        probabilities_SV = probabilities_SV / probabilities_SV.sum(-1, keepdim=True)
-    token_R = sample_columns(probabilities_SV, node_R, uniform_R)
-    return token_R, probabilities_SV[node_R, token_R].log()
-
-
-def sample_columns(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> Tensor:
-    """A column for each of R draws, in proportion to the weights of the draw's row, int64 [R].
-
-    Of a large vocabulary first a block of columns is drawn and then one in it, so that float64 and running
-    sums are left to a few numbers a row.
-    """
-    if weights_SV.shape[-1] <= BLOCK:
-        return invert_cdf(weights_SV, row_R, uniform_R)[0]
-    missing = -weights_SV.shape[-1] % BLOCK
-    weights_SBW = (pad(weights_SV, (0, missing)) if missing else weights_SV).unflatten(-1, (-1, BLOCK))
-    block_R, rest_R = invert_cdf(weights_SBW.sum(-1), row_R, uniform_R)
-    draws_R = torch.arange(len(row_R), device=row_R.device)
-    column_R, _ = invert_cdf(weights_SBW[row_R, block_R], draws_R, rest_R)
-    return block_R * BLOCK + column_R
-
-
-def invert_cdf(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the distribution function of each draw's row passes `uniform_R`, by binary search.
-
-    Returns:
-        The column, int64 [R], never one of weight 0; and how far into the column's share the draw fell,
-        float64 [R] in [0, 1), which is uniform again.
-    """
-    # all functions one after the other, that of row s rising from s to s + 1
-    cumulative_SV = weights_SV.cumsum(-1, dtype=torch.float64)
-    cumulative_SV /= cumulative_SV[:, -1:].clone()
-    cumulative_SV += torch.arange(len(weights_SV), device=weights_SV.device)[:, None]
-    # a sum that is rounded up to row + 1 would be in the row after
-    height_R = torch.minimum(row_R + uniform_R, torch.nextafter(row_R.double() + 1, row_R.double()))
-    flat_column_R = torch.searchsorted(cumulative_SV.flatten(), height_R, right=True)
-    column_R = flat_column_R - row_R * weights_SV.shape[-1]
-    above_R = cumulative_SV[row_R, column_R]
-    below_R = torch.where(column_R > 0, cumulative_SV[row_R, column_R - 1], row_R.double())
-    return column_R, ((height_R - below_R) / (above_R - below_R)).clamp(0, BELOW_ONE)
 
 
 class TransformersEngine:

@@ -14,6 +14,7 @@ import random
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -75,7 +76,9 @@ class VLLMEngine:
     """A `RolloutEngine` on vLLM; the n rollouts of a problem are one request and share its prefill.
 
     Log-probabilities are vLLM's "processed" ones: of the distribution after temperature, top-p and top-k,
-    that is, the one the tokens were sampled from. (vLLM's default, "raw", is before all three.)
+    that is, the one the tokens were sampled from. (vLLM's default, "raw", is before all three.) At
+    temperature 0 they are of the policy's own, see `Sampling`; vLLM decodes a prompt greedily once, and all
+    its rollouts are that one.
 
     Completions end at `end_ids` and at the end-of-sequence tokens of the generation config.
 
@@ -183,7 +186,7 @@ class VLLMEngine:
             )
         parameters = [
             SamplingParams(
-                n=requests[i][1],
+                n=1 if sampling.is_greedy else requests[i][1],
                 max_tokens=sampling.max_tokens,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
@@ -212,6 +215,10 @@ class VLLMEngine:
                 )
                 for s, text in zip(samples, texts, strict=True)
             ]
+        if sampling.is_greedy:
+            for group, i in zip(groups, positions, strict=True):
+                (completion,) = group.completions
+                group.completions = [deepcopy(completion) for _ in range(requests[i][1])]
         return groups
 
     def _cut(self, completion: Completion) -> Completion:

@@ -174,6 +174,7 @@ def sample_checkpoint(
 ) -> dict[str, Path]:
     """All samples of a checkpoint; the file of each benchmark."""
     check_time(config)
+    say_if_greedy(config, "samples")
     engine = open_engine(config, checkpoint_path(directory.path, step))
 
     def report(done: int, total: int) -> None:
@@ -188,6 +189,16 @@ def sample_checkpoint(
             folder=directory.path / "evaluation",
             report=report,
             **sampling_settings(config, checkpoint_path(directory.path, step)),
+        )
+
+
+def say_if_greedy(config: Config, key: str) -> None:
+    """Say that several samples of a problem are pointless where all of them will be one and the same."""
+    evaluation = config.evaluation
+    if evaluation.sampling.temperature == 0 and (samples := getattr(evaluation, key)) > 1:
+        say(
+            f"evaluation.sampling.temperature=0 is greedy decoding: the {samples} samples of a problem are "
+            f"one and the same, so evaluation.{key}=1 says as much"
         )
 
 

@@ -24,7 +24,7 @@ from rlvr.problems import LazyProblems, ids_of, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.runs.deadline import OutOfTime, check_time, closing
-from rlvr.runs.evaluate import evaluate_run
+from rlvr.runs.evaluate import evaluate_run, say_if_greedy
 from rlvr.training.checkpoint import (
     checkpoints,
     is_checkpointed,
@@ -90,6 +90,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     check_time(config)
     path, steps = directory.path, config.training.steps
     data = load_data(config, directory)
+    say_if_greedy(config, "validation_samples")
     torch.manual_seed(config.seed)
     found = latest_checkpoint(path)
     policy, engine, learner, methods, curriculum = open_run(config, data, found.path if found else None)

@@ -10,8 +10,9 @@ from rlvr.data import Group
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.problems.countdown import countdown_problems
+from rlvr.rollout.draws import sample_columns, sample_tokens
 from rlvr.rollout.engine import Sampling
-from rlvr.rollout.transformers_engine import TransformersEngine, sample_columns, sample_tokens
+from rlvr.rollout.transformers_engine import TransformersEngine
 
 PROBLEMS = countdown_problems(size=6, count=[3, 4, 5], held_out=True, seed=3)
 REQUESTS = list(zip(PROBLEMS, (4, 1, 8, 3, 5, 2), strict=True))
@@ -198,6 +199,38 @@ def test_truncated_and_tempered_distributions(sampling: Sampling, expected: list
             torch.testing.assert_close(
                 logprobs[tokens == token][0].exp().item(), probability, atol=1e-6, rtol=0
             )
+
+
+def test_temperature_0_takes_the_likeliest_token_each_time(frozen_policy: Policy):
+    """Against one plain forward a token, in float64 by transformers' own attention."""
+    greedy = Sampling(max_tokens=16, temperature=0.0, top_p=0.5, top_k=3)
+    groups = TransformersEngine(frozen_policy).generate(REQUESTS, greedy, seed=0)
+    model = deepcopy(frozen_policy.model).double()
+    model.set_attn_implementation("eager")
+    for group, (problem, count) in zip(groups, REQUESTS, strict=True):
+        ids, logprobs = frozen_policy.encode(problem), []
+        prompt = len(ids)
+        while len(logprobs) < 16 and (not logprobs or ids[-1] not in frozen_policy.end_ids):
+            with torch.no_grad():
+                best = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1).max(-1)
+            ids.append(best.indices.item())
+            logprobs.append(best.values.item())
+        assert [c.token_ids for c in group.completions] == count * [ids[prompt:]]
+        assert all(c.logprobs == pytest.approx(logprobs, abs=1e-5) for c in group.completions)
+        assert {c.finish_reason for c in group.completions} == {
+            "stop" if ids[-1] in frozen_policy.end_ids else "length"
+        }
+
+
+def test_of_equally_likely_tokens_the_first_is_taken():
+    tokens, logprobs = sample_tokens(
+        torch.log(torch.tensor([[0.2, 0.4, 0.4], [0.5, 0.25, 0.25]])),
+        torch.tensor([0, 1, 0]),
+        torch.tensor([0.0, 0.9, 0.9], dtype=torch.float64),
+        Sampling(max_tokens=1, temperature=0.0),
+    )
+    assert tokens.tolist() == [1, 0, 1]
+    torch.testing.assert_close(logprobs.exp(), torch.tensor([0.4, 0.5, 0.4]))
 
 
 @pytest.mark.parametrize("max_rows", [1000, 5])

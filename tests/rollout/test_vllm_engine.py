@@ -182,6 +182,19 @@ def test_logprobs_are_those_of_the_truncated_distribution(engine):
 
 
 @pytest.mark.vllm
+def test_temperature_0_takes_the_likeliest_token_each_time(engine):
+    model = tiny_model(0)
+    groups = engine.generate(REQUESTS, Sampling(24, 0.0, top_p=0.5, top_k=3), seed=0)
+    for group, (_, count) in zip(groups, REQUESTS, strict=True):
+        first = group.completions[0]
+        assert [c.token_ids for c in group.completions] == count * [first.token_ids]
+        logits_TV = model(torch.tensor([group.prompt_ids + first.token_ids])).logits[0]
+        likeliest = logits_TV[len(group.prompt_ids) - 1 : -1].argmax(-1)
+        assert likeliest.tolist() == first.token_ids
+    assert disagreement(groups, model) < 1e-5  # the policy's own log-probabilities
+
+
+@pytest.mark.vllm
 def test_tokens_depend_on_seed_and_weights_only(engine):
     def tokens(groups):
         return [[completion.token_ids for completion in group.completions] for group in groups]

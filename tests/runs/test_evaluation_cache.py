@@ -75,6 +75,17 @@ def generated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+def test_temperature_0_evaluates_and_says_what_more_samples_are_worth(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    copy_of(finished, tmp_path)
+    found = samples_of(run(tiny(tmp_path, "evaluation.sampling.temperature=0")))
+    assert len(found) == 16
+    assert (found.groupby("problem_id")["text"].nunique() == 1).all()
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the 4 samples of a problem are one and the same, so evaluation.samples=1 says as much" in said
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_another_value_measures_anew_beside_the_old(
     finished: Path,

@@ -224,7 +224,7 @@ def _rollout(config: Config, job: Job) -> dict[str, Any]:
         "enable_prefix_caching": engine.enable_prefix_caching,
         "free_cache_engine": engine.sleep,
         "val_kwargs.n": config.evaluation.validation_samples,
-        "val_kwargs.do_sample": True,
+        "val_kwargs.do_sample": validation.temperature > 0,
         "val_kwargs.temperature": validation.temperature,
         "val_kwargs.top_p": validation.top_p,
         "val_kwargs.top_k": validation.top_k or -1,
