@@ -34,9 +34,14 @@ class PromptConfig:
 @dataclass
 class ModelConfig:
     name: str = MISSING  # of the option; chosen by model=
-    path: str = MISSING  # a policy of rlvr's own (rlvr.policy.recipes), a local folder, or a hub id
+    # a policy of rlvr's own (rlvr.policy.recipes), a local folder or GGUF file, or a hub id
+    path: str = MISSING
     dtype: str = one_of("float32", "bfloat16", "float16")  # of the weights
-    package: str | None = None  # a Python package with the weights as GGUF, used where the hub's are not
+    # Python packages with the weights as GGUF, or a part of it each, in order; used where the hub's are not
+    package: str | None = None
+    sha256: str | None = limited(
+        None, pattern="[0-9a-f]{64}", accepted="64 hexadecimal digits, or null", nearest="null"
+    )  # of the whole GGUF; another one is refused
     max_completion_tokens: int | None = limited(
         None, at_least=1
     )  # as the model's paper samples; scale=paper takes it over

