@@ -9,14 +9,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 
 from rlvr.config import ModelConfig, fingerprint
 from rlvr.errors import UserError
+from rlvr.files.atomic import file_digest
 from rlvr.files.hub import reachable
 from rlvr.policy.recipes import RECIPES
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = Path(__file__).parent / "embedded"
 SHIPPED = {"embedded": EMBEDDED, "maze_small": EMBEDDED.with_name("maze_small")}
+FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]  # of a model, on the hub or in a folder
 SAME_BUT_ROUNDED = 0.15  # of the norm; 4 bits are some 0.08 off, other weights more than 1
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -124,6 +127,24 @@ def find(model: ModelConfig) -> str:
     if not HUB_ID.fullmatch(model.path) or not reachable():
         raise unavailable(model)
     return model.path
+
+
+def fetch(model: ModelConfig) -> Path:
+    """The folder with the model's files, after a download where the hub has them and they are not here."""
+    found = find(model)
+    if Path(found).is_dir():
+        return Path(found)
+    try:
+        return Path(snapshot_download(found, allow_patterns=FILES))
+    except OSError as error:  # the hub's own errors are such
+        raise unavailable(model) from error
+
+
+@cache
+def digests_of_files(folder: Path) -> dict[str, str]:
+    """{name: digest} of the weights, configs and tokenizer of a transformers folder; read once a process."""
+    files = {file for pattern in FILES for file in folder.glob(pattern)}
+    return {file.name: file_digest(file) for file in sorted(files)}
 
 
 def unavailable(model: ModelConfig) -> UserError:

@@ -16,6 +16,7 @@ from rlvr.evaluation.samples_key import key_name, samples_key
 from rlvr.evaluation.sampling import key_of, sample_benchmarks
 from rlvr.evaluation.validation import benchmark_problems, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
+from rlvr.policy.location import digests_of_files, fetch
 from rlvr.rollout.engine import Sampling
 from rlvr.runs import rare
 from rlvr.runs.deadline import check_time, closing
@@ -51,11 +52,23 @@ def ranked_steps(config: Config, path: Path) -> list[int]:
     return sorted(steps, key=lambda step: (-scores[step], step))
 
 
+def weights_of(config: Config, path: Path, step: int) -> Path | None:
+    """The folder of a checkpoint; None for the model as it is, which a run without training does not copy."""
+    folder = checkpoint_path(path, step)
+    return folder if config.training.steps or folder.exists() else None
+
+
+def damage_at(config: Config, path: Path, step: int) -> str | None:
+    """What is wrong with the weights of a step, or None."""
+    weights = weights_of(config, path, step)
+    return damage_of(weights) if weights else None
+
+
 def choose(config: Config, path: Path) -> tuple[int, dict[int, str]]:
     """The step to evaluate, and {step: damage} of the checkpoints that would be, were they whole."""
     damages = {}
     for step in ranked_steps(config, path):
-        if (damage := damage_of(checkpoint_path(path, step))) is None:
+        if (damage := damage_at(config, path, step)) is None:
             return step, damages
         damages[step] = damage
     latest = config.evaluation.latest_step
@@ -98,21 +111,27 @@ def has_rare_answers(config: Config, path: Path) -> bool:
     return not lost and {key: measured.get(key) for key in wanted} == wanted
 
 
-def sampling_settings(config: Config, checkpoint: Path) -> dict[str, Any]:
-    """The arguments of `sample_benchmarks` that decide what is sampled."""
-    evaluation, model = config.evaluation, config.model
-    weights = {
+def digests_of(config: Config, weights: Path | None) -> dict[str, str]:
+    """Digests of the files with weights and tokenizer: of a checkpoint, or of the model as it is."""
+    if weights is None:
+        return digests_of_files(fetch(config.model))
+    return {
         name: digest
-        for name, digest in read_manifest(checkpoint).get("blake2b", {}).items()
+        for name, digest in read_manifest(weights).get("blake2b", {}).items()
         if name != "trainer.pt" and not name.startswith(f"{optimizer_state.FOLDER}/")
     }
+
+
+def sampling_settings(config: Config, weights: Path | None) -> dict[str, Any]:
+    """The arguments of `sample_benchmarks` that decide what is sampled."""
+    evaluation, model = config.evaluation, config.model
     return {
         "samples": evaluation.samples,
         "sampling": Sampling(**vars(evaluation.sampling)),
         "seed": evaluation.seed + config.seed,
         "samples_per_shard": evaluation.samples_per_shard,
         "made_with": {
-            "weights": fingerprint(weights),
+            "weights": fingerprint(digests_of(config, weights)),
             "model": {
                 "dtype": model.dtype,
                 "end_tokens": model.end_tokens,
@@ -129,7 +148,7 @@ def what_is_evaluated(
     config: Config, path: Path, step: int, damages: dict[str, str], problems: Benchmarks
 ) -> dict[str, Any]:
     """What a summary's results are the results of: compared with what is asked for, by its digests."""
-    settings = sampling_settings(config, checkpoint_path(path, step))
+    settings = sampling_settings(config, weights_of(config, path, step))
     return {
         "step": step,
         "checkpoint": config.evaluation.checkpoint,
@@ -175,7 +194,8 @@ def sample_checkpoint(
     """All samples of a checkpoint; the file of each benchmark."""
     check_time(config)
     say_if_greedy(config, "samples")
-    engine = open_engine(config, checkpoint_path(directory.path, step))
+    weights = weights_of(config, directory.path, step)
+    engine = open_engine(config, weights)
 
     def report(done: int, total: int) -> None:
         directory.report("evaluation", done, total)
@@ -188,7 +208,7 @@ def sample_checkpoint(
             problems,
             folder=directory.path / "evaluation",
             report=report,
-            **sampling_settings(config, checkpoint_path(directory.path, step)),
+            **sampling_settings(config, weights),
         )
 
 

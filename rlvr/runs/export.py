@@ -5,8 +5,8 @@ from pathlib import Path
 from rlvr.config import config_from_yaml
 from rlvr.errors import UserError, unknown
 from rlvr.policy.policy import DTYPES, load_policy
-from rlvr.runs.evaluate import chosen_step
-from rlvr.training.checkpoint import checkpoint_path, checkpoints, damage_of
+from rlvr.runs.evaluate import chosen_step, weights_of
+from rlvr.training.checkpoint import checkpoints, damage_of
 
 
 def export_run(
@@ -34,10 +34,12 @@ def export_run(
     steps = [step for step, _ in checkpoints(run)]
     if step is not None and str(step) not in map(str, steps):
         raise unknown("step", str(step), map(str, steps))
-    weights = checkpoint_path(run, chosen_step(config, run) if step is None else int(step))
-    if damage := damage_of(weights):
+    weights = weights_of(config, run, chosen_step(config, run) if step is None else int(step))
+    if weights and (damage := damage_of(weights)):
         raise UserError(f"{weights} is damaged ({damage}): choose another checkpoint with step=")
-    policy = load_policy(weights, settings=config.model, dtype=dtype or config.model.dtype)
+    policy = load_policy(
+        weights or config.model.path, settings=config.model, dtype=dtype or config.model.dtype
+    )
     policy.model.generation_config.eos_token_id = policy.end_ids
     policy.save(folder)
     return folder

@@ -86,10 +86,16 @@ def trainer_of(config: Config) -> Callable[[Config, RunDirectory], None]:
 
 
 def train_run(config: Config, directory: RunDirectory) -> None:
-    """Train from the last checkpoint to the end, with a validation at every checkpoint."""
+    """Train from the last checkpoint to the end, with a validation at every checkpoint.
+
+    Without a step to take nothing is opened or copied: what is evaluated is the model itself.
+    """
     check_time(config)
     path, steps = directory.path, config.training.steps
     data = load_data(config, directory)
+    if steps == 0 and not config.evaluation.rare.prompts:  # the set of rare answers is named by a checkpoint
+        write_training_summary(config, directory, 0, data)
+        return
     say_if_greedy(config, "validation_samples")
     torch.manual_seed(config.seed)
     found = latest_checkpoint(path)
@@ -118,7 +124,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
                 if not is_checkpointed(config, step):
                     save(step)
                 raise
-    write_training_summary(config, directory, learner, data)
+    write_training_summary(config, directory, learner.updates, data)
 
 
 class TrainingData(NamedTuple):
@@ -194,7 +200,7 @@ def remove_other_checkpoints(config: Config, path: Path) -> None:
 
 
 def write_training_summary(
-    config: Config, directory: RunDirectory, learner: Learner, data: TrainingData
+    config: Config, directory: RunDirectory, optimizer_steps: int, data: TrainingData
 ) -> None:
     """What the training was and what it took, in summary.json; with digests of the logs that say so."""
     step_lines.check_steps(directory.path / "metrics.jsonl", config.training.steps)
@@ -208,7 +214,7 @@ def write_training_summary(
         scale=config.scale.name,
         status="trained",
         trained_steps=config.training.steps,
-        optimizer_steps=learner.updates,
+        optimizer_steps=optimizer_steps,
         tokens=totals(directory.path, "tokens/", ("sampled", "trained")),
         flops={
             **totals(directory.path, "compute/flops_", ("generated", "trained")),

@@ -65,8 +65,8 @@ def open_training(config: Config, found: Path | None) -> tuple[Policy, RolloutEn
 
 
 @on_every_rank("loading the policy")
-def open_engine(config: Config, weights: Path) -> RolloutEngine:
-    """An engine for a policy that does not change."""
+def open_engine(config: Config, weights: Path | None) -> RolloutEngine:
+    """An engine for a policy that does not change: a checkpoint, or the model as it is."""
     return _of_all_ranks(config, build_engine(config, initial_policy(config, weights)))
 
 

@@ -151,7 +151,10 @@ def test_every_kind_of_file_reads_the_same(tmp_path: Path, name: str, content: b
         ("a.jsonl", b'["a", "1"]', "row 1 of .* is a list of 2: accepted is an object"),
         ("a.json", b'{"data": [1]}', "row 1 of .* has no field 'problem': it has 'data'"),
         ("a.json", b'{"a" 1}', "is no JSON: .* in line 1, column 6"),
-        ("a.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)[:-9], "can't be unpacked as gzip, it is damaged"),
+        (
+            *("a.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)[:-9]),
+            "can't be unpacked as gzip, it is damaged",
+        ),
         ("a.jsonl.gz", LINES.encode(), "can't be unpacked as gzip"),
         ("a.jsonl.zst", pa.compress(LINES.encode(), codec="zstd", asbytes=True)[:-3], "unpacked as zstd"),
         ("a.jsonl", gzip.compress(LINES.encode(), mtime=0), "is compressed, which its name does not say"),
