@@ -96,6 +96,12 @@ def train(keys: Train) -> None:
 class Evaluate(HydraFlags):
     run: Path | None = key("the run whose chosen checkpoint is evaluated", None, example="results/runs/...")
     n: int | None = key("samples a problem, with k = 1, 2, 4, ... up to it", None, least=1, example="64")
+    like: str | None = flag(
+        "--like",
+        help="also write evaluation/results_lm_eval.json, as lm-evaluation-harness would",
+        value="lm-eval",
+        choices=("lm-eval",),
+    )
 
 
 def evaluate(keys: Evaluate) -> None:
@@ -103,7 +109,7 @@ def evaluate(keys: Evaluate) -> None:
 
     rlvr evaluate run=results/runs/adhoc/grpo-99f03341/seed-1 n=1024
     rlvr evaluate model=embedded benchmark=countdown_4 n=256
-    rlvr evaluate model=smollm2-135m benchmark=math_offline n=64
+    rlvr evaluate model=smollm2-135m benchmark=math_offline n=64 --like lm-eval
 
     A language model is evaluated at scale=small, with completions as long as its own config says, unless
     scale= is given. A killed evaluation goes on from its last shard.
@@ -129,7 +135,11 @@ def evaluate(keys: Evaluate) -> None:
         from rlvr.config import load_config
 
         config = load_config(overrides, name)
-    run_with_display(config, print_results=True)
+    folder = run_with_display(config, print_results=True)
+    if keys.like:
+        from rlvr.runs.lm_eval import write_lm_eval
+
+        print(write_lm_eval(config, folder))
 
 
 @dataclass(kw_only=True)
