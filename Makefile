@@ -41,15 +41,14 @@ reproduce-table: setup ## train, evaluate and render a published table (TABLE=, 
 claims: setup ## what the papers claim against what is measured here, from the tables in results/
 	$(VENV)/bin/rlvr claims $(ARGS)
 
+# two processes, since many machines have no more cores; each has tests of its own files
 test: setup ## the tests, under ten minutes
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
-# What is computed from numbers and text alone: no model, no other process, no figure, and of the configuration
-# not what composes hundreds of runs.
-FAST_TESTS := tests/test_structure.py $(addprefix tests/,algorithms config/test_config.py curriculum data evaluation \
-  theory tables/test_render.py tables/test_spec.py)
-NOT_FAST := --ignore tests/evaluation/test_sampling.py --ignore tests/theory/test_theory_figures.py \
-  $(addprefix --deselect tests/config/test_config.py::,test_every test_different_runs test_an_arm_that_asks)
+# What is computed from numbers and text alone: no model, no other process, no figure, no composed config.
+FAST_TESTS := tests/test_structure.py $(addprefix tests/,algorithms curriculum data evaluation theory \
+  tables/test_render.py tables/test_spec.py)
+NOT_FAST := --ignore tests/evaluation/test_sampling.py --ignore tests/theory/test_theory_figures.py
 test-fast: setup ## the pure tests, under half a minute
 	$(VENV)/bin/python -m pytest $(FAST_TESTS) $(NOT_FAST)
 

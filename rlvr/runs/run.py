@@ -14,6 +14,7 @@ from rlvr.curriculum import Curriculum, build_curriculum
 from rlvr.curriculum.lim import Selection, load_selection
 from rlvr.curriculum.profile import Profile, load_profile, profile_file, weights_digest
 from rlvr.data import Problem
+from rlvr.errors import say
 from rlvr.evaluation.samples_key import content_fingerprint
 from rlvr.evaluation.validation import benchmark_problems, validate
 from rlvr.files import step_lines
@@ -146,6 +147,7 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     """Read the data, and record in the run's provenance what it is."""
     problems = load_problems(config.data, held_out=False)
     benchmarks = benchmark_problems(config, "in_domain")
+    say_what_surrounds(config, [problems, *benchmarks.values()])
     shared = overlap(problems, benchmarks)
     # problems that are drawn are a function of the config, which is held against the run's already
     contents = {
@@ -166,6 +168,19 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     return TrainingData(
         problems, benchmarks, load_profile(config, problems), load_selection(config, problems)
     )
+
+
+def say_what_surrounds(config: Config, sets: Sequence[Sequence[Problem]]) -> None:
+    """Say what `model=local` puts before problems, since nobody wrote it down for that model."""
+    prompts = config.model.prompts
+    if config.model.name != "local":
+        return
+    for verifier in sorted({problems[0].verifier for problems in sets if problems} & prompts.keys()):
+        if system := prompts[verifier].system:
+            say(
+                f"model=local: before each problem judged by {verifier} stands {system!r}; "
+                f"model.prompts.{verifier}.system=null takes it out"
+            )
 
 
 def open_run(

@@ -20,9 +20,10 @@ from rlvr.errors import UserError
 from rlvr.evaluation.samples_key import key_name
 from rlvr.evaluation.sampling import SCHEMA, key_of, write_rows
 from rlvr.files.atomic import user_errors_for
+from rlvr.problems import load_problems
 from rlvr.runs.deadline import OutOfTime
 from rlvr.runs.evaluate import chosen_step, is_finished
-from rlvr.runs.run import run
+from rlvr.runs.run import run, say_what_surrounds
 from rlvr.training.checkpoint import checkpoint_path, latest_checkpoint
 
 TINY = [
@@ -199,6 +200,16 @@ def test_the_base_policy_is_a_run_of_no_steps(tmp_path: Path):
 
     assert is_finished(config, path)
     assert json.loads((path / "summary.json").read_text())["checkpoint_step"] == 0
+
+
+def test_the_words_around_problems_of_a_local_model_are_said(tmp_path: Path, capsys):
+    problems = load_problems(tiny(tmp_path, "data=arithmetic", "data.size=8").data, held_out=False)
+    for override, said in [("seed=1", 1), ("model.prompts.math.system=null", 0)]:
+        config = tiny(tmp_path, "model=local", "model.path=somewhere", override)
+        say_what_surrounds(config, [problems, problems])
+        lines = " ".join(capsys.readouterr().err.split())
+        assert lines.count("before each problem judged by math stands 'Please reason") == said
+        assert lines.count(r"\\boxed{}.'; model.prompts.math.system=null takes it out") == said
 
 
 def test_a_full_or_read_only_place_is_one_sentence(tmp_path: Path):
