@@ -12,11 +12,11 @@ PLACE = re.compile(r"(?<![\w./-])(?:rlvr|tests|conf|examples|requirements)/[\w./
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_places_named_on_a_page_exist(page: str):
     places = set(PLACE.findall((ROOT / page).read_text()))
-    assert len(places) > 10
+    assert len(places) >= 2
     assert sorted(place for place in places if not (ROOT / place).exists()) == []
 
 
-def test_every_room_is_on_the_map_of_the_readme():
+def test_every_room_is_on_the_map():
     rooms = {f"rlvr/{path.parent.name}" for path in (ROOT / "rlvr").glob("*/__init__.py")}
-    listing = (ROOT / "README.md").read_text().split("## Reading the code")[1]
+    listing = (ROOT / "CONTRIBUTING.md").read_text().split("## Reading the code")[1]
     assert sorted(rooms - set(PLACE.findall(listing))) == []
