@@ -25,6 +25,7 @@ ORDER = [
     ["rollout", "problems"],
     ["policy", "verification", "tracking", "theory"],
     ["algorithms", "config", "files"],
+    ["functions"],
     ["data", "errors"],
 ]
 

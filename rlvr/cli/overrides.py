@@ -55,7 +55,7 @@ def roots() -> set[str]:
     """What an override's key may begin with: a key of the config, a config group, or Hydra's own."""
     from rlvr.config import Config, config_groups
 
-    return {*Config.__dataclass_fields__, *config_groups(), "hydra"}
+    return {*Config.__dataclass_fields__, *config_groups(), "hydra", "verifier"}
 
 
 def options_of(group: str) -> list[str]:

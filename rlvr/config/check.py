@@ -21,6 +21,7 @@ from rlvr.config.schema import (
     VLLMRolloutConfig,
 )
 from rlvr.errors import UserError, unknown
+from rlvr.functions.source import REWARD_OFFERS, VERIFIER_OFFERS, is_file_function, resolved
 
 # groups that choose no method, and whose options have keys of their own
 VARIANTS: dict[str, dict[str, type]] = {
@@ -48,6 +49,10 @@ def check(composed: DictConfig) -> Config:
 def _check(composed: DictConfig) -> Config:
     schema = OmegaConf.structured(Config)
     config = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
+    if "reward" not in config:  # of a run from before there was one
+        config.reward = {"name": "correctness"}
+    elif is_file_function(config.reward):
+        config.reward = {"name": "python", "function": config.reward}
     for group, variants in groups_with_variants().items():
         schema_of_option = _chosen(config, group, f"{group}.name", variants)
         OmegaConf.update(schema, group, OmegaConf.structured(schema_of_option), merge=False)
@@ -66,7 +71,20 @@ def _check(composed: DictConfig) -> Config:
     check_limits(result)
     check_names(result.experiment, result.arm, result.benchmark.tasks)
     _check_together(result)
+    _note_digests(result)
     return result
+
+
+def _note_digests(config: Config) -> None:
+    """Add the digest of its file to every function of a file: it is part of what the run is."""
+    if config.reward.name == "python":
+        parameters = config.reward.parameters
+        config.reward.function = resolved(
+            "reward", config.reward.function, offers=REWARD_OFFERS, parameters=parameters
+        )
+    for part in (config.data, *config.benchmark.tasks.values()):
+        if is_file_function(part.verifier):
+            part.verifier = resolved("verifier", part.verifier, offers=VERIFIER_OFFERS)
 
 
 def _chosen(config: DictConfig, group: str, key: str, options: dict[str, Any]) -> Any:

@@ -13,6 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from rlvr.config.check import check, groups_with_variants
 from rlvr.config.schema import Config
 from rlvr.errors import UserError, unknown
+from rlvr.functions.source import is_file_function
+
+LATER = {"reward"}  # groups that runs of older versions lack
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -44,7 +47,8 @@ def hydra_errors_as_sentences():
         if group == "hydra/sweeper" and option in ("optuna", "ax", "nevergrad"):
             package = "'rlvr[optuna]'" if option == "optuna" else f"hydra-{option}-sweeper"
             raise UserError(f"hydra/sweeper={option} needs its plug-in: `pip install {package}`") from error
-        raise unknown(group or "config", option, error.options) from error
+        hint = ", and a function of a file, as my_rewards.py:length_penalised" if group == "reward" else ""
+        raise unknown(group or "config", option, error.options, hint) from error
     except OverrideParseException as error:
         raise UserError(f"{error.override!r} is not an override: write key=value, as in seed=2") from error
     except ConfigCompositionException as error:
@@ -75,6 +79,7 @@ def settable(overrides: Sequence[str]) -> list[str]:
     value that begins with `~` is quoted: Hydra's grammar has no such character.
     """
     overrides = [re.sub(r"^([\w.+]+)=(~[^,'\"]*)$", r"\1='\2'", text) for text in overrides]
+    overrides = [short for text in overrides for short in _written_out(text)]
     groups = config_groups()
     plain = re.compile(r"[A-Za-z_][\w.]*(?==)")
     return [
@@ -83,6 +88,16 @@ def settable(overrides: Sequence[str]) -> list[str]:
         else text
         for text in overrides
     ]
+
+
+def _written_out(text: str) -> list[str]:
+    """`reward=my_rewards.py:f` and `verifier=my_judge.py:f` in the keys that they are short for."""
+    key, _, value = text.partition("=")
+    if key == "verifier":
+        return [f"data.verifier={value}"]
+    if key == "reward" and all(is_file_function(one.strip(" '\"")) for one in value.split(",")):
+        return ["reward=python", f"reward.function={value}"]
+    return [text]
 
 
 @contextmanager
@@ -130,7 +145,7 @@ def read_yaml(path: Path) -> DictConfig:
         stored = OmegaConf.load(path)
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
         raise UserError(f"{path} can't be read as a config: {' '.join(str(error).split())}") from error
-    groups = ["model", "algorithm", "data", "training", *groups_with_variants()]
+    groups = ["model", "algorithm", "data", "training", *groups_with_variants().keys() - LATER]
     lacking = [key for key in groups if key not in stored] if isinstance(stored, DictConfig) else groups
     if lacking:
         raise UserError(f"{path} is no whole config of a run: it lacks {', '.join(lacking)}")

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from rlvr.config.schema import Config
+from rlvr.functions.source import FileFunction
 
 
 def to_yaml(config: Config) -> str:
@@ -27,6 +28,11 @@ def identity(config: Config) -> dict[str, Any]:
     """The part of a config that decides what is trained, the seed aside."""
     kept = {key: value for key, value in asdict(config).items() if key not in NOT_IDENTITY}
     del kept["data"]["root"]  # where the files are says nothing of what is in them
+    # what came later is no part of runs that do without, which keep their names
+    if kept["reward"]["name"] == "correctness":
+        del kept["reward"]
+    if kept["data"]["verifier"] is None:
+        del kept["data"]["verifier"]
     return kept
 
 
@@ -41,6 +47,9 @@ def arm_name(config: Config) -> str:
     if config.arm:
         return config.arm
     parts = [config.algorithm.name]
+    if config.reward.name != "correctness":
+        function = getattr(config.reward, "function", "")
+        parts.append(FileFunction.of(function).name if function else config.reward.name)
     if config.advantage_scaling.name != "none":
         settings = "-".join(
             f"{value}" for key, value in asdict(config.advantage_scaling).items() if key != "name"

@@ -31,6 +31,7 @@ class Plugin:
         advantages: estimators, `algorithm.advantage`.
         advantage_scalings: weights of advantages, the group `advantage_scaling`.
         losses: `algorithm.loss`.
+        graders: the reward where it is not correctness, the group `reward`.
         rewards: what is added to a reward; each is a key of `algorithm`.
         credits: weights of tokens, the group `credit`.
         group_sizes: rollouts of a problem, the group `group_size`.
@@ -43,6 +44,7 @@ class Plugin:
     advantages: Functions = field(default_factory=dict)
     advantage_scalings: Functions = field(default_factory=dict)
     losses: Functions = field(default_factory=dict)
+    graders: Functions = field(default_factory=dict)
     rewards: Functions = field(default_factory=dict)
     credits: Functions = field(default_factory=dict)
     group_sizes: Functions = field(default_factory=dict)

@@ -59,7 +59,9 @@ ROLLOUTS = (
     "problem_ids",  # list[str]: the problem of each rollout
     "max_tokens",  # int: the longest completion that could be sampled
 )
+COMPLETIONS = ("problems", "texts", "token_ids", "verdicts")  # lists with an entry for each completion
 KINDS: dict[str, Kind] = {
+    "graders": Kind("reward", "verification/grading.py", "GRADERS", COMPLETIONS),
     "rewards": Kind("algorithm", "algorithms/rewards.py", "REWARDS", ROLLOUTS),
     "advantages": Kind(
         "algorithm.advantage", "algorithms/advantages.py", "ADVANTAGES", ("rewards", *ROLLOUTS)

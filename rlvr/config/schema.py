@@ -88,6 +88,9 @@ class ProblemsConfig:
     path: str | None = None  # a local JSONL, JSON, CSV or Parquet file in the place of a hub's data set
     root: str | None = None  # a folder of such files, looked through for known data sets before the hub
     parameters: dict[str, Any] = field(default_factory=dict)  # keyword arguments of the source
+    # who judges in the place of the source's own: a name, or a function of a file, my_judge.py:judge;
+    # verifier= is short for data.verifier=
+    verifier: str | None = None
 
 
 @dataclass
@@ -233,6 +236,7 @@ class Config:
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
+    reward: Any = None
     advantage_scaling: Any = None
     credit: Any = None
     group_size: Any = None

@@ -37,9 +37,16 @@ def before(text: str, stop_strings: Sequence[str]) -> str:
 
 @dataclass(slots=True)
 class Group:
-    """A problem, its prompt as token ids, its completions, and (after verification) their verdicts."""
+    """A problem, its prompt as token ids, its completions, and (after verification) their verdicts.
+
+    Attributes:
+        rewards: where they are more than correctness (`rlvr.verification.grading`): NaN for none.
+        reward_parts: the numbers that they are the weighted sums of, by name.
+    """
 
     problem: Problem
     prompt_ids: list[int]
     completions: list[Completion]
     verdicts: list[Verdict] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+    reward_parts: dict[str, list[float]] = field(default_factory=dict)

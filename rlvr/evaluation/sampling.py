@@ -15,6 +15,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from rlvr.evaluation.samples_key import difference, key_name, samples_key
 from rlvr.files.atomic import file_digest, user_errors_for
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.verification import verify
+from rlvr.verification.grading import grade
 
 KEY, DIGEST = b"rlvr.samples_key", b"rlvr.rows"  # in a file's metadata
 UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError)  # what reading a damaged Parquet file raises
@@ -77,6 +79,7 @@ def sample_benchmarks(
     folder: Path,
     samples_per_shard: int = 16384,
     made_with: dict[str, Any] | None = None,
+    reward: Any = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Path]:
     """Sample what is missing; returns the file of each benchmark, one row a sample.
@@ -85,6 +88,7 @@ def sample_benchmarks(
 
     Args:
         made_with: what the samples depend on besides the other arguments: see `samples_key`.
+        reward: the config's; where it grades the samples, they have a column `reward`.
     """
     settings = {"samples": samples, "samples_per_shard": samples_per_shard, "seed": seed}
     keys = {
@@ -107,6 +111,7 @@ def sample_benchmarks(
                     [(problem, samples) for problem in shard.problems], sampling, seed=shard.seed
                 )
                 verify(groups)
+                grade(groups, reward)
                 write_samples(groups, shard.file, keys[name])
     report(total, total)
     for name, parts in shards.items():
@@ -189,9 +194,12 @@ def write_samples(groups: Sequence[Group], file: Path, key: dict[str, Any]) -> N
         for group in groups
         for sample, (completion, verdict) in enumerate(zip(group.completions, group.verdicts, strict=True))
     ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
+    table = pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCHEMA)
+    if groups[0].rewards:
+        rewards = [None if isnan(reward) else reward for group in groups for reward in group.rewards]
+        table = table.append_column("reward", pa.array(rewards, pa.float64()))
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(pa.table(columns, schema=SCHEMA), file, key)
+    write_rows(table, file, key)
 
 
 def write_rows(table: pa.Table, file: Path, key: dict[str, Any]) -> None:
@@ -204,7 +212,7 @@ def rows_digest(batches: Iterable[pa.RecordBatch]) -> str:
     """Of all values, row by row: Parquet's own checksums leave out what its footer says of the columns."""
     digest = hashlib.blake2b(digest_size=16)
     for batch in batches:
-        for row in zip(*(batch[name].to_pylist() for name in SCHEMA.names), strict=True):
+        for row in zip(*(batch[name].to_pylist() for name in batch.schema.names), strict=True):
             digest.update(repr(row).encode())
     return digest.hexdigest()
 
@@ -218,6 +226,14 @@ def verdict_shares(file: Path) -> dict[str, float]:
     """What share of the samples of a benchmark was judged how, the commonest verdict first."""
     verdicts = pq.read_table(file, columns=["verdict"])["verdict"].to_pandas()
     return verdicts.value_counts(normalize=True).to_dict()
+
+
+def mean_reward_of(file: Path) -> float | None:
+    """Mean over problems of the mean graded reward of a problem's samples; None where they have none."""
+    if "reward" not in pq.read_schema(file).names:
+        return None
+    samples = pq.read_table(file, columns=["problem_id", "reward"]).to_pandas().dropna()
+    return float(samples.groupby("problem_id")["reward"].mean().mean()) if len(samples) else None
 
 
 def write_parquet(file: Path, table: pa.Table) -> None:

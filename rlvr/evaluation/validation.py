@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from rlvr.files import step_lines
 from rlvr.problems import load_problems
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.verification import verify
+from rlvr.verification.grading import grade, mean_reward
 
 
 def benchmark_problems(config: Config, domain: str | None = None) -> dict[str, list[Problem]]:
@@ -25,14 +27,19 @@ def benchmark_problems(config: Config, domain: str | None = None) -> dict[str, l
 
 
 def validate(
-    engine: RolloutEngine, benchmarks: Mapping[str, Sequence[Problem]], evaluation: EvaluationConfig
+    engine: RolloutEngine,
+    benchmarks: Mapping[str, Sequence[Problem]],
+    evaluation: EvaluationConfig,
+    reward: Any = None,
 ) -> dict[str, float]:
     """Success rate of each benchmark, after their plain averages as `in_domain/pass@<k>`.
 
-    `k` is 1 and those of `evaluation.k` that `evaluation.validation_samples` allow.
+    `k` is 1 and those of `evaluation.k` that `evaluation.validation_samples` allow. With a graded `reward`
+    (the config's), its average is `in_domain/reward`.
     """
     samples = evaluation.validation_samples
     correct: dict[str, np.ndarray] = {}
+    rewards: list[float | None] = []
     for name, problems in benchmarks.items():
         groups = engine.generate(
             [(problem, samples) for problem in problems],
@@ -40,6 +47,9 @@ def validate(
             seed=evaluation.seed,
         )
         verify(groups)
+        grade(groups, reward)
+        if groups[0].rewards:
+            rewards.append(mean_reward(groups))
         correct[name] = np.array([group.verdicts.count(Verdict.CORRECT) for group in groups])
 
     def average(k: int) -> float:
@@ -49,6 +59,8 @@ def validate(
     scores = {name: float(np.mean(c / samples)) for name, c in correct.items()}
     averages = {"in_domain/pass@1": float(np.mean(list(scores.values()))) if scores else 0.0}
     averages |= {f"in_domain/pass@{k}": average(k) for k in evaluation.k if 1 < k <= samples}
+    if rewards and None not in rewards:
+        averages["in_domain/reward"] = float(np.mean(rewards))
     return averages | scores
 
 

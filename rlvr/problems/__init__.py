@@ -1,6 +1,7 @@
 """Where problems come from: each source is a function of (size, held_out, seed, **parameters)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rlvr.config import ProblemsConfig
 from rlvr.config.plugins import added
@@ -34,7 +35,19 @@ def load_problems(config: ProblemsConfig, *, held_out: bool) -> Sequence[Problem
     parameters = config.parameters if config.path is None else config.parameters | {"path": config.path}
     if config.source == "dataset":
         parameters = {"name": config.name, "root": config.root} | parameters
+        if config.verifier is not None:
+            parameters |= {"verifier": config.verifier}  # references that are not for it are not checked
     try:
-        return sources[config.source](size=config.size, held_out=held_out, seed=config.seed, **parameters)
+        problems = sources[config.source](
+            size=config.size, held_out=held_out, seed=config.seed, **parameters
+        )
     except TypeError as error:
         raise UserError(f"parameters of {config.name}: {error}") from error
+    return problems if config.verifier is None else judged_by(problems, config.verifier)
+
+
+def judged_by(problems: Sequence[Problem], verifier: str) -> Sequence[Problem]:
+    """The same problems with another verifier."""
+    if isinstance(problems, LazyProblems):
+        return LazyProblems(problems.ids, lambda id: replace(problems.generate(id), verifier=verifier))
+    return [replace(problem, verifier=verifier) for problem in problems]

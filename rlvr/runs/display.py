@@ -108,6 +108,10 @@ class Display:
             table.add_row(
                 Text(printable(verdict)), *(f"{100 * shares.get(verdict, 0):.1f}" for shares in verdicts)
             )
+        if any("reward" in result for result in evaluation.values()):
+            rewards = (result.get("reward") for result in evaluation.values())
+            table.add_section()
+            table.add_row("mean reward", *("–" if value is None else f"{value:.3f}" for value in rewards))
         console = Console(markup=False, highlight=False)
         console.print(table)
         tokens, seconds = sum(map(sampled_tokens, files)), summary["seconds"]["evaluation"]

@@ -13,7 +13,7 @@ from rlvr.errors import UserError, say
 from rlvr.evaluation import counts, pass_at_k_of
 from rlvr.evaluation.rare import ANSWERS
 from rlvr.evaluation.samples_key import key_name, samples_key
-from rlvr.evaluation.sampling import key_of, sample_benchmarks
+from rlvr.evaluation.sampling import key_of, mean_reward_of, sample_benchmarks
 from rlvr.evaluation.validation import benchmark_problems, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
 from rlvr.policy.location import digests_of_files, fetch
@@ -24,6 +24,7 @@ from rlvr.tracking.tracker import Tracker
 from rlvr.training.checkpoint import checkpoint_path, damage_of, read_manifest
 from rlvr.training.distributed import optimizer_state
 from rlvr.training.setup import open_engine
+from rlvr.verification.grading import is_graded
 
 Benchmarks = dict[str, list[Problem]]
 
@@ -131,6 +132,7 @@ def sampling_settings(config: Config, weights: Path | None) -> dict[str, Any]:
         "seed": evaluation.seed + config.seed,
         "samples_per_shard": evaluation.samples_per_shard,
         "made_with": {
+            **({"reward": asdict(config.reward)} if is_graded(config.reward) else {}),
             "weights": fingerprint(digests_of(config, weights)),
             "model": {
                 "dtype": model.dtype,
@@ -208,6 +210,7 @@ def sample_checkpoint(
             problems,
             folder=directory.path / "evaluation",
             report=report,
+            reward=config.reward,
             **sampling_settings(config, weights),
         )
 
@@ -250,7 +253,9 @@ def benchmark_result(config: Config, name: str, file: Path) -> dict:
         values = pass_at_k_of(tally, k)
         return float(np.mean(values)) if len(values) else None
 
+    reward = mean_reward_of(file)
     return {
+        **({} if reward is None else {"reward": reward}),
         "domain": config.benchmark.tasks[name].domain,
         "problems": len(tally),
         "samples": config.evaluation.samples,

@@ -204,7 +204,7 @@ def log_validation(
     config: Config, logs: RunLogs, step: int, engine: RolloutEngine, data: TrainingData
 ) -> None:
     with at_stage("validation"):
-        logs.log_validation(step, validate(engine, data.benchmarks, config.evaluation))
+        logs.log_validation(step, validate(engine, data.benchmarks, config.evaluation, config.reward))
 
 
 def remove_other_checkpoints(config: Config, path: Path) -> None:

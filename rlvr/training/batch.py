@@ -14,6 +14,7 @@ from rlvr.config.plugins import added
 from rlvr.config.registry import Method
 from rlvr.data import UNSCORABLE, Completion, Group, Verdict
 from rlvr.training.methods import Methods
+from rlvr.verification.grading import is_graded
 
 
 @dataclass(slots=True)
@@ -83,8 +84,14 @@ def rollout_columns(groups: Sequence[Group], config: Config) -> dict[str, Any]:
     """What methods may take of verified groups (`rlvr.config.registry.ROLLOUTS`)."""
     sizes = torch.tensor([len(group.completions) for group in groups])
     completions = [completion for group in groups for completion in group.completions]
+    correct_R = correctness(groups, truncated=config.algorithm.truncated)
+    graded = {}
+    if is_graded(config.reward):
+        reward_R = torch.tensor([reward for group in groups for reward in group.rewards])
+        graded["graded"] = reward_R.where(~correct_R.isnan(), torch.nan)
     return {
-        "correct": correctness(groups, truncated=config.algorithm.truncated),
+        **graded,
+        "correct": correct_R,
         "group_index": torch.repeat_interleave(torch.arange(len(groups)), sizes),
         "lengths": torch.tensor([len(completion.token_ids) for completion in completions]),
         "logprobs": torch.tensor([sum(completion.logprobs) for completion in completions]),
@@ -158,10 +165,22 @@ def batch_metrics(batch: Batch) -> dict[str, float]:
         "completion/truncated": sum(c.finish_reason == "length" for c in completions) / len(completions),
         "tokens/sampled": float(lengths.sum()),
     }
-    metrics |= tree_metrics(batch.groups)
+    metrics |= tree_metrics(batch.groups) | grade_metrics(batch)
     for verdict in Verdict:
         if count := verdicts.count(verdict):
             metrics[f"verdict/{verdict}"] = count / len(verdicts)
+    return metrics
+
+
+def grade_metrics(batch: Batch) -> dict[str, float]:
+    """Means of a graded reward's parts, and the share of rollouts that its function gave none."""
+    metrics = {}
+    for name in batch.groups[0].reward_parts:
+        part = torch.tensor([value for group in batch.groups for value in group.reward_parts[name]])
+        metrics[f"reward/part/{name}"] = part.nanmean().item()
+    if batch.groups[0].rewards:
+        without = batch.reward_R.isnan() & ~batch.correct_R.isnan()
+        metrics["reward/left_out"] = without.float().mean().item()
     return metrics
 
 

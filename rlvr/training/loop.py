@@ -21,6 +21,7 @@ from rlvr.training.learner import Learner
 from rlvr.training.logs import RunLogs
 from rlvr.training.methods import Methods
 from rlvr.verification import verify
+from rlvr.verification.grading import grade
 
 
 def train(
@@ -86,6 +87,7 @@ def sample_and_verify(
             groups = engine.generate(curriculum.next_batch(), sampling, seed=seed)
         with clock.stage("verification"):
             verify(groups)
+            grade(groups, config.reward)
         if not dynamic.enabled:
             return groups, groups
         has_signal = signal(make_batch(groups, config, methods))

@@ -41,7 +41,7 @@ class Methods:
     def __call__(self, columns: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
         """Reward, weight by the scaling, and scaled advantage of each rollout, all float [R]."""
         columns = dict(columns)
-        reward_R = columns["correct"].clone()
+        reward_R = columns.get("graded", columns["correct"]).clone()
         for method in self.rewards:
             reward_R += _of_rollouts(f"algorithm.{method.option}", method(columns), reward_R)
         columns["rewards"] = reward_R

@@ -8,7 +8,9 @@ from functools import cache
 from rlvr.config.plugins import added
 from rlvr.data import Group, Problem, Verdict
 from rlvr.errors import unknown
+from rlvr.functions.source import is_file_function
 from rlvr.verification.arithmetic import verify_expression, verify_integer
+from rlvr.verification.grading import judge
 from rlvr.verification.maze import verify_maze_path, verify_maze_walk
 from rlvr.verification.multiple_choice import verify_choice
 from rlvr.verification.pool import VerifierPool
@@ -49,17 +51,21 @@ def verify(groups: Sequence[Group]) -> None:
     for index, group in enumerate(groups):
         name = group.problem.verifier
         texts = dict.fromkeys(c.text for c in group.completions if c.finish_reason != "length")
-        if name in POOLED:
+        if name in POOLED or is_file_function(name):
             pending.setdefault(name, []).extend((index, text) for text in texts)
         elif name in verifiers:
             known |= {(index, text): verifiers[name](group.problem, text) for text in texts}
         else:
             raise unknown("verifier", name, [*verifiers, *POOLED])
     for name, keys in pending.items():
+        if is_file_function(name):
+            verdicts = judge(name, [(groups[index].problem, text) for index, text in keys])
+            known |= dict(zip(keys, verdicts, strict=True))
+            continue
         pairs = [(groups[index].problem.answer, text) for index, text in keys]
         # mathematics has a screen in front of its pool, which settles most answers
-        judge = pool_of(name).verify if name == "math" else pool_of(name).compare
-        known |= dict(zip(keys, judge(pairs), strict=True))
+        compare = pool_of(name).verify if name == "math" else pool_of(name).compare
+        known |= dict(zip(keys, compare(pairs), strict=True))
     _warn_of_faults(list(known.values()))
     for index, group in enumerate(groups):
         group.verdicts = [

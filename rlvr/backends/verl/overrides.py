@@ -47,6 +47,11 @@ def refuse(config: Config) -> None:
     """Raise UserError, in one sentence, for what verl can't be told."""
     algorithm = config.algorithm
     refusals = {
+        f"reward={config.reward.name}": (
+            config.reward.name != "correctness",
+            "its reward workers have verifiers alone: accepted is reward=correctness, or a verifier of your "
+            "own as verifier=my_judge.py:judge",
+        ),
         f"rollout={config.rollout.name}": (
             config.rollout.name != "vllm",
             "verl samples with vLLM: the nearest valid choice is rollout=vllm",
