@@ -1,5 +1,6 @@
 """The verbs whose further key=value pairs are Hydra's: train, evaluate, profile, plan, reproduce."""
 
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -185,7 +186,8 @@ def plan(keys: Any) -> None:
     rlvr plan table=fgrpo/table1 scale=paper gpus=8 mean_tokens=2000
 
     Counts follow from the config; times follow from the assumptions, which are printed with them. A table's
-    file may have assumptions of its own.
+    file may have assumptions of its own. GPUs are those of this machine unless gpus= and gpu_gib= are given.
+    What does not fit in their memory is said with the nearest remedy, and the exit status is 1.
     """
     if not keys.table:
         from rlvr.config import load_config
@@ -193,7 +195,12 @@ def plan(keys: Any) -> None:
         load_config(keys.overrides)  # what is wrong is said before torch is imported
     from rlvr.runs.estimate import print_estimate
 
-    print_estimate(keys.overrides, table=keys.table, seeds=keys.seeds, **given_of(keys, Assumptions))
+    too_much = print_estimate(
+        keys.overrides, table=keys.table, seeds=keys.seeds, **given_of(keys, Assumptions)
+    )
+    if too_much:
+        print(f"rlvr: {too_much}", file=sys.stderr)
+        sys.exit(1)
 
 
 @dataclass(kw_only=True)

@@ -7,10 +7,13 @@ rollout.
 """
 
 import math
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+import torch
 
 from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
 from rlvr.data import Problem
@@ -19,11 +22,19 @@ from rlvr.policy.architecture import Architecture, architecture_of
 from rlvr.policy.location import find
 from rlvr.problems import LazyProblems, load_problems
 from rlvr.problems.cleaning import overlap
+from rlvr.runs.memory import (
+    BYTES,
+    GIB,
+    GPUS_A_NODE,
+    Memory,
+    Sizes,
+    on_cards,
+    plan_memory,
+    shortfall,
+    trained,
+)
 from rlvr.runs.reproduce import schedule_runs
 from rlvr.tables.spec import Assumptions, TableSpec, read_spec
-
-GIB = 2**30
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +54,8 @@ class Estimate:
     sampling_hours: float  # GPU hours
     training_hours: float
     evaluation_hours: float
-    memory_gib: dict[str, float]  # on each GPU, by part
-    disk_gib: dict[str, float]
+    memory: Memory
+    disk_gib: Sizes
 
     @property
     def gpu_hours(self) -> float:
@@ -97,7 +108,7 @@ def estimate_run(config: Config, model: Architecture, given: Assumptions) -> Est
         evaluation_hours=max(
             forward * evaluation_tokens / (per_hour * given.sampling_share), evaluated_at_best * layer_hours
         ),
-        memory_gib=memory(config, model, given),
+        memory=plan_memory(config, model, given),
         disk_gib=disk(config, model, checkpoints, samples * given.mean_tokens),
     )
 
@@ -113,29 +124,13 @@ def steps_of_waves(config: Config, rollouts: int, calls: int, longest: int) -> i
     return max(calls, 1) * math.ceil(rollouts / max(calls, 1) / config.rollout.max_rows) * longest
 
 
-def memory(config: Config, model: Architecture, given: Assumptions) -> dict[str, float]:
-    """GiB on each GPU by part, the trainer's state sharded over all of them."""
-    weights = model.parameters * BYTES[config.model.dtype]
-    compute = BYTES[config.training.precision]
-    parts = {
-        "weights": weights / given.gpus,
-        "gradients": weights / given.gpus,
-        "AdamW's two moments": 2 * weights / given.gpus,
-        "activations of a micro-batch": config.training.max_tokens_per_micro_batch
-        * model.activation_bytes(compute),
-    }
-    if config.algorithm.kl_coefficient > 0:
-        parts["reference policy"] = weights / given.gpus
-    if config.rollout.name == "vllm":
-        parts["engine's weights"] = model.parameters * compute / config.rollout.tensor_parallel_size
-    return {name: size / GIB for name, size in parts.items()}
-
-
-def disk(config: Config, model: Architecture, checkpoints: int, tokens: int) -> dict[str, float]:
-    """GiB by part: checkpoint 0 has weights, each later one AdamW's moments too."""
-    weights = model.parameters * BYTES[config.model.dtype]
+def disk(config: Config, model: Architecture, checkpoints: int, tokens: int) -> Sizes:
+    """GiB by part: checkpoint 0 has what is trained, each later one the optimizer's state too."""
+    learns = trained(config, model)
+    weights = learns.parameters * BYTES[config.model.dtype]
+    state = learns.parameters * (learns.state + learns.host_state)
     return {
-        "checkpoints": (weights + 3 * weights * checkpoints) / GIB,
+        "checkpoints": (weights + (weights + state) * checkpoints) / GIB,
         "evaluation": 2 * tokens / GIB,  # four characters a token, compressed by half
     }
 
@@ -176,11 +171,7 @@ def describe(config: Config, given: Assumptions) -> Iterator[str]:
     )
     if open_ended := [name for name, task in config.benchmark.tasks.items() if task.size is None]:
         yield f"            without {', '.join(open_ended)}, whose size the config leaves to its file"
-    total = sum(estimate.memory_gib.values())
-    yield (
-        f"memory      {total:,.1f} of {given.gpu_gib:,.0f} GiB on each of {given.gpus} GPUs: "
-        f"{_parts(estimate.memory_gib)}"
-    )
+    yield from describe_memory(config, model, given, estimate.memory)
     yield (
         f"            KV cache: {model.key_value_bytes() / 1024:,.0f} KiB a token, so that "
         f"{rollouts_at_once(config, model, given):,} rollouts of {mean:,} tokens are sampled at once"
@@ -193,6 +184,21 @@ def describe(config: Config, given: Assumptions) -> Iterator[str]:
     free = shutil.disk_usage(_existing(Path(config.runs))).free / GIB
     needed = sum(estimate.disk_gib.values())
     yield f"disk        {needed:,.1f} GiB ({free:,.0f} free here): {_parts(estimate.disk_gib)}"
+
+
+def describe_memory(config: Config, model: Architecture, given: Assumptions, memory: Memory) -> Iterator[str]:
+    """What is on each GPU in each phase, what the host holds, and on which cards the run fits."""
+    for name, parts in (("updating", memory.updating), ("sampling", memory.sampling)):
+        yield (
+            f"{'memory' if name == 'updating' else '':<12}{name} {sum(parts.values()):,.1f} of "
+            f"{given.gpu_gib:,.0f} GiB on each of {given.gpus} GPUs: {_parts(parts)}"
+        )
+    nodes = math.ceil(given.gpus / GPUS_A_NODE)
+    yield (
+        f"            host {sum(memory.host.values()):,.1f} GiB on "
+        f"{'the machine' if nodes == 1 else f'the first of {nodes} nodes'}: {_parts(memory.host)}"
+    )
+    yield f"fits        on {given.gpus} of {'; '.join(on_cards(config, model, given))}"
 
 
 def _parts(sizes: dict[str, float]) -> str:
@@ -237,29 +243,52 @@ def checks(config: Config) -> Iterator[str]:
 
 def print_estimate(
     overrides: Sequence[str], *, table: str | None = None, seeds: Sequence[int] = (), **given: float
-) -> None:
-    """Print what a run, or a table's runs with their total, will take.
+) -> str | None:
+    """Print what a run, or a table's runs with their total, will take; returns why it can't run, if so.
 
     Args:
         table: its name; overrides then hold for every run.
         given: `Assumptions`; for a table they go before those of its file (`plan: {gpus: 1, ...}`).
     """
+    scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
     if table:
-        scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
         spec = read_spec(EXPERIMENTS / f"{table}.yaml", scale)
         assumptions = assumptions_of({**(asdict(spec.plan) if spec.plan else {}), **given})
         config = print_table(spec, scale, seeds, overrides, assumptions)
+        words = ["reproduce", f"table={table}", f"scale={scale}"]
+        words += [o for o in overrides if not o.startswith("scale=")]
     else:
         assumptions = assumptions_of(given)
         config = load_config(overrides)
         print("\n".join(describe(config, assumptions)))
+        words = ["train", *overrides]
     assumed = ", ".join(f"{name}={value:g}" for name, value in asdict(assumptions).items())
     print(f"\nassumed     {assumed}")
     print("\n".join(["", *checks(config)]))
+    if too_much := shortfall(config, architecture_of(config.model), assumptions):
+        return too_much
+    print("\n".join(["", *commands(words, assumptions.gpus)]))
+    return None
+
+
+def commands(words: Sequence[str], gpus: int) -> Iterator[str]:
+    """What starts the run on so many GPUs, one line a node."""
+    said = shlex.join(words)
+    if gpus == 1 or words[0] == "reproduce":
+        yield f"run it      rlvr {said}"
+    elif gpus <= GPUS_A_NODE:
+        yield f"run it      torchrun --nproc-per-node {gpus} -m rlvr {said}"
+    else:
+        nodes = math.ceil(gpus / GPUS_A_NODE)
+        yield (
+            f"run it      torchrun --nnodes {nodes} --nproc-per-node {GPUS_A_NODE} --rdzv-backend c10d "
+            f"--rdzv-endpoint <first node>:29500 -m rlvr {said}"
+        )
+        yield f"            on each of {nodes} nodes that share a disk"
 
 
 def assumptions_of(given: Mapping[str, float]) -> Assumptions:
-    """Assumptions with some of them given.
+    """Assumptions with some of them given; GPUs and their memory are otherwise those that are here, if any.
 
     Raises:
         UserError: for a name that is none.
@@ -267,7 +296,13 @@ def assumptions_of(given: Mapping[str, float]) -> Assumptions:
     for name in given:
         if name not in (names := [item.name for item in fields(Assumptions)]):
             raise unknown("assumption of a plan", name, names)
-    return Assumptions(**given)  # type: ignore[arg-type]
+    return Assumptions(**gpus_here() | given)  # type: ignore[arg-type]
+
+
+def gpus_here() -> dict[str, float]:
+    """How many GPUs this machine has, and the memory of the smallest; empty without any."""
+    sizes = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
+    return {"gpus": len(sizes), "gpu_gib": min(sizes) / GIB} if sizes else {}
 
 
 def print_table(

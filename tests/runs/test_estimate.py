@@ -11,7 +11,7 @@ from rlvr.errors import UserError
 from rlvr.policy.architecture import KNOWN, Architecture, architecture_from, architecture_of
 from rlvr.policy.location import EMBEDDED
 from rlvr.policy.policy import Policy
-from rlvr.runs.estimate import Assumptions, assumptions_of, disk, estimate_run, memory
+from rlvr.runs.estimate import Assumptions, assumptions_of, disk, estimate_run
 
 TINY = Architecture(
     layers=2, hidden=4, feed_forward=8, heads=2, key_value_heads=1, head_size=2, vocabulary=10, tied=True
@@ -133,14 +133,10 @@ def test_a_completion_is_never_longer_than_its_maximum():
     assert estimate.tokens == estimate.tokens_at_most == estimate.rollouts * 16
 
 
-def test_memory_and_disk_by_hand():
-    config = load_config(["model.dtype=float32", "algorithm.kl_coefficient=0.1"])
-    parts = memory(config, TINY, Assumptions(gpus=2))
+def test_disk_by_hand():
     weights = 4 * TINY.parameters / 2**30
-    assert parts["weights"] == parts["gradients"] == parts["reference policy"] == pytest.approx(weights / 2)
-    assert parts["AdamW's two moments"] == pytest.approx(weights)
-    assert "engine's weights" not in parts  # the transformers engine samples from the trainer's
-    assert disk(config, TINY, checkpoints=4, tokens=0)["checkpoints"] == pytest.approx(weights * (1 + 3 * 4))
+    parts = disk(load_config(["model.dtype=float32"]), TINY, checkpoints=4, tokens=0)
+    assert parts["checkpoints"] == pytest.approx(weights * (1 + 3 * 4))
 
 
 def test_what_is_given_goes_before_what_is_assumed():

@@ -1,0 +1,240 @@
+"""Memory of a run by part, on each GPU and on the host, and what to change where it does not fit.
+
+Measured on one H100 and as computed here: docs/how-to/scale-up.md; tests/runs/test_memory.py holds the error.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from rlvr.config import Config
+from rlvr.policy.activations import Activations
+from rlvr.policy.architecture import Architecture
+from rlvr.tables.assumptions import Assumptions
+from rlvr.training.optimizers import state_bytes
+
+GIB = 2**30
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+CARDS = {"24 GB": 23.6, "48 GB": 44.5, "80 GB": 79.2, "141 GB": 139.8}  # GiB as their drivers report
+RUNTIME = 0.8 * GIB  # CUDA's context of one process, as measured
+ASLEEP = 1.5 * GIB  # what vLLM does not give back: CUDA graphs and buffers
+HOST_PROCESS = 3.0 * GIB  # Python, torch and CUDA's libraries of one rank
+GPUS_A_NODE = 8
+MARGIN = 0.04  # of a card, for fragmentation and what is not counted
+
+Sizes = dict[str, float]  # GiB by part
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """GiB on each GPU by part, while the policy is updated and while it samples, and on each node's host."""
+
+    updating: Sizes
+    sampling: Sizes
+    host: Sizes
+    tokens: int  # of a micro-batch
+
+    @property
+    def peak(self) -> float:
+        return max(sum(self.updating.values()), sum(self.sampling.values()))
+
+    @property
+    def largest(self) -> Sizes:
+        """The parts of the phase that takes most."""
+        return max(self.updating, self.sampling, key=lambda parts: sum(parts.values()))
+
+    def fits(self, gib: float) -> bool:
+        return self.peak <= gib * (1 - MARGIN)
+
+
+class Trained(NamedTuple):
+    """Parameters that have a gradient, and the bytes of each one's gradient and optimizer state."""
+
+    parameters: int
+    gradient: float
+    state: float
+    host_state: float
+
+
+def trained(config: Config, model: Architecture) -> Trained:
+    """All parameters, or those of the adapter, which are float32."""
+    adapter = getattr(config, "adapter", None)
+    rank = getattr(adapter, "rank", None)
+    optimizer = getattr(config.training, "optimizer", "adamw")
+    if rank is None:
+        stored = BYTES[config.model.dtype]
+        return Trained(model.parameters, stored, *state_bytes(optimizer, stored))
+    return Trained(model.adapter_parameters(rank, adapter.target_modules), 4, *state_bytes(optimizer, 4))
+
+
+def plan_memory(config: Config, model: Architecture, given: Assumptions) -> Memory:
+    """Of one run on `given.gpus` GPUs, the trainer's state sharded over all of them."""
+    ranks = max(given.gpus, 1)
+    stored, compute = BYTES[config.model.dtype], BYTES[config.training.precision]
+    learns = trained(config, model)
+    of_weights: Sizes = {"weights": model.parameters * stored / ranks}
+    of_state: Sizes = {"optimizer state": learns.parameters * learns.state / ranks}
+    if config.algorithm.kl_coefficient > 0 and learns.parameters == model.parameters:
+        of_weights["reference policy"] = model.parameters * stored / ranks
+    engine_updating, engine_sampling = engine_bytes(config, model, given)
+    kinds = Activations(model, stored, compute)
+    checkpointing = config.training.activation_checkpointing
+    a_token = kinds.kept(checkpointing=checkpointing) + kinds.transient(checkpointing=checkpointing)
+    working: Sizes = {
+        "gradients": learns.parameters * learns.gradient / ranks,
+        **weights_at_work(model, stored, compute, ranks),
+        "logits and head": kinds.head,
+    }
+    runtime: Sizes = {"CUDA": RUNTIME}
+    tokens = micro_batch_tokens(config, given)
+    updating = {
+        **of_weights,
+        **of_state,
+        **working,
+        f"activations of {tokens:,} tokens": a_token * tokens,
+        **engine_updating,
+        **runtime,
+    }
+    return Memory(
+        updating=in_gib(updating),
+        sampling=in_gib({**of_weights, **of_state, **engine_sampling, **runtime}),
+        host=in_gib(host_bytes(config, model, given, learns)),
+        tokens=tokens,
+    )
+
+
+def in_gib(parts: Sizes) -> Sizes:
+    return {name: size / GIB for name, size in parts.items() if size}
+
+
+def longest_sequence(config: Config, given: Assumptions) -> int:
+    """Tokens of the longest rollout, which has to go through the model whole."""
+    return given.prompt_tokens + config.training.sampling.max_tokens
+
+
+def micro_batch_tokens(config: Config, given: Assumptions) -> int:
+    """Tokens of the largest micro-batch: no more than a rank's rollouts of one optimizer step have."""
+    group_size = getattr(config.group_size, "n", None) or config.group_size.maximum
+    of_group = given.prompt_tokens + group_size * config.training.sampling.max_tokens
+    of_rank = math.ceil(config.training.mini_batch_prompts * of_group / max(given.gpus, 1))
+    longest = longest_sequence(config, given)
+    return max(longest, min(of_rank, config.training.max_tokens_per_micro_batch))
+
+
+def weights_at_work(model: Architecture, stored: int, compute: int, ranks: int) -> Sizes:
+    """Copies of weights that products work with: all under autocast, or those gathered from other ranks."""
+    if ranks == 1:
+        return {"weights in half precision": model.parameters * compute} if stored != compute else {}
+    embeddings = model.vocabulary * model.hidden * (1 if model.tied else 2)
+    layer = (model.parameters - embeddings) / model.layers
+    # the embeddings, one layer and the next, with the gradient of each before it is sent, in float32
+    return {"gathered layers": (embeddings + 2 * layer) * (compute + 4)}
+
+
+def engine_bytes(config: Config, model: Architecture, given: Assumptions) -> tuple[Sizes, Sizes]:
+    """Of the rollout engine on each GPU, while the trainer works and while it samples."""
+    rollout, compute = config.rollout, BYTES[config.training.precision]
+    if rollout.name == "vllm":
+        least = model.parameters * compute / rollout.tensor_parallel_size  # with one rollout's KV cache
+        least += longest_sequence(config, given) * model.key_value_bytes(compute)
+        share = max(rollout.gpu_memory_utilization * given.gpu_gib * GIB, least)
+        return {"vLLM asleep": ASLEEP} if rollout.sleep else {"vLLM": share}, {"vLLM": share}
+    group_size = getattr(config.group_size, "n", None) or config.group_size.maximum
+    rows = math.ceil(config.training.prompts_per_step * group_size / max(given.gpus, 1))
+    tokens = min(rows, rollout.max_rows) * longest_sequence(config, given)
+    cache = {"KV cache": tokens * model.key_value_bytes(compute)}
+    if given.gpus > 1:  # the trainer's weights are sharded, so that each engine has a copy
+        copy = {"engine's weights": float(model.parameters * BYTES[config.model.dtype])}
+        return copy, copy | cache
+    return {}, cache
+
+
+def host_bytes(config: Config, model: Architecture, given: Assumptions, learns: Trained) -> Sizes:
+    """Of all ranks of the first node together, at the moment that takes most."""
+    ranks = min(max(given.gpus, 1), GPUS_A_NODE)
+    whole = model.parameters * BYTES[config.model.dtype]
+    parts: Sizes = {
+        "processes": ranks * HOST_PROCESS,
+        "weights at load": ranks * whole,
+        "optimizer state": learns.parameters * learns.host_state * ranks / max(given.gpus, 1),
+    }
+    if config.rollout.name == "vllm" and config.rollout.sleep:
+        compute = BYTES[config.training.precision]
+        engines = ranks / config.rollout.tensor_parallel_size
+        parts["vLLM's weights while asleep"] = engines * model.parameters * compute
+    return parts
+
+
+class Way(NamedTuple):
+    """A change of a config that takes less memory."""
+
+    overrides: str  # as given on the command line
+    changes: dict[str, dict[str, Any]]  # part of the config -> keys
+
+
+def ways(config: Config) -> Iterator[Way]:
+    """Single changes, those that cost least first; a later one comes on top of the earlier ones."""
+    if config.rollout.name == "vllm" and not config.rollout.sleep:
+        yield Way("rollout.sleep=true", {"rollout": {"sleep": True}})
+    if config.rollout.name == "transformers" and config.rollout.max_rows > 128:
+        yield Way("rollout.max_rows=128", {"rollout": {"max_rows": 128}})
+    if not config.training.activation_checkpointing:
+        keys = {"activation_checkpointing": True}
+        yield Way("training.activation_checkpointing=true", {"training": keys})
+    if config.training.max_tokens_per_micro_batch > 1:
+        keys = {"max_tokens_per_micro_batch": 1}  # the longest rollout alone
+        yield Way("training.max_tokens_per_micro_batch=1", {"training": keys})
+
+
+def changed(config: Config, way: Way) -> Config:
+    parts = {name: replace(getattr(config, name), **keys) for name, keys in way.changes.items()}
+    return replace(config, **parts)
+
+
+def fitting(config: Config, model: Architecture, given: Assumptions) -> tuple[str, Memory] | None:
+    """The fewest changes, as overrides, with which a run fits ("" for none of them); None if none help."""
+    taken: list[str] = []
+    for way in (None, *ways(config)):
+        if way is not None:
+            config = changed(config, way)
+            taken.append(way.overrides)
+        memory = plan_memory(config, model, given)
+        if memory.fits(given.gpu_gib):
+            return " ".join(taken), memory
+    return None
+
+
+def fewest_gpus(config: Config, model: Architecture, given: Assumptions) -> int | None:
+    """The smallest power of two of GPUs on which a run fits, with all changes if it must; None above 1024."""
+    for gpus in (2**i for i in range(11)):
+        if gpus > given.gpus and fitting(config, model, replace(given, gpus=gpus)):
+            return gpus
+    return None
+
+
+def shortfall(config: Config, model: Architecture, given: Assumptions) -> str | None:
+    """Why a run does not fit, and the nearest remedy, as one sentence; None where it fits."""
+    memory = plan_memory(config, model, given)
+    if memory.fits(given.gpu_gib):
+        return None
+    part = max(memory.largest, key=memory.largest.__getitem__)
+    cards = f"{given.gpus} GPU{'s' if given.gpus > 1 else ''} of {given.gpu_gib:.0f} GiB"
+    said = (
+        f"{config.model.path} does not fit on {cards}: {memory.peak:.0f} GiB are needed on each, "
+        f"{memory.largest[part]:.0f} of them for {part}"
+    )
+    if found := fitting(config, model, given):
+        overrides, less = found
+        return f"{said}; it takes {less.peak:.0f} GiB with {overrides}"
+    if gpus := fewest_gpus(config, model, given):
+        found = fitting(config, model, replace(given, gpus=gpus))
+        return f"{said}; it fits on {gpus} such GPUs" + (f" with {found[0]}" if found and found[0] else "")
+    return f"{said}; a smaller model fits"
+
+
+def on_cards(config: Config, model: Architecture, given: Assumptions) -> Iterator[str]:
+    """For each common card, as many of them as are planned with: what it takes for the run to fit."""
+    for name, gib in CARDS.items():
+        found = fitting(config, model, replace(given, gpu_gib=gib))
+        yield f"{name}: " + ("no" if found is None else found[0] or "as it is")
