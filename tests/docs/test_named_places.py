@@ -12,7 +12,7 @@ PLACE = re.compile(r"(?<![\w./-])(?:rlvr|tests|conf|examples|requirements)/[\w./
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_places_named_on_a_page_exist(page: str):
     places = set(PLACE.findall((ROOT / page).read_text()))
-    assert len(places) >= 2
+    assert places
     assert sorted(place for place in places if not (ROOT / place).exists()) == []
 
 
