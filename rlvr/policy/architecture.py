@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rlvr.config import ModelConfig
@@ -68,15 +68,23 @@ class Architecture:
         return self.layers * (4 * self.hidden + attention + 3 * self.feed_forward) * bytes_per_number
 
 
+QWEN25 = {
+    "0.5B": Architecture(24, 896, 4864, 14, 2, 64, 151936, True, attention_bias=True),
+    "1.5B": Architecture(28, 1536, 8960, 12, 2, 128, 151936, True, attention_bias=True),
+    "3B": Architecture(36, 2048, 11008, 16, 2, 128, 151936, True, attention_bias=True),
+    "7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064, False, attention_bias=True),
+}
 # of the models of conf/model, for machines that have none of their files
 KNOWN = {
-    "Qwen/Qwen2.5-7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064, False, attention_bias=True),
-    "Qwen/Qwen2.5-Math-7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064, False, attention_bias=True),
-    "Qwen/Qwen2.5-Math-1.5B": Architecture(28, 1536, 8960, 12, 2, 128, 151936, True, attention_bias=True),
+    **{f"Qwen/Qwen2.5-{size}{kind}": shape for size, shape in QWEN25.items() for kind in ("", "-Instruct")},
+    **{
+        f"Qwen/Qwen2.5-Math-{size}{kind}": QWEN25[size]
+        for size in ("1.5B", "7B")
+        for kind in ("", "-Instruct")
+    },
+    "Qwen/Qwen2.5-Coder-0.5B-Instruct": QWEN25["0.5B"],
     "Qwen/Qwen3-4B-Base": Architecture(36, 2560, 9728, 32, 8, 128, 151936, True, query_key_norm=True),
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": Architecture(
-        28, 1536, 8960, 12, 2, 128, 151936, False, attention_bias=True
-    ),
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": replace(QWEN25["1.5B"], tied=False),
     "meta-llama/Llama-3.2-3B-Instruct": Architecture(28, 3072, 8192, 24, 8, 128, 128256, True),
     "meta-llama/Llama-3.2-1B-Instruct": Architecture(16, 2048, 8192, 32, 8, 64, 128256, True),
     "maze_3m": Architecture(4, 256, 1024, 4, 2, 64, 32, True, attention_bias=True),

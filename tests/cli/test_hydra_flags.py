@@ -53,7 +53,7 @@ def test_cfg_job_is_the_config_that_runs(capsys: pytest.CaptureFixture):
 
 
 def test_interpolations_stay_unless_resolved(capsys: pytest.CaptureFixture):
-    asked = ["train", "--cfg", "job", "-p", "training.sampling", "scale=gpu", "model=qwen2.5-7b"]
+    asked = ["train", "--cfg", "job", "-p", "training.sampling", "scale=paper", "model=qwen2.5-7b"]
     assert printed(capsys, *asked).splitlines()[:2] == [
         "# @package training.sampling",
         "max_tokens: ${model.max_completion_tokens}",

@@ -63,6 +63,9 @@ def test_steps_need_a_size_or_a_number():
 @pytest.mark.parametrize(
     ("model", "parameters"),
     [  # as the models' own files count them
+        ("Qwen/Qwen2.5-0.5B-Instruct", 494_032_768),
+        ("Qwen/Qwen2.5-1.5B", 1_543_714_304),
+        ("Qwen/Qwen2.5-3B", 3_085_938_688),
         ("Qwen/Qwen2.5-7B", 7_615_616_512),
         ("Qwen/Qwen2.5-Math-1.5B", 1_543_714_304),
         ("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000),
