@@ -27,9 +27,9 @@ def tables() -> list[str]:
     return tables()
 
 
-def deadline(minutes: float | None) -> list[str]:
-    """The override that ends runs in so many minutes; the same command goes on from there."""
-    return [] if minutes is None else [f"deadline={time.time() + 60 * minutes:.0f}"]
+def deadline(minutes: float | None) -> float | None:
+    """The time at which runs end in so many minutes; the same command goes on from there."""
+    return None if minutes is None else time.time() + 60 * minutes
 
 
 def run_folder(path: Path) -> Path:
@@ -68,11 +68,13 @@ def train(keys: Train) -> None:
     The run's folder is results/runs/<experiment>/<arm>/seed-<seed>; the same command goes on where
     a broken-off run stopped, and leaves a finished one alone.
     """
-    overrides = [*keys.overrides, *deadline(keys.stop_after_minutes)]
+    overrides = keys.overrides
     if show(keys, overrides):
         return
     from rlvr.config import load_config
+    from rlvr.runs.start import Start
 
+    start = Start(deadline=deadline(keys.stop_after_minutes))
     if keys.dry_run:
         if (config := load_config(overrides, keys.config_name)).backend.name != "verl":
             raise UserError(
@@ -85,12 +87,12 @@ def train(keys: Train) -> None:
     elif keys.multirun:
         from rlvr.runs.sweep import sweep
 
-        sweep(overrides, config_name=keys.config_name)
+        sweep(overrides, config_name=keys.config_name, start=start)
     else:
         config = load_config(overrides, keys.config_name)
         from rlvr.runs.sweep import run_with_display
 
-        run_with_display(config)
+        run_with_display(config, start)
 
 
 @dataclass(kw_only=True)
@@ -115,6 +117,7 @@ def evaluate(keys: Evaluate) -> None:
     A language model is evaluated at scale=small, with completions as long as its own config says, unless
     scale= is given. A killed evaluation goes on from its last shard.
     """
+    from rlvr.runs.start import Start
     from rlvr.runs.sweep import config_of_run, overrides_of_evaluation, run_with_display
 
     overrides, name = keys.overrides, keys.config_name
@@ -136,7 +139,7 @@ def evaluate(keys: Evaluate) -> None:
         from rlvr.config import load_config
 
         config = load_config(overrides, name)
-    folder = run_with_display(config, print_results=True)
+    folder = run_with_display(config, Start(evaluate=True), print_results=True)
     if keys.like:
         from rlvr.runs.lm_eval import write_lm_eval
 
@@ -224,13 +227,15 @@ def reproduce(keys: Reproduce) -> None:
     Further key=value pairs go to every run. Finished runs are not run again.
     """
     from rlvr.runs.reproduce import reproduce_table
+    from rlvr.runs.start import Start
 
     reproduce_table(
         keys.table,
         scale=keys.scale,
         seeds=keys.seeds,
         results=keys.results,
-        overrides=[*keys.overrides, *deadline(keys.stop_after_minutes)],
+        overrides=keys.overrides,
+        start=Start(deadline=deadline(keys.stop_after_minutes)),
         render_only=keys.render,
     )
 

@@ -134,6 +134,10 @@ def config_from_yaml(path: Path) -> Config:
     return check(read_yaml(path))
 
 
+# keys that older config.yaml files have and that say nothing of the run
+FORMER_KEYS = ("verb", "deadline")
+
+
 def read_yaml(path: Path) -> DictConfig:
     """A run's config.yaml, not yet checked. Runs are handed around, so nothing in it is resolved.
 
@@ -151,6 +155,8 @@ def read_yaml(path: Path) -> DictConfig:
         raise UserError(f"{path} is no whole config of a run: it lacks {', '.join(lacking)}")
     if key := _interpolated(OmegaConf.to_container(stored, resolve=False)):
         raise UserError(f"{path}: {key} holds an interpolation (${{...}}), which no run writes: not read")
+    for key in FORMER_KEYS:
+        stored.pop(key, None)
     return stored
 
 

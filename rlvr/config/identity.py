@@ -19,8 +19,8 @@ def to_yaml(config: Config) -> str:
 
 # what may differ between two starts of the same run
 NOT_IDENTITY = (
-    *("seed", "runs", "folder", "verb", "deadline", "experiment", "arm"),
-    *("tracking", "evaluation", "benchmark"),
+    *("seed", "runs", "folder", "experiment", "arm"),
+    *("tracking", "evaluation", "benchmark", "checkpoint"),
 )
 
 

@@ -166,6 +166,16 @@ class TrainingConfig:
 
 
 @dataclass
+class CheckpointConfig:
+    """Which checkpoints there are beside those of `training.checkpoint_every`, and which are kept."""
+
+    # of the last ones with the best by validation, and optimizer state in the last alone; null: all, whole
+    keep: int | None = limited(None, at_least=1, accepted="1 or more, or null")
+    # one more so long after the last, which the next replaces; null: none
+    every_minutes: float | None = limited(None, above=0, accepted="above 0, or null")
+
+
+@dataclass
 class RareConfig:
     """The set of rare correct answers whose NLL is followed (F-GRPO, section 5.3)."""
 
@@ -230,9 +240,6 @@ class Config:
     seed: int = limited(1, **SEED)  # of the training
     runs: str = "results/runs"  # folder of all experiments
     folder: str | None = None  # of the run; null: <runs>/<experiment>/<arm>/seed-<seed>
-    verb: str = one_of("train", "evaluate")  # what a start of the run does; set by the commands
-    # Unix time to stop at, with a checkpoint; stop_after_minutes= sets it
-    deadline: float | None = limited(None, at_least=0)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
@@ -246,6 +253,7 @@ class Config:
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     rollout: Any = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     backend: Any = None

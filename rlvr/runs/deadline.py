@@ -1,22 +1,86 @@
-"""Ending in time: a run with a deadline stops between two steps or shards, with all it has done kept."""
+"""Ending in time: at a deadline, or when a signal asks for it, a run stops between two steps or shards.
 
+All it has done is kept, with a checkpoint of its last step. SIGTERM and SIGUSR1 ask (what a scheduler sends
+before it takes a machine away), and SIGUSR2 where a launcher listens to it; what these were handled by before
+is called once the run is safe, so that submitit can requeue it. With several processes it is enough that one
+of them is asked.
+"""
+
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-from rlvr.config import Config
+from rlvr.errors import say
 from rlvr.rollout.engine import RolloutEngine
-from rlvr.training.distributed.ranks import release
+from rlvr.training.distributed.ranks import gather, on_every_rank, rank, release, world_size
+
+EXIT_STATUS = 75  # EX_TEMPFAIL: nothing is wrong, the same command goes on
+
+_deadline: float | None = None
+_asked: int | None = None  # the signal that asked this process to stop
 
 
 class OutOfTime(Exception):
-    """The config's deadline is over."""
+    """The deadline is over, or a signal has asked for the end."""
 
 
-def check_time(config: Config) -> None:
-    """Raises OutOfTime once the deadline is over."""
-    if config.deadline is not None and time.time() >= config.deadline:
+class Stopped(SystemExit):
+    """Ends the process with EXIT_STATUS: a signal has asked for it, and the run can go on."""
+
+    def __init__(self) -> None:
+        super().__init__(EXIT_STATUS)
+
+
+def check_time() -> None:
+    """Raises OutOfTime where the run is to stop."""
+    if asked_to_stop() or (_deadline is not None and time.time() >= _deadline):
         raise OutOfTime
+
+
+@on_every_rank("looking for signals")
+def asked_to_stop() -> int | None:
+    """The signal that any of the processes was asked to stop by; all know it from then on."""
+    global _asked
+    _asked = next(filter(None, gather(_asked)), None)
+    return _asked
+
+
+@contextmanager
+def stoppable(deadline: float | None) -> Iterator[None]:
+    """In the block, `check_time` knows a deadline and the signals that came.
+
+    After the block, where a signal came, the handler that was there before is called, and then the process
+    ends with `Stopped`; one of several processes goes on to its end, so that torchrun sees no failure.
+    """
+    global _deadline, _asked
+    _deadline, _asked = deadline, None
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            if number != signal.SIGUSR2 or callable(signal.getsignal(number)):
+                before[number] = signal.signal(number, _note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _deadline = None
+    if _asked is not None:
+        asked, _asked = _asked, None
+        if rank() == 0:
+            say(f"stopped by {signal.Signals(asked).name}; the same command goes on from there")
+        if callable(handler := before.get(asked)):
+            handler(asked, None)
+        if world_size() == 1:
+            raise Stopped
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    global _asked
+    _asked = number
 
 
 @contextmanager

@@ -25,8 +25,9 @@ INTERVAL = 1.0  # seconds between looks at the run directories
 class Display:
     """Shows the progress of runs from their directories, so it does not matter which process runs them."""
 
-    def __init__(self, runs: list[tuple[Config, Path]]):
+    def __init__(self, runs: list[tuple[Config, Path]], *, evaluate: bool = False):
         self.runs = runs
+        self.evaluate = evaluate  # they were started for their evaluation
         self.console = Console(stderr=True, markup=False, highlight=False)  # arms may hold [brackets]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -65,7 +66,7 @@ class Display:
     def _look(self) -> None:
         shares = []
         for config, path in self.runs:
-            stage, share = fraction_done(config, path, self._before[path])
+            stage, share = fraction_done(config, path, self._before[path], evaluate=self.evaluate)
             task = self._tasks[path]
             if share > 0 and not self._progress.tasks[task].started:
                 self._progress.start_task(task)
@@ -146,22 +147,25 @@ def progress_of(path: Path) -> dict[str, Any]:
         return {}
 
 
-def fraction_done(config: Config, path: Path, before: dict[str, Any]) -> tuple[str, float]:
+def fraction_done(
+    config: Config, path: Path, before: dict[str, Any], *, evaluate: bool = False
+) -> tuple[str, float]:
     """What a run is doing, in words, and how much of it is done, from its files.
 
     Args:
         before: its `progress_of` when it was started; times are not compared, since clocks are set.
+        evaluate: it was started for its evaluation.
     """
     summary = read_summary(path)
     training_share = TRAINING_SHARE if config.training.steps else 0.0
-    if config.verb == "train" and not config.evaluation.after_training:
+    if not evaluate and not config.evaluation.after_training:
         training_share = 1.0
-    elif config.verb == "evaluate" and summary.get("trained_steps") == config.training.steps:
+    elif evaluate and summary.get("trained_steps") == config.training.steps:
         training_share = 0.0
     progress = progress_of(path)
     if progress in ({}, before):
         finished = summary.get("status") == "finished" and config.evaluation.after_training
-        trained = summary.get("trained_steps") == config.training.steps and config.verb == "train"
+        trained = summary.get("trained_steps") == config.training.steps and not evaluate
         done = finished or (trained and not config.evaluation.after_training)
         return ("done before", 1.0) if done else ("waiting", 0.0)
     share = progress["done"] / max(progress["total"], 1)

@@ -34,6 +34,7 @@ from rlvr.runs.memory import (
     trained,
 )
 from rlvr.runs.reproduce import schedule_runs
+from rlvr.runs.retention import checkpoint_bytes
 from rlvr.tables.spec import Assumptions, TableSpec, read_spec
 
 
@@ -109,7 +110,7 @@ def estimate_run(config: Config, model: Architecture, given: Assumptions) -> Est
             forward * evaluation_tokens / (per_hour * given.sampling_share), evaluated_at_best * layer_hours
         ),
         memory=plan_memory(config, model, given),
-        disk_gib=disk(config, model, checkpoints, samples * given.mean_tokens),
+        disk_gib=disk(config, model, samples * given.mean_tokens),
     )
 
 
@@ -124,15 +125,21 @@ def steps_of_waves(config: Config, rollouts: int, calls: int, longest: int) -> i
     return max(calls, 1) * math.ceil(rollouts / max(calls, 1) / config.rollout.max_rows) * longest
 
 
-def disk(config: Config, model: Architecture, checkpoints: int, tokens: int) -> Sizes:
-    """GiB by part: checkpoint 0 has what is trained, each later one the optimizer's state too."""
-    learns = trained(config, model)
-    weights = learns.parameters * BYTES[config.model.dtype]
-    state = learns.parameters * (learns.state + learns.host_state)
+def disk(config: Config, model: Architecture, tokens: int) -> Sizes:
+    """GiB by part that a run leaves."""
     return {
-        "checkpoints": (weights + (weights + state) * checkpoints) / GIB,
+        "checkpoints": checkpoint_gib(config, model)["checkpoints"],
         "evaluation": 2 * tokens / GIB,  # four characters a token, compressed by half
     }
+
+
+def checkpoint_gib(config: Config, model: Architecture) -> Sizes:
+    """GiB of a run's checkpoints, and those that it needs more while it trains."""
+    learns = trained(config, model)
+    weights = learns.parameters * BYTES[config.model.dtype]
+    optimizer = learns.parameters * (learns.state + learns.host_state)
+    sizes = checkpoint_bytes(config, weights, optimizer)
+    return {name: size / GIB for name, size in sizes.items()}
 
 
 def rollouts_at_once(config: Config, model: Architecture, given: Assumptions) -> int:
@@ -184,6 +191,8 @@ def describe(config: Config, given: Assumptions) -> Iterator[str]:
     free = shutil.disk_usage(_existing(Path(config.runs))).free / GIB
     needed = sum(estimate.disk_gib.values())
     yield f"disk        {needed:,.1f} GiB ({free:,.0f} free here): {_parts(estimate.disk_gib)}"
+    if meanwhile := checkpoint_gib(config, model)["while it trains"]:
+        yield f"            and {meanwhile:,.1f} GiB more while it trains, for the optimizer's state"
 
 
 def describe_memory(config: Config, model: Architecture, given: Assumptions, memory: Memory) -> Iterator[str]:

@@ -69,6 +69,12 @@ def choose(config: Config, path: Path) -> tuple[int, dict[int, str]]:
     """The step to evaluate, and {step: damage} of the checkpoints that would be, were they whole."""
     damages = {}
     for step in ranked_steps(config, path):
+        folder = checkpoint_path(path, step)
+        if config.training.steps and config.checkpoint.keep is not None and not folder.exists():
+            raise UserError(
+                f"{folder} is the one to evaluate, and checkpoint.keep={config.checkpoint.keep} removed it: "
+                "accepted are the evaluation.checkpoint and evaluation.latest_step that it was trained with"
+            )
         if (damage := damage_at(config, path, step)) is None:
             return step, damages
         damages[step] = damage
@@ -194,7 +200,7 @@ def sample_checkpoint(
     config: Config, directory: RunDirectory, step: int, problems: Benchmarks
 ) -> dict[str, Path]:
     """All samples of a checkpoint; the file of each benchmark."""
-    check_time(config)
+    check_time()
     say_if_greedy(config, "samples")
     weights = weights_of(config, directory.path, step)
     engine = open_engine(config, weights)
@@ -202,7 +208,7 @@ def sample_checkpoint(
     def report(done: int, total: int) -> None:
         directory.report("evaluation", done, total)
         if done < total:
-            check_time(config)
+            check_time()
 
     with closing(engine):
         return sample_benchmarks(

@@ -20,6 +20,7 @@ from rlvr.runs.evaluate import chosen_step, is_finished
 from rlvr.runs.profile import profile_with_display
 from rlvr.runs.rare import draw
 from rlvr.runs.select import select, selection_file
+from rlvr.runs.start import Start
 from rlvr.runs.sweep import launch
 from rlvr.tables.claims_page import write_claims
 from rlvr.tables.names import papers
@@ -38,6 +39,7 @@ def reproduce_table(
     seeds: Sequence[int] = (),
     results: Path = Path("results"),
     overrides: Sequence[str] = (),
+    start: Start | None = None,
     render_only: bool = False,
 ) -> list[Path]:
     """Train the arms of a table, evaluate them, and render it; finished runs are left alone.
@@ -46,6 +48,7 @@ def reproduce_table(
         name: `<paper>/<table>`.
         seeds: of every arm; none for the table's own.
         overrides: hold for every run.
+        start: when to stop.
 
     Returns:
         The files rendered, the table's page first; last the page of the paper's claims, if any are declared.
@@ -58,7 +61,7 @@ def reproduce_table(
     base = [f"experiment={spec.experiment(scale)}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
     scheduled = schedule_runs(spec, seeds, base)
     if not render_only:
-        run_missing(spec, scheduled)
+        run_missing(spec, scheduled, start or Start())
         finished = sum(is_finished(run.config, run.directory) for run in scheduled)
         if finished < len(scheduled):
             console.print(
@@ -85,7 +88,7 @@ def reproduce_table(
     return files
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ScheduledRun:
     """One arm under one seed: what will be run, and where.
 
@@ -161,7 +164,7 @@ def prepare(run: ScheduledRun) -> None:
         select(run.source.directory, run.config.curriculum.name, **options)
 
 
-def run_missing(spec: TableSpec, scheduled: list[ScheduledRun]) -> None:
+def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) -> None:
     """First all training, then all evaluations: a focal arm's checkpoint is chosen among those that cost
     no more than its baseline's choice (F-GRPO, App. L.2), so the baseline's has to be known. A table with
     `checkpoint: best` takes every arm's best one."""
@@ -176,23 +179,45 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun]) -> None:
         f"{spec.name}: {len(scheduled)} runs, {len(scheduled) - len(unfinished)} of them finished; "
         f"training {len(untrained)}, then evaluating {len(unfinished)}",
     )
-    for wave in ([run for run in untrained if not run.source], [run for run in untrained if run.source]):
+    baselines = baselines_of(spec, scheduled)
+
+    def wave_of(run: ScheduledRun) -> tuple[bool, bool]:
+        # which checkpoints a focal arm keeps depends on its baseline's choice
+        waits = run in baselines and run.config.checkpoint.keep is not None
+        return run.source is not None, waits
+
+    for number in sorted({wave_of(run) for run in untrained}):
+        wave = [run for run in untrained if wave_of(run) == number]
         for run in wave:
             prepare(run)
-        if wave:
-            launch([[*run.overrides, "evaluation.after_training=false"] for run in wave])
+        limits = [latest_step(baselines[run]) if number[1] else [] for run in wave]
+        jobs = [
+            [*run.overrides, "evaluation.after_training=false", *limit]
+            for run, limit in zip(wave, limits, strict=True)
+        ]
+        launch(jobs, start=start)
         if not all(run.trained for run in wave):
             return  # out of time
+    for run in unfinished:
+        if run.config.evaluation.rare.prompts:
+            draw(run.config, run.directory)  # here, since runs of one table share it
     if unfinished:
-        by_name = {(run.arm.name, run.seed): run for run in scheduled}
-        jobs = []
-        for run in unfinished:
-            job = [*run.overrides, "verb=evaluate"]
-            by_validation = run.config.evaluation.checkpoint == "best"
-            if run.arm.baseline and by_validation and spec.checkpoint != "best":
-                baseline = by_name[run.arm.baseline, run.seed]
-                job.append(f"evaluation.latest_step={chosen_step(baseline.config, baseline.directory)}")
-            jobs.append(job)
-            if run.config.evaluation.rare.prompts:
-                draw(run.config, run.directory)  # here, since runs of one table share it
-        launch(jobs)
+        jobs = [
+            [*run.overrides, *(latest_step(baselines[run]) if run in baselines else [])] for run in unfinished
+        ]
+        launch(jobs, start=replace(start, evaluate=True))
+
+
+def baselines_of(spec: TableSpec, scheduled: list[ScheduledRun]) -> dict[ScheduledRun, ScheduledRun]:
+    """For each run whose checkpoint is chosen among those up to its baseline's choice, that baseline."""
+    by_name = {(run.arm.name, run.seed): run for run in scheduled}
+    return {
+        run: by_name[run.arm.baseline, run.seed]
+        for run in scheduled
+        if run.arm.baseline and run.config.evaluation.checkpoint == "best" and spec.checkpoint != "best"
+    }
+
+
+def latest_step(baseline: ScheduledRun) -> list[str]:
+    """The override for a run that has no more steps than its baseline."""
+    return [f"evaluation.latest_step={chosen_step(baseline.config, baseline.directory)}"]

@@ -1,6 +1,6 @@
 """One run from its config to its summary: train (or go on training), choose a checkpoint, evaluate it."""
 
-import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing as closing_at_end
 from functools import partial
@@ -24,8 +24,10 @@ from rlvr.policy.policy import Policy
 from rlvr.problems import LazyProblems, ids_of, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine
-from rlvr.runs.deadline import OutOfTime, check_time, closing
+from rlvr.runs.deadline import OutOfTime, check_time, closing, stoppable
 from rlvr.runs.evaluate import evaluate_run, say_if_greedy
+from rlvr.runs.retention import remove_unneeded
+from rlvr.runs.start import Start
 from rlvr.training.checkpoint import (
     checkpoints,
     is_checkpointed,
@@ -41,12 +43,17 @@ from rlvr.training.methods import Methods
 from rlvr.training.setup import initial_policy, open_training
 
 
-def run(config: Config) -> Path:
-    """Do what is left to do of a run; returns its directory. A finished run is not touched."""
-    with process_group():
+def run(config: Config, start: Start | None = None) -> Path:
+    """Do what is left to do of a run; returns its directory. A finished run is not touched.
+
+    Raises:
+        Stopped: once a signal has asked for the end, and all that was done is kept.
+    """
+    start = start or Start()
+    with process_group(), stoppable(start.deadline):
         configure_process(config)
         if rank() == 0:
-            return run_on_rank_zero(config)
+            return run_on_rank_zero(config, start)
         serve_rank_zero()
         return run_directory(config)
 
@@ -56,7 +63,7 @@ def configure_process(config: Config) -> None:
     torch.set_num_threads(config.training.threads)
 
 
-def run_on_rank_zero(config: Config) -> Path:
+def run_on_rank_zero(config: Config, start: Start) -> Path:
     """Train and evaluate; what takes all ranks is marked `on_every_rank` where it is defined."""
     directory = RunDirectory(config)
     try:
@@ -67,7 +74,7 @@ def run_on_rank_zero(config: Config) -> Path:
             check_files(directory.path, "*.jsonl")
             # verl's environment has other versions than the engines here: evaluated by a command of its own
             after_training = config.evaluation.after_training and config.backend.name == "native"
-            if config.verb == "evaluate" or after_training:
+            if start.evaluate or after_training:
                 with at_stage("evaluation"):
                     evaluate_run(config, directory)
     except OutOfTime:
@@ -91,7 +98,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
 
     Without a step to take nothing is opened or copied: what is evaluated is the model itself.
     """
-    check_time(config)
+    check_time()
     path, steps = directory.path, config.training.steps
     data = load_data(config, directory)
     if steps == 0 and not config.evaluation.rare.prompts:  # the set of rare answers is named by a checkpoint
@@ -99,7 +106,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
         return
     say_if_greedy(config, "validation_samples")
     torch.manual_seed(config.seed)
-    found = latest_checkpoint(path)
+    found = latest_checkpoint(path, steps)
     policy, engine, learner, methods, curriculum = open_run(config, data, found.path if found else None)
     save = partial(
         save_checkpoint, path, policy=policy, learner=learner, curriculum=curriculum, methods=methods
@@ -111,20 +118,26 @@ def train_run(config: Config, directory: RunDirectory) -> None:
             save(0)
         if steps and is_checkpointed(config, done):
             log_validation(config, logs, done, engine, data)
+        remove_unneeded(config, path, done)
         directory.report("training", done, steps)
+        saved, saved_at = done, time.monotonic()
         for step in train(config, policy, engine, learner, methods, curriculum, logs, first_step=done + 1):
             directory.check_lock()
-            if is_checkpointed(config, step):
+            if is_checkpointed(config, step) or is_due(config, saved_at):
                 save(step)
+                saved, saved_at = step, time.monotonic()
+            if is_checkpointed(config, step):
                 log_validation(config, logs, step, engine, data)
-                remove_other_checkpoints(config, path)
+            if saved == step:
+                remove_unneeded(config, path, step)
             directory.report("training", step, steps)
             try:
-                check_time(config)
+                check_time()
             except OutOfTime:
-                if not is_checkpointed(config, step):
+                if saved != step:
                     save(step)
                 raise
+    remove_unneeded(config, path, steps, trained=True)
     write_training_summary(config, directory, learner.updates, data)
 
 
@@ -207,11 +220,10 @@ def log_validation(
         logs.log_validation(step, validate(engine, data.benchmarks, config.evaluation, config.reward))
 
 
-def remove_other_checkpoints(config: Config, path: Path) -> None:
-    """Remove those that were saved where time was up: with a checkpoint after them they serve nothing."""
-    for step, folder in checkpoints(path):
-        if not is_checkpointed(config, step):
-            shutil.rmtree(folder, ignore_errors=True)
+def is_due(config: Config, saved_at: float) -> bool:
+    """Whether `checkpoint.every_minutes` are over since a `time.monotonic()`."""
+    minutes = config.checkpoint.every_minutes
+    return minutes is not None and time.monotonic() >= saved_at + 60 * minutes
 
 
 def write_training_summary(

@@ -32,9 +32,10 @@ from rlvr.config import (
 from rlvr.errors import UserError, printable
 from rlvr.files.run_directory import read_summary
 from rlvr.runs.display import Display
+from rlvr.runs.start import Start
 
 
-def sweep(overrides: Sequence[str], *, config_name: str = "config") -> None:
+def sweep(overrides: Sequence[str], *, config_name: str = "config", start: Start | None = None) -> None:
     """`rlvr train -m`: every combination of the values given, or what another sweeper asks for."""
     from hydra.types import RunMode
 
@@ -47,9 +48,10 @@ def sweep(overrides: Sequence[str], *, config_name: str = "config") -> None:
         launch(
             expand([*(f"{key}={value}" for key, value in params.items()), *overrides]),
             config_name=config_name,
+            start=start,
         )
     else:
-        search(overrides, config_name=config_name)
+        search(overrides, config_name=config_name, start=start)
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -78,7 +80,11 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def launch(
-    jobs: Sequence[Sequence[str]], *, hydra_overrides: Sequence[str] = (), config_name: str = "config"
+    jobs: Sequence[Sequence[str]],
+    *,
+    hydra_overrides: Sequence[str] = (),
+    config_name: str = "config",
+    start: Start | None = None,
 ) -> list[Path]:
     """Run every list of overrides; all are checked before the first starts. Returns their directories.
 
@@ -96,12 +102,12 @@ def launch(
     from hydra.core.plugins import Plugins
 
     with (
-        Display(list(zip(configs, directories, strict=True))),
+        Display(list(zip(configs, directories, strict=True)), evaluate=bool(start and start.evaluate)),
         terminated_like_interrupted(),
         launching([*about_hydra, *hydra_overrides], config_name) as (context, config),
     ):
         launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=run_job, config=config
+            hydra_context=context, task_function=partial(run_job, start=start), config=config
         )
         results = launcher.launch([settable(job) for job in jobs], initial_job_idx=0)
     failures = []
@@ -119,7 +125,7 @@ def launch(
     return directories
 
 
-def search(overrides: Sequence[str], *, config_name: str = "config") -> None:
+def search(overrides: Sequence[str], *, config_name: str = "config", start: Start | None = None) -> None:
     """A sweep whose runs a sweeper chooses one after the other, from the `objective` of those before."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.plugins import Plugins
@@ -139,7 +145,9 @@ def search(overrides: Sequence[str], *, config_name: str = "config") -> None:
         file = Path(config.hydra.sweep.dir) / "optimization_results.yaml"
         before = file.stat().st_mtime_ns if file.exists() else 0
         sweeper = Plugins.instance().instantiate_sweeper(
-            hydra_context=context, task_function=partial(run_trial, fixed=fixed), config=config
+            hydra_context=context,
+            task_function=partial(run_trial, fixed=fixed, start=start),
+            config=config,
         )
         sweeper.sweep(arguments=list(config.hydra.overrides.task))
     if file.exists() and file.stat().st_mtime_ns != before:
@@ -195,17 +203,17 @@ def plugins_as_sentences() -> Iterator[None]:
         ) from error
 
 
-def run_job(composed: DictConfig) -> str:
+def run_job(composed: DictConfig, *, start: Start | None = None) -> str:
     """What a launcher's process does, wherever it runs: paths are those of where the sweep was started."""
     from hydra.core.hydra_config import HydraConfig
 
     from rlvr.runs.run import run
 
     os.chdir(HydraConfig.get().runtime.cwd)
-    return str(run(check(composed)))
+    return str(run(check(composed), start))
 
 
-def run_trial(composed: DictConfig, *, fixed: Sequence[str] = ()) -> float:
+def run_trial(composed: DictConfig, *, fixed: Sequence[str] = (), start: Start | None = None) -> float:
     """`run_job` for a sweeper that learns from what comes of it.
 
     Args:
@@ -213,7 +221,7 @@ def run_trial(composed: DictConfig, *, fixed: Sequence[str] = ()) -> float:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    path, config = Path(run_job(composed)), check(composed)
+    path, config = Path(run_job(composed, start=start)), check(composed)
     score = objective(config, path)
     chosen = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in fixed]
     said = f"pass@1 {score:.4f} with {', '.join(chosen).replace('++', '')}: {path}"
@@ -244,18 +252,18 @@ def objective(config: Config, path: Path) -> float:
     )
 
 
-def run_with_display(config: Config, *, print_results: bool = False) -> Path:
+def run_with_display(config: Config, start: Start | None = None, *, print_results: bool = False) -> Path:
     """One run in this process, with its progress shown; under torchrun, rank 0 shows it."""
     from rlvr.training.distributed.ranks import rank
 
     if rank() > 0:
         from rlvr.runs.run import run
 
-        return run(config)
-    with Display([(config, run_directory(config))]) as display:
+        return run(config, start)
+    with Display([(config, run_directory(config))], evaluate=bool(start and start.evaluate)) as display:
         from rlvr.runs.run import run
 
-        path = run(config)
+        path = run(config, start)
     if print_results:
         display.print_results(path)
     return path
@@ -270,7 +278,7 @@ def overrides_of_evaluation(
         n: samples a problem, with k = 1, 2, 4, ... up to it.
         config_name: the primary config of an evaluation that is no run's.
     """
-    overrides = ["verb=evaluate", *overrides]
+    overrides = list(overrides)
     if n is not None:
         powers = ",".join(str(2**i) for i in range(n.bit_length()))
         overrides += [f"evaluation.samples={n}", f"evaluation.k=[{powers}]"]

@@ -16,13 +16,15 @@ from rlvr.config import Config
 from rlvr.curriculum import Curriculum
 from rlvr.errors import UserError, say
 from rlvr.files import step_lines
-from rlvr.files.atomic import file_digest, flush_to_disk, user_errors_for
+from rlvr.files.atomic import file_digest, flush_to_disk, user_errors_for, write_whole
 from rlvr.policy.policy import Policy
+from rlvr.training.distributed import optimizer_state
 from rlvr.training.distributed.ranks import at_stage
 from rlvr.training.learner import Learner
 from rlvr.training.methods import Methods
 
 MANIFEST = "manifest.json"
+UNSHARDED = f"{optimizer_state.FOLDER}/state.pt"
 
 
 class Checkpoint(NamedTuple):
@@ -58,8 +60,8 @@ def save_checkpoint(
 ) -> Path:
     """A transformers folder with the weights, `trainer.pt` with the state, and a manifest of digests.
 
-    With several processes the optimizer's shards are in a folder `optimizer` beside them. The manifest also
-    claims the lines that the run's logs have by now, which are on disk before it is.
+    The optimizer's state is in a folder `optimizer` beside them, in one file or, with several processes, in
+    shards. The manifest also claims the lines that the run's logs have by now, which are on disk before it.
 
     Raises:
         UserError: for weights or optimizer state with NaN or infinity, and for a metrics.jsonl without
@@ -78,7 +80,12 @@ def save_checkpoint(
                 "training.gradient_clip"
             )
         policy.save(aside)
-        torch.save({"learner": learner.state_dict(aside), **state}, aside / "trainer.pt")
+        own = learner.state_dict(aside)
+        if (optimizer := own.get("optimizer")) and optimizer["state"]:
+            (aside / optimizer_state.FOLDER).mkdir(exist_ok=True)
+            torch.save(optimizer, aside / UNSHARDED)
+            own["optimizer"] = None
+        torch.save({"learner": own, **state}, aside / "trainer.pt")
         step_lines.check_steps(run / "metrics.jsonl", step)
         logs = {file.stem: step_lines.claim(file) for file in sorted(run.glob("*.jsonl"))}
         seal(aside, target, step, logs=logs, finite=True)
@@ -97,9 +104,40 @@ def seal(aside: Path, target: Path, step: int, **claims: Any) -> None:
     flush_to_disk(target.parent)
 
 
-def latest_checkpoint(run: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole and whose claims hold; others are passed over, and named."""
+def remove_folder(folder: Path) -> None:
+    """Remove a folder; a kill in the middle leaves no part of one under its name."""
+    aside = folder.with_name(f".{folder.name}.removed")
+    if folder.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(folder, aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_optimizer(folder: Path) -> None:
+    """Leave only what an evaluation needs: the manifest first no longer names the optimizer's files."""
+    manifest = read_manifest(folder)
+    if manifest and manifest.get("optimizer", True):
+        kept = {
+            name: digest
+            for name, digest in manifest["blake2b"].items()
+            if not name.startswith(f"{optimizer_state.FOLDER}/")
+        }
+        whole = manifest | {"blake2b": kept, "optimizer": False}
+        write_whole(folder / MANIFEST, json.dumps(whole, indent=2))
+        flush_to_disk(folder / MANIFEST)
+        flush_to_disk(folder)
+    remove_folder(folder / optimizer_state.FOLDER)
+
+
+def latest_checkpoint(run: Path, last_step: int | None = None) -> Checkpoint | None:
+    """The newest checkpoint that is whole and whose claims hold; others are passed over, and named.
+
+    One whose optimizer state was removed on purpose is none to go on from, unless it is that of `last_step`,
+    after which there is no update.
+    """
     for step, path in reversed(checkpoints(run)):
+        if read_manifest(path).get("optimizer") is False and step != last_step:
+            continue
         logs = None
         if not (damage := damage_of(path)) and (claimed := read_manifest(path).get("logs")) is not None:
             breaches = [step_lines.breach(run / f"{name}.jsonl", claim) for name, claim in claimed.items()]
@@ -117,7 +155,14 @@ def load_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     Args:
         mapped: leave tensors on the disk until they are used, as who wants the plain values does.
     """
-    return torch.load(path / "trainer.pt", weights_only=True, map_location="cpu", mmap=mapped)
+
+    def read(file: Path) -> Any:
+        return torch.load(file, weights_only=True, map_location="cpu", mmap=mapped)
+
+    state = read(path / "trainer.pt")
+    if (path / UNSHARDED).exists():
+        state["learner"]["optimizer"] = read(path / UNSHARDED)
+    return state
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -41,6 +41,7 @@ OVERRIDES = [
     "benchmark.tasks.countdown_3.size=6",
     "training.steps=5",
     "training.checkpoint_every=2",
+    "checkpoint.keep=1",
     "training.prompts_per_step=8",
     "training.mini_batch_prompts=4",
     "training.learning_rate=1e-3",

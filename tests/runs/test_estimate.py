@@ -138,7 +138,7 @@ def test_a_completion_is_never_longer_than_its_maximum():
 
 def test_disk_by_hand():
     weights = 4 * TINY.parameters / 2**30
-    parts = disk(load_config(["model.dtype=float32"]), TINY, checkpoints=4, tokens=0)
+    parts = disk(load_config(["model.dtype=float32"]), TINY, tokens=0)
     assert parts["checkpoints"] == pytest.approx(weights * (1 + 3 * 4))
 
 

@@ -20,7 +20,7 @@ from rlvr.runs.evaluate import is_finished
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
 
-SETTINGS = ("training.learning_rate=1e-3", "evaluation.samples_per_shard=4", "verb=evaluate")
+SETTINGS = ("training.learning_rate=1e-3", "evaluation.samples_per_shard=4")
 CHANGES = [
     "evaluation.sampling.temperature=0.01",
     "evaluation.sampling.top_p=0.5",
@@ -43,7 +43,7 @@ def tiny(folder: Path, *overrides: str) -> Config:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose best checkpoint, by validation, is step 1."""
     folder = tmp_path_factory.mktemp("runs")
-    path = run(tiny(folder, "evaluation.after_training=false", "verb=train"))
+    path = run(tiny(folder, "evaluation.after_training=false"))
     scores = [{"step": step, "in_domain/pass@1": score} for step, score in enumerate((0.0, 0.5, 0.25))]
     (path / "validation.jsonl").write_text("".join(json.dumps(line) + "\n" for line in scores))
     summary = read_summary(path)
@@ -135,7 +135,7 @@ def test_half_an_evaluation_is_not_gone_on_with_in_another_way(
     path = broken_off()
     checks = iter([False] * 3)
 
-    def check_time(config: Config) -> None:
+    def check_time() -> None:
         if next(checks, True):
             raise OutOfTime
 
@@ -161,7 +161,7 @@ def test_config_says_what_was_done_and_not_what_was_asked_for(
 ):
     path = copy_of(finished, tmp_path)
 
-    def no_time(config: Config) -> None:
+    def no_time() -> None:
         raise OutOfTime
 
     with monkeypatch.context() as patch:

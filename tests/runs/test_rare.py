@@ -12,6 +12,7 @@ from rlvr.problems import load_problems
 from rlvr.runs.evaluate import is_finished
 from rlvr.runs.rare import draw, rare_file
 from rlvr.runs.run import run
+from rlvr.runs.start import Start
 from rlvr.training.checkpoint import checkpoint_path
 
 TINY = [
@@ -70,7 +71,7 @@ def evaluated(tmp_path_factory) -> tuple[Path, list[str], dict]:
     }
     assert is_finished(load_config(overrides), path)
     assert not is_finished(load_config([*overrides, *RARE]), path)
-    run(load_config([*overrides, *RARE, "verb=evaluate"]))
+    run(load_config([*overrides, *RARE]), Start(evaluate=True))
     return path, overrides, before
 
 

@@ -24,6 +24,7 @@ from rlvr.problems import load_problems
 from rlvr.runs.deadline import OutOfTime
 from rlvr.runs.evaluate import chosen_step, is_finished
 from rlvr.runs.run import run, say_what_surrounds
+from rlvr.runs.start import Start
 from rlvr.training.checkpoint import checkpoint_path, latest_checkpoint
 
 TINY = [
@@ -144,7 +145,7 @@ def test_a_damaged_checkpoint_is_passed_over(finished: Path, tmp_path: Path, cap
 
 
 def test_an_evaluation_goes_on_from_its_last_whole_shard(finished: Path, tmp_path: Path):
-    config = tiny(tmp_path, "verb=evaluate")
+    config = tiny(tmp_path)
     path = run_directory(config)
     shutil.copytree(finished, path)
     whole = pd.read_parquet(path / "evaluation" / "countdown_3.parquet")
@@ -248,7 +249,7 @@ def test_a_run_that_is_out_of_time_goes_on_with_the_same_bits(
         with monkeypatch.context() as patch:
             checks = iter([False])  # there is time at the start, and none from then on
 
-            def check_time(config: Config, checks=checks) -> None:
+            def check_time(checks=checks) -> None:
                 if next(checks, True):
                     raise OutOfTime
 
@@ -263,5 +264,5 @@ def test_a_run_that_is_out_of_time_goes_on_with_the_same_bits(
 
 
 def test_out_of_time_before_the_start_does_nothing(tmp_path: Path):
-    path = run(tiny(tmp_path, "deadline=1"))
+    path = run(tiny(tmp_path), Start(deadline=1))
     assert latest_checkpoint(path) is None
