@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "rlvr"
 
 # A room imports from its own line and from the lines below, never from above, and no two import each other.
 ORDER = [
+    ["api"],
     ["cli"],
     ["runs", "bench"],
     ["report"],

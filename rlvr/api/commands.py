@@ -1,0 +1,132 @@
+"""`rlvr train` and `rlvr evaluate` as functions that take what the commands take."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rlvr.api.run import Run
+from rlvr.cli.arguments import read
+from rlvr.cli.training import VERBS, deadline, run_folder
+from rlvr.config import load_config
+from rlvr.errors import UserError
+from rlvr.files.run_directory import run_folders
+
+PLAIN = re.compile(r"[A-Za-z_./][\w./:@+-]*")  # texts that Hydra reads without quotes
+WORDS = {"true", "false", "null", "nan", "inf"}  # and reads as something else
+
+
+def train(*overrides: str, **keys: Any) -> Run:
+    """Train one policy and evaluate its best checkpoint, as `rlvr train` does, in this process.
+
+        rlvr.train("algorithm=dapo", "training.steps=5")
+        rlvr.train(algorithm="dapo", training={"steps": 5})      # the same run
+        rlvr.train(algorithm="dapo", **{"training.steps": 5})    # the same again
+
+    A run that is finished is not run again, and one that was broken off goes on.
+
+    Args:
+        overrides: as on the command line, `key=value` in Hydra's syntax; `stop_after_minutes=` too.
+        keys: the same by name: a config group's option, a key's value, or a dict of keys below it. Values
+            are Python's: `None`, `True`, numbers, texts, lists.
+
+    Returns:
+        The run, finished unless `stop_after_minutes` or `evaluation.after_training=false` ended it before.
+
+    Raises:
+        UserError: for what the command line would refuse, with the same sentence.
+    """
+    given = _read("train", [*overrides, *_written(keys)])
+    return _run(load_config([*given.overrides, *deadline(given.stop_after_minutes)]))
+
+
+def evaluate(
+    run: "Run | str | os.PathLike[str] | None" = None, *overrides: str, n: int | None = None, **keys: Any
+) -> Run:
+    """Evaluate a run's chosen checkpoint, or a model as it is, as `rlvr evaluate` does.
+
+        rlvr.evaluate(run, n=64)
+        rlvr.evaluate(model="embedded", benchmark="countdown_4", n=64)
+
+    Args:
+        run: a run or its folder; None for a model, which `model=` then names.
+        n: samples a problem, with k = 1, 2, 4, ... up to it.
+        overrides, keys: as for `train`.
+
+    Raises:
+        UserError: as `train`, and where neither a run nor a model is given.
+    """
+    from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
+
+    if isinstance(run, str) and "=" in run:  # an override, without a run before it
+        run, overrides = None, (run, *overrides)
+    if n is not None:
+        keys["n"] = n
+    given = _read("evaluate", [*overrides, *_written(keys)])
+    if run is not None:
+        path = run.path if isinstance(run, Run) else Path(run)
+        return _run(config_of_run(run_folder(path), overrides_of_evaluation(given.overrides, n=given.n)))
+    if not any(override.startswith("model") for override in given.overrides):
+        raise UserError("evaluate needs a run or a model, as in rlvr.evaluate(model='embedded', n=64)")
+    return _run(load_config(overrides_of_evaluation(given.overrides, n=given.n, config_name="config")))
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """A run from its folder, at whatever stage it is.
+
+    Raises:
+        UserError: where there is none; it names those below the folder.
+    """
+    path = Path(folder).expanduser()
+    if not (path / "config.yaml").is_file():
+        below = [str(found) for found in run_folders(path)[:12]]
+        advice = f": accepted are {', '.join(below)}" if below else " and holds none"
+        raise UserError(f"{path} is not a run directory{advice}")
+    return Run(path)
+
+
+def _run(config: Any) -> Run:
+    from rlvr.runs.sweep import run_with_display
+
+    return Run(run_with_display(config))
+
+
+def _read(verb: str, words: list[str]) -> Any:
+    """The words of a command, held against what it takes."""
+    for word in words:
+        if not isinstance(word, str) or word.startswith("-"):
+            raise UserError(
+                f"{word!r} is no override: accepted is key=value, as in 'seed=2'; flags are the shell's"
+            )
+    return read(next(each for each in VERBS if each.name == verb), words)
+
+
+def _written(keys: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Keyword arguments as overrides."""
+    for name, value in keys.items():
+        if isinstance(value, Mapping) and value:
+            yield from _written(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={_value(value)}"
+
+
+def _value(value: Any) -> str:
+    """A value in Hydra's syntax."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_value, value))}]"
+    if isinstance(value, Mapping):
+        return "{}"
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        raise UserError(
+            f"{value!r} is no value of a key: accepted are texts, numbers, True, False, None, lists and dicts"
+        )
+    if PLAIN.fullmatch(text) and text.lower() not in WORDS:
+        return text
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"\\+$", lambda end: 2 * end[0], text))
+    return f"'{escaped}'"

@@ -1,0 +1,153 @@
+"""rlvr in Python: what a command does, and what it leaves, as data frames."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import pytest
+from tiny_runs import TINY
+
+import rlvr
+from rlvr.api.commands import _value, _written
+from rlvr.cli.overrides import parse
+from rlvr.config import PACKAGE, load_config, run_directory
+from rlvr.errors import UserError
+from rlvr.evaluation import counts, pass_at_k_of
+
+NOTEBOOK = PACKAGE.parent / "docs" / "notebooks" / "first-run.ipynb"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> rlvr.Run:
+    runs = tmp_path_factory.mktemp("runs")
+    return rlvr.train(*TINY, runs=runs, algorithm="dapo", training={"gradient_clip": 0.5})
+
+
+def test_importing_rlvr_imports_nothing_heavy():
+    loaded = "import rlvr, sys; sys.exit(bool({'torch', 'pandas', 'hydra'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
+    with pytest.raises(AttributeError, match="module 'rlvr' has no attribute 'trian'"):
+        _ = rlvr.trian
+    assert (PACKAGE / "py.typed").exists()
+
+
+def test_keys_in_python_are_those_of_the_command_line(run: rlvr.Run, tmp_path: Path):
+    same = load_config([*TINY, f"runs={run.path.parents[2]}", "algorithm=dapo", "training.gradient_clip=0.5"])
+    assert run.path == run_directory(same)
+    assert run.config == same
+    assert list(_written({"training": {"steps": 5, "sampling": {"top_p": 0.9}}, "arm": None})) == [
+        *("training.steps=5", "training.sampling.top_p=0.9", "arm=null"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "dapo",
+            "my.py:f",
+            "a b",
+            "it's",
+            "it\\'s",
+            "a\\",
+            "'",
+            "",
+            "true",
+            "007",
+            "1e-6",
+            "${seed}",
+            "a=b,c",
+        ),
+        *(None, True, False, 3, -0.5, 1e-6, float("inf"), [1, 2], ["a b", "c,d", None]),
+    ],
+)
+def test_a_value_comes_through_hydras_grammar_as_it_is(value):
+    if value == "${seed}":
+        return  # an interpolation, as on the command line
+    assert parse(f"key={_value(value)}").value() == value
+
+
+def test_a_finished_run_is_left_alone_and_loads_as_frames(run: rlvr.Run):
+    files = {file: file.stat().st_mtime_ns for file in run.path.rglob("*.jsonl")}
+    again = rlvr.train(*TINY, runs=run.path.parents[2], algorithm="dapo", training={"gradient_clip": 0.5})
+    assert {file: file.stat().st_mtime_ns for file in run.path.rglob("*.jsonl")} == files
+    assert again.finished
+    loaded = rlvr.load_run(str(run.path))
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert loaded.metrics["reward/mean"].to_dict() == {line["step"]: line["reward/mean"] for line in lines}
+    assert (loaded.metrics["seconds/step"] > 0).all()
+    assert loaded.validation.index.tolist() == [0, 1, 2]
+    assert set(loaded.samples["benchmark"]) == {"countdown_3"} and len(loaded.samples) == 16
+    assert loaded.pass_at_k["k"].tolist() == [1, 2, 4]
+    for _, row in loaded.pass_at_k.iterrows():
+        values = pass_at_k_of(counts(loaded.samples), row["k"])
+        assert row["value"] == pytest.approx(values.mean())
+        assert row["low"] <= row["value"] <= row["high"]
+    assert set(loaded.rollouts["verdict"]) <= {"correct", "wrong", "no_answer", "truncated"}
+    assert repr(loaded).startswith(f"<rlvr run tiny seed 1, finished: {run.path}")
+
+
+def test_plots_draw_what_the_frames_say(run: rlvr.Run):
+    axes = run.plot()
+    (curve,) = axes.get_lines()
+    assert curve.get_xdata().tolist() == [1, 2, 4]
+    assert curve.get_ydata().tolist() == pytest.approx((100 * run.pass_at_k["value"]).tolist())
+    assert run.plot("pass@k", ax=axes) is axes and len(axes.get_lines()) == 2
+    both = run.plot("reward/mean", "in_domain/pass@1", smoothing=2).get_lines()
+    first, second = run.metrics["reward/mean"]
+    assert both[0].get_ydata().tolist() == pytest.approx([first, (first + second) / 2])
+    assert both[1].get_xdata().tolist() == [0, 1, 2]
+
+
+def test_evaluate_measures_a_run_again(run: rlvr.Run):
+    measured = rlvr.evaluate(run, n=2)
+    assert measured.path == run.path
+    assert measured.pass_at_k["k"].tolist() == [1, 2]
+
+
+def test_errors_are_the_command_lines_sentences(tmp_path: Path, run: rlvr.Run):
+    for call, sentence in (
+        (lambda: rlvr.train(algorithm="dap"), r"unknown algorithm 'dap': .*did you mean dapo\?"),
+        (lambda: rlvr.train(training={"stps": 1}), r"unknown key in training 'stps': .*did you mean steps\?"),
+        (lambda: rlvr.train("--cfg"), "'--cfg' is no override: accepted is key=value"),
+        (lambda: rlvr.train(seed=object()), "is no value of a key"),
+        (lambda: rlvr.train("seed=1,2"), "several values are a sweep"),
+        (lambda: rlvr.evaluate(n=4), "evaluate needs a run or a model"),
+        (lambda: rlvr.evaluate(tmp_path), "is not a run directory: it has no config.yaml"),
+        (lambda: rlvr.load_run(run.path.parents[1]), f"is not a run directory: accepted are {run.path}"),
+        (lambda: rlvr.load_run(tmp_path), "is not a run directory and holds none"),
+        (lambda: run.plot("reward/maen"), r"unknown curve 'reward/maen': .*did you mean reward/mean\?"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            call()
+
+
+def test_the_notebook_is_python_and_says_nothing_of_the_machine_it_was_run_on():
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    for cell in cells:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            ast.parse("\n".join(line for line in source.splitlines() if not line.startswith("%%")))
+            assert not [output for output in cell["outputs"] if output["output_type"] == "error"]
+    assert len(cells) > 10
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path):
+    """As a reader's would, in a kernel of its own and an empty folder."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    texts = [text for output in outputs if (text := output.get("data", {}).get("text/plain"))]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    assert any(text.startswith("<rlvr run F-DAPO seed 1, finished") for text in texts)
+    assert any("unknown key in training 'stepps'" in output.get("text", "") for output in outputs)
