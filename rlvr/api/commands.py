@@ -9,7 +9,7 @@ from typing import Any
 from rlvr.api.run import Run
 from rlvr.cli.arguments import read
 from rlvr.cli.training import VERBS, deadline, run_folder
-from rlvr.config import load_config
+from rlvr.config import Config, load_config
 from rlvr.errors import UserError
 from rlvr.files.run_directory import run_folders
 
@@ -38,7 +38,7 @@ def train(*overrides: str, **keys: Any) -> Run:
         UserError: for what the command line would refuse, with the same sentence.
     """
     given = _read("train", [*overrides, *_written(keys)])
-    return _run(load_config([*given.overrides, *deadline(given.stop_after_minutes)]))
+    return _run(load_config(given.overrides), deadline=deadline(given.stop_after_minutes))
 
 
 def evaluate(
@@ -66,10 +66,12 @@ def evaluate(
     given = _read("evaluate", [*overrides, *_written(keys)])
     if run is not None:
         path = run.path if isinstance(run, Run) else Path(run)
-        return _run(config_of_run(run_folder(path), overrides_of_evaluation(given.overrides, n=given.n)))
+        config = config_of_run(run_folder(path), overrides_of_evaluation(given.overrides, n=given.n))
+        return _run(config, evaluate=True)
     if not any(override.startswith("model") for override in given.overrides):
         raise UserError("evaluate needs a run or a model, as in rlvr.evaluate(model='embedded', n=64)")
-    return _run(load_config(overrides_of_evaluation(given.overrides, n=given.n, config_name="config")))
+    words = overrides_of_evaluation(given.overrides, n=given.n, config_name="config")
+    return _run(load_config(words), evaluate=True)
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
@@ -86,10 +88,11 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     return Run(path)
 
 
-def _run(config: Any) -> Run:
+def _run(config: Config, **start: Any) -> Run:
+    from rlvr.runs.start import Start
     from rlvr.runs.sweep import run_with_display
 
-    return Run(run_with_display(config))
+    return Run(run_with_display(config, Start(**start)))
 
 
 def _read(verb: str, words: list[str]) -> Any:
