@@ -53,7 +53,8 @@ class RlvrSide:
         """Log-probabilities of all sampled tokens, without gradient."""
         mini_batch = self.learner._mini_batch(self.batch(groups), range(len(groups)))
         for micro_batch in mini_batch.micro_batches:
-            self.learner._logprobs(self.policy, micro_batch)
+            with torch.no_grad(), self.policy.autocast(self.learner.training.precision):
+                self.learner._logprobs(self.policy, micro_batch)
 
 
 def groups_from(problems: list, rollouts: dict[str, Any]) -> list[Group]:

@@ -178,6 +178,13 @@ def _check_together(config: Config) -> None:
             f"{training.prompts_per_step}; the nearest valid choice is "
             f"{_nearest_divisor(training.prompts_per_step, training.mini_batch_prompts)}"
         )
+    if not training.activation_checkpointing:
+        for name in ("keep_attention", "offload_activations"):
+            if getattr(training, name):
+                raise UserError(
+                    f"training.{name}=true without activation checkpointing: accepted is true with "
+                    "training.activation_checkpointing=true, which keeps little else"
+                )
     too_large = [k for k in evaluation.k if k > evaluation.samples]
     if too_large:
         raise UserError(

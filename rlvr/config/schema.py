@@ -154,11 +154,15 @@ class TrainingConfig:
     gradient_clip: float = limited(1.0, above=0, infinite=True)  # largest norm of the gradient; .inf: any
     # optimizer steps in a row without a finite gradient, which are skipped; then the run ends
     max_skipped_steps: int = limited(10, at_least=1)
-    max_tokens_per_micro_batch: int = limited(32768, at_least=1)  # prompts and completions
+    max_tokens_per_micro_batch: int = limited(32768, at_least=1)  # prompts and completions, at most
+    # auto: on CUDA no more of them than fit in the memory that is free; tokens: always as many
+    micro_batch: str = one_of("auto", "tokens")
     precision: str = one_of("float32", "bfloat16")  # of the forward and backward; bfloat16 is autocast
     # rollout batches; null: an epoch
     checkpoint_every: int | None = limited(MISSING, at_least=1)
     activation_checkpointing: bool = False  # compute a layer twice instead of keeping its activations
+    keep_attention: bool = False  # with activation_checkpointing: but keep the output of attention
+    offload_activations: bool = False  # with activation_checkpointing: keep a layer's input in host memory
     # CPU threads of one process; the same limit on every machine, so that any of them can read a run
     threads: int = limited(1, at_least=1, at_most=1024)
     device: str = limited("auto", **DEVICE)  # auto: CUDA where there is one

@@ -1,9 +1,10 @@
 """The shape of a model, and what follows from it without its weights: parameters, memory, operations."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rlvr.config import ModelConfig
 from rlvr.errors import unknown
@@ -109,7 +110,11 @@ def architecture_of(model: ModelConfig) -> Architecture:
 
 def architecture_from(file: Path) -> Architecture:
     """Read a transformers config.json of the Llama, Qwen2 or Qwen3 family."""
-    config = json.loads(file.read_text())
+    return architecture_in(json.loads(file.read_text()))
+
+
+def architecture_in(config: Mapping[str, Any]) -> Architecture:
+    """What the keys of a config.json say; KeyError for one of another family."""
     heads = config["num_attention_heads"]
     return Architecture(
         layers=config["num_hidden_layers"],

@@ -5,7 +5,7 @@ the device, and knows nothing of devices.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +26,18 @@ class Kernels:
     attention: TreeAttention = ATTENTIONS["blocks"]
     max_logits_bytes = 2**27
 
-    def autocast(self, device: torch.device, precision: str) -> AbstractContextManager:
-        """The context of a forward and its backward in `precision`, whatever the weights are in."""
+    @contextmanager
+    def autocast(self, device: torch.device, precision: str) -> Iterator[None]:
+        """The context of forwards and their backwards in `precision`, whatever the weights are in.
+
+        Each weight is converted once in it. torch forgets them where an autocast ends on a thread that is in
+        no other, so the backward, which makes some of its own, stays on the thread of the forward.
+        """
         if precision == "float32":
-            return nullcontext()
-        return torch.autocast(device.type, DTYPES[precision])
+            yield
+            return
+        with torch.autocast(device.type, DTYPES[precision]), torch.autograd.set_multithreading_enabled(False):
+            yield
 
     @contextmanager
     def sampling(self) -> Iterator[None]:

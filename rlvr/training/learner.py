@@ -34,6 +34,7 @@ from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.training.batch import Batch, token_weights
 from rlvr.training.distributed.optimizer_state import load_optimizer
 from rlvr.training.distributed.ranks import full_tensor, local_shard
+from rlvr.training.token_budget import TokenBudget
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class MicroBatch:
     """Whole rollouts that go through the model together, flat over their M completion tokens.
 
     Attributes:
+        rollouts: what it is made of.
         tree: the tokens and who attends to whom.
         rollout_index_M: int64, the rollout of each token, from 0 on.
         advantage_M, weight_M, engine_logp_M: float32 a token; the weight is λ-GRPO's, or 1.
@@ -59,6 +61,7 @@ class MicroBatch:
         reference_logp_M: the reference policy's, where there is a KL term.
     """
 
+    rollouts: list[Rollout]
     tree: PrefixTree
     rollout_index_M: Tensor
     advantage_M: Tensor
@@ -75,10 +78,17 @@ class MicroBatch:
 
 @dataclass(slots=True)
 class MiniBatch:
-    """What one optimizer step sees: its micro-batches, and the normaliser of its loss."""
+    """What one optimizer step sees: its micro-batches, and the normaliser of its loss.
 
+    Attributes:
+        batch: what its rollouts are of.
+        is_first: whether the policy that sampled is still the one that is updated.
+    """
+
+    batch: Batch
     micro_batches: list[MicroBatch]
     normaliser: float
+    is_first: bool
 
 
 class Learner:
@@ -102,6 +112,7 @@ class Learner:
         self.loss = Method(name, losses[name], config.algorithm).function
         self.updates = 0
         self.unsound = 0
+        self.budget = TokenBudget(policy, config)
         self.optimizer = torch.optim.AdamW(
             policy.model.parameters(),
             lr=config.training.learning_rate,
@@ -120,13 +131,8 @@ class Learner:
         mini_batches = [
             self._mini_batch(batch, range(start, min(start + size, len(batch.groups)))) for start in starts
         ]
-        # before any weight changes
-        for number, mini_batch in enumerate(mini_batches):
-            for micro_batch in mini_batch.micro_batches:
-                if number > 0:  # the first step still has the policy that sampled
-                    micro_batch.old_logp_M = self._old_logprobs(micro_batch)
-                if self.reference is not None:
-                    micro_batch.reference_logp_M = self._logprobs(self.reference, micro_batch)
+        for mini_batch in mini_batches:  # before any weight changes
+            self.budget.within_memory(mini_batch, self._fix_logprobs, self._cut)
         metrics = UpdateMetrics()
         for mini_batch in mini_batches:
             self._step(mini_batch, metrics)
@@ -154,14 +160,15 @@ class Learner:
             "constant_length": counted_rollouts * self.training.sampling.max_tokens,
             "sequence_mean": counted_rollouts,
         }[self.algorithm.aggregation]
-        return MiniBatch(self._micro_batches(batch, kept), float(max(normaliser, 1)))
+        micro_batches = self._micro_batches(batch, kept)
+        return MiniBatch(batch, micro_batches, float(max(normaliser, 1)), is_first=groups.start == 0)
 
     def _micro_batches(self, batch: Batch, rollouts: list[Rollout]) -> list[MicroBatch]:
         packed = pack_micro_batches(
             [rollout.group for rollout in rollouts],
             [len(batch.groups[rollout.group].prompt_ids) for rollout in rollouts],
             [len(rollout.completion.token_ids) for rollout in rollouts],
-            self.training.max_tokens_per_micro_batch,
+            self.budget.tokens(self.optimizer),
         )
         return [self._micro_batch(batch, [rollouts[i] for i in members]) for members in packed]
 
@@ -177,6 +184,7 @@ class Learner:
         engine_logp = [value for rollout in rollouts for value in rollout.completion.logprobs]
         prompts = [batch.groups[g].prompt_ids for g in group_completions]
         return MicroBatch(
+            rollouts=rollouts,
             tree=PrefixTree.build(prompts, list(group_completions.values()), device),
             rollout_index_M=torch.arange(len(rollouts)).repeat_interleave(lengths).to(device),
             advantage_M=advantage_R.repeat_interleave(lengths).to(device),
@@ -184,15 +192,33 @@ class Learner:
             engine_logp_M=torch.tensor(engine_logp, device=device),
         )
 
+    def _cut(self, batch: Batch, whole: MicroBatch) -> list[MicroBatch]:
+        """A micro-batch in parts, which keep what was computed of it."""
+        parts = self._micro_batches(batch, whole.rollouts)
+        sizes = [len(part.rollout_index_M) for part in parts]
+        for name in ("old_logp_M", "reference_logp_M"):
+            if (values_M := getattr(whole, name)) is not None:
+                for part, of_part in zip(parts, values_M.split(sizes), strict=True):
+                    setattr(part, name, of_part)
+        return parts
+
+    @torch.no_grad()
+    def _fix_logprobs(self, mini_batch: MiniBatch) -> None:
+        """Those that the loss takes for constants: of the policy before the update, and of the reference."""
+        with self.policy.autocast(self.training.precision):
+            for micro_batch in mini_batch.micro_batches:
+                if not mini_batch.is_first:
+                    micro_batch.old_logp_M = self._old_logprobs(micro_batch)
+                if self.reference is not None:
+                    micro_batch.reference_logp_M = self._logprobs(self.reference, micro_batch)
+
     def _old_logprobs(self, micro_batch: MicroBatch) -> Tensor:
         if self.algorithm.old_logprobs == "engine":
             return micro_batch.engine_logp_M
         return self._logprobs(self.policy, micro_batch)
 
-    @torch.no_grad()
     def _logprobs(self, policy: Policy, micro_batch: MicroBatch) -> Tensor:
-        with self.policy.autocast(self.training.precision):
-            return policy.logprobs(micro_batch.tree)[0]
+        return policy.logprobs(micro_batch.tree)[0]
 
     def _token_losses(self, micro_batch: MicroBatch, tokens: TokenBatch, entropy_M: Tensor) -> Tensor:
         """The loss with all its terms, [M], not yet normalised."""
@@ -220,11 +246,18 @@ class Learner:
         loss.backward()
         metrics.add(micro_batch, tokens, entropy_M, loss)
 
-    def _step(self, mini_batch: MiniBatch, metrics: "UpdateMetrics") -> None:
+    def _gradients(self, mini_batch: MiniBatch) -> "UpdateMetrics":
+        """Of the whole mini-batch, from nothing."""
+        self.optimizer.zero_grad()
+        metrics = UpdateMetrics()
         # one context for all micro-batches: under autocast it keeps the converted weights
         with self.policy.autocast(self.training.precision):
             for micro_batch in mini_batch.micro_batches:
                 self._accumulate_gradients(micro_batch, mini_batch.normaliser, metrics)
+        return metrics
+
+    def _step(self, mini_batch: MiniBatch, metrics: "UpdateMetrics") -> None:
+        metrics.extend(self.budget.within_memory(mini_batch, self._gradients, self._cut))
         for group in self.optimizer.param_groups:
             warmup = max(self.training.warmup_steps, 1)
             group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
@@ -295,6 +328,12 @@ class UpdateMetrics:
         self.distinct += len(micro_batch.tree.targets_N)
         columns = (*tokens, micro_batch.engine_logp_M, entropy_M)
         self.tokens.append(tuple(column.detach() for column in columns))
+
+    def extend(self, other: "UpdateMetrics") -> None:
+        """Note what the micro-batches of a further optimizer step told."""
+        self.losses += other.losses
+        self.distinct += other.distinct
+        self.tokens += other.tokens
 
     def values(self, algorithm: AlgorithmConfig) -> dict[str, float]:
         """By the names under which they are logged."""

@@ -4,12 +4,9 @@ On one process or, under torchrun, on each of many with its share.
 """
 
 import copy
-import functools
 from pathlib import Path
 
 import torch
-from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from rlvr.config import Config
 from rlvr.policy.policy import Policy, load_policy
@@ -18,8 +15,9 @@ from rlvr.rollout.engine import RolloutEngine
 from rlvr.training.checkpoint import load_state
 from rlvr.training.distributed.data_parallel import DataParallelEngine
 from rlvr.training.distributed.ranks import on_every_rank, world_size
-from rlvr.training.distributed.sharding import ShardedLearner, ShardedPolicy, decoder_layers
+from rlvr.training.distributed.sharding import ShardedLearner, ShardedPolicy
 from rlvr.training.learner import Learner
+from rlvr.training.recompute import recompute_activations
 
 
 def device_of(config: Config) -> str:
@@ -51,7 +49,11 @@ def open_training(config: Config, found: Path | None) -> tuple[Policy, RolloutEn
         reference.model.requires_grad_(False)
     engine = _engine_beside_trainer(config, policy)
     if config.training.activation_checkpointing:
-        recompute_activations(policy.model)
+        recompute_activations(
+            policy.model,
+            keep_attention=config.training.keep_attention,
+            offload=config.training.offload_activations,
+        )
     if several:
         settings = {"precision": config.training.precision, "device": device_of(config)}
         policy = ShardedPolicy(policy, **settings)
@@ -82,9 +84,3 @@ def _of_all_ranks(config: Config, engine: RolloutEngine) -> RolloutEngine:
     if world_size() == 1:
         return engine
     return DataParallelEngine(engine, getattr(config.rollout, "tensor_parallel_size", 1))
-
-
-def recompute_activations(model: nn.Module) -> None:
-    """Keep only the inputs of each layer for the backward, and compute the layer again there."""
-    for layer in decoder_layers(model):
-        layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)
