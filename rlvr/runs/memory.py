@@ -79,29 +79,37 @@ def plan_memory(config: Config, model: Architecture, given: Assumptions) -> Memo
         of_weights["reference policy"] = model.parameters * stored / ranks
     engine_updating, engine_sampling = engine_bytes(config, model, given)
     kinds = Activations(model, stored, compute)
-    checkpointing = config.training.activation_checkpointing
-    a_token = kinds.kept(checkpointing=checkpointing) + kinds.transient(checkpointing=checkpointing)
+    a_token = activation_bytes(config, model)
     working: Sizes = {
         "gradients": learns.parameters * learns.gradient / ranks,
         **weights_at_work(model, stored, compute, ranks),
         "logits and head": kinds.head,
     }
     runtime: Sizes = {"CUDA": RUNTIME}
+    updating = {**of_weights, **of_state, **working, **engine_updating, **runtime}
     tokens = micro_batch_tokens(config, given)
-    updating = {
-        **of_weights,
-        **of_state,
-        **working,
-        f"activations of {tokens:,} tokens": a_token * tokens,
-        **engine_updating,
-        **runtime,
-    }
+    if config.training.micro_batch == "auto":  # what is left, if that is enough for a rollout
+        left = given.gpu_gib * (1 - MARGIN) * GIB - sum(updating.values())
+        tokens = max(min(tokens, int(left / a_token)), longest_sequence(config, given))
+    updating[f"activations of {tokens:,} tokens"] = a_token * tokens
     return Memory(
         updating=in_gib(updating),
         sampling=in_gib({**of_weights, **of_state, **engine_sampling, **runtime}),
         host=in_gib(host_bytes(config, model, given, learns)),
         tokens=tokens,
     )
+
+
+def activation_bytes(config: Config, model: Architecture) -> int:
+    """Of a token on the GPU, at the moment of the backward that takes most."""
+    training = config.training
+    kinds = Activations(model, BYTES[config.model.dtype], BYTES[training.precision])
+    kept = kinds.kept(
+        checkpointing=training.activation_checkpointing,
+        attention=training.keep_attention,
+        offload=training.offload_activations,
+    )
+    return kept + kinds.transient(checkpointing=training.activation_checkpointing)
 
 
 def in_gib(parts: Sizes) -> Sizes:
@@ -159,6 +167,9 @@ def host_bytes(config: Config, model: Architecture, given: Assumptions, learns: 
         "weights at load": ranks * whole,
         "optimizer state": learns.parameters * learns.host_state * ranks / max(given.gpus, 1),
     }
+    if config.training.offload_activations:
+        inputs = model.layers * model.hidden * BYTES[config.model.dtype]
+        parts["inputs of layers"] = ranks * inputs * micro_batch_tokens(config, given)
     if config.rollout.name == "vllm" and config.rollout.sleep:
         compute = BYTES[config.training.precision]
         engines = ranks / config.rollout.tensor_parallel_size
@@ -182,7 +193,9 @@ def ways(config: Config) -> Iterator[Way]:
     if not config.training.activation_checkpointing:
         keys = {"activation_checkpointing": True}
         yield Way("training.activation_checkpointing=true", {"training": keys})
-    if config.training.max_tokens_per_micro_batch > 1:
+    if not config.training.offload_activations:
+        yield Way("training.offload_activations=true", {"training": {"offload_activations": True}})
+    if config.training.micro_batch != "auto" and config.training.max_tokens_per_micro_batch > 1:
         keys = {"max_tokens_per_micro_batch": 1}  # the longest rollout alone
         yield Way("training.max_tokens_per_micro_batch=1", {"training": keys})
 

@@ -113,6 +113,16 @@ def test_parts_by_hand():
     assert "weights in half precision" not in alone.updating
 
 
+def test_micro_batches_take_what_is_left():
+    config = load_config(["scale=gpu"])
+    shape, card = KNOWN["Qwen/Qwen2.5-Math-1.5B"], Assumptions(gpus=1)
+    memory = plan_memory(config, shape, card)
+    assert memory.fits(card.gpu_gib) and 12_000 < memory.tokens < 32_768
+    fixed = load_config(["scale=gpu", "training.micro_batch=tokens"])
+    assert plan_memory(fixed, shape, card).tokens == 32_768
+    assert not plan_memory(fixed, shape, card).fits(card.gpu_gib)
+
+
 def test_seven_billion_on_one_card_and_what_helps():
     config = load_config(["scale=paper"])
     shape = KNOWN["Qwen/Qwen2.5-7B"]
