@@ -7,8 +7,11 @@ registry of its options; `rlvr.config.registry` says what makes a function an op
 from rlvr.algorithms.advantages import (
     ADVANTAGES,
     group_relative_advantages,
+    maxrl,
+    pass_at_k,
     reinforce_plus_plus,
     rloo,
+    signed,
     success_rate,
 )
 from rlvr.algorithms.credit import CREDITS
@@ -47,11 +50,14 @@ __all__ = [
     "group_relative_advantages",
     "grpo_token_loss",
     "kl_k3",
+    "maxrl",
+    "pass_at_k",
     "process_set_sizes",
     "process_step_advantages",
     "process_tree_statistics",
     "reinforce_plus_plus",
     "rloo",
+    "signed",
     "soft_overlong_penalty",
     "success_rate",
     "truncated_importance_weight",

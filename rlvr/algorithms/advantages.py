@@ -127,6 +127,113 @@ def reinforce_plus_plus(
     return advantage.to(_float_dtype(rewards))
 
 
+def maxrl(rewards: Tensor, correct: Tensor, group_index: Tensor) -> Tensor:
+    """MaxRL: A_i = (R_i - mean) / p with the group's success rate p; 0 where no rollout succeeded.
+
+    Maximum Likelihood Reinforcement Learning, arXiv 2602.02710 (`compute_maxrl_outcome_advantage` of its
+    code, which has mean + 1e-6 below the line): with N rollouts the gradient is that of log p to order N,
+    sum_k (1/k) grad pass@k. It is `power` with a = 1 on advantages without a standard deviation.
+
+    Args:
+        rewards: [rollouts], one number each; NaN is unscorable.
+        correct: [rollouts], raw correctness, of which p is the mean: a shaped reward is no success rate.
+        group_index: [rollouts], int64 id of the group of each.
+    """
+    rate = success_rate(correct.double(), group_index)
+    centred = group_relative_advantages(rewards.double(), group_index, normalize_std=False)
+    return (centred / rate).where(rate > 0, 0.0).to(_float_dtype(rewards))
+
+
+def signed(
+    correct: Tensor,
+    *,
+    positive_weight: Annotated[float, Limits(at_least=0)] = 1.0,
+    negative_weight: Annotated[float, Limits(at_least=0)] = 1.0,
+) -> Tensor:
+    """A_i = positive_weight of a correct rollout, -negative_weight of a wrong one, without any baseline.
+
+    The decomposition of Zhu et al. 2025 (arXiv 2506.01347, advantages as in the code released with it): 1
+    and 0 is PSR, 0 and 1 is NSR, 0.1 and 1 is W-REINFORCE; 1 and 1 is REINFORCE with rewards of 1 and -1, the
+    sum of the first two. That code leaves the other rollouts out of the mean over tokens of PSR and NSR; here
+    they stay in the normaliser, so that PSR + NSR is the whole gradient.
+
+    Groups that are all wrong have a signal, and NaN has none.
+
+    Args:
+        correct: [rollouts], 1, 0, or NaN where nothing could be judged.
+        positive_weight: of correct rollouts.
+        negative_weight: of wrong ones.
+    """
+    right = (correct == 1).to(_float_dtype(correct))
+    wrong = (correct == 0).to(_float_dtype(correct))
+    return positive_weight * right - negative_weight * wrong
+
+
+def pass_at_k(
+    correct: Tensor,
+    group_index: Tensor,
+    *,
+    k: Annotated[int, Limits(at_least=1)] = 4,
+    baseline: Literal["mean", "leave_one_out", "leave_one_out_minus_one", "none"] = "mean",
+    normalize_std: bool = True,
+) -> Tensor:
+    """How much a rollout adds to pass@k: q_i, the mean over all sets of k with it, minus a baseline.
+
+    With c of a group's N rollouts correct, q_i is 1 for a correct one and 1 - C(N-c-1, k-1) / C(N-1, k-1)
+    for a wrong one. The baseline is pass@k over the sets of k of all rollouts ("mean": Pass@k Training, Chen
+    et al. 2025, arXiv 2508.10751, as `passk_adv.py` of its code has it), of the others alone
+    ("leave_one_out"), or over sets of k - 1 of the others ("leave_one_out_minus_one", whose wrong rollouts
+    have 0); these and "none" are PKPO's (Walder & Karkhanis 2025, arXiv 2505.15201, from a summary of it).
+
+    Divided by the group's sqrt(pass@k (1 - pass@k)), as in Pass@k Training, or else multiplied by k: the mean
+    over rollouts of A_i grad log pi(o_i) is then an unbiased estimate of the gradient of pass@k. That of
+    "mean" is 1 - k/N times it: q_i - pass@k = (1 - k/N) (q_i - leave_one_out). With k = 1 "leave_one_out" is
+    RLOO, and "mean" is GRPO (ddof 0), or Dr. GRPO without the division.
+
+    A shaped reward has no part in it. A group with fewer than k scorable rollouts (k + 1 with
+    "leave_one_out") is taken with a smaller k.
+
+    Args:
+        correct: [rollouts], 1, 0, or NaN, which has advantage 0 and is no part of N.
+        group_index: [rollouts], int64 id of the group of each.
+        k: of pass@k.
+        baseline: what is taken off.
+        normalize_std: whether to divide by the group's standard deviation of pass@k.
+    """
+    _, group = torch.unique(group_index, return_inverse=True)
+    scorable = ~correct.isnan()
+    count = _sum_of_group(scorable.double(), group)
+    wrong_one = (correct == 0).double()
+    wrong = _sum_of_group(wrong_one, group)
+    k_of = (count - int(baseline == "leave_one_out")).clamp(min=1, max=k)
+    with_it = 1 - wrong_one * _all_wrong(count - 1, wrong - 1, k_of - 1)
+    of_group = 1 - _all_wrong(count, wrong, k_of)
+    others = count - 1, wrong - wrong_one
+    taken_off = {
+        "mean": lambda: of_group,
+        "leave_one_out": lambda: 1 - _all_wrong(*others, k_of),
+        "leave_one_out_minus_one": lambda: 1 - _all_wrong(*others, k_of - 1),
+        "none": lambda: 0.0,
+    }
+    advantage = with_it - taken_off[baseline]()
+    if normalize_std:
+        deviation = (of_group * (1 - of_group)).sqrt()
+        advantage = (advantage / deviation).where(deviation > 0, 0.0)
+    else:
+        advantage = advantage * k_of
+    has_others = (count > 1) | (baseline == "none")
+    return advantage.where(scorable & has_others, 0.0).to(_float_dtype(correct))
+
+
+def _all_wrong(count: Tensor, wrong: Tensor, draws: Tensor) -> Tensor:
+    """C(wrong, draws) / C(count, draws): the chance that rollouts drawn without replacement are all wrong."""
+    chance = torch.ones_like(count)
+    for drawn in range(int(draws.max()) if len(draws) else 0):
+        one_more = (wrong - drawn).clamp(min=0) / (count - drawn).clamp(min=1)
+        chance = torch.where(drawn < draws, chance * one_more, chance)
+    return chance
+
+
 def success_rate(correct: Tensor, group_index: Tensor) -> Tensor:
     """The success rate X/N of each rollout's group (F-GRPO, eq. 11), from raw correctness.
 
@@ -167,4 +274,7 @@ ADVANTAGES: dict[str, Callable[..., Tensor]] = {
     "group_relative": group_relative,
     "rloo": rloo,
     "reinforce_plus_plus": reinforce_plus_plus,
+    "maxrl": maxrl,
+    "signed": signed,
+    "pass_at_k": pass_at_k,
 }

@@ -48,6 +48,8 @@ CLIP_FRACTIONS: dict[str, Callable[..., Tensor]] = {
     "cispo": _cispo_clipped,
     "gspo": _gspo_clipped,
     "gmpo": _gmpo_clipped,
+    "clip_cov": _grpo_clipped,
+    "high_entropy": _grpo_clipped,
 }
 
 

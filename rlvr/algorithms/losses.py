@@ -28,12 +28,14 @@ class TokenBatch(NamedTuple):
         old_logp: float [M], before the update.
         advantages: float [M], the advantage of each token's rollout.
         rollout_index: int64 [M], the rollout of each token, from 0 on, never falling.
+        entropy: float [M], of the policy where it chose the token, nats, without a gradient.
     """
 
     logp: Tensor
     old_logp: Tensor
     advantages: Tensor
     rollout_index: Tensor
+    entropy: Tensor | None = None
 
     def mean_over_rollouts(self, values: Tensor) -> Tensor:
         """The mean of a number a token over its rollout, at every token of it, [M]."""
@@ -239,5 +241,103 @@ def gmpo(
     return -tokens.advantages * tokens.mean_over_rollouts(clipped).exp()
 
 
+def clip_cov(
+    tokens: TokenBatch,
+    *,
+    clip_low: Annotated[float, Limits(above=0, at_most=1)] = 0.2,
+    clip_high: Annotated[float, Limits(above=0)] = 0.2,
+    cov_share: Annotated[float, Limits(above=0, at_most=1)] = 2e-4,
+    cov_min: Annotated[float, Limits(at_least=0)] = 1.0,
+    cov_max: Annotated[float, Limits(above=0)] = 5.0,
+) -> Tensor:
+    """GRPO without the gradient of a few tokens whose (A - mean A)(log p - mean log p) is high.
+
+    Clip-Cov (Cui et al. 2025, arXiv 2505.22617, as `compute_policy_loss_clip_cov` of its code has it):
+    of the tokens with a covariance between the bounds that GRPO's clip does not cut, some drawn at random.
+    Means, and the share, are those of a micro-batch. The draw depends on nothing but how many there are, so a
+    run that goes on has the same bits.
+
+    Args:
+        clip_low: how far the ratio counts below 1.
+        clip_high: how far it counts above 1.
+        cov_share: of all tokens, what is left out at most; one token at least, where any qualifies.
+        cov_min: covariances above it qualify.
+        cov_max: covariances below it do.
+    """
+    loss = grpo_token_loss(*tokens[:3], clip_low=clip_low, clip_high=clip_high)
+    unclipped = -capped_log_ratio(tokens.logp, tokens.old_logp.detach()).exp() * tokens.advantages
+    covariance = _covariance(tokens)
+    (fits,) = ((covariance > cov_min) & (covariance < cov_max) & (loss <= unclipped)).nonzero(as_tuple=True)
+    number = max(int(cov_share * len(loss)), 1)
+    order = torch.randperm(len(fits), generator=torch.Generator().manual_seed(len(fits)))
+    kept = torch.ones_like(loss)
+    kept[fits[order.to(fits.device)[:number]]] = 0
+    return loss * kept
+
+
+def kl_cov(
+    tokens: TokenBatch,
+    *,
+    cov_share: Annotated[float, Limits(above=0, at_most=1)] = 2e-3,
+    cov_penalty: Annotated[float, Limits(at_least=0)] = 1.0,
+) -> Tensor:
+    """-r A, plus cov_penalty |log r| of the tokens whose (A - mean A)(log p - mean log p) is highest.
+
+    KL-Cov (Cui et al. 2025, arXiv 2505.22617, as `compute_policy_loss_kl_cov` of its code has it),
+    without a clip. In the first update of a batch r is 1 and |log r| has no gradient: with one update a batch
+    it is plain policy gradient. Means, and the share, are those of a micro-batch.
+
+    Args:
+        cov_share: of all tokens, what is penalised; one token at least.
+        cov_penalty: the coefficient.
+    """
+    log_ratio = capped_log_ratio(tokens.logp, tokens.old_logp.detach())
+    number = min(max(int(cov_share * len(log_ratio)), 1), len(log_ratio))
+    penalised = torch.zeros_like(log_ratio)
+    penalised[_covariance(tokens).topk(number).indices] = cov_penalty
+    return penalised * log_ratio.abs() - log_ratio.exp() * tokens.advantages
+
+
+def high_entropy(
+    tokens: TokenBatch,
+    *,
+    clip_low: Annotated[float, Limits(above=0, at_most=1)] = 0.2,
+    clip_high: Annotated[float, Limits(above=0)] = 0.28,
+    entropy_share: Annotated[float, Limits(above=0, at_most=1)] = 0.2,
+) -> Tensor:
+    """DAPO's loss on the tokens of highest entropy alone; the others count in the normaliser.
+
+    Wang et al. 2025 ("Beyond the 80/20 rule", arXiv 2506.01939), a reading: its abstract and TRL's
+    `top_entropy_quantile` were seen. The share is of the tokens of a micro-batch, in the place of the paper's
+    batch; tokens as uncertain as the last one kept are kept too.
+
+    Args:
+        clip_low: how far the ratio counts below 1.
+        clip_high: how far it counts above 1.
+        entropy_share: of all tokens, what is trained on.
+    """
+    loss = grpo_token_loss(*tokens[:3], clip_low=clip_low, clip_high=clip_high)
+    if tokens.entropy is None:
+        raise UserError("algorithm.loss=high_entropy got tokens without an entropy: accepted is one a token")
+    if not len(loss):
+        return loss
+    number = max(round(entropy_share * len(loss)), 1)
+    return loss * (tokens.entropy >= tokens.entropy.topk(number).values[-1])
+
+
+def _covariance(tokens: TokenBatch) -> Tensor:
+    """What a token adds to the covariance of advantage and log-probability over a micro-batch, [M]."""
+    advantages, logp = tokens.advantages, tokens.logp.detach()
+    return (advantages - advantages.mean()) * (logp - logp.mean())
+
+
 # the options of `algorithm.loss`
-LOSSES: dict[str, Callable[..., Tensor]] = {"grpo": grpo, "cispo": cispo, "gspo": gspo, "gmpo": gmpo}
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "grpo": grpo,
+    "cispo": cispo,
+    "gspo": gspo,
+    "gmpo": gmpo,
+    "clip_cov": clip_cov,
+    "kl_cov": kl_cov,
+    "high_entropy": high_entropy,
+}

@@ -154,8 +154,10 @@ COLDEST = 0.01  # temperature that vLLM samples at
 # key, what it must not exceed, whether it may be equal
 ORDER = (
     ("algorithm.is_weight_min", "algorithm.is_weight_max", False),
+    ("algorithm.cov_min", "algorithm.cov_max", False),
     ("algorithm.overlong_penalty.buffer", "training.sampling.max_tokens", True),
     ("group_size.minimum", "group_size.maximum", True),
+    ("algorithm.k", "group_size.n", True),
     ("training.prompts_per_step", "data.size", True),
 )
 
@@ -171,6 +173,7 @@ def _check_together(config: Config) -> None:
         )
         at_most = "at most" if may_equal else "less than"
         raise UserError(f"{low}={smaller}: accepted is {at_most} {high}={larger}{nearest}")
+    _check_rewards(config.algorithm)
     training, evaluation = config.training, config.evaluation
     if training.prompts_per_step % training.mini_batch_prompts:
         raise UserError(
@@ -207,6 +210,18 @@ def _check_temperatures(config: Config) -> None:
             raise UserError(
                 f"{name}.sampling.temperature={value}{reason}: accepted is {accepted}; the nearest valid "
                 f"choice is {nearest}"
+            )
+
+
+def _check_rewards(algorithm: AlgorithmConfig) -> None:
+    """Refuse a reward that the chosen estimator would not see."""
+    if "rewards" in registry.takes("advantages", algorithm.advantage):
+        return
+    for option, method in registry.methods("rewards").items():
+        if registry.is_switched_on(method, getattr(algorithm, option)):
+            raise UserError(
+                f"algorithm.{option} with algorithm.advantage={algorithm.advantage}: that estimator sees raw "
+                f"correctness only, accepted are the defaults of {option}, or another estimator"
             )
 
 

@@ -190,6 +190,11 @@ def _field(name: str, hint: Any, default: Any) -> tuple[str, Any, Any]:
     return name, hint, field(default=default, metadata=metadata)
 
 
+def is_switched_on(method: Any, settings: Any) -> bool:
+    """Whether any key of a reward is not at its default."""
+    return any(getattr(settings, key) != default for key, default in keyword_parameters(method).items())
+
+
 KEYWORD = (inspect.Parameter.KEYWORD_ONLY,)
 POSITIONAL = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
 

@@ -222,7 +222,7 @@ class Learner:
 
     def _token_losses(self, micro_batch: MicroBatch, tokens: TokenBatch, entropy_M: Tensor) -> Tensor:
         """The loss with all its terms, [M], not yet normalised."""
-        loss_M = self.loss(tokens)
+        loss_M = self.loss(tokens._replace(entropy=entropy_M.detach()))
         if self.algorithm.mismatch_cap is not None:
             loss_M = loss_M * truncated_importance_weight(
                 tokens.old_logp, micro_batch.engine_logp_M, self.algorithm.mismatch_cap
@@ -326,7 +326,7 @@ class UpdateMetrics:
         """Note what one micro-batch tells."""
         self.losses.append(loss.detach())
         self.distinct += len(micro_batch.tree.targets_N)
-        columns = (*tokens, micro_batch.engine_logp_M, entropy_M)
+        columns = (*tokens[:4], micro_batch.engine_logp_M, entropy_M)
         self.tokens.append(tuple(column.detach() for column in columns))
 
     def extend(self, other: "UpdateMetrics") -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from rlvr.algorithms import ADVANTAGES, REWARDS, SCALINGS
 from rlvr.config import Config
 from rlvr.config.plugins import added
-from rlvr.config.registry import Method, keyword_parameters
+from rlvr.config.registry import Method, is_switched_on
 from rlvr.errors import UserError
 
 
@@ -61,11 +61,6 @@ class Methods:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for key, of_method in state.items():
             self.all()[key].function.load_state_dict(of_method)
-
-
-def is_switched_on(method: Any, settings: Any) -> bool:
-    """Whether any key of a reward is not at its default."""
-    return any(getattr(settings, key) != default for key, default in keyword_parameters(method).items())
 
 
 def _of_rollouts(key: str, values: Any, like_R: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from rlvr.algorithms import (
     kl_k3,
     truncated_importance_weight,
 )
-from rlvr.algorithms.losses import gmpo, grpo, gspo
+from rlvr.algorithms.losses import clip_cov, gmpo, grpo, gspo, high_entropy, kl_cov
 from rlvr.errors import UserError
 
 
@@ -288,3 +288,37 @@ def test_on_policy_all_losses_of_whole_rollouts_have_grpos_gradient():
         gradients.append(logp.grad)
     torch.testing.assert_close(gradients[1], gradients[0])
     torch.testing.assert_close(gradients[2], gradients[0])
+
+
+def four_tokens(old: float = 0.0) -> TokenBatch:
+    """Covariances: mean A is 0 and mean log p is -2, so 1 (-1+2) = 1, 1 (-3+2) = -1, -1 0 = 0 and again 0."""
+    logp = torch.tensor([-1.0, -3.0, -2.0, -2.0], requires_grad=True)
+    advantages = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    entropy = torch.tensor([0.1, 0.9, 0.5, 0.3])
+    return TokenBatch(logp, logp.detach() - old, advantages, torch.tensor([0, 0, 1, 1]), entropy)
+
+
+def gradient(loss: torch.Tensor, tokens: TokenBatch) -> list[float]:
+    return torch.autograd.grad(loss.sum(), tokens.logp)[0].tolist()
+
+
+def test_clip_cov_leaves_out_the_gradient_of_one_token():
+    """The first has the only covariance within (0.5, 5); the plain gradient is -A."""
+    tokens = four_tokens()
+    assert gradient(clip_cov(tokens, cov_min=0.5), tokens) == [0.0, -1.0, 1.0, 1.0]
+    assert gradient(clip_cov(tokens, cov_min=1.5), tokens) == [-1.0, -1.0, 1.0, 1.0]
+
+
+def test_kl_cov_penalises_the_token_of_the_highest_covariance():
+    """At r = 2 the gradient is -2 A, and + 0.5 for |log r|; at r = 1 the penalty has none."""
+    tokens = four_tokens(old=math.log(2))
+    found = gradient(kl_cov(tokens, cov_share=0.25, cov_penalty=0.5), tokens)
+    assert found == pytest.approx([-1.5, -2.0, 2.0, 2.0])
+    tokens = four_tokens()
+    assert gradient(kl_cov(tokens, cov_share=0.25, cov_penalty=0.5), tokens) == [-1.0, -1.0, 1.0, 1.0]
+
+
+def test_high_entropy_trains_on_the_least_certain_tokens():
+    tokens = four_tokens()
+    assert gradient(high_entropy(tokens, entropy_share=0.5), tokens) == [0.0, -1.0, 1.0, 0.0]
+    assert gradient(high_entropy(tokens, entropy_share=1.0), tokens) == [-1.0, -1.0, 1.0, 1.0]
