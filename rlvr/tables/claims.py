@@ -3,7 +3,7 @@
 `rlvr.tables.claims_file` says what a claim is; here each gets its numbers and a verdict.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.stats import t as student_t
 
 from rlvr.errors import UserError, unknown
 from rlvr.tables.claims_file import SIMULATION, TOY_TREE, ClaimSpec, DifferenceSpec, read_claims
+from rlvr.tables.declared import Declaration, declarations
 from rlvr.tables.spec import (
     DELTA_NLL,
     EFFORT_UNITS,
@@ -23,7 +24,7 @@ from rlvr.tables.spec import (
 )
 from rlvr.theory import SimulationGrid
 
-SHOWN, NOT_SHOWN, OPPOSITE = "shown", "not shown", "opposite"
+SHOWN, NOT_SHOWN, LESS, OPPOSITE = "shown", "not shown", "less than claimed", "opposite"
 UNTESTABLE, NOT_RUN = "not testable at this scale", "not run"
 
 
@@ -37,6 +38,7 @@ class Difference:
             was as good as what it is compared with, infinite bounds where there is no interval.
         seeds: of the two arms, as "1 2 3".
         repeated: whether each of them that is trained has more than one.
+        no_effect: the value at which the two would be equal: 0, or 1 - factor where a factor is claimed.
     """
 
     text: str
@@ -46,6 +48,7 @@ class Difference:
     high: float = np.nan
     seeds: tuple[str, str] = ("", "")
     repeated: bool = True
+    no_effect: float = 0.0
 
     @property
     def has_run(self) -> bool:
@@ -61,19 +64,25 @@ class Finding:
     tables: tuple[str, ...]
     differences: tuple[Difference, ...]
     untestable: str = ""
+    declared: Declaration | None = None
 
     @property
     def verdict(self) -> str:
-        """Shown only if every interval lies above zero; opposite if one lies below.
+        """Shown only if every interval lies above zero; opposite if one lies on the other side of no effect.
 
-        A single training seed shows nothing either way: its interval knows only of problems.
+        Less than claimed if one lies below zero, which is a factor that is not reached. A single training
+        seed shows nothing either way: its interval knows only of problems.
         """
         if self.untestable:
             return UNTESTABLE
         if not all(difference.has_run for difference in self.differences):
             return NOT_RUN
-        if any(difference.high < 0 and difference.repeated for difference in self.differences):
+        if any(
+            difference.high < difference.no_effect and difference.repeated for difference in self.differences
+        ):
             return OPPOSITE
+        if any(difference.high < 0 and difference.repeated for difference in self.differences):
+            return LESS
         if all(difference.low > 0 and difference.repeated for difference in self.differences):
             return SHOWN
         return NOT_SHOWN
@@ -85,11 +94,13 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
     Raises:
         UserError: for an arm or group that a table does not have, or a claim without differences.
     """
-    _, claims = read_claims(declared)
+    claims = read_claims(declared).claims
     for claim in claims:
         if not claim.differences and scale not in claim.untestable:
             raise UserError(f"claim {claim.claim!r} of {declared}: accepted is at least one difference")
-    return [_finding(claim, declared.parents[1], scale, results) for claim in claims]
+    known = declarations(declared, scale, results)
+    found = [_finding(claim, declared.parents[1], scale, results) for claim in claims]
+    return [replace(finding, declared=known.get(finding.claim)) for finding in found]
 
 
 def _finding(claim: ClaimSpec, experiments: Path, scale: str, results: Path) -> Finding:
@@ -171,10 +182,10 @@ def _saved(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
         repeated = " " in row.seeds
         if np.isnan(row.saving):
             text += f" (reached in {row.reached} of {len(row.seeds.split())} seeds)"
-            return Difference(text, "times", -np.inf, -np.inf, np.inf, seeds, repeated)
+            return Difference(text, "times", -np.inf, -np.inf, np.inf, seeds, repeated, 1 - stated.factor)
         bounds = (row.low, row.high) if repeated else (-np.inf, np.inf)
         values = (number - stated.factor for number in (row.saving, *bounds))
-        return Difference(text, "times", *values, seeds, repeated)
+        return Difference(text, "times", *values, seeds, repeated, 1 - stated.factor)
     return Difference(text, "times")
 
 

@@ -17,12 +17,13 @@ factor claimed: {unit: flops, target: 1.0, arm: sgpo, minus: grpo, factor: 2.5}.
 simulation grid and no groups; an arm of it is {group_size: 2, gamma: 0}, after its last step or `step: 0`.
 Keys that stand beside `differences` hold for each of them.
 
-A claim was declared from the paper's own numbers, never from those measured here.
+`left_out` has a sentence for each claim of the paper that no difference here tries. When a claim was
+declared is read from git (`rlvr.tables.declared`).
 """
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rlvr.config.strict import load_yaml, strictly
 from rlvr.errors import UserError, unknown
@@ -107,18 +108,30 @@ class ClaimSpec:
 
 @dataclass(frozen=True)
 class ClaimsFile:
+    """A paper's claims, and sentences on those of them that no difference here tries."""
+
     paper: str
     claims: list[DeclaredClaim]
+    left_out: list[str] = field(default_factory=list)
 
 
-def read_claims(file: Path) -> tuple[str, list[ClaimSpec]]:
+class Claims(NamedTuple):
+    """What is in a claims file, every difference complete."""
+
+    paper: str
+    claims: list[ClaimSpec]
+    left_out: list[str]
+
+
+def read_claims(file: Path) -> Claims:
     """The paper and its claims, each difference with the keys that stand beside it.
 
     Raises:
         UserError: for a key that there is not, or a difference that lacks one; it names file and claim.
     """
     declared = strictly(ClaimsFile, load_yaml(file), file)
-    return declared.paper, [_complete(claim, file) for claim in declared.claims]
+    claims = [_complete(claim, file) for claim in declared.claims]
+    return Claims(declared.paper, claims, declared.left_out)
 
 
 def _complete(declared: DeclaredClaim, file: Path) -> ClaimSpec:

@@ -1,5 +1,6 @@
 """The page of a paper's claims, as Markdown: `results/<paper>.md`, or `-<scale>` where that is not laptop."""
 
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from rlvr.tables.spec import differences_file, savings_file, table_stem
 
 HOW_TO_READ = """\
 A claim is *shown* if the 95 % interval of every difference that it says is above zero lies above zero,
-*opposite* if the interval of one lies below, and *not shown* otherwise, which is no proof that there is no
-effect. Which differences a claim is about was taken from the paper, not chosen after measuring. Intervals
-of tables are bootstrapped over problems and training seeds, those of simulations are Welch's over seeds,
-those of savings Student's t over seeds on logarithms; with three or four seeds each is rough, and with one
-seed of a trained arm nothing is shown."""
+*opposite* if the interval of one lies below, *less than claimed* if that is so of a factor but not of the
+effect itself, and *not shown* otherwise, which is no proof that there is no effect. When a claim was
+declared, as it stands here, and when the first of its data came, are read from git: one declared after its
+data may have been chosen by them, and its verdict confirms nothing. Intervals of tables are bootstrapped
+over problems and training seeds, those of simulations are Welch's over seeds, those of savings Student's t
+over seeds on logarithms. They know nothing of what all seeds share: the initial weights, the training and
+test problems, a profile. With two to four seeds each is rough, and with one seed of a trained arm nothing is
+shown."""
 
 
 def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Path:
@@ -28,34 +32,46 @@ def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Pa
     if paper not in papers(experiments):
         raise unknown("paper with claims", paper, papers(experiments))
     declared = experiments / paper / CLAIMS
-    title, _ = read_claims(declared)
+    file = read_claims(declared)
     found = findings(declared, scale, results)
     page = results / f"{paper}{'' if scale == 'laptop' else '-' + scale}.md"
-    write_whole(page, markdown(title, paper, scale, found))
+    write_whole(page, markdown(file.paper, paper, scale, found, file.left_out))
     return page
 
 
-def markdown(title: str, paper: str, scale: str, found: list[Finding]) -> str:
-    """The whole page. The same numbers give the same bytes."""
-    intervals = sum(isfinite(difference.low) for finding in found for difference in finding.differences)
+def markdown(title: str, paper: str, scale: str, found: list[Finding], left_out: Sequence[str] = ()) -> str:
+    """The whole page. The same numbers give the same bytes.
+
+    Args:
+        left_out: what the paper claims too, and why no difference here tries it.
+    """
+    intervals = len({item for finding in found for item in finding.differences if isfinite(item.low)})
     chance = (
         f"The page has {intervals} intervals, none corrected for their number: were all true differences "
-        f"zero, about {0.05 * intervals:.1f} would exclude zero by chance, half of them on the claimed side."
+        f"zero and each interval right 95 times in 100, {0.05 * intervals:.1f} would exclude zero by chance, "
+        "half of them on the claimed side; with two or three seeds it may be more."
     )
     remake = (
         f"Made by `rlvr claims paper={paper} scale={scale}` from the files named below and "
         f"experiments/{paper}/{CLAIMS}; no run is needed for it."
     )
-    overview = ["| | claim | verdict |", "|---|---|---|"]
-    overview += [f"| {n} | {item.claim} | {item.verdict} |" for n, item in enumerate(found, start=1)]
+    overview = ["| | claim | verdict | declared |", "|---|---|---|---|"]
+    overview += [
+        f"| {n} | {item.claim} | {item.verdict} | {item.declared.word if item.declared else ''} |"
+        for n, item in enumerate(found, start=1)
+    ]
     blocks = [f"# What is claimed, and what is measured here: {title}", f"Scale: {scale}. {remake}"]
     blocks += [HOW_TO_READ, chance, "\n".join(overview)]
     blocks += [_section(number, item, scale) for number, item in enumerate(found, start=1)]
+    if left_out:
+        blocks += ["## Left out", "\n".join(f"- {sentence}" for sentence in left_out)]
     return "\n\n".join(blocks) + "\n"
 
 
 def _section(number: int, finding: Finding, scale: str) -> str:
     blocks = [f"## {number}. {finding.claim}", f"{finding.source}. **{finding.verdict.capitalize()}.**"]
+    if finding.declared:
+        blocks[-1] += f" {finding.declared}"
     if finding.untestable:
         blocks[-1] += f" {finding.untestable}"
         return "\n\n".join(blocks)

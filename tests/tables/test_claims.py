@@ -40,6 +40,19 @@ def test_a_claim_is_shown_only_if_no_interval_holds_zero(intervals, verdict):
     assert finding(*intervals).verdict == verdict
 
 
+def test_a_factor_that_is_not_reached_is_less_than_claimed_unless_there_is_no_effect_at_all():
+    """Claimed to be above 2 times: the difference from 2 is measured, and -1 is no effect."""
+
+    def saving(low: float, high: float) -> Finding:
+        number = Difference("a / b − 2", "times", (low + high) / 2, low, high, ("1 2", "1 2"), no_effect=-1.0)
+        return Finding("it is faster", "Table 1", (), (number,))
+
+    assert saving(0.1, 1.0).verdict == "shown"
+    assert saving(-0.5, -0.4).verdict == "less than claimed"  # 1.5 to 1.6 times
+    assert saving(-1.35, -0.94).verdict == "less than claimed"  # 0.65 to 1.06 times
+    assert saving(-1.35, -1.1).verdict == "opposite"  # 0.65 to 0.9 times
+
+
 def test_one_seed_shows_nothing():
     assert finding((0.1, 2.0), repeated=False).verdict == "not shown"
     assert finding((-2.0, -0.1), repeated=False).verdict == "not shown"
@@ -103,7 +116,7 @@ def test_the_page_says_what_was_measured_and_where_it_is(tmp_path, spec, paper, 
     text = page.read_text()
     assert "| 1 | It grows | shown |" in text
     assert "| pass@1, In-domain: F-GRPO − GRPO | +25.0 points | +25.0 to +25.0 | 2 and 2 |" in text
-    assert "The page has 2 intervals" in text and "about 0.1 would exclude zero" in text
+    assert "The page has 2 intervals" in text and "0.1 would exclude zero" in text
     assert "(tables/paper-table9-laptop.md)" in text
     assert "make reproduce-table TABLE=paper/table9 SCALE=laptop SEEDS=1,2`" in text
 

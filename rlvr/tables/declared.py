@@ -1,0 +1,157 @@
+"""When a claim was declared, and whether what it is about had been measured by then, from git's history.
+
+The history is read where it is whole; what it said is kept in `results/claims-declared.csv`, which a copy
+without a history has the dates from.
+"""
+
+import json
+import os
+import subprocess
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from rlvr.files.atomic import write_whole
+from rlvr.tables.claims_file import SIMULATION, TOY_TREE, SharedKeys
+from rlvr.tables.spec import table_stem
+
+FILE = "claims-declared.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """Commits and times (UTC, "2026-11-21 11:31") of a claim and of the first data it is about.
+
+    Attributes:
+        commit, declared: the first commit in which the claim stands as it does now; "" where there is none.
+        data_commit, measured: the first one that holds any of its tables; "" where there is none.
+    """
+
+    commit: str = ""
+    declared: str = ""
+    data_commit: str = ""
+    measured: str = ""
+
+    @property
+    def before_data(self) -> bool:
+        """Whether it can be seen that nothing had been measured; not so where both came in one commit."""
+        return bool(self.commit) and (not self.data_commit or self.declared < self.measured)
+
+    @property
+    def word(self) -> str:
+        if not self.commit:
+            return "not committed"
+        return "before its data" if self.before_data else "**after its data**"
+
+    def __str__(self) -> str:
+        if not self.commit:
+            return "Not committed yet, so nothing says when it was declared."
+        said = f"Declared {self.declared} ({self.commit})"
+        if not self.data_commit:
+            return f"{said}; no data of it was committed."
+        if self.commit == self.data_commit:
+            return f"{said}, in the commit that brought its data: it was chosen with them in hand."
+        side = "before" if self.before_data else "**after**"
+        return f"{said}, {side} the first of its data, {self.measured} ({self.data_commit})."
+
+
+def declarations(claims_file: Path, scale: str, results: Path) -> dict[str, Declaration]:
+    """Of each claim of a file, by its text; those of git are kept in `FILE`."""
+    paper, stored = claims_file.parent.name, results / FILE
+    if not has_history(claims_file):
+        return _read(stored, paper, scale)
+    versions = [(commit, time, _claims(text)) for commit, time, text in _versions(claims_file)]
+    found = {}
+    for text, stated in _claims(claims_file.read_text()).items():
+        first = next(((c, t) for c, t, then in versions if then.get(text) == stated), ("", ""))
+        files = [_data_files(table, scale) for table in sorted({one["table"] for one in stated})]
+        added = sorted(filter(None, (_first_added(results, pattern) for pattern in files)))
+        measured, data_commit = added[0] if added else ("", "")
+        found[text] = Declaration(*first, data_commit, measured)
+    _write(stored, paper, scale, found)
+    return found
+
+
+def has_history(file: Path) -> bool:
+    """Whether git knows a file, with all that came before."""
+    shallow = _git(file.parent, "rev-parse", "--is-shallow-repository")
+    return shallow.strip() == "false" and bool(_git(file.parent, "log", "-1", "--format=%h", "--", file.name))
+
+
+def _claims(text: str) -> dict[str, list[dict[str, Any]]]:
+    """The differences of each claim, complete, whatever the order and the place of their keys."""
+    try:
+        claims = yaml.safe_load(text)["claims"]
+    except (yaml.YAMLError, KeyError, TypeError):
+        return {}
+    shared = [item.name for item in fields(SharedKeys)]
+    stated = {}
+    for claim in claims:
+        above = {key: claim[key] for key in shared if key in claim}
+        stated[claim["claim"]] = sorted(
+            (above | one for one in claim.get("differences", [])),
+            key=lambda one: json.dumps(one, sort_keys=True),
+        )
+    return stated
+
+
+def _data_files(table: str, scale: str) -> str:
+    """What holds the data of a table, as git matches paths below `results`."""
+    if table == SIMULATION:
+        return "theory/categorical.npz"
+    if table == TOY_TREE:
+        return "theory/toy_tree.csv"
+    return f"tables/{table_stem(table, scale)}*.csv"
+
+
+def _versions(file: Path) -> list[tuple[str, str, str]]:
+    """Commit, time and text of each version of a file, the oldest first."""
+    commits = _commits(file.parent, "--reverse", "--", file.name)
+    return [(commit, time, _git(file.parent, "show", f"{commit}:./{file.name}")) for time, commit in commits]
+
+
+def _first_added(results: Path, pattern: str) -> tuple[str, str] | None:
+    """Time and commit in which the first file of a pattern came."""
+    added = _commits(results, "--reverse", "--diff-filter=A", "--", pattern)
+    return added[0] if added else None
+
+
+def _commits(folder: Path, *arguments: str) -> list[tuple[str, str]]:
+    """Time and short name of the commits that `git log` lists."""
+    as_utc = ("--date=format-local:%Y-%m-%d %H:%M", "--format=%ad\t%h")
+    lines = _git(folder, "log", "--abbrev=7", *as_utc, *arguments).splitlines()
+    return [(time, commit) for time, commit in (line.split("\t") for line in lines)]
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git prints; nothing where there is no git, or it has nothing to say."""
+    command = ["git", "-C", str(folder), *arguments]
+    in_utc = os.environ | {"TZ": "UTC"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=in_utc)
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _read(file: Path, paper: str, scale: str) -> dict[str, Declaration]:
+    if not file.exists():
+        return {}
+    rows = pd.read_csv(file, dtype=str, keep_default_na=False)
+    rows = rows[(rows["paper"] == paper) & (rows["scale"] == scale)]
+    keys = [item.name for item in fields(Declaration)]
+    return {row["claim"]: Declaration(*(row[key] for key in keys)) for _, row in rows.iterrows()}
+
+
+def _write(file: Path, paper: str, scale: str, found: dict[str, Declaration]) -> None:
+    rows = pd.DataFrame(
+        [{"paper": paper, "scale": scale, "claim": text} | asdict(one) for text, one in found.items()]
+    )
+    if file.exists():
+        before = pd.read_csv(file, dtype=str, keep_default_na=False)
+        others = before[(before["paper"] != paper) | (before["scale"] != scale)]
+        rows = pd.concat([others, rows]).sort_values(["paper", "scale"], kind="stable")
+    write_whole(file, rows.to_csv(index=False))
