@@ -207,11 +207,17 @@ class EvaluationConfig:
 
 @dataclass
 class TrackingConfig:
-    name: str = one_of(MISSING, "wandb", "local")  # chosen by tracking=
-    project: str = "rlvr"  # of W&B
+    # chosen by tracking=; of several, as in tracking=[wandb,tensorboard], the last
+    name: str = one_of(MISSING, "wandb", "tensorboard", "mlflow", "local")
+    wandb: bool = False  # send to W&B; set by the option, as the next two
+    tensorboard: bool = False  # write event files in <run>/tensorboard
+    mlflow: bool = False  # send to MLflow
+    project: str = "rlvr"  # of W&B; of MLflow the experiment
     mode: str = one_of("auto", "online", "offline")  # auto is offline without credentials
     entity: str | None = None  # of W&B; null: the account's own
     group: str | None = None  # of W&B; null: the experiment
+    # of MLflow: a server, file:///folder or sqlite:///file; null: MLFLOW_TRACKING_URI, else <runs>/mlruns
+    uri: str | None = None
 
 
 @dataclass

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import subprocess
 import sys
@@ -7,8 +8,8 @@ from pathlib import Path
 import pytest
 from wandb_file import history, offline_records, values
 
-from rlvr.config import load_config
-from rlvr.tracking.tracker import Tracker, wandb_mode
+from rlvr.config import Config, load_config
+from rlvr.tracking.tracker import Tracker, chosen, wandb_mode
 
 
 @pytest.fixture
@@ -134,3 +135,69 @@ def test_auto_is_offline_without_credentials(monkeypatch: pytest.MonkeyPatch, tm
     assert wandb_mode("online") == "online"
     monkeypatch.setenv("WANDB_API_KEY", "secret")
     assert wandb_mode("auto") == "online"
+
+
+ROWS = [{"benchmark": "gcd", "k": 1, "value": 0.5}, {"benchmark": "gcd", "k": 8, "value": 0.75}]
+
+
+def log_in_two_parts(config: Config, path: Path) -> None:
+    """Three steps, of which the last two are done again after a resume, and an evaluation."""
+    first = Tracker(config, path)
+    for step in (1, 2, 3):
+        first.log(step, {"reward/mean": step / 4, "update/loss": math.nan}, {"seconds/step": 0.5})
+    first.close()
+    second = Tracker(config, path)
+    second.rewind(1)
+    for step in (2, 3):
+        second.log(step, {"reward/mean": step / 4}, {"seconds/step": 0.5})
+    second.log_evaluation(ROWS)
+    second.close()
+
+
+def test_tensorboard_has_every_step_once(tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log_in_two_parts(load_config(["tracking=tensorboard"]), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert sorted(events.Tags()["scalars"]) == [
+        "pass@k/gcd",
+        "reward/mean",
+        "seconds/step",
+    ]  # NaN is no point
+    assert [(e.step, e.value) for e in events.Scalars("reward/mean")] == [(1, 0.25), (2, 0.5), (3, 0.75)]
+    assert [(e.step, e.value) for e in events.Scalars("pass@k/gcd")] == [(1, 0.5), (8, 0.75)]
+
+
+def test_mlflow_has_every_step_once_and_the_config(tmp_path: Path):
+    from mlflow.tracking import MlflowClient
+
+    config = load_config(["tracking=mlflow", f"runs={tmp_path}", "arm=grpo", "tracking.project=mine"])
+    path = tmp_path / "run"
+    path.mkdir()
+    log_in_two_parts(config, path)
+    client = MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri())
+    (run,) = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
+    assert (run.info.run_name, run.info.status) == ("grpo/seed-1", "FINISHED")
+    assert run.data.params["algorithm.name"] == "grpo"
+
+    def history(name: str) -> list[tuple[int, float]]:
+        return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
+
+    assert history("reward/mean") == [(1, 0.25), (2, 0.5), (3, 0.75)]
+    assert history("pass_at_k/gcd") == [(1, 0.5), (8, 0.75)]
+
+
+def test_several_at_once_and_one_that_fails_leaves_the_others(
+    tmp_path: Path, offline: None, capsys: pytest.CaptureFixture
+):
+    overrides = ["tracking=[wandb,tensorboard,mlflow]", "tracking.uri=nowhere://x"]
+    config = load_config(overrides)
+    assert chosen(config) == ["wandb", "tensorboard", "mlflow"]
+    assert chosen(load_config(["tracking=local"])) == []
+    assert chosen(load_config()) == ["wandb"]
+    tracker = Tracker(config, tmp_path)
+    tracker.log(1, {"reward/mean": 0.5})
+    tracker.close()
+    assert "MLflow is off for this run" in capsys.readouterr().out
+    assert list(tmp_path.glob("tensorboard/events.*"))
+    assert [row["step"] for row in history(offline_records(tmp_path)) if "reward/mean" in row] == [1]

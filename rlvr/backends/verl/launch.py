@@ -23,7 +23,7 @@ from rlvr.policy.location import find
 from rlvr.policy.policy import load_tokenizer, token_id
 from rlvr.policy.prompts import render
 from rlvr.problems import load_problems
-from rlvr.tracking.tracker import wandb_mode, wandb_run_id
+from rlvr.tracking.tracker import chosen, wandb_mode, wandb_run_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def environment(config: Config, run: Path) -> dict[str, str]:
         "VERL_USE_EXTERNAL_MODULES": PLUGIN,
         "VERL_FILE_LOGGER_PATH": str(run / "verl" / f"metrics-{started:03d}.jsonl"),
     }
-    if config.tracking.name == "wandb":
+    if "wandb" in chosen(config):
         variables |= {
             "WANDB_MODE": wandb_mode(config.tracking.mode),
             "WANDB_RUN_GROUP": config.tracking.group or config.experiment,

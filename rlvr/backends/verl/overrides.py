@@ -9,6 +9,7 @@ from typing import Any
 
 from rlvr.config import Config, arm_name
 from rlvr.errors import UserError
+from rlvr.tracking.tracker import chosen
 from rlvr.training.methods import Methods
 
 PLAIN = re.compile(r"[A-Za-z/][\w./+-]*")  # text that needs no quotes in Hydra's overrides
@@ -243,7 +244,7 @@ def _rollout(config: Config, job: Job) -> dict[str, Any]:
 
 def _trainer(config: Config, job: Job) -> dict[str, Any]:
     training, backend = config.training, config.backend
-    loggers = ["console", "file"] + (["wandb"] if config.tracking.name == "wandb" else [])
+    loggers = ["console", "file"] + (["wandb"] if "wandb" in chosen(config) else [])
     lambda_ = config.credit.name == "process_lambda"
     modules = ",".join([PLUGIN, TRAINER_MODULE] if lambda_ else [PLUGIN])
     steps_an_epoch = max(job.problems // training.prompts_per_step, 1)

@@ -1,0 +1,80 @@
+"""A run in MLflow: on a server, or in files beside the runs."""
+
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlvr.config import Config, arm_name, to_yaml
+from rlvr.files.atomic import write_whole
+from rlvr.files.run_directory import flat
+
+AT_ONCE = 100  # parameters of one request, as MLflow's servers take them
+
+
+class MLflow:
+    """See `rlvr.tracking.tracker.Sink`. `mlflow_id` has the run's id, `mlflow_step` the last step it has."""
+
+    def __init__(self, config: Config, path: Path):
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        uri = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        if uri is None:
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # else MLflow wants a database
+            uri = (Path(config.runs) / "mlruns").absolute().as_uri()
+        from mlflow.tracking import MlflowClient
+
+        self.path = path
+        self._client = MlflowClient(tracking_uri=uri)
+        self._id = self._run_id(config)
+        sent = path / "mlflow_step"
+        self.sent = int(sent.read_text()) if sent.exists() else -1
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """One step's numbers."""
+        self.sent = step
+        write_whole(self.path / "mlflow_step", str(step))  # first, so that no step is there twice
+        self._log({name: value for name, value in values.items() if name != "step"}, step)
+
+    def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
+        """A curve for each benchmark, with k in the place of the step; MLflow has no @ in names."""
+        for row in rows:
+            self._log({f"pass_at_k/{row['benchmark']}": row["value"]}, row["k"])
+
+    def log_table(self, files: list[Path]) -> None:
+        """The table's files as artifacts."""
+        for file in files:
+            self._client.log_artifact(self._id, str(file))
+
+    def close(self) -> None:
+        self._client.set_terminated(self._id)
+
+    def _run_id(self, config: Config) -> str:
+        """The run's id, made where it has none yet, with the config as its parameters."""
+        from mlflow.entities import Param
+
+        file = self.path / "mlflow_id"
+        if file.exists():
+            self._client.update_run(file.read_text(), status="RUNNING")
+            return file.read_text()
+        project = config.tracking.project
+        experiment = self._client.get_experiment_by_name(project)
+        run = self._client.create_run(
+            experiment.experiment_id if experiment else self._client.create_experiment(project),
+            run_name=f"{arm_name(config)}/seed-{config.seed}",
+            tags={"experiment": config.experiment, "arm": arm_name(config), "folder": str(self.path)},
+        )
+        settings = [Param(name, str(value)) for name, value in flat(yaml.safe_load(to_yaml(config))).items()]
+        for start in range(0, len(settings), AT_ONCE):
+            self._client.log_batch(run.info.run_id, params=settings[start : start + AT_ONCE])
+        write_whole(file, run.info.run_id)
+        return run.info.run_id
+
+    def _log(self, values: dict[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(1000 * time.time())
+        metrics = [Metric(name, value, now, step) for name, value in values.items() if math.isfinite(value)]
+        self._client.log_batch(self._id, metrics=metrics)

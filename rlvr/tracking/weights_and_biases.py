@@ -1,0 +1,116 @@
+"""A run in Weights & Biases, online or in a folder of its own to be sent later."""
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rlvr.config import Config, arm_name, to_yaml
+from rlvr.files.atomic import write_whole
+
+
+class WeightsAndBiases:
+    """See `rlvr.tracking.tracker.Sink`."""
+
+    def __init__(self, config: Config, path: Path):
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+        import yaml
+
+        self.path = path
+        self._unfinished = path / "wandb_unfinished"  # W&B's folder while it writes there, and `sent` before
+        self._drop_unfinished()
+        sent = path / "wandb_step"
+        self.sent = int(sent.read_text()) if sent.exists() else -1
+        self._run: Any = wandb.init(
+            project=config.tracking.project,
+            entity=config.tracking.entity,
+            group=config.tracking.group or config.experiment,
+            job_type=arm_name(config),
+            name=f"{arm_name(config)}/seed-{config.seed}",
+            id=wandb_run_id(path),
+            resume="allow",
+            dir=path,
+            mode=wandb_mode(config.tracking.mode),
+            config=yaml.safe_load(to_yaml(config)),
+            settings=wandb.Settings(console="off", x_disable_stats=True, disable_git=True, disable_code=True),
+        )
+        if self._run.offline:
+            write_whole(self._unfinished, f"{Path(self._run.dir).parent.name} {self.sent}")
+        self._run.define_metric("step", hidden=True)
+        self._run.define_metric("*", step_metric="step")
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """One step's numbers."""
+        self.sent = step
+        write_whole(self.path / "wandb_step", str(step))  # first, so that W&B has no step twice
+        self._run.log(values)
+
+    def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
+        """pass@k as a table, as the run's summary, and as a history of its own with k in the place of the
+        step, so that curves of many runs can be grouped and averaged like any other."""
+        import wandb
+
+        self._run.define_metric("k", hidden=True, summary="none")
+        by_k: dict[int, dict[str, float]] = {}
+        for row in rows:
+            by_k.setdefault(row["k"], {})[f"pass@k/{row['benchmark']}"] = row["value"]
+        for name in dict.fromkeys(name for values in by_k.values() for name in values):
+            self._run.define_metric(name, step_metric="k", summary="none")
+        for k, values in sorted(by_k.items()):
+            self._run.log({"k": k, **values})
+        table = wandb.Table(
+            columns=["benchmark", "k", "pass@k"],
+            data=[[r["benchmark"], r["k"], r["value"]] for r in rows],
+        )
+        self._run.log({"evaluation/pass@k": table})
+        self._run.summary.update({f"evaluation/{r['benchmark']}/pass@{r['k']}": r["value"] for r in rows})
+
+    def log_table(self, files: list[Path]) -> None:
+        """A rendered table's numbers and figures as W&B objects."""
+        import pandas as pd
+        import wandb
+
+        numbers = next(pd.read_csv(file) for file in files if file.suffix == ".csv")
+        rows = numbers.astype(object).where(numbers.notna(), None)
+        figures = {f"figure/{file.stem}": wandb.Image(str(file)) for file in files if file.suffix == ".png"}
+        self._run.log(
+            {"table": wandb.Table(columns=list(rows.columns), data=rows.values.tolist()), **figures}
+        )
+
+    def close(self) -> None:
+        self._run.finish()
+        self._unfinished.unlink(missing_ok=True)
+
+    def _drop_unfinished(self) -> None:
+        """Offline, W&B holds back what it was sent until it has 32 KB, and a kill takes that with it. A file
+        that it had not finished is dropped, therefore: all it was sent is in `metrics.jsonl`, and sent again.
+        """
+        if not self._unfinished.exists():
+            return
+        name, step_before = self._unfinished.read_text().split()
+        folder = self.path / "wandb" / name
+        if not any(folder.glob("*.synced")):  # else the server has it
+            write_whole(self.path / "wandb_step", step_before)
+            shutil.rmtree(folder, ignore_errors=True)
+        self._unfinished.unlink()
+
+
+def wandb_run_id(path: Path) -> str:
+    """The W&B id of a run directory, the same whenever it is gone on with."""
+    file = path / "wandb_id"
+    if not file.exists():
+        write_whole(file, secrets.token_hex(4))
+    return file.read_text()
+
+
+def wandb_mode(mode: str) -> str:
+    """`auto` is online where there are credentials, offline where there are none."""
+    if mode != "auto":
+        return mode
+    if os.environ.get("WANDB_MODE"):
+        return os.environ["WANDB_MODE"]
+    netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    known = bool(os.environ.get("WANDB_API_KEY")) or (netrc.exists() and "wandb" in netrc.read_text())
+    return "online" if known else "offline"
