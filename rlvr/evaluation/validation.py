@@ -8,7 +8,7 @@ import numpy as np
 
 from rlvr.config import Config
 from rlvr.config.schema import EvaluationConfig
-from rlvr.data import Problem, Verdict
+from rlvr.data import UNSCORABLE, Problem, Verdict
 from rlvr.evaluation.passk import pass_at_k
 from rlvr.files import step_lines
 from rlvr.problems import load_problems
@@ -34,11 +34,13 @@ def validate(
 ) -> dict[str, float]:
     """Success rate of each benchmark, after their plain averages as `in_domain/pass@<k>`.
 
-    `k` is 1 and those of `evaluation.k` that `evaluation.validation_samples` allow. With a graded `reward`
-    (the config's), its average is `in_domain/reward`.
+    `k` is 1 and those of `evaluation.k` that `evaluation.validation_samples` allow. As in an
+    evaluation, samples that nothing can be judged of are left out, then problems without k others, then
+    benchmarks without such problems, and then the average, so that a step may come without it. With a graded
+    `reward` (the config's), its average is `in_domain/reward`.
     """
     samples = evaluation.validation_samples
-    correct: dict[str, np.ndarray] = {}
+    counts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rewards: list[float | None] = []
     for name, problems in benchmarks.items():
         groups = engine.generate(
@@ -50,20 +52,25 @@ def validate(
         grade(groups, reward)
         if groups[0].rewards:
             rewards.append(mean_reward(groups))
-        correct[name] = np.array([group.verdicts.count(Verdict.CORRECT) for group in groups])
+        scorable = [sum(verdict not in UNSCORABLE for verdict in group.verdicts) for group in groups]
+        correct = [group.verdicts.count(Verdict.CORRECT) for group in groups]
+        counts[name] = np.array(scorable), np.array(correct)
 
-    def average(k: int) -> float:
-        values = [np.mean(pass_at_k(np.full_like(c, samples), c, k)) for c in correct.values()]
-        return float(np.mean(values)) if values else 0.0
+    def average(k: int) -> float | None:
+        values = [
+            np.mean(pass_at_k(n[n >= k], c[n >= k], k)) for n, c in counts.values() if (n >= k).any()
+        ]
+        return float(np.mean(values)) if values else None
 
-    scores = {name: float(np.mean(c / samples)) for name, c in correct.items()}
-    averages = {"in_domain/pass@1": float(np.mean(list(scores.values()))) if scores else 0.0}
+    scores = {name: float(np.mean(c[n > 0] / n[n > 0])) for name, (n, c) in counts.items() if n.any()}
+    first = float(np.mean(list(scores.values()))) if scores else None if counts else 0.0
+    averages = {"in_domain/pass@1": first}
     averages |= {f"in_domain/pass@{k}": average(k) for k in evaluation.k if 1 < k <= samples}
     if rewards and None not in rewards:
         averages["in_domain/reward"] = float(np.mean(rewards))
-    return averages | scores
+    return {name: value for name, value in averages.items() if value is not None} | scores
 
 
-def read_validation(file: Path) -> dict[int, float]:
-    """Average in-domain pass@1 by step."""
-    return {line["step"]: line["in_domain/pass@1"] for line in step_lines.read(file)}
+def read_validation(file: Path) -> dict[int, float | None]:
+    """Average in-domain pass@1 by step; None where nothing could be judged."""
+    return {line["step"]: line.get("in_domain/pass@1") for line in step_lines.read(file)}

@@ -24,6 +24,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
         os.replace(aside, path)
 
 
+# where other packages keep what they download, and the place they have by default
+CACHES = {
+    "HF_DATASETS_CACHE": "~/.cache/huggingface/datasets",
+    "HF_HOME": "~/.cache/huggingface",
+    "XDG_CACHE_HOME": "~/.cache",
+}
+
+
 @contextmanager
 def user_errors_for(path: Path) -> Iterator[None]:
     """Say in a sentence that a disk is full or a folder can't be written."""
@@ -34,16 +42,36 @@ def user_errors_for(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError, SafetensorError) as error:
         number = getattr(error, "errno", None)
         # torch and safetensors wrap the system's error in one of their own
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise UserError(unwritable(path, error)) from error
+        if number == errno.EFBIG or "File too large" in str(error):
+            raise UserError(
+                f"{path}: a file may not become as large as is needed (ulimit -f): raise that limit and "
+                "start again; what was finished is kept"
+            ) from error
         if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error) or disk_is_full(path):
             raise UserError(
                 f"no space left on the disk of {path}: free some and start again; what was finished is kept"
             ) from error
-        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            raise UserError(
-                f"{path} can't be written ({os.strerror(number)}): make it writable, or choose another "
-                "place with runs="
-            ) from error
         raise
+
+
+def unwritable(path: Path, error: OSError | RuntimeError | SafetensorError) -> str:
+    """The sentence for what the system does not allow: the file it names, which may be none of `path`'s."""
+    reason = os.strerror(getattr(error, "errno", None) or errno.EACCES)
+    named = getattr(error, "filename", None)
+    file = Path(os.fsdecode(named)).absolute() if isinstance(named, str | bytes) else path.absolute()
+    own = path.absolute()
+    if file.is_relative_to(own) or own.is_relative_to(file) or file.parent == own.parent:
+        return f"{path} can't be written ({reason}): make it writable, or choose another place with runs="
+    for variable, usual in CACHES.items():
+        folder = Path(os.environ.get(variable) or usual).expanduser().absolute()
+        if file.is_relative_to(folder):
+            return (
+                f"{file} can't be used ({reason}): make {folder} readable and writable, or choose another "
+                f"place with {variable}="
+            )
+    return f"{file} can't be used ({reason}): make it readable and writable"
 
 
 def disk_is_full(path: Path) -> bool:

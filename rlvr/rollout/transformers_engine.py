@@ -24,6 +24,7 @@ from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.rollout.draws import sample_tokens
 from rlvr.rollout.engine import Sampling
+from rlvr.rollout.lengths import check_fits, context_of
 
 
 class PrefillLayout:
@@ -193,7 +194,11 @@ class TransformersEngine:
         seed: int,
         only: Sequence[int] | None = None,
     ) -> list[Group]:
-        """See `RolloutEngine.generate`."""
+        """See `RolloutEngine.generate`.
+
+        Raises:
+            UserError: when a prompt leaves less than `sampling.max_tokens` of the model's context.
+        """
         with self.policy.kernels.sampling():
             return self._generate(requests, sampling, seed, only)
 
@@ -207,6 +212,7 @@ class TransformersEngine:
         generator = torch.Generator(self.policy.device).manual_seed(seed)
         wanted = range(len(requests)) if only is None else only
         groups = {i: Group(requests[i][0], self.policy.encode(requests[i][0]), []) for i in wanted}
+        check_fits(groups.values(), sampling.max_tokens, context_of(self.policy.model.config))
         texts: dict[tuple[int, ...], str] = {}
         for whole_wave in _waves([size for _, size in requests], self.max_rows):
             # drawn for all rollouts of the wave, whichever of them are sampled here

@@ -29,6 +29,7 @@ from rlvr.errors import UserError
 from rlvr.policy.location import find
 from rlvr.policy.policy import Policy
 from rlvr.rollout.engine import Sampling
+from rlvr.rollout.lengths import check_fits, context_of
 
 # vLLM reads these when it is imported. A process of its own would need the weights sent to it.
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -49,8 +50,8 @@ except ModuleNotFoundError as error:
 CPU_KV_CACHE_GIB = 1.0
 
 
-def build_vllm_engine(config: Config, policy: Policy) -> "VLLMEngine":
-    """The engine a config names, with the weights that `policy` has now."""
+def build_vllm_engine(config: Config, policy: Policy, sequence: int | None = None) -> "VLLMEngine":
+    """The engine a config names, with the weights that `policy` has now; see `build_engine`."""
     rollout = config.rollout
     # under autocast the weights stay float32 and the forward is in `precision`; so it is here
     dtype = config.training.precision if config.model.dtype == "float32" else config.model.dtype
@@ -58,7 +59,7 @@ def build_vllm_engine(config: Config, policy: Policy) -> "VLLMEngine":
         find(config.model),
         policy.tokenizer,
         policy.encode,
-        max_model_len=policy.model.config.max_position_embeddings,
+        max_model_len=sequence or context_of(policy.model.config),
         end_ids=policy.end_ids,
         stop_strings=policy.stop_strings,
         dtype=dtype,
@@ -86,7 +87,7 @@ class VLLMEngine:
         model_path: folder or hub id of the initial weights and their config; no code from it is run.
         tokenizer: decodes completions; its `eos_token_id` ends them.
         encode_prompt: token ids of a problem's prompt.
-        max_model_len: most tokens of a prompt and its completion together.
+        max_model_len: most tokens of a prompt and its completion together; None: what vLLM finds.
         end_ids: tokens that end a completion; by default the tokenizer's end-of-sequence token.
         stop_strings: texts that end a completion too.
         dtype: of weights, activations and KV cache: "float32", "bfloat16" or "float16".
@@ -110,7 +111,7 @@ class VLLMEngine:
         tokenizer: PreTrainedTokenizerBase,
         encode_prompt: Callable[[Problem], list[int]],
         *,
-        max_model_len: int,
+        max_model_len: int | None,
         end_ids: list[int] | None = None,
         stop_strings: Sequence[str] = (),
         dtype: str = "float32",
@@ -177,13 +178,7 @@ class VLLMEngine:
         """
         positions = range(len(requests)) if only is None else only
         groups = [Group(requests[i][0], self._encode_prompt(requests[i][0]), []) for i in positions]
-        longest = max((len(group.prompt_ids) for group in groups), default=0)
-        if longest + sampling.max_tokens > self.max_model_len:
-            raise UserError(
-                f"max_tokens={sampling.max_tokens} was given for a prompt of {longest} tokens: accepted are "
-                f"{self.max_model_len} tokens together (max_model_len), so at most "
-                f"max_tokens={self.max_model_len - longest} here"
-            )
+        check_fits(groups, sampling.max_tokens, self.max_model_len)
         parameters = [
             SamplingParams(
                 n=1 if sampling.is_greedy else requests[i][1],

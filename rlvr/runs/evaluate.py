@@ -1,5 +1,6 @@
 """Evaluation of a run: choose a checkpoint, sample every benchmark with it, add pass@k to the summary."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rlvr.evaluation.validation import benchmark_problems, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
 from rlvr.policy.location import digests_of_files, fetch
 from rlvr.rollout.engine import Sampling
+from rlvr.rollout.lengths import longest_sequence
 from rlvr.runs import rare
 from rlvr.runs.deadline import check_time, closing
 from rlvr.tracking.tracker import Tracker
@@ -50,7 +52,13 @@ def ranked_steps(config: Config, path: Path) -> list[int]:
     ]
     if config.evaluation.checkpoint == "last":
         return sorted(steps, reverse=True)
-    return sorted(steps, key=lambda step: (-scores[step], step))
+    judged = [step for step in steps if scores[step] is not None]
+    if steps and not judged:
+        raise UserError(
+            f"{path} has no checkpoint with a pass@1, because no answer to the in-domain benchmarks could be "
+            "judged: choose others with benchmark=, or the last checkpoint with evaluation.checkpoint=last"
+        )
+    return sorted(judged, key=lambda step: (-scores[step], step))
 
 
 def weights_of(config: Config, path: Path, step: int) -> Path | None:
@@ -203,7 +211,7 @@ def sample_checkpoint(
     check_time()
     say_if_greedy(config, "samples")
     weights = weights_of(config, directory.path, step)
-    engine = open_engine(config, weights)
+    engine = open_engine(config, weights, lengths_in(config, benchmarks=problems))
 
     def report(done: int, total: int) -> None:
         directory.report("evaluation", done, total)
@@ -219,6 +227,18 @@ def sample_checkpoint(
             reward=config.reward,
             **sampling_settings(config, weights),
         )
+
+
+def lengths_in(
+    config: Config, training: Sequence[Problem] | None = None, benchmarks: Benchmarks | None = None
+) -> int | None:
+    """`longest_sequence` of training problems and benchmarks, in a completion of the length of each."""
+    asked = [
+        (problems, getattr(config, part).sampling.max_tokens, f"{part}.sampling.max_tokens")
+        for part, several in (("training", [training or []]), ("evaluation", (benchmarks or {}).values()))
+        for problems in several
+    ]
+    return longest_sequence(config.model, asked, exact=config.rollout.name == "vllm")
 
 
 def say_if_greedy(config: Config, key: str) -> None:

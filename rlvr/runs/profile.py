@@ -27,6 +27,7 @@ from rlvr.problems import ids_of, load_problems
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import Sampling
 from rlvr.runs.display import Display
+from rlvr.runs.evaluate import lengths_in
 from rlvr.training.flops import forward_flops, parameter_count
 from rlvr.training.setup import initial_policy
 
@@ -104,7 +105,7 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
         directory.report("evaluation", done, total)
         directory.update_summary(policy=digest, seconds={"profiling": clock.seconds})
 
-    engine = build_engine(config, policy)
+    engine = build_engine(config, policy, lengths_in(config, training=problems))
     samples = sample_benchmarks(
         engine,
         {SAMPLES: problems},

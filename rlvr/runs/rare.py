@@ -22,6 +22,7 @@ from rlvr.files.atomic import hold
 from rlvr.policy.policy import Policy
 from rlvr.problems import load_problems
 from rlvr.rollout.engine import Sampling
+from rlvr.rollout.lengths import longest_sequence
 from rlvr.training.checkpoint import checkpoint_path, read_manifest
 from rlvr.training.distributed.ranks import release
 from rlvr.training.setup import initial_policy, open_engine
@@ -55,7 +56,10 @@ def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda 
     starts = range(0, len(asked), size)
     shards = [file.parent / f"shard-{start:06d}.parquet" for start in starts]
     weights = checkpoint_path(run, 0)
-    engine = open_engine(config, weights)
+    max_tokens = config.training.sampling.max_tokens
+    asked_of_all = [(asked, max_tokens, "training.sampling.max_tokens")]
+    sequence = longest_sequence(config.model, asked_of_all, exact=config.rollout.name == "vllm")
+    engine = open_engine(config, weights, sequence)
     for done, (start, shard) in enumerate(zip(starts, shards, strict=True)):
         report(done, len(shards))
         if is_readable(shard):

@@ -25,7 +25,7 @@ from rlvr.problems import LazyProblems, ids_of, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.runs.deadline import OutOfTime, check_time, closing, stoppable
-from rlvr.runs.evaluate import evaluate_run, say_if_greedy
+from rlvr.runs.evaluate import evaluate_run, lengths_in, say_if_greedy
 from rlvr.runs.retention import remove_unneeded
 from rlvr.runs.start import Start
 from rlvr.training.checkpoint import (
@@ -146,12 +146,15 @@ class TrainingData(NamedTuple):
 
     Attributes:
         benchmarks: the in-domain ones, which checkpoints are validated on.
+        all_benchmarks: those and what else is evaluated after training, read now so that what is wrong with
+            them is said before it.
         profile: success rates of the initial policy, where curriculum or group size need them.
         selection: the problems to train on, where the curriculum reads them from a file.
     """
 
     problems: Sequence[Problem]
     benchmarks: dict[str, list[Problem]]
+    all_benchmarks: dict[str, list[Problem]]
     profile: Profile | None
     selection: Selection | None
 
@@ -159,8 +162,11 @@ class TrainingData(NamedTuple):
 def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     """Read the data, and record in the run's provenance what it is."""
     problems = load_problems(config.data, held_out=False)
-    benchmarks = benchmark_problems(config, "in_domain")
-    say_what_surrounds(config, [problems, *benchmarks.values()])
+    domain = None if config.evaluation.after_training and config.backend.name == "native" else "in_domain"
+    all_benchmarks = benchmark_problems(config, domain)
+    tasks = config.benchmark.tasks
+    benchmarks = {name: all_benchmarks[name] for name in tasks if tasks[name].domain == "in_domain"}
+    say_what_surrounds(config, [problems, *all_benchmarks.values()])
     shared = overlap(problems, benchmarks)
     # problems that are drawn are a function of the config, which is held against the run's already
     contents = {
@@ -178,9 +184,8 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
         contents=contents,
         resumed=bool(checkpoints(directory.path)),
     )
-    return TrainingData(
-        problems, benchmarks, load_profile(config, problems), load_selection(config, problems)
-    )
+    profile, selection = load_profile(config, problems), load_selection(config, problems)
+    return TrainingData(problems, benchmarks, all_benchmarks, profile, selection)
 
 
 def say_what_surrounds(config: Config, sets: Sequence[Sequence[Problem]]) -> None:
@@ -205,7 +210,8 @@ def open_run(
     # before the policies, which take long
     curriculum = build_curriculum(config, data.problems, data.profile, data.selection)
     methods = Methods(config)
-    policy, engine, learner = open_training(config, checkpoint)
+    sequence = lengths_in(config, data.problems, data.all_benchmarks)
+    policy, engine, learner = open_training(config, checkpoint, sequence)
     if checkpoint:
         state = load_state(checkpoint, mapped=True)  # the learner has its part already
         curriculum.load_state_dict(state["curriculum"])

@@ -241,7 +241,10 @@ def objective(config: Config, path: Path) -> float:
 
     summary = read_summary(path)
     if config.training.steps and summary.get("trained_steps") == config.training.steps:
-        return read_validation(path / "validation.jsonl")[chosen_step(config, path)]
+        score = read_validation(path / "validation.jsonl")[chosen_step(config, path)]
+        if score is None:
+            raise UserError(f"{path} has no in-domain pass@1 at its last step: nothing could be judged there")
+        return score
     if not config.training.steps and (results := summary.get("evaluation")):
         scores = [r["pass@k"].get("1") for r in results.values() if r["domain"] == "in_domain"]
         if not scores or None in scores:

@@ -36,7 +36,8 @@ def curves(runs: Sequence[RunFiles]) -> pd.DataFrame:
         timing = _by_step(run.timing, "seconds/step")
         flops = sum(run.entry("flops", part) for part in ("profiling", "selection"))
         seconds = run.entry("seconds").get("profiling", 0.0)
-        for line in run.validation if metrics else []:
+        validation = [line for line in run.validation if "in_domain/pass@1" in line]
+        for line in validation if metrics else []:
             done = range(1, line["step"] + 1)
             rows.append(
                 {

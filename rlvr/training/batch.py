@@ -136,7 +136,11 @@ def token_weights(completions: Sequence[Completion], credit: Any) -> list[Tensor
 
 
 def batch_metrics(batch: Batch) -> dict[str, float]:
-    """What the rollouts of a step say about the policy."""
+    """What the rollouts of a step say about the policy.
+
+    A group without a scorable rollout is neither right, wrong nor mixed: it is `groups/unscorable`, which is
+    there only if such groups are. In a step of such groups alone rewards have no mean.
+    """
     completions = [completion for group in batch.groups for completion in group.completions]
     verdicts = [verdict for group in batch.groups for verdict in group.verdicts]
     lengths = torch.tensor([float(len(completion.token_ids)) for completion in completions])
@@ -151,9 +155,7 @@ def batch_metrics(batch: Batch) -> dict[str, float]:
     signal_G = per_group(batch.advantage_R.abs()) > 0
     focal_G = per_group(batch.focal_R) / per_group(torch.ones_like(batch.focal_R))
     metrics = {
-        "reward/mean": batch.reward_R.nanmean().item(),
-        "reward/success_rate": batch.correct_R.nanmean().item(),
-        "groups/all_right": (right_G == count_G).float().mean().item(),
+        "groups/all_right": ((right_G == count_G) & (count_G > 0)).float().mean().item(),
         "groups/all_wrong": ((right_G == 0) & (count_G > 0)).float().mean().item(),
         "groups/mixed": ((right_G > 0) & (right_G < count_G)).float().mean().item(),
         "groups/without_signal": (~signal_G).float().mean().item(),
@@ -165,6 +167,13 @@ def batch_metrics(batch: Batch) -> dict[str, float]:
         "completion/truncated": sum(c.finish_reason == "length" for c in completions) / len(completions),
         "tokens/sampled": float(lengths.sum()),
     }
+    # a step in which nothing could be judged has no mean; NaN would be no JSON
+    if batch.counted_R.any():
+        metrics["reward/mean"] = batch.reward_R.nanmean().item()
+    if scorable.any():
+        metrics["reward/success_rate"] = batch.correct_R.nanmean().item()
+    if unscorable := (count_G == 0).float().mean().item():
+        metrics["groups/unscorable"] = unscorable
     metrics |= tree_metrics(batch.groups) | grade_metrics(batch)
     for verdict in Verdict:
         if count := verdicts.count(verdict):

@@ -38,8 +38,14 @@ def initial_policy(config: Config, weights: Path | None = None, device: str | No
 
 
 @on_every_rank("loading the policy")
-def open_training(config: Config, found: Path | None) -> tuple[Policy, RolloutEngine, Learner]:
-    """All that changes in training, as it is at a checkpoint, or at the start where there is none."""
+def open_training(
+    config: Config, found: Path | None, sequence: int | None = None
+) -> tuple[Policy, RolloutEngine, Learner]:
+    """All that changes in training, as it is at a checkpoint, or at the start where there is none.
+
+    Args:
+        sequence: see `build_engine`.
+    """
     several = world_size() > 1
     device = "cpu" if several else None  # what will be sharded never has to be whole on the device
     policy = initial_policy(config, found, device)
@@ -47,7 +53,7 @@ def open_training(config: Config, found: Path | None) -> tuple[Policy, RolloutEn
     if config.algorithm.kl_coefficient > 0:
         reference = initial_policy(config, None, device)
         reference.model.requires_grad_(False)
-    engine = _engine_beside_trainer(config, policy)
+    engine = _engine_beside_trainer(config, policy, sequence)
     if config.training.activation_checkpointing:
         recompute_activations(
             policy.model,
@@ -67,17 +73,21 @@ def open_training(config: Config, found: Path | None) -> tuple[Policy, RolloutEn
 
 
 @on_every_rank("loading the policy")
-def open_engine(config: Config, weights: Path | None) -> RolloutEngine:
-    """An engine for a policy that does not change: a checkpoint, or the model as it is."""
-    return _of_all_ranks(config, build_engine(config, initial_policy(config, weights)))
+def open_engine(config: Config, weights: Path | None, sequence: int | None = None) -> RolloutEngine:
+    """An engine for a policy that does not change: a checkpoint, or the model as it is.
+
+    Args:
+        sequence: see `build_engine`.
+    """
+    return _of_all_ranks(config, build_engine(config, initial_policy(config, weights), sequence))
 
 
-def _engine_beside_trainer(config: Config, policy: Policy) -> RolloutEngine:
+def _engine_beside_trainer(config: Config, policy: Policy, sequence: int | None) -> RolloutEngine:
     """It samples from the trainer's own weights, or from a copy where those are about to be sharded."""
     if world_size() > 1 and config.rollout.name == "transformers":
         policy = copy.deepcopy(policy)
         policy.model.to(device_of(config))
-    return _of_all_ranks(config, build_engine(config, policy))
+    return _of_all_ranks(config, build_engine(config, policy, sequence))
 
 
 def _of_all_ranks(config: Config, engine: RolloutEngine) -> RolloutEngine:

@@ -72,6 +72,21 @@ def verify(groups: Sequence[Group]) -> None:
             Verdict.TRUNCATED if completion.finish_reason == "length" else known[index, completion.text]
             for completion in group.completions
         ]
+    _take_out_unparsable(groups)
+
+
+def _take_out_unparsable(groups: Sequence[Group]) -> None:
+    """Give all completions of a problem whose reference can't be judged by that verdict, whatever they say.
+
+    A completion without an answer is never compared, so it does not show what the reference is.
+    """
+    doubtful = [g for g in groups if g.problem.verifier == "math" and Verdict.CORRECT not in g.verdicts]
+    if not doubtful:
+        return
+    parsed = pool_of("math").are_parsed([group.problem.answer for group in doubtful])
+    for group in doubtful:
+        if not parsed[group.problem.answer]:
+            group.verdicts = [Verdict.REFERENCE_UNPARSABLE] * len(group.completions)
 
 
 def _warn_of_faults(verdicts: Sequence[Verdict]) -> None:

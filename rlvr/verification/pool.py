@@ -73,6 +73,7 @@ class VerifierPool:
             self._idle.put(worker)
         self._turns = Semaphore(workers)
         self._sound: dict[str, bool] = {}  # references that were probed
+        self._parsed: dict[str, bool] = {}
         self._threads = ThreadPoolExecutor(workers + SPARES, thread_name_prefix="verifier")
 
     def submit(self, pairs: Sequence[Pair]) -> "Pending":
@@ -87,16 +88,28 @@ class VerifierPool:
         """Verdicts on (reference, answer) pairs in normal form, all of them by the workers."""
         return self._begin(list(pairs)).result()
 
+    def are_parsed(self, references: Sequence[str]) -> dict[str, bool]:
+        """Which references completions can be judged by; each is looked at once."""
+        new = [reference for reference in dict.fromkeys(references) if reference not in self._parsed]
+        screened = [screen(reference, rf"\boxed{{{PROBE}}}") for reference in new]
+        verdicts = Pending(screened, self._compared(screened), Counter()).result()
+        self._parsed |= {
+            reference: verdict is not Verdict.REFERENCE_UNPARSABLE
+            for reference, verdict in zip(new, verdicts, strict=True)
+        }
+        return {reference: self._parsed[reference] for reference in references}
+
     @property
     def replaced(self) -> int:
         """Processes that had to be killed or died."""
         return sum(worker.replaced for worker in self._workers)
 
     def _begin(self, screened: list[Verdict | Pair]) -> "Pending":
+        return Pending(screened, self._compared(screened), self.counts)
+
+    def _compared(self, screened: list[Verdict | Pair]) -> dict[Pair, Future[Verdict]]:
         distinct = dict.fromkeys(item for item in screened if not isinstance(item, Verdict))
-        return Pending(
-            screened, {pair: self._threads.submit(self._judge, pair) for pair in distinct}, self.counts
-        )
+        return {pair: self._threads.submit(self._judge, pair) for pair in distinct}
 
     def _judge(self, pair: Pair) -> Verdict:
         turn = _Turn(self._turns)

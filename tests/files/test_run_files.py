@@ -1,5 +1,6 @@
 """What is damaged or odd in a run's folder is a sentence that names the file."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from reported_runs import EASY, write_run
 from rlvr.config import config_from_yaml, load_config, to_yaml
 from rlvr.errors import UserError
 from rlvr.files import step_lines
+from rlvr.files.atomic import user_errors_for
 from rlvr.files.run_directory import RunDirectory
 from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs, write_report
@@ -153,3 +155,20 @@ def test_a_strangers_config_looks_nothing_up(folder: Path, monkeypatch: pytest.M
             assert "sk-123456" not in str(refusal.value)
     (folder / "config.yaml").write_text(text)
     assert to_yaml(config_from_yaml(folder / "config.yaml")) == text
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("run/metrics.jsonl", r"^\S*/run can't be written \(Read-only file system\): .* with runs=$"),
+        ("", r"^\S*/run can't be written"),  # the folder that it would be made in
+        ("hub/rlvr/x", r"hub/rlvr/x can't be used \(Read-only .*/hub readable .* place with HF_HOME=$"),
+        ("data/q.jsonl", r"data/q\.jsonl can't be used \(Read-only .*\): make it readable and writable$"),
+    ],
+)
+def test_what_cannot_be_written_is_named_as_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, said: str
+):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    with pytest.raises(UserError, match=said), user_errors_for(tmp_path / "run"):
+        raise OSError(errno.EROFS, "Read-only file system", str(tmp_path / file))

@@ -282,7 +282,8 @@ def test_the_engine_of_a_config_samples_from_the_policy_and_not_from_its_files(f
     tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
     rollout = VLLMRolloutConfig(enforce_eager=True)
     config = Config(model=ModelConfig(path=str(folder)), rollout=rollout)
-    engine = build_vllm_engine(config, Policy(tiny_model(4), tokenizer, stop_strings=["w5"]))
+    engine = build_vllm_engine(config, Policy(tiny_model(4), tokenizer, stop_strings=["w5"]), sequence=27)
+    assert engine.max_model_len == 27 == engine._llm.llm_engine.model_config.max_model_len
     question = Problem("words", "test", ({"role": "user", "content": "w1 w2 w3"},), "", "none")
     groups = engine.generate([(question, 8)], SAMPLING, seed=0)
     engine.close()
@@ -294,7 +295,7 @@ def test_the_engine_of_a_config_samples_from_the_policy_and_not_from_its_files(f
 
 @pytest.mark.vllm
 def test_a_prompt_that_does_not_fit_is_refused(engine):
-    with pytest.raises(UserError, match=r"max_tokens=24 .* prompt of 250 tokens.*256 .*max_tokens=6 here"):
+    with pytest.raises(UserError, match=r"max_tokens=24 .* problem long has 250 tokens.*256 .*max_tokens=6$"):
         engine.generate([(problem("long", 250), 1)], SAMPLING, seed=0)
 
 

@@ -104,3 +104,18 @@ def test_the_trees_of_a_step_by_hand():
     assert metrics["process_tree/flat"] == 0.5
     assert metrics["process_tree/path_depth"] == (2 + 1) / 2
     assert metrics["process_tree/shared_tokens"] == (0.5 + 0) / 2
+
+
+def test_a_group_that_cannot_be_judged_is_neither_right_nor_wrong():
+    """Of four groups one each is mixed, all right (of the two that count), all wrong and without verdict."""
+    groups = make_groups([[RIGHT, WRONG, WRONG], [RIGHT, LOST, RIGHT], [WRONG, LOST], [LOST, LOST]])
+    metrics = batch_metrics(make_batch(groups, load_config()))
+    shares = {name: metrics[f"groups/{name}"] for name in ("mixed", "all_right", "all_wrong", "unscorable")}
+    assert shares == dict.fromkeys(shares, 0.25)
+    assert metrics["reward/success_rate"] == metrics["reward/mean"] == pytest.approx(3 / 6)
+
+    nothing = batch_metrics(make_batch(make_groups([[LOST, LOST]]), load_config()))
+    assert nothing["groups/unscorable"] == 1
+    assert nothing["groups/all_right"] == nothing["groups/all_wrong"] == nothing["groups/mixed"] == 0
+    assert not {"reward/mean", "reward/success_rate"} & nothing.keys()
+    assert all(map(math.isfinite, nothing.values()))

@@ -102,6 +102,16 @@ def test_ifeval_goes_through_a_pool_of_its_own():
     assert g.verdicts == [Verdict.CORRECT, Verdict.WRONG, Verdict.NO_ANSWER]
 
 
+def test_a_reference_nobody_can_read_takes_out_all_completions_of_its_problem():
+    groups = [
+        group("math", r"\frac{1}{0}", "no box", r"\boxed{" + "9" * 99 + "}", "cut", cut=(2,)),
+        group("math", r"\sqrt{2}", "no box", r"\boxed{" + "9" * 99 + "}", "cut", cut=(2,)),
+    ]
+    verify(groups)
+    assert groups[0].verdicts == [Verdict.REFERENCE_UNPARSABLE] * 3
+    assert groups[1].verdicts == [Verdict.NO_ANSWER, Verdict.WRONG, Verdict.TRUNCATED]
+
+
 def test_a_group_that_was_judged_keeps_its_verdicts():
     judged, fresh = group("integer", "7", "7", "8"), group("integer", "7", "7", "8")
     judged.verdicts = [Verdict.TIMEOUT, Verdict.WRONG]
