@@ -1,7 +1,7 @@
 """When a claim was declared, and whether what it is about had been measured by then, from git's history.
 
-The history is read where it is whole; what it said is kept in `results/claims-declared.csv`, which a copy
-without a history has the dates from.
+The history is read where it is whole; what it said is kept in `results/declared/<paper>-<scale>.csv`, from
+which a copy without a history has the dates.
 """
 
 import json
@@ -18,7 +18,7 @@ from rlvr.files.atomic import write_whole
 from rlvr.tables.claims_file import SIMULATION, TOY_TREE, SharedKeys
 from rlvr.tables.spec import table_stem
 
-FILE = "claims-declared.csv"
+FOLDER = "declared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ class Declaration:
 
 
 def declarations(claims_file: Path, scale: str, results: Path) -> dict[str, Declaration]:
-    """Of each claim of a file, by its text; those of git are kept in `FILE`."""
-    paper, stored = claims_file.parent.name, results / FILE
+    """Of each claim of a file, by its text; those of git are kept in a file of `FOLDER`."""
+    stored = results / FOLDER / f"{claims_file.parent.name}-{scale}.csv"
     if not has_history(claims_file):
-        return _read(stored, paper, scale)
+        return _read(stored)
     versions = [(commit, time, _claims(text)) for commit, time, text in _versions(claims_file)]
     found = {}
     for text, stated in _claims(claims_file.read_text()).items():
@@ -71,7 +71,8 @@ def declarations(claims_file: Path, scale: str, results: Path) -> dict[str, Decl
         added = sorted(filter(None, (_first_added(results, pattern) for pattern in files)))
         measured, data_commit = added[0] if added else ("", "")
         found[text] = Declaration(*first, data_commit, measured)
-    _write(stored, paper, scale, found)
+    rows = pd.DataFrame([{"claim": text} | asdict(one) for text, one in found.items()])
+    write_whole(stored, rows.to_csv(index=False))
     return found
 
 
@@ -137,21 +138,9 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def _read(file: Path, paper: str, scale: str) -> dict[str, Declaration]:
+def _read(file: Path) -> dict[str, Declaration]:
     if not file.exists():
         return {}
     rows = pd.read_csv(file, dtype=str, keep_default_na=False)
-    rows = rows[(rows["paper"] == paper) & (rows["scale"] == scale)]
     keys = [item.name for item in fields(Declaration)]
     return {row["claim"]: Declaration(*(row[key] for key in keys)) for _, row in rows.iterrows()}
-
-
-def _write(file: Path, paper: str, scale: str, found: dict[str, Declaration]) -> None:
-    rows = pd.DataFrame(
-        [{"paper": paper, "scale": scale, "claim": text} | asdict(one) for text, one in found.items()]
-    )
-    if file.exists():
-        before = pd.read_csv(file, dtype=str, keep_default_na=False)
-        others = before[(before["paper"] != paper) | (before["scale"] != scale)]
-        rows = pd.concat([others, rows]).sort_values(["paper", "scale"], kind="stable")
-    write_whole(file, rows.to_csv(index=False))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rlvr.tables.declared import FILE, Declaration, declarations
+from rlvr.tables.declared import FOLDER, Declaration, declarations
 
 FIRST, SECOND = "first things first", "second thoughts"
 
@@ -90,5 +90,5 @@ def test_a_copy_without_a_history_has_the_dates_from_the_file(history: History):
     found = declarations(history.file, "laptop", history.results)
     shutil.rmtree(history.folder / ".git")
     assert declarations(history.file, "laptop", history.results) == found
-    (history.results / FILE).unlink()
+    shutil.rmtree(history.results / FOLDER)
     assert declarations(history.file, "laptop", history.results) == {}
