@@ -31,6 +31,11 @@ class Export:
     dtype: str | None = key(
         "of the weights; without it, as they were trained", None, choices=("float32", "bfloat16", "float16")
     )
+    adapter: str = key(
+        "of a run with adapter=lora: made a part of the weights, or written alone as a peft folder",
+        "merge",
+        choices=("merge", "keep"),
+    )
 
 
 def export(keys: Export) -> None:
@@ -38,11 +43,12 @@ def export(keys: Export) -> None:
 
     rlvr export results/runs/adhoc/grpo-99f03341/seed-1 my-policy
     rlvr export results/runs/... my-policy step=100 dtype=bfloat16
+    rlvr export results/runs/... my-adapter adapter=keep
     """
     run_folder(keys.run)
     from rlvr.runs.export import export_run
 
-    print(export_run(keys.run, keys.folder, keys.step, keys.dtype))
+    print(export_run(keys.run, keys.folder, keys.step, keys.dtype, keys.adapter))
 
 
 @dataclass(kw_only=True)

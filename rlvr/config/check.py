@@ -16,6 +16,8 @@ from rlvr.config.schema import (
     AlgorithmConfig,
     BackendConfig,
     Config,
+    LoRAConfig,
+    NoAdapterConfig,
     TransformersRolloutConfig,
     VerlConfig,
     VLLMRolloutConfig,
@@ -25,9 +27,12 @@ from rlvr.functions.source import REWARD_OFFERS, VERIFIER_OFFERS, is_file_functi
 
 # groups that choose no method, and whose options have keys of their own
 VARIANTS: dict[str, dict[str, type]] = {
+    "adapter": {"none": NoAdapterConfig, "lora": LoRAConfig},
     "rollout": {"transformers": TransformersRolloutConfig, "vllm": VLLMRolloutConfig},
     "backend": {"native": BackendConfig, "verl": VerlConfig},
 }
+# groups that runs of older versions lack, with what there was in their place
+LATER = {"reward": "correctness", "adapter": "none"}
 
 
 def groups_with_variants() -> dict[str, dict[str, type]]:
@@ -49,9 +54,10 @@ def check(composed: DictConfig) -> Config:
 def _check(composed: DictConfig) -> Config:
     schema = OmegaConf.structured(Config)
     config = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
-    if "reward" not in config:  # of a run from before there was one
-        config.reward = {"name": "correctness"}
-    elif is_file_function(config.reward):
+    for group, only in LATER.items():
+        if group not in config:
+            config[group] = {"name": only}
+    if is_file_function(config.reward):
         config.reward = {"name": "python", "function": config.reward}
     for group, variants in groups_with_variants().items():
         schema_of_option = _chosen(config, group, f"{group}.name", variants)

@@ -10,12 +10,10 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.config.check import check, groups_with_variants
+from rlvr.config.check import LATER, check, groups_with_variants
 from rlvr.config.schema import Config
 from rlvr.errors import UserError, unknown
 from rlvr.functions.source import is_file_function
-
-LATER = {"reward"}  # groups that runs of older versions lack
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -149,7 +147,7 @@ def read_yaml(path: Path) -> DictConfig:
         stored = OmegaConf.load(path)
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
         raise UserError(f"{path} can't be read as a config: {' '.join(str(error).split())}") from error
-    groups = ["model", "algorithm", "data", "training", *groups_with_variants().keys() - LATER]
+    groups = ["model", "algorithm", "data", "training", *groups_with_variants().keys() - LATER.keys()]
     lacking = [key for key in groups if key not in stored] if isinstance(stored, DictConfig) else groups
     if lacking:
         raise UserError(f"{path} is no whole config of a run: it lacks {', '.join(lacking)}")

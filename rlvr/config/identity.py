@@ -23,16 +23,24 @@ NOT_IDENTITY = (
     *("tracking", "evaluation", "benchmark", "checkpoint"),
 )
 
+# what came later, as it was before there was a choice: runs that do without it keep their names
+LATER: dict[str, Any] = {
+    "reward": {"name": "correctness"},
+    "adapter": {"name": "none"},
+    "data.verifier": None,
+    "model.sha256": None,
+}
+
 
 def identity(config: Config) -> dict[str, Any]:
     """The part of a config that decides what is trained, the seed aside."""
     kept = {key: value for key, value in asdict(config).items() if key not in NOT_IDENTITY}
     del kept["data"]["root"]  # where the files are says nothing of what is in them
-    # what came later is no part of runs that do without, which keep their names
-    if kept["reward"]["name"] == "correctness":
-        del kept["reward"]
-    if kept["data"]["verifier"] is None:
-        del kept["data"]["verifier"]
+    for key, before in LATER.items():
+        group, _, name = key.rpartition(".")
+        part = kept[group] if group else kept
+        if part[name] == before:
+            del part[name]
     return kept
 
 
@@ -50,6 +58,8 @@ def arm_name(config: Config) -> str:
     if config.reward.name != "correctness":
         function = getattr(config.reward, "function", "")
         parts.append(FileFunction.of(function).name if function else config.reward.name)
+    if config.adapter.name == "lora":
+        parts.append(f"lora{config.adapter.rank}")
     if config.advantage_scaling.name != "none":
         settings = "-".join(
             f"{value}" for key, value in asdict(config.advantage_scaling).items() if key != "name"

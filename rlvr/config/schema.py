@@ -54,6 +54,25 @@ class ModelConfig:
 
 
 @dataclass
+class NoAdapterConfig:
+    name: str = "none"
+
+
+@dataclass
+class LoRAConfig:
+    """A low-rank adapter, which alone is trained; the model itself is frozen (`rlvr.policy.adapter`)."""
+
+    name: str = "lora"
+    rank: int = limited(16, at_least=1)  # of the product that is added to a weight
+    alpha: float = limited(32.0, above=0)  # the product is scaled by alpha / rank
+    dropout: float = limited(0.0, at_least=0, below=1)  # of what goes into the adapter, in the update alone
+    # around which linear layers of the decoder; their names, or all
+    target_modules: Any = limited(
+        "all-linear", pattern=r"[\w-]+", accepted="all-linear, or a list of names as [q_proj,v_proj]"
+    )
+
+
+@dataclass
 class DynamicSamplingConfig:
     enabled: bool = False  # replace groups without signal by fresh ones (DAPO)
     max_refills: int = limited(3, at_least=0)  # then go on with what there is
@@ -252,6 +271,7 @@ class Config:
     folder: str | None = None  # of the run; null: <runs>/<experiment>/<arm>/seed-<seed>
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    adapter: Any = None
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
     reward: Any = None
     advantage_scaling: Any = None

@@ -3,13 +3,10 @@
 `rlvr profile` makes it (`rlvr.runs.profile`); `curriculum=sgpo` and `group_size=inverse_success` read it.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import torch
 
 from rlvr.config import Config, fingerprint
 from rlvr.config.registry import takes
@@ -53,15 +50,6 @@ class Profile:
                 f"{file} is a profile of another policy (weights {self.policy}, not {digest}): "
                 f"remove {file.parent} and make one of this policy with `rlvr profile`"
             )
-
-
-def weights_digest(model: torch.nn.Module) -> str:
-    """16 hexadecimal digits of all weights of a model and their names."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name, weight in model.named_parameters():
-        digest.update(name.encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def needs_profile(config: Config) -> bool:

@@ -1,7 +1,7 @@
 """A policy: a transformers causal language model, its tokenizer, and how it is prompted."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from rlvr.config import ModelConfig
 from rlvr.data import Problem
 from rlvr.errors import UserError, nearest
 from rlvr.policy import cpu
+from rlvr.policy.adapter import Adapter, trained
 from rlvr.policy.attention import ATTENTION, Layout
 from rlvr.policy.kernels import DTYPES, Kernels
 from rlvr.policy.location import EMBEDDED, find, unavailable
@@ -41,6 +42,7 @@ class Policy:
         end_tokens: tokens that end a completion, besides those of the tokenizer and the generation config.
         stop_strings: texts that end a completion once it has one of them.
         runs_on: the device that the model will work on, if it is moved to another than it is on.
+        adapter: what alone is trained of the model, if it is not all of it.
 
     Attributes:
         model: any transformers decoder whose attention goes through the attention interface.
@@ -56,8 +58,10 @@ class Policy:
         end_tokens: Sequence[str] = (),
         stop_strings: Sequence[str] = (),
         runs_on: str | None = None,
+        adapter: Adapter | None = None,
     ):
         self.model = model
+        self.adapter = adapter
         self.tokenizer = tokenizer
         self.stop_strings = tuple(stop_strings)
         self.prompts = prompts or {}
@@ -83,6 +87,10 @@ class Policy:
     def autocast(self, precision: str) -> AbstractContextManager:
         """The context of a forward (and its backward) in `precision`, whatever the weights are in."""
         return self.kernels.autocast(self.device, precision)
+
+    def dropout(self, seed: int) -> AbstractContextManager:
+        """The context of a gradient: dropout of the adapter, if it has any."""
+        return self.adapter.dropout(seed) if self.adapter else nullcontext()
 
     def hidden(self, tokens_T: Tensor, positions_T: Tensor, layout: Layout) -> Tensor:
         """Last hidden states [T, hidden] of a flat row of tokens."""
@@ -113,13 +121,22 @@ class Policy:
         return render(self.tokenizer, problem, self.prompts)
 
     def weights(self) -> Iterable[tuple[str, Tensor]]:
-        """All parameters by name, tied ones once: what an engine takes over."""
+        """All parameters by name, tied ones once, an adapter's too: what an engine takes over."""
         return self.model.named_parameters()
 
     def save(self, folder: Path) -> None:
-        """Write a transformers folder: safetensors, config and tokenizer."""
+        """Write a transformers folder: safetensors, config and tokenizer; of an adapter a peft folder."""
+        if self.adapter:
+            self.adapter.save(folder, trained(self.model))
+            return
         self.model.save_pretrained(folder, safe_serialization=True)
         self.tokenizer.save_pretrained(folder)
+
+    def merge_adapter(self) -> None:
+        """Make the adapter a part of the weights."""
+        if self.adapter:
+            self.adapter.merge(self.model)
+            self.adapter = None
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
@@ -145,6 +162,7 @@ def load_policy(
     dtype: str = "float32",
     device: str = "cpu",
     runs_on: str | None = None,
+    adapt: Callable[[PreTrainedModel], Adapter] | None = None,
 ) -> Policy:
     """Load a policy from a local folder or a hub id; "embedded" is the one that ships with rlvr.
 
@@ -157,6 +175,7 @@ def load_policy(
         dtype: of the weights: "float32", "bfloat16" or "float16".
         device: where it is put.
         runs_on: where it is moved later, if that is another device.
+        adapt: puts an adapter into the model.
     """
     described = replace(settings or ModelConfig(), path=str(path))
     try:
@@ -164,6 +183,7 @@ def load_policy(
         model = load_weights(find(described), dtype=DTYPES[dtype], attn_implementation=ATTENTION)
     except OSError as error:
         raise unavailable(described) from error
+    adapter = adapt(model) if adapt else None
     return Policy(
         model.to(device).eval(),
         tokenizer,
@@ -171,4 +191,5 @@ def load_policy(
         end_tokens=described.end_tokens,
         stop_strings=described.stop_strings,
         runs_on=runs_on,
+        adapter=adapter,
     )

@@ -1,9 +1,11 @@
 """Weights that are whole: every tensor of the model comes from its files, and the model is a decoder."""
 
+import hashlib
 import re
 from collections.abc import Collection
 from typing import Any
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
@@ -79,6 +81,15 @@ def check_whole(model: PreTrainedModel, found: dict[str, Collection], path: str)
             f"the weights at {path} have layers that config.json leaves out, such as {listed(left_out)}: "
             "correct its number of layers"
         )
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """16 hexadecimal digits of all weights of a model and their names."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, weight in model.named_parameters():
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def listed(names: list[str]) -> str:

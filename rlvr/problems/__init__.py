@@ -38,9 +38,7 @@ def load_problems(config: ProblemsConfig, *, held_out: bool) -> Sequence[Problem
         if config.verifier is not None:
             parameters |= {"verifier": config.verifier}  # references that are not for it are not checked
     try:
-        problems = sources[config.source](
-            size=config.size, held_out=held_out, seed=config.seed, **parameters
-        )
+        problems = sources[config.source](size=config.size, held_out=held_out, seed=config.seed, **parameters)
     except TypeError as error:
         raise UserError(f"parameters of {config.name}: {error}") from error
     return problems if config.verifier is None else judged_by(problems, config.verifier)

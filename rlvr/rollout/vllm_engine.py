@@ -49,6 +49,9 @@ except ModuleNotFoundError as error:
 
 CPU_KV_CACHE_GIB = 1.0
 
+NamedTensors = Iterable[tuple[str, Tensor]]
+Merge = Callable[[NamedTensors], Iterator[tuple[str, Tensor]]]
+
 
 def build_vllm_engine(config: Config, policy: Policy, sequence: int | None = None) -> "VLLMEngine":
     """The engine a config names, with the weights that `policy` has now; see `build_engine`."""
@@ -68,6 +71,7 @@ def build_vllm_engine(config: Config, policy: Policy, sequence: int | None = Non
         enforce_eager=rollout.enforce_eager,
         enable_prefix_caching=rollout.enable_prefix_caching,
         sleep=rollout.sleep,
+        merge=policy.adapter.merged if policy.adapter else iter,
     )
     engine.update_weights(policy.weights(), version=0)
     return engine
@@ -98,6 +102,7 @@ class VLLMEngine:
             ranks of a copy must be given the same requests, seed and weights.
         enforce_eager: no compilation and no CUDA graphs: starts faster, samples slower.
         enable_prefix_caching: keep the KV cache of prompts between calls; cleared by new weights.
+        merge: what makes of the tensors that `update_weights` is given those of the model at `model_path`.
         sleep: give the GPU's memory back after every `generate`, to take it again when it is next needed
             (nothing on CPU; not with PyTorch's expandable segments).
 
@@ -120,6 +125,7 @@ class VLLMEngine:
         tensor_parallel_size: int = 1,
         enforce_eager: bool = False,
         enable_prefix_caching: bool = True,
+        merge: Merge = iter,
         sleep: bool = False,
     ):
         ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
@@ -140,6 +146,7 @@ class VLLMEngine:
         self._stop_strings = stop_strings
         self._encode_prompt = encode_prompt
         self._parameter_names = _parameter_names(model_path)
+        self._merge = merge
         self._sleeps = sleep and on_gpu
         self._asleep = False
         self._owns_process_group = not torch.distributed.is_initialized()
@@ -247,7 +254,7 @@ class VLLMEngine:
         missing = set(self._parameter_names)
 
         def arriving() -> Iterator[tuple[str, Tensor]]:
-            for name, tensor in named_tensors:
+            for name, tensor in self._merge(named_tensors):
                 missing.discard(name)
                 yield name, tensor.detach()
 

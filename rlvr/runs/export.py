@@ -1,16 +1,22 @@
-"""A checkpoint of a run as a plain transformers folder."""
+"""A checkpoint of a run as a plain transformers folder, or its adapter as a peft folder."""
 
 from pathlib import Path
 
 from rlvr.config import config_from_yaml
 from rlvr.errors import UserError, unknown
-from rlvr.policy.policy import DTYPES, load_policy
+from rlvr.policy.location import find
+from rlvr.policy.policy import DTYPES
 from rlvr.runs.evaluate import chosen_step, weights_of
 from rlvr.training.checkpoint import checkpoints, damage_of
+from rlvr.training.setup import initial_policy
 
 
 def export_run(
-    run: str | Path, folder: str | Path, step: int | None = None, dtype: str | None = None
+    run: str | Path,
+    folder: str | Path,
+    step: int | None = None,
+    dtype: str | None = None,
+    adapter: str = "merge",
 ) -> Path:
     """Write safetensors, config, generation config (with all end tokens) and tokenizer; returns the folder.
 
@@ -19,6 +25,7 @@ def export_run(
         folder: where to write; not there yet, or empty.
         step: of the checkpoint; by default the one that evaluation chooses.
         dtype: of the weights, "float32", "bfloat16" or "float16"; by default as they were trained.
+        adapter: "merge" makes it a part of the weights, "keep" writes it alone, as peft does.
 
     Raises:
         UserError: where there is no such run or whole checkpoint, or something stands in `folder`.
@@ -31,15 +38,26 @@ def export_run(
     config = config_from_yaml(run / "config.yaml")
     if dtype not in (None, *DTYPES):
         raise unknown("dtype", dtype, DTYPES)
+    if adapter not in (choices := ["merge", "keep"]):
+        raise unknown("adapter", adapter, choices)
     steps = [step for step, _ in checkpoints(run)]
     if step is not None and str(step) not in map(str, steps):
         raise unknown("step", str(step), map(str, steps))
     weights = weights_of(config, run, chosen_step(config, run) if step is None else int(step))
     if weights and (damage := damage_of(weights)):
         raise UserError(f"{weights} is damaged ({damage}): choose another checkpoint with step=")
-    policy = load_policy(
-        weights or config.model.path, settings=config.model, dtype=dtype or config.model.dtype
-    )
+    policy = initial_policy(config, weights, device="cpu")
+    if adapter == "keep" and policy.adapter is None:
+        raise UserError(f"{run} has no adapter: adapter=keep is for runs with adapter=lora")
+    if adapter == "keep":
+        policy.adapter.path = find(config.model)  # for peft, which knows rlvr's own models by their folder
+        policy.save(folder)
+        policy.tokenizer.save_pretrained(folder)
+        return folder
+    if dtype == "float32":  # before the sum, which keeps more then
+        policy.model.float()
+    policy.merge_adapter()
+    policy.model.to(DTYPES[dtype or config.model.dtype])
     policy.model.generation_config.eos_token_id = policy.end_ids
     policy.save(folder)
     return folder

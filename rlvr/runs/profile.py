@@ -16,13 +16,13 @@ from rlvr.curriculum.profile import (
     profile_file,
     profile_name,
     read_profile,
-    weights_digest,
     write_profile,
 )
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
 from rlvr.evaluation.sampling import sample_benchmarks
 from rlvr.files.run_directory import RunDirectory, fingerprint_of
+from rlvr.policy.weights import weights_digest
 from rlvr.problems import ids_of, load_problems
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import Sampling

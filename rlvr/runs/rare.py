@@ -19,6 +19,7 @@ from rlvr.errors import UserError
 from rlvr.evaluation.rare import ANSWERS, mean_nll, rarest
 from rlvr.evaluation.sampling import write_parquet
 from rlvr.files.atomic import hold
+from rlvr.policy.adapter import BASE
 from rlvr.policy.policy import Policy
 from rlvr.problems import load_problems
 from rlvr.rollout.engine import Sampling
@@ -33,7 +34,10 @@ def rare_file(config: Config, run: Path) -> Path:
     """The set of the policy that a run started from; the same for all runs that can share one."""
     if not (manifest := read_manifest(checkpoint_path(run, 0))):
         raise UserError(f"{checkpoint_path(run, 0)} has no manifest that can be read: train the run anew")
-    weights = {name: digest for name, digest in manifest["blake2b"].items() if name.endswith(".safetensors")}
+    digests = manifest["blake2b"]
+    # an adapter does nothing yet at step 0: the policy is its base
+    of_policy = [BASE] if BASE in digests else [name for name in digests if name.endswith(".safetensors")]
+    weights = {name: digests[name] for name in of_policy}
     made_from = [asdict(part) for part in (config.data, config.training.sampling, config.evaluation.rare)]
     name = f"{config.model.name}-{config.data.name}-{fingerprint([weights, *made_from])}"
     return Path(config.runs) / "rare" / name / "rare.parquet"

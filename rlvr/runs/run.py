@@ -12,7 +12,7 @@ import torch
 from rlvr.config import Config, arm_name, run_directory
 from rlvr.curriculum import Curriculum, build_curriculum
 from rlvr.curriculum.lim import Selection, load_selection
-from rlvr.curriculum.profile import Profile, load_profile, profile_file, weights_digest
+from rlvr.curriculum.profile import Profile, load_profile, profile_file
 from rlvr.data import Problem
 from rlvr.errors import say
 from rlvr.evaluation.samples_key import content_fingerprint
@@ -21,6 +21,7 @@ from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
 from rlvr.files.run_directory import RunDirectory, check_files, fingerprint_of
 from rlvr.policy.policy import Policy
+from rlvr.policy.weights import weights_digest
 from rlvr.problems import LazyProblems, ids_of, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine

@@ -5,7 +5,8 @@ is not the output head too, since looking a token up takes no product. D counts 
 prompt once, and of each completion all but the last token, which nothing follows. Completions count in full,
 although engine and learner compute what they share only once: so methods compare as they would on any
 engine, and a policy that repeats itself does not look cheaper. Not counted: attention's own products (small
-beside 2ND at these lengths), the optimizer, verification, validation and evaluation.
+beside 2ND at these lengths), the optimizer, verification, validation and evaluation. A frozen parameter has
+no gradient of its own: 4ND.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from rlvr.config import Config
 from rlvr.data import Completion, Group
+from rlvr.policy.adapter import trained
 from rlvr.training.batch import Batch
 
 
@@ -26,12 +28,19 @@ def parameter_count(model: PreTrainedModel) -> int:
     return total if head is not None and head.weight is inputs.weight else total - inputs.weight.numel()
 
 
+def frozen_count(model: PreTrainedModel) -> int:
+    """How many of N are not trained, as where there is an adapter."""
+    if all(weight.requires_grad for weight in model.parameters()):
+        return 0
+    return parameter_count(model) - sum(weight.numel() for weight in trained(model).values())
+
+
 def forward_flops(parameters: int, tokens: int) -> float:
     return 2.0 * parameters * tokens
 
 
-def training_flops(parameters: int, tokens: int) -> float:
-    return 6.0 * parameters * tokens
+def training_flops(parameters: int, tokens: int, frozen: int = 0) -> float:
+    return (6.0 * parameters - 2.0 * frozen) * tokens
 
 
 def sampled_flops(parameters: int, groups: Sequence[Group]) -> float:
@@ -39,7 +48,7 @@ def sampled_flops(parameters: int, groups: Sequence[Group]) -> float:
     return forward_flops(parameters, sum(_positions(group, group.completions) for group in groups))
 
 
-def update_flops(parameters: int, batch: Batch, config: Config) -> float:
+def update_flops(parameters: int, batch: Batch, config: Config, frozen: int = 0) -> float:
     """Of one `Learner.update`: only rollouts that change the gradient go through the model.
 
     From the second mini-batch on, the policy has changed since sampling, so their old log-probabilities
@@ -55,20 +64,20 @@ def update_flops(parameters: int, batch: Batch, config: Config) -> float:
             later = g >= config.training.mini_batch_prompts and algorithm.old_logprobs == "trainer"
             passes = int(later) + int(algorithm.kl_coefficient > 0)
             tokens = _positions(group, kept)
-            flops += training_flops(parameters, tokens) + passes * forward_flops(parameters, tokens)
+            flops += training_flops(parameters, tokens, frozen) + passes * forward_flops(parameters, tokens)
     return flops
 
 
 def compute_metrics(
-    parameters: int, sampled: Sequence[Group], batch: Batch, config: Config
+    parameters: int, sampled: Sequence[Group], batch: Batch, config: Config, frozen: int = 0
 ) -> dict[str, float]:
     """FLOPs of one step; `sampled` are all its groups, those that dynamic sampling threw away among them."""
     generated = sampled_flops(parameters, sampled)
-    trained = update_flops(parameters, batch, config)
+    updated = update_flops(parameters, batch, config, frozen)
     return {
-        "compute/flops": generated + trained,
+        "compute/flops": generated + updated,
         "compute/flops_generated": generated,
-        "compute/flops_trained": trained,
+        "compute/flops_trained": updated,
     }
 
 

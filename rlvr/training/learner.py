@@ -28,6 +28,7 @@ from rlvr.config.registry import Method
 from rlvr.config.schema import AlgorithmConfig
 from rlvr.data import Completion
 from rlvr.errors import UserError
+from rlvr.policy.adapter import trained
 from rlvr.policy.packing import pack_micro_batches
 from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
@@ -95,7 +96,8 @@ class Learner:
     """Owns the optimizer; changes the policy's weights in place.
 
     Args:
-        reference: what a KL term pulls to; `policy` as it is now if none is given.
+        reference: what a KL term pulls to; if none is given the base of the policy's adapter, or `policy` as
+            it is now.
 
     Attributes:
         updates: optimizer steps taken so far.
@@ -108,20 +110,21 @@ class Learner:
         self.algorithm = config.algorithm
         self.training = config.training
         self.credit = config.credit
+        self.seed = config.seed
         losses, name = added("losses", LOSSES), config.algorithm.loss
         self.loss = Method(name, losses[name], config.algorithm).function
         self.updates = 0
         self.unsound = 0
         self.budget = TokenBudget(policy, config)
         self.optimizer = torch.optim.AdamW(
-            policy.model.parameters(),
+            trained(policy.model).values(),
             lr=config.training.learning_rate,
             betas=tuple(config.training.betas),
             weight_decay=config.training.weight_decay,
             fused=True,
         )
         self.reference = reference
-        if config.algorithm.kl_coefficient > 0 and reference is None:
+        if config.algorithm.kl_coefficient > 0 and reference is None and policy.adapter is None:
             self.reference = Policy(copy.deepcopy(policy.model).requires_grad_(False), policy.tokenizer)
 
     def update(self, batch: Batch) -> dict[str, float]:
@@ -209,13 +212,19 @@ class Learner:
             for micro_batch in mini_batch.micro_batches:
                 if not mini_batch.is_first:
                     micro_batch.old_logp_M = self._old_logprobs(micro_batch)
-                if self.reference is not None:
-                    micro_batch.reference_logp_M = self._logprobs(self.reference, micro_batch)
+                if self.algorithm.kl_coefficient > 0:
+                    micro_batch.reference_logp_M = self._reference_logprobs(micro_batch)
 
     def _old_logprobs(self, micro_batch: MicroBatch) -> Tensor:
         if self.algorithm.old_logprobs == "engine":
             return micro_batch.engine_logp_M
         return self._logprobs(self.policy, micro_batch)
+
+    def _reference_logprobs(self, micro_batch: MicroBatch) -> Tensor:
+        if self.reference is not None:
+            return self._logprobs(self.reference, micro_batch)
+        with self.policy.adapter.off():
+            return self._logprobs(self.policy, micro_batch)
 
     def _logprobs(self, policy: Policy, micro_batch: MicroBatch) -> Tensor:
         return policy.logprobs(micro_batch.tree)[0]
@@ -251,7 +260,8 @@ class Learner:
         self.optimizer.zero_grad()
         metrics = UpdateMetrics()
         # one context for all micro-batches: under autocast it keeps the converted weights
-        with self.policy.autocast(self.training.precision):
+        dropout = self.policy.dropout(seed=self.seed * 1_000_003 + self.updates)
+        with self.policy.autocast(self.training.precision), dropout:
             for micro_batch in mini_batch.micro_batches:
                 self._accumulate_gradients(micro_batch, mini_batch.normaliser, metrics)
         return metrics

@@ -16,7 +16,7 @@ from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.training.batch import Batch, batch_metrics, make_batch, rollout_columns
 from rlvr.training.checkpoint import is_checkpointed
 from rlvr.training.distributed.ranks import at_stage
-from rlvr.training.flops import compute_metrics, parameter_count
+from rlvr.training.flops import compute_metrics, frozen_count, parameter_count
 from rlvr.training.learner import Learner
 from rlvr.training.logs import RunLogs
 from rlvr.training.methods import Methods
@@ -39,7 +39,7 @@ def train(
     Yields:
         Each step once it is done and logged. Steps count from 1.
     """
-    parameters = parameter_count(policy.model)
+    parameters, frozen = parameter_count(policy.model), frozen_count(policy.model)
     for step in range(first_step, config.training.steps + 1):
         clock = Clock()
 
@@ -51,7 +51,7 @@ def train(
         with clock.stage("weight_sync"):
             engine.update_weights(policy.weights(), version=learner.updates)
 
-        metrics |= batch_metrics(batch) | compute_metrics(parameters, sampled, batch, config)
+        metrics |= batch_metrics(batch) | compute_metrics(parameters, sampled, batch, config, frozen)
         metrics |= curriculum.metrics() | {"curriculum/refills": len(sampled) / len(groups) - 1}
         timing = clock.timing(metrics) | engine.timing()
         logs.log(step, metrics=metrics, timing=timing, epoch=curriculum.epoch, sampled=sampled)

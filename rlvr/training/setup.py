@@ -7,8 +7,10 @@ import copy
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from rlvr.config import Config
+from rlvr.policy.adapter import Adapter
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import RolloutEngine
@@ -27,13 +29,26 @@ def device_of(config: Config) -> str:
 
 
 def initial_policy(config: Config, weights: Path | None = None, device: str | None = None) -> Policy:
-    """The policy a config names, or with the weights of a checkpoint of it."""
+    """The policy a config names, without any adapter; or as it is in a checkpoint."""
+    return open_policy(config, weights, device, with_adapter=weights is not None)
+
+
+def open_policy(config: Config, weights: Path | None, device: str | None, with_adapter: bool) -> Policy:
+    adapted = with_adapter and config.adapter.name == "lora"  # then a checkpoint has no weights but its own
+
+    def adapt(model: PreTrainedModel) -> Adapter:
+        adapter = Adapter(model, config.adapter, path=config.model.path, seed=config.seed)
+        if weights:
+            adapter.load(model, weights)
+        return adapter
+
     return load_policy(
-        weights or config.model.path,
+        config.model.path if adapted else weights or config.model.path,
         settings=config.model,
         dtype=config.model.dtype,
         device=device or device_of(config),
         runs_on=device_of(config),
+        adapt=adapt if adapted else None,
     )
 
 
@@ -48,9 +63,9 @@ def open_training(
     """
     several = world_size() > 1
     device = "cpu" if several else None  # what will be sharded never has to be whole on the device
-    policy = initial_policy(config, found, device)
+    policy = open_policy(config, found, device, with_adapter=True)
     reference = None
-    if config.algorithm.kl_coefficient > 0:
+    if config.algorithm.kl_coefficient > 0 and policy.adapter is None:
         reference = initial_policy(config, None, device)
         reference.model.requires_grad_(False)
     engine = _engine_beside_trainer(config, policy, sequence)

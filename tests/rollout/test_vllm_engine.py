@@ -11,9 +11,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from rlvr.config import Config, ModelConfig
-from rlvr.config.schema import VLLMRolloutConfig
+from rlvr.config.schema import LoRAConfig, VLLMRolloutConfig
 from rlvr.data import Problem
 from rlvr.errors import UserError
+from rlvr.policy.adapter import Adapter, trained
 from rlvr.policy.policy import Policy
 from rlvr.rollout.engine import Sampling
 
@@ -159,6 +160,20 @@ def test_a_state_dict_updates_too_and_repeats_the_tied_embedding(engine):
     assert "lm_head.weight" in model.state_dict()
     engine.update_weights(model.state_dict().items(), 1)
     assert disagreement(engine.generate(REQUESTS, SAMPLING, seed=0), model) < 1e-5
+
+
+@pytest.mark.vllm
+def test_an_adapter_arrives_merged(engine, monkeypatch):
+    model = tiny_model(3)
+    adapter = Adapter(model, LoRAConfig(rank=2), path="tiny", seed=0)
+    for parameter in trained(model).values():
+        torch.nn.init.normal_(parameter, std=0.2)
+    monkeypatch.setattr(engine, "_merge", adapter.merged)
+    engine.update_weights(model.named_parameters(), 1)
+    groups = engine.generate(REQUESTS, SAMPLING, seed=0)
+    assert disagreement(groups, model) < 1e-5
+    with adapter.off():
+        assert disagreement(groups, model) > 0.1
 
 
 @pytest.mark.vllm

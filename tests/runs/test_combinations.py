@@ -104,3 +104,13 @@ def test_every_member_trains_two_steps(runs: Path, turn: dict[str, str]):
     assert [line["step"] for line in metrics] == [1, 2]
     assert all(line["update/gradient_norm"] > 0 for line in metrics)
     assert max(line["mismatch/log_ratio_max"] for line in metrics) < 1e-4
+
+
+@pytest.mark.slow
+def test_every_algorithm_trains_an_adapter(runs: Path):
+    for name in CHOICES["algorithm"]:
+        overrides = ["adapter=lora", f"algorithm={name}", f"arm=lora-{name}", f"runs={runs}"]
+        path = run(load_config([*TINY, *overrides, *NEEDED.get(name, [])]))
+        metrics = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        assert all(line["update/gradient_norm"] > 0 for line in metrics), name
+        assert max(line["mismatch/log_ratio_max"] for line in metrics) < 1e-4, name

@@ -9,10 +9,11 @@ import pytest
 import rlvr.evaluation.sampling
 import rlvr.runs.profile
 from rlvr.config import Config, load_config
-from rlvr.curriculum.profile import Profile, load_profile, profile_file, read_profile, weights_digest
+from rlvr.curriculum.profile import Profile, load_profile, profile_file, read_profile
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
 from rlvr.policy.policy import Policy
+from rlvr.policy.weights import weights_digest
 from rlvr.problems import load_problems
 from rlvr.runs.profile import profile
 from rlvr.runs.run import run

@@ -6,12 +6,16 @@ import pytest
 import torch
 from training_groups import RIGHT, WRONG, make_groups
 
-from rlvr.config import load_config
+from rlvr.config import ModelConfig, load_config
+from rlvr.config.schema import LoRAConfig
 from rlvr.data import Group
-from rlvr.policy.policy import Policy
+from rlvr.policy.adapter import Adapter
+from rlvr.policy.architecture import architecture_of
+from rlvr.policy.policy import Policy, load_policy
 from rlvr.training.batch import make_batch
 from rlvr.training.flops import (
     compute_metrics,
+    frozen_count,
     parameter_count,
     sampled_flops,
     update_flops,
@@ -49,6 +53,23 @@ def test_a_step_by_hand():
     assert metrics["compute/flops"] == 2 * 10 * sum(map(tokens, [*groups, *thrown_away])) + 60 * tokens(
         groups[0]
     )
+
+
+def test_a_frozen_parameter_has_no_gradient_to_compute():
+    """An adapter of 2 x (3 + 5) numbers around a layer of 3 x 5."""
+    batch = make_batch(make_groups([[RIGHT, WRONG], [WRONG, WRONG]]), config_of())
+    flops = update_flops(15 + 16, batch, config_of(), frozen=15)
+    assert flops == (6 * 16 + 4 * 15) * tokens(batch.groups[0])
+
+
+def test_trained_and_frozen_parameters_of_an_adapter():
+    policy = load_policy("embedded")
+    everything = parameter_count(policy.model)
+    assert frozen_count(policy.model) == 0
+    Adapter(policy.model, LoRAConfig(rank=2), path="embedded", seed=0)
+    assert frozen_count(policy.model) == everything
+    shape = architecture_of(ModelConfig(path="embedded"))
+    assert parameter_count(policy.model) == everything + shape.adapter_parameters(2)
 
 
 def test_later_mini_batches_and_the_reference_take_a_forward_pass_each():

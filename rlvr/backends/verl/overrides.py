@@ -53,6 +53,10 @@ def refuse(config: Config) -> None:
             "its reward workers have verifiers alone: accepted is reward=correctness, or a verifier of your "
             "own as verifier=my_judge.py:judge",
         ),
+        f"adapter={config.adapter.name}": (
+            config.adapter.name != "none",
+            "its checkpoints are read as whole models: the nearest valid choice is adapter=none",
+        ),
         f"rollout={config.rollout.name}": (
             config.rollout.name != "vllm",
             "verl samples with vLLM: the nearest valid choice is rollout=vllm",

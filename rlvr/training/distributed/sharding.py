@@ -22,6 +22,7 @@ from torch.distributed.fsdp import (
 
 from rlvr.config import Config
 from rlvr.data import Completion
+from rlvr.policy.adapter import trained
 from rlvr.policy.attention import Layout
 from rlvr.policy.packing import cut
 from rlvr.policy.policy import Policy
@@ -77,10 +78,13 @@ class ShardedPolicy(OnEveryRank, Policy):
     def save(self, folder: Path) -> None:
         """As `Policy.save`: rank 0 collects the weights in host memory, one after the other, and writes."""
         state = {}
-        for name, tensor in self.weights():
+        for name, parameter in trained(self.model).items() if self.adapter else self.weights():
+            tensor = full_tensor(parameter.detach())
             if rank() == 0:
-                state[name] = tensor.detach().cpu()
-        if rank() == 0:
+                state[name] = tensor.cpu()
+        if self.adapter and rank() == 0:
+            self.adapter.save(folder, state)
+        elif rank() == 0:
             self.model.save_pretrained(folder, state_dict=state)
             self.tokenizer.save_pretrained(folder)
 

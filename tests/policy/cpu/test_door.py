@@ -2,6 +2,7 @@
 
 import copy
 
+import peft
 import pytest
 import torch
 from torch import nn
@@ -88,7 +89,6 @@ def adapted_policy(model: PreTrainedModel) -> Policy:
 
 
 def test_pefts_own_adapters_are_obeyed():
-    peft = pytest.importorskip("peft")
     settings = peft.LoraConfig(r=2, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
     policy = adapted_policy(small_qwen())
     tree = PrefixTree.build([[3, 4, 5]], [[[6, 7, 8]]])

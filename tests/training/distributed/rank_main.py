@@ -52,6 +52,12 @@ CASES = {
         "algorithm.entropy_coefficient=0.01",
         "training.activation_checkpointing=true",
     ],
+    "adapter": [
+        "training.mini_batch_prompts=3",
+        "algorithm.kl_coefficient=0.1",
+        "training.activation_checkpointing=true",
+        "adapter=lora",
+    ],
 }
 
 
