@@ -29,6 +29,9 @@ LATER: dict[str, Any] = {
     "adapter": {"name": "none"},
     "data.verifier": None,
     "model.sha256": None,
+    "training.micro_batch": "auto",
+    "training.keep_attention": False,
+    "training.offload_activations": False,
 }
 
 
