@@ -27,7 +27,7 @@ from rlvr.files.atomic import (
     user_errors_for,
     write_whole,
 )
-from rlvr.files.run_files import read_json
+from rlvr.files.run_files import read_json, sealed_json
 
 RECORDED_PACKAGES = (
     "rlvr",
@@ -118,7 +118,7 @@ class RunDirectory:
                     )
         write_whole(
             path,
-            json.dumps(
+            sealed_json(
                 {
                     "started": [*history, datetime.now(UTC).isoformat(timespec="seconds")],
                     "command": " ".join(["rlvr", *sys.argv[1:]]),
@@ -130,10 +130,8 @@ class RunDirectory:
                     "data": data_fingerprints,
                     "contents": contents or {},
                     "overlap": overlap or {},
-                },
-                indent=2,
-            )
-            + "\n",
+                }
+            ),
         )
 
     def read_summary(self) -> dict[str, Any]:
@@ -142,7 +140,7 @@ class RunDirectory:
     def update_summary(self, **entries: Any) -> None:
         """Add to summary.json, which tables are made of."""
         summary = self.read_summary() | entries
-        write_whole(self.path / "summary.json", json.dumps(summary, indent=2, sort_keys=True) + "\n")
+        write_whole(self.path / "summary.json", sealed_json(summary))
 
     def record_files(self, *names: str) -> None:
         """Note in the summary what files tables are made of, for `damaged_files`."""

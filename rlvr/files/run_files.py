@@ -1,5 +1,6 @@
 """What a run left in its folder, read in one place: by tables, reports and whoever watches it."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,15 @@ from rlvr.errors import UserError
 from rlvr.files import step_lines
 
 Line = dict[str, Any]  # of a file of steps: {"step": 7, ...}
+SEAL = "blake2b"  # the entry of a JSON object that is the digest of all others
+# what the entries of summary.json, provenance.json and progress.json are, where they are there
+ENTRIES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("seconds", "tokens", "flops", "evaluation", "evaluated", "files", "rare"), dict),
+    **dict.fromkeys(("git", "packages", "hardware", "data", "contents", "overlap"), dict),
+    **dict.fromkeys(("status", "arm", "experiment", "scale", "command", "python", "stage"), str),
+    **dict.fromkeys(("seed", "checkpoint_step", "trained_steps", "optimizer_steps", "done", "total"), int),
+    **{"started": list, "time": (int, float)},
+}
 
 
 class RunFiles:
@@ -43,10 +53,7 @@ class RunFiles:
     @cached_property
     def progress(self) -> dict[str, Any]:
         """progress.json; empty where it is not there, being written or damaged: the next one will do."""
-        try:
-            return read_json(self.directory / "progress.json")
-        except UserError:
-            return {}
+        return read_progress(self.directory)
 
     @cached_property
     def metrics(self) -> list[Line]:
@@ -124,18 +131,48 @@ class RunFiles:
         return value
 
 
+def read_progress(directory: Path) -> dict[str, Any]:
+    """What a run last said of itself; empty where it has not yet, is just saying it, or it is damaged."""
+    try:
+        progress = read_json(directory / "progress.json")
+    except UserError:
+        return {}
+    return progress if {"stage", "done", "total", "time"} <= progress.keys() else {}
+
+
 def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object that a file holds; empty where there is no file.
+    """The JSON object that a run's file holds, without its seal; empty where there is no file.
 
     Raises:
-        UserError: for a file that is damaged.
+        UserError: for a file that is damaged: no object, other entries than were sealed, or of other types.
     """
     if not file.exists():
         return {}
     with damage_as_sentence(file):
-        if isinstance(content := json.loads(file.read_bytes()), dict):
-            return content
-        raise ValueError(f"a {type(content).__name__} in the place of an object")
+        try:
+            content = json.loads(file.read_bytes())
+        except RecursionError as error:
+            raise ValueError("brackets nested too deep") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__} in the place of an object")
+        if (seal := content.pop(SEAL, None)) and seal != seal_of(content):
+            raise ValueError("its entries are not those that were written")
+        for key in content.keys() & ENTRIES.keys():
+            value = content[key]
+            if value is not None and not isinstance(value, ENTRIES[key]):
+                raise ValueError(f"{key} is a {type(value).__name__}")
+        return content
+
+
+def sealed_json(content: dict[str, Any]) -> str:
+    """A JSON object for `read_json`, with a digest of its entries among them."""
+    return json.dumps(content | {SEAL: seal_of(content)}, indent=2, sort_keys=True) + "\n"
+
+
+def seal_of(content: dict[str, Any]) -> str:
+    # as it will be read: keys are texts then, and tuples lists
+    same = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
+    return hashlib.blake2b(same.encode(), digest_size=16).hexdigest()
 
 
 @contextmanager

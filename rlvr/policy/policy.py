@@ -25,8 +25,10 @@ from rlvr.policy.attention import ATTENTION, Layout
 from rlvr.policy.kernels import DTYPES, Kernels
 from rlvr.policy.location import EMBEDDED, find, unavailable
 from rlvr.policy.logprobs import head_logprobs
+from rlvr.policy.model_files import check_folder, reason
 from rlvr.policy.prefix_tree import PrefixTree
-from rlvr.policy.prompts import Prompts, render
+from rlvr.policy.prompts import Prompts, check_template, render
+from rlvr.policy.trial import check_model, check_tokens
 from rlvr.policy.weights import load_weights
 
 __all__ = ["EMBEDDED", "Policy", "load_policy", "load_tokenizer"]
@@ -142,9 +144,16 @@ class Policy:
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
     """A local tokenizer.json is taken at its word; AutoTokenizer rebuilds Qwen2's by its class."""
     path = find(model)
-    if (Path(path) / "tokenizer.json").exists():
-        return PreTrainedTokenizerFast.from_pretrained(path)
-    return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    if Path(path).is_dir():
+        check_folder(Path(path))
+    try:
+        if (Path(path) / "tokenizer.json").exists():
+            return PreTrainedTokenizerFast.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except (OSError, UserError):
+        raise
+    except Exception as error:  # tokenizers, a library in Rust, raises no kind of its own
+        raise UserError(f"the tokenizer at {path} can't be read ({reason(error)}): fetch it again") from error
 
 
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
@@ -184,7 +193,7 @@ def load_policy(
     except OSError as error:
         raise unavailable(described) from error
     adapter = adapt(model) if adapt else None
-    return Policy(
+    policy = Policy(
         model.to(device).eval(),
         tokenizer,
         prompts=described.prompts,
@@ -193,3 +202,7 @@ def load_policy(
         runs_on=runs_on,
         adapter=adapter,
     )
+    check_tokens(policy, str(path))
+    check_template(policy.tokenizer, policy.prompts)
+    check_model(policy, str(path))
+    return policy

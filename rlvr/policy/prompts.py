@@ -68,12 +68,25 @@ def render(
     if not tokenize:
         return text
     rendered = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not rendered:
+        raise UserError(f"the tokenizer of {tokenizer.name_or_path!r} makes no token of problem {problem.id}")
     if word := unknown_word(tokenizer, problem, rendered):
         raise UserError(
             f"the tokenizer of {tokenizer.name_or_path!r} has no token for {word!r} in problem {problem.id}: "
             "choose a model that reads these problems, such as model=smollm2-135m for English"
         )
     return rendered
+
+
+def check_template(tokenizer: PreTrainedTokenizerBase, prompts: Prompts) -> None:
+    """Try a model's chat template, if it has one, when the model is loaded, rather than a copy of it.
+
+    Raises:
+        UserError: see `apply_template`.
+    """
+    if tokenizer.chat_template is not None:
+        problem = Problem("trial", "trial", ({"role": "user", "content": "1 + 2"},), "3", "default")
+        apply_template(tokenizer, chat(problem, prompt_for(problem, prompts)), {})
 
 
 def apply_template(
@@ -85,7 +98,8 @@ def apply_template(
     which is ended when it goes on for too long or takes too much memory.
 
     Raises:
-        UserError: a template that fails, goes on without end, or writes far more than it was given.
+        UserError: a template that fails, goes on without end, writes far more than it was given, or leaves
+            words of the last message out.
     """
     template = str(tokenizer.chat_template)
 
@@ -99,9 +113,12 @@ def apply_template(
             raise UserError(f"{name} {fault}: put another one beside it as chat_template.jinja")
         _tried.add(template)
     try:
-        return rendered()
+        text = rendered()
     except TEMPLATE_ERRORS as error:
         raise UserError(f"{name} can't be applied: {type(error).__name__}: {error}") from error
+    if left_out := next((word for word in messages[-1]["content"].split() if word not in text), None):
+        raise UserError(f"{name} leaves {left_out!r} of the problem out: put another one beside it")
+    return text
 
 
 def outcome_apart(is_short: Callable[[], bool]) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,13 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from rlvr.errors import UserError
+from rlvr.policy.model_files import reason, stored_numbers
+
+# what transformers and torch raise at a config with numbers that no model has
+ODD_CONFIG = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, MemoryError, RuntimeError),
+    *(TypeError, ValueError, StrictDataclassError, SafetensorError),
+)
 
 
 def load_weights(path: str, **settings: Any) -> PreTrainedModel:
@@ -24,13 +32,16 @@ def load_weights(path: str, **settings: Any) -> PreTrainedModel:
         settings: of transformers' `from_pretrained` (`dtype`, `attn_implementation`).
 
     Raises:
-        UserError: a model that is no decoder; weights that lack a tensor, have one of another shape, or a
-            layer that the config leaves out: transformers would fill in random numbers, or pass over it.
+        UserError: a model that is no decoder, or whose attention is not rlvr's; weights that lack a tensor,
+            have one of another shape, or one that the config leaves out: transformers would fill in random
+            numbers, or pass over it; weights with NaN.
         OSError: no such model, or files that transformers can't read.
     """
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         check_decoder(config, path)
+        check_attention(config, path)
+        check_size(config, path)
         model, found = AutoModelForCausalLM.from_pretrained(
             path,
             config=config,
@@ -42,10 +53,14 @@ def load_weights(path: str, **settings: Any) -> PreTrainedModel:
         )
     except UserError:
         raise
-    except (KeyError, RuntimeError, TypeError, ValueError, StrictDataclassError, SafetensorError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"the model at {path} can't be loaded: {reason}") from error
+    except ODD_CONFIG as error:
+        raise UserError(
+            f"the model at {path} can't be loaded ({reason(error)}): correct its config.json, or fetch it "
+            "again"
+        ) from error
     check_whole(model, found, path)
+    if bad := next((name for name, weight in model.named_parameters() if not weight.isfinite().all()), None):
+        raise UserError(f"the weights at {path} have NaN or infinity in {bad}: fetch the model again")
     return model
 
 
@@ -57,6 +72,43 @@ def check_decoder(config: PreTrainedConfig, path: str) -> None:
         raise UserError(
             f"the model at {path} is a {(config.architectures or [kind])[0]}, which is no decoder: give a "
             "causal language model, such as a Qwen2ForCausalLM or a LlamaForCausalLM"
+        )
+
+
+def check_attention(config: PreTrainedConfig, path: str) -> None:
+    """Raise UserError where a token does not see all tokens before it: `rlvr.policy.attention` has it so."""
+    kinds = getattr(config, "layer_types", None) or []
+    if other := next((kind for kind in kinds if kind not in ("full_attention", "sliding_attention")), None):
+        raise UserError(
+            f"the model at {path} has a layer of {other} (layer_types in config.json): accepted are layers "
+            "of full_attention, as in Qwen2, Qwen3, Llama and Mistral"
+        )
+    if cap := getattr(config, "attn_logit_softcapping", None):
+        raise UserError(
+            f"the model at {path} caps its attention scores at {cap} (attn_logit_softcapping in "
+            "config.json), which rlvr's attention does not: choose one without, as Qwen3 or Llama"
+        )
+    window = getattr(config, "sliding_window", None)
+    slides = "sliding_attention" in kinds if kinds else window
+    if slides and (window or 0) < config.max_position_embeddings:
+        raise UserError(
+            f"the model at {path} attends to the last {window} of {config.max_position_embeddings} tokens "
+            "(sliding_window in config.json), and rlvr's attention to all: where no text is longer than "
+            "that, set max_position_embeddings to it"
+        )
+
+
+def check_size(config: PreTrainedConfig, path: str) -> None:
+    """Raise UserError for a config of a far larger model than the weights are, before room is made for it."""
+    if not Path(path).is_dir() or getattr(config, "quantization_config", None):
+        return
+    stored = stored_numbers(Path(path))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    if (described := sum(weight.numel() for weight in model.parameters())) > 2 * stored:
+        raise UserError(
+            f"config.json of {path} describes a model of {described:,} numbers, and its weights are "
+            f"{stored:,}: fetch the model again, or correct its config.json"
         )
 
 
@@ -73,13 +125,18 @@ def check_whole(model: PreTrainedModel, found: dict[str, Collection], path: str)
             "config.json says: fetch the model again, or correct its config.json"
         )
     known = model.state_dict().keys()
-    left_out = [
-        name for name in sorted(found["unexpected_keys"]) if re.sub(r"\.\d+\.", ".0.", name, count=1) in known
-    ]
-    if left_out:
+    unexpected = sorted(found["unexpected_keys"])
+    if left_out := [name for name in unexpected if re.sub(r"\.\d+\.", ".0.", name, count=1) in known]:
         raise UserError(
             f"the weights at {path} have layers that config.json leaves out, such as {listed(left_out)}: "
             "correct its number of layers"
+        )
+    # a bias, or the scale of a quantised weight: without it the layer is another
+    layers = {name.rpartition(".")[0] for name in known}
+    if left_out := [name for name in unexpected if name.rpartition(".")[0] in layers]:
+        raise UserError(
+            f"the weights at {path} have {listed(left_out)}, for which the model of config.json has no "
+            "place: correct its model_type"
         )
 
 

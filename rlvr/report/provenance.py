@@ -66,13 +66,13 @@ def common_facts(runs: Sequence[RunFiles]) -> list[tuple[str, list[str]]]:
         return list(dict.fromkeys(value for value in values if value))
 
     known = [run.provenance for run in runs if run.provenance]
-    packages = [_pairs(entry["packages"]) for entry in known]
-    hardware = [_pairs(entry["hardware"]) for entry in known]
-    data = [_pairs(entry["data"]) for entry in known]
+    packages, hardware, data = (
+        [_pairs(entry.get(key, {})) for entry in known] for key in ("packages", "hardware", "data")
+    )
     return [
-        ("Command", distinct([entry["command"] for entry in known])),
+        ("Command", distinct([entry.get("command", "") for entry in known])),
         ("Model", distinct([run.config.model.path for run in runs])),
-        ("Python", distinct([entry["python"] for entry in known])),
+        ("Python", distinct([entry.get("python", "") for entry in known])),
         ("Packages", distinct(packages)),
         ("Hardware", distinct(hardware)),
         ("Data digest", distinct(data)),

@@ -1,6 +1,5 @@
 """What a person sees while runs work: a bar a run, the time that is left, and nothing that is not known."""
 
-import json
 import threading
 import time
 from pathlib import Path
@@ -12,8 +11,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from rlvr.config import Config, arm_name
-from rlvr.errors import printable
+from rlvr.errors import UserError, printable
 from rlvr.files.run_directory import read_summary
+from rlvr.files.run_files import read_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ class Display:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._started = time.monotonic()
-        self._before = {path: progress_of(path) for _, path in runs}
+        self._before = {path: read_progress(path) for _, path in runs}
         self._said: dict[Path, str] = {}
 
     def __enter__(self) -> "Display":
@@ -66,7 +66,10 @@ class Display:
     def _look(self) -> None:
         shares = []
         for config, path in self.runs:
-            stage, share = fraction_done(config, path, self._before[path], evaluate=self.evaluate)
+            try:
+                stage, share = fraction_done(config, path, self._before[path], evaluate=self.evaluate)
+            except UserError:  # a damaged file, and the run itself says so
+                stage, share = "waiting", 0.0
             task = self._tasks[path]
             if share > 0 and not self._progress.tasks[task].started:
                 self._progress.start_task(task)
@@ -139,21 +142,13 @@ def percent_with_interval(tally: "pd.DataFrame", k: int) -> str:
     return f"{mean:.1f} ± {(high - low) / 2:.1f}"
 
 
-def progress_of(path: Path) -> dict[str, Any]:
-    """What a run last said of itself; nothing where it has not yet, or is just saying it."""
-    try:
-        return json.loads((path / "progress.json").read_text())
-    except (OSError, ValueError):
-        return {}
-
-
 def fraction_done(
     config: Config, path: Path, before: dict[str, Any], *, evaluate: bool = False
 ) -> tuple[str, float]:
     """What a run is doing, in words, and how much of it is done, from its files.
 
     Args:
-        before: its `progress_of` when it was started; times are not compared, since clocks are set.
+        before: its progress.json when it was started; times are not compared, since clocks are set.
         evaluate: it was started for its evaluation.
     """
     summary = read_summary(path)
@@ -162,7 +157,7 @@ def fraction_done(
         training_share = 1.0
     elif evaluate and summary.get("trained_steps") == config.training.steps:
         training_share = 0.0
-    progress = progress_of(path)
+    progress = read_progress(path)
     if progress in ({}, before):
         finished = summary.get("status") == "finished" and config.evaluation.after_training
         trained = summary.get("trained_steps") == config.training.steps and not evaluate

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
+
+Case = TypeVar("Case")
 
 
 class Outcome(StrEnum):
@@ -99,16 +102,27 @@ class Tally:
         return f"{self.section}: {self.counts.total()} tried; {', '.join(parts)}"
 
 
+def spread(cases: Iterable[Case], about: int | None) -> list[Case]:
+    """All cases, or about so many of them, evenly spread."""
+    cases = list(cases)
+    return cases[:: max(1, len(cases) // about)] if about else cases
+
+
 def tally(section: str, outcomes: Iterable[tuple[str, Outcome, str]]) -> Tally:
     """Count (name, outcome, output) triples, and print each fault when it is met."""
     result = Tally(section, Counter(), [])
     for name, outcome, output in outcomes:
         result.counts[outcome] += 1
         if outcome in FAULTS:
-            last = output.strip().splitlines()[-1] if output.strip() else "nothing was printed"
-            result.faults.append(f"{name}: {outcome}: {last[:200]}")
+            result.faults.append(f"{name}: {outcome}: {last_line(output)[:200]}")
             print(f"  {result.faults[-1]}", flush=True)
+        elif os.environ.get("ATTACK_VERBOSE"):
+            print(f"    {name}: {outcome}: {last_line(output)}", flush=True)
     return result
+
+
+def last_line(output: str) -> str:
+    return output.strip().splitlines()[-1] if output.strip() else "nothing was printed"
 
 
 def copy_tree(source: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from rlvr.cli.main import main
 from rlvr.config import Config, load_config, run_directory, to_yaml
+from rlvr.files.run_directory import read_summary
 from rlvr.runs.display import Display
 
 HOSTILE = "[/x]\x1b[2J[red]"
@@ -70,7 +71,7 @@ def test_names_in_the_watch(evaluated: Path, capsys: pytest.CaptureFixture):
     main(["watch", str(evaluated), "--once"])
     said = capsys.readouterr().out
     assert "[x]·[2J[red]" in said
-    summary = json.loads((evaluated / "summary.json").read_text())
+    summary = read_summary(evaluated)
     (evaluated / "summary.json").write_text(json.dumps(summary | {"status": "trained"}))
     main(["watch", str(evaluated), "--once"])
     said += capsys.readouterr().out

@@ -14,7 +14,9 @@ import pytest
 from rlvr.config import Config, load_config, run_directory
 from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.evaluation import sampling
-from rlvr.runs.display import fraction_done, progress_of
+from rlvr.files.run_directory import read_summary
+from rlvr.files.run_files import read_progress
+from rlvr.runs.display import fraction_done
 from rlvr.runs.run import run
 from rlvr.tracking.tracker import Tracker
 
@@ -64,7 +66,7 @@ def test_a_clock_that_is_moved_back_changes_nothing(tmp_path: Path, monkeypatch:
     assert min(summary["seconds"].values()) > 0
     # a display that was started with the clock later than any line the run wrote
     assert fraction_done(config, moved, {}) == ("done", 1.0)
-    assert fraction_done(config, moved, progress_of(moved)) == ("done before", 1.0)
+    assert fraction_done(config, moved, read_progress(moved)) == ("done before", 1.0)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -1], ids=["empty", "a byte", "the start", "all but a byte"])
@@ -108,7 +110,7 @@ def test_a_benchmark_cut_short_is_sampled_again(tmp_path: Path):
     file = path / "evaluation" / "countdown_3.parquet"
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    summary = json.loads((path / "summary.json").read_text())
+    summary = read_summary(path)
     (path / "summary.json").write_text(json.dumps(summary | {"status": "trained"}))
     run(config)
     assert file.read_bytes() == whole
