@@ -196,9 +196,7 @@ def test_a_local_folder_is_a_model(tmp_path: Path):
 def test_weights_that_could_run_code_are_refused(tmp_path: Path):
     load_policy("embedded").save(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    with pytest.raises(
-        UserError, match=r"safetensors is missing: .* only pytorch_model\.bin, which"
-    ):
+    with pytest.raises(UserError, match=r"safetensors is missing: .* only pytorch_model\.bin, which"):
         load_policy(tmp_path)
 
 

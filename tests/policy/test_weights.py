@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlvr.errors import UserError
-from rlvr.policy.policy import EMBEDDED, load_policy
+from rlvr.policy.attention import DenseAttention
+from rlvr.policy.policy import EMBEDDED, Policy, load_policy
+from rlvr.policy.prefix_tree import PrefixTree
+from rlvr.policy.trial import check_model
 
 Weights = dict[str, Tensor]
 
@@ -100,3 +104,61 @@ def test_a_damaged_file_is_a_sentence(change, keep: float):
     file.write_bytes(content[: int(keep * len(content))])
     with pytest.raises(UserError, match=r"model\.safetensors is damaged \(.*header.*\): fetch"):
         load_policy(folder)
+
+
+def put(name: str, content: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(content)
+
+
+def edit(name: str, **entries) -> Callable[[Path], None]:
+    return lambda folder: put(name, json.dumps(json.loads((folder / name).read_text()) | entries))(folder)
+
+
+def index(name: str) -> Callable[[Path], None]:
+    """Weights that an index says are in another file, which is there."""
+
+    def change(folder: Path) -> None:
+        weights = folder / "model.safetensors"
+        tensors = load_file(weights)
+        weights.rename((folder / name).resolve())
+        put("model.safetensors.index.json", json.dumps({"weight_map": dict.fromkeys(tensors, name)}))(folder)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (index("../model.safetensors"), r"index\.json names '\.\./model\.safetensors': accepted are"),
+        (put("config.json", "[]"), r"config\.json holds a list, not an object"),
+        (edit("config.json", num_hidden_layers=10**9), r"num_hidden_layers=1000000000, and the weights are"),
+        (edit("config.json", model_type="llama"), r"k_proj\.bias, .* has no place: correct its model"),
+        (
+            edit("config.json", sliding_window=4, layer_types=["sliding_attention"] * 4),
+            r"attends to the last 4 of 128 tokens",
+        ),
+        (edit("config.json", rms_norm_eps=-1e9), r"computes NaN or infinity"),
+        (edit("generation_config.json", eos_token_id=999), r"ends at token 999, and has 215 tokens"),
+        (put("chat_template.jinja", "<bos>"), r"leaves '1' of the problem out"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json is missing"),
+    ],
+)  # fmt: skip
+def test_a_folder_with_something_wrong_is_told_what(change, damage, sentence: str):
+    folder = change()
+    damage(folder)
+    with pytest.raises(UserError, match=sentence) as error:
+        load_policy(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_in_which_neighbours_in_a_row_meet_is_refused(policy: Policy, monkeypatch):
+    """Every token attends to all before it, whatever text it is of, as in a model that knows no layout."""
+    check_model(policy, "it")
+    monkeypatch.setattr("rlvr.policy.trial.DenseAttention", CausalAttention)
+    with pytest.raises(UserError, match=r"it, a qwen2, does not keep two texts in one row apart"):
+        check_model(policy, "it")
+
+
+class CausalAttention(DenseAttention):
+    def __init__(self, tree: PrefixTree):
+        self.mask_TT = torch.ones(len(tree), len(tree)).tril().bool()

@@ -185,6 +185,18 @@ def test_a_damaged_json_file_is_a_sentence(tmp_path: Path, name: str, read, cont
         read(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["summary", "provenance"])
+def test_an_entry_that_changed_is_a_sentence(finished: Path, tmp_path: Path, name: str):
+    """A flipped bit may leave good JSON with another number in it."""
+    content = json.loads((finished / f"{name}.json").read_text())
+    (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    read = {"summary": read_summary, "provenance": read_provenance}[name]
+    assert read(tmp_path) == {key: value for key, value in content.items() if key != "blake2b"}
+    (tmp_path / f"{name}.json").write_text(json.dumps(content | {"seed": content["seed"] + 1}))
+    with pytest.raises(UserError, match=rf"{name}.json is damaged \(its entries are not those that were wr"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize(
     "line", [b"\0\0\0\n", b"3\n", b"null\n", b'{"a": 1}\n', b'{"step": 1, \n', b"\xff\n"]
 )
