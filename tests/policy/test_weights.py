@@ -134,7 +134,12 @@ def index(name: str) -> Callable[[Path], None]:
         (edit("config.json", num_hidden_layers=10**9), r"num_hidden_layers=1000000000, and the weights are"),
         (edit("config.json", model_type="llama"), r"k_proj\.bias, .* has no place: correct its model"),
         (
-            edit("config.json", sliding_window=4, layer_types=["sliding_attention"] * 4),
+            edit(
+                "config.json",
+                use_sliding_window=True,
+                sliding_window=4,
+                layer_types=["sliding_attention"] * 4,
+            ),
             r"attends to the last 4 of 128 tokens",
         ),
         (edit("config.json", rms_norm_eps=-1e9), r"computes NaN or infinity"),
