@@ -14,6 +14,7 @@ from rlvr.verification.grading import judge
 from rlvr.verification.maze import verify_maze_path, verify_maze_walk
 from rlvr.verification.multiple_choice import verify_choice
 from rlvr.verification.pool import VerifierPool
+from rlvr.verification.reference import references_of
 from rlvr.verification.words import verify_tagged_words, verify_words
 
 __all__ = ["POOLED", "VERIFIERS", "pool_of", "verify"]
@@ -62,10 +63,11 @@ def verify(groups: Sequence[Group]) -> None:
             verdicts = judge(name, [(groups[index].problem, text) for index, text in keys])
             known |= dict(zip(keys, verdicts, strict=True))
             continue
-        pairs = [(groups[index].problem.answer, text) for index, text in keys]
-        # mathematics has a screen in front of its pool, which settles most answers
-        compare = pool_of(name).verify if name == "math" else pool_of(name).compare
-        known |= dict(zip(keys, compare(pairs), strict=True))
+        if name == "math":
+            verdicts = _judge_mathematics(groups, keys)
+        else:
+            verdicts = pool_of(name).compare([(groups[index].problem.answer, text) for index, text in keys])
+        known |= dict(zip(keys, verdicts, strict=True))
     _warn_of_faults(list(known.values()))
     for index, group in enumerate(groups):
         group.verdicts = [
@@ -73,6 +75,24 @@ def verify(groups: Sequence[Group]) -> None:
             for completion in group.completions
         ]
     _take_out_unparsable(groups)
+
+
+def _judge_mathematics(groups: Sequence[Group], keys: Sequence[tuple[int, str]]) -> list[Verdict]:
+    """Verdicts on the texts of some groups; of several ways to write a reference one has to be met."""
+    references = {index: references_of(groups[index].problem) for index in dict.fromkeys(i for i, _ in keys)}
+    pairs = [(reference, text) for index, text in keys for reference in references[index]]
+    verdicts = iter(pool_of("math").verify(pairs))
+    found = []
+    for index, _ in keys:
+        given = [next(verdicts) for _ in references[index]]
+        given.sort(key=_WEIGHT.__getitem__)
+        found.append(given[0])
+    return found
+
+
+# which of the verdicts on one answer by several references counts: the first
+_ORDER = (Verdict.CORRECT, Verdict.TIMEOUT, Verdict.ERROR, Verdict.WRONG, Verdict.NO_ANSWER)
+_WEIGHT = {verdict: place for place, verdict in enumerate((*_ORDER, Verdict.REFERENCE_UNPARSABLE))}
 
 
 def _take_out_unparsable(groups: Sequence[Group]) -> None:
@@ -83,9 +103,10 @@ def _take_out_unparsable(groups: Sequence[Group]) -> None:
     doubtful = [g for g in groups if g.problem.verifier == "math" and Verdict.CORRECT not in g.verdicts]
     if not doubtful:
         return
-    parsed = pool_of("math").are_parsed([group.problem.answer for group in doubtful])
-    for group in doubtful:
-        if not parsed[group.problem.answer]:
+    references = [references_of(group.problem) for group in doubtful]
+    parsed = pool_of("math").are_parsed([reference for ways in references for reference in ways])
+    for group, ways in zip(doubtful, references, strict=True):
+        if not any(parsed[reference] for reference in ways):
             group.verdicts = [Verdict.REFERENCE_UNPARSABLE] * len(group.completions)
 
 

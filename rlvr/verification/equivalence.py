@@ -51,24 +51,31 @@ from rlvr.verification.functions import Unreadable
 from rlvr.verification.latex import read_formula
 from rlvr.verification.mathematics import plainly_equal, screen
 from rlvr.verification.reading import readings
+from rlvr.verification.reference import Reference, golds_of, has_variables
 from rlvr.verification.regions import region, same_region
 from rlvr.verification.relations import INEQUALITIES, is_naming, named_value, relations
 
 MAX_PARTS = 60  # of a list
 
 
-def compare(reference: str, answer: str) -> Verdict:
+def compare(reference: str | Sequence, answer: str) -> Verdict:
     """Is `answer` what `reference` means? Both in `notation.normal_form`.
+
+    Args:
+        reference: a text, or the fields of a `Reference`.
 
     Returns CORRECT, WRONG or REFERENCE_UNPARSABLE. Once the reference by itself is found to be well, whatever
     goes wrong is the answer's fault: WRONG.
     """
-    golds = [form for form in readings(reference) if is_sound(form)]
+    told = Reference.of(reference)
+    golds = [form for form in golds_of(told) if is_sound(form)]
     if not golds:
         return Verdict.REFERENCE_UNPARSABLE
     try:
-        targets = readings(answer, letters=not re.search(r"(?<![\\A-Za-z])[A-Za-z]", _opened(reference)))
-        equal = any(_equal(gold, target) for gold in golds for target in targets)
+        targets = readings(answer, letters=not has_variables(told.answer))
+        if any(isinstance(gold, Quantity) for gold in golds):  # `5 m`, where lengths are asked for
+            targets += readings(_LETTER_FOR_UNIT.sub(r"\\text{ \1}", answer))
+        equal = any(_fits(told, gold, target) for gold in golds for target in targets)
     except MemoryError:
         raise  # whatever is left of this process, a new one is better
     except Exception:  # of what sympy raises on odd input there is no list
@@ -76,15 +83,38 @@ def compare(reference: str, answer: str) -> Verdict:
     return Verdict.CORRECT if equal else Verdict.WRONG
 
 
-def judge(reference: str, text: str) -> Verdict:
+_LETTER_FOR_UNIT = re.compile(r"(?<=[\d}])\s*([A-Za-z])$")
+
+
+def _fits(told: Reference, gold: Form, target: Form) -> bool:
+    """Equality, and what a data set says beyond it."""
+    if isinstance(gold, Bracketed):
+        is_set = isinstance(target, Joined) or _is_range(target) or _is_range(Several((target,)))
+        if told.kind == "Tuple" and is_set:
+            return False
+        if told.kind == "Interval" and isinstance(target, Several) and not is_set:
+            return False
+    return _equal(gold, target) or bool(told.error_bound and _within(gold, target, told.error_bound))
+
+
+def _within(gold: Form, target: Form, bound: str) -> bool:
+    """Do two numbers, both of them per cent or with one unit if any is, differ by a bound at most?"""
+    if isinstance(target, Relation) and (value := named_value(target, _equal)) is not None:
+        target = value
+    if isinstance(gold, Percent | Quantity):
+        if isinstance(target, type(gold)):
+            if isinstance(gold, Quantity) and gold.unit != target.unit:
+                return False
+            target = target.value
+        gold = gold.value
+    both = isinstance(gold, Number) and isinstance(target, Number)
+    return both and abs(gold.value - target.value) <= Fraction(bound)
+
+
+def judge(reference: str | Reference, text: str) -> Verdict:
     """The verdict on a completion, in this process and without any deadline: for trying things out."""
     outcome = screen(reference, text)
     return outcome if isinstance(outcome, Verdict) else compare(*outcome)
-
-
-def _opened(reference: str) -> str:
-    """A reference without the words that are no variables."""
-    return re.sub(r"\\text\s*\{[^{}]*\}|(?<=\d)[eE](?=[+-]?\d)", "", reference)
 
 
 @lru_cache(maxsize=8192)

@@ -131,7 +131,7 @@ class _Parser:
                 divisor = self.signed()
                 value = value * power(divisor, sympy.Integer(-1))
             elif self._begins_a_factor() and not (stop_at_functions and self._is_function(self.position)):
-                if self.kind() == "number" and self.tokens[self.position - 1] != ")":
+                if self.kind() == "number" and self.tokens[self.position - 1] not in (")", "!"):
                     raise Unreadable("a number after a factor")
                 value = value * self.raised()
             else:

@@ -8,17 +8,18 @@ from fractions import Fraction
 from functools import lru_cache
 
 from rlvr.data import Verdict
-from rlvr.data.answer_text import excess, final_answer
-from rlvr.verification.forms import Based, Clock, Form, Number, Words
+from rlvr.data.answer_text import MAX_DIGITS, excess, final_answer
+from rlvr.verification.forms import Based, Clock, Form, Formula, Number, Words
 from rlvr.verification.notation import normal_form
 from rlvr.verification.reading import readings
+from rlvr.verification.reference import Reference, golds_of
 
 RELATIVE_TOLERANCE = Fraction(1, 10_000)  # of decimals; exact forms have none
 _PLAIN = (Number, Words, Clock, Based)
 _HALF_DAY = 12 * 3600
 
 
-def screen(reference: str, text: str) -> Verdict | tuple[str, str]:
+def screen(reference: str | Reference, text: str) -> Verdict | tuple[str | Reference, str]:
     """The verdict on a completion where it takes no algebra; else (reference, answer) in normal form.
 
     An answer beyond the limits of `answers.excess` is WRONG: a policy must not escape its penalty by writing
@@ -27,17 +28,19 @@ def screen(reference: str, text: str) -> Verdict | tuple[str, str]:
     answer = final_answer(text)
     if answer is None or not answer.strip():
         return Verdict.NO_ANSWER
-    expected = _normal_reference(reference)
+    told = Reference.of(reference)
+    expected = _normal_reference(told.answer)
     if not expected:
         return Verdict.REFERENCE_UNPARSABLE
+    told = told._replace(answer=expected)
     if excess(answer):
         return Verdict.WRONG
     given = normal_form(answer)
     if not given:
         return Verdict.NO_ANSWER
-    equal = settled(readings(expected), readings(given))
-    if equal is None:
-        return expected, given
+    equal = settled(golds_of(told), readings(given))
+    if equal is None or (told.error_bound and not equal):
+        return expected if isinstance(reference, str) else told, given
     return Verdict.CORRECT if equal else Verdict.WRONG
 
 
@@ -63,6 +66,8 @@ def plainly_equal(gold: Form, target: Form) -> bool | None:
         known = isinstance(gold, Words | Number | Clock | Based) and isinstance(target, _PLAIN)
         return words(gold) == words(target) if type(gold) is type(target) else False if known else None
     if isinstance(gold, Based):
+        if isinstance(target, Formula):  # `2A` without its base
+            return target.text.upper() == gold.digits or None
         return _same_digits(gold, target) if isinstance(target, Number | Based | Clock) else None
     if isinstance(gold, Clock) or isinstance(target, Clock):
         known = isinstance(gold, _PLAIN) and isinstance(target, _PLAIN)
@@ -82,7 +87,7 @@ def words(form: Words) -> str:
 def _same_digits(gold: Based, target: Form) -> bool:
     if isinstance(target, Number):  # no base is said
         value = target.value
-        return value.denominator == 1 and value >= 0 and gold.digits == str(value)
+        return value.denominator == 1 and 0 <= value < 10**MAX_DIGITS and gold.digits == str(value)
     return gold == target
 
 

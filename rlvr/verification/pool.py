@@ -22,6 +22,7 @@ from typing import Self
 
 from rlvr.data import UNSCORABLE, Verdict
 from rlvr.verification.mathematics import screen
+from rlvr.verification.reference import Reference
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ SPARES = 8  # processes for what takes longer, so that the others go on
 STALLED = 0.1  # of the deadline: with less time on a CPU it was the machine that failed, not the answer
 PROBE = r"\sqrt{7}+1"  # an answer that no reference should fail on
 
-Pair = tuple[str, str]
+Pair = tuple[str | Reference, str]
 
 
 class VerifierPool:
@@ -72,8 +73,8 @@ class VerifierPool:
         for worker in reversed(self._workers):
             self._idle.put(worker)
         self._turns = Semaphore(workers)
-        self._sound: dict[str, bool] = {}  # references that were probed
-        self._parsed: dict[str, bool] = {}
+        self._sound: dict[str | Reference, bool] = {}  # references that were probed
+        self._parsed: dict[str | Reference, bool] = {}
         self._threads = ThreadPoolExecutor(workers + SPARES, thread_name_prefix="verifier")
 
     def submit(self, pairs: Sequence[Pair]) -> "Pending":
@@ -88,7 +89,7 @@ class VerifierPool:
         """Verdicts on (reference, answer) pairs in normal form, all of them by the workers."""
         return self._begin(list(pairs)).result()
 
-    def are_parsed(self, references: Sequence[str]) -> dict[str, bool]:
+    def are_parsed(self, references: Sequence[str | Reference]) -> dict[str | Reference, bool]:
         """Which references completions can be judged by; each is looked at once."""
         new = [reference for reference in dict.fromkeys(references) if reference not in self._parsed]
         screened = [screen(reference, rf"\boxed{{{PROBE}}}") for reference in new]

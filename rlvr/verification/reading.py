@@ -227,7 +227,8 @@ def _simple(text: str, letters: bool) -> Form:
     if (based := read_based(re.sub(r"\\text\s*", "", text))) is not None:
         return based
     if percent := _PERCENT.search(text):
-        return Percent(_read(text[: percent.start()], letters)) if percent.start() else Words(text)
+        of = _read(text[: percent.start()], letters) if percent.start() else Percent(Words(text))
+        return Words(text) if isinstance(of, Percent) else Percent(of)
     parts, colons = split_top(text, _COLON)
     if colons and all(parts):
         return Ratio(tuple(_read(part, letters) for part in parts))

@@ -29,7 +29,7 @@ def is_naming(relation: Relation) -> bool:
 def named_value(relation: Relation, equal: Equal) -> Form | None:
     """The value that an equation says, if its left side is a name for it or has that value."""
     if is_naming(relation):
-        return relation.operands[-1]
+        return None if _of_itself(relation) else relation.operands[-1]
     if set(relation.operators) != {"="}:
         return None
     first, last = relation.operands[0], relation.operands[-1]
@@ -48,6 +48,18 @@ def named_value(relation: Relation, equal: Equal) -> Form | None:
     # `x+y = 5` names what was asked; `2x = 6` has another solution, and `x-y = 0` is the equation of a line
     names_a_sum = len(symbols) > 1 and not (isinstance(last, Number) and last.value == 0)
     return last if names_a_sum else None
+
+
+def _of_itself(relation: Relation) -> bool:
+    """Is a name's value made of the name, as in `x = x^2+1`? That is an equation for it."""
+    name, value = relation.operands[0], relation.operands[-1]
+    if not (isinstance(name, Formula) and isinstance(value, Formula)):
+        return False
+    try:
+        symbols = value_of(name).free_symbols
+        return bool(symbols) and symbols <= value_of(value).free_symbols
+    except (Unreadable, AttributeError):
+        return False
 
 
 def relations(gold: Form, target: Form, equal: Equal) -> bool:

@@ -215,7 +215,7 @@ class _Reading:
 def _inside_text(reading: _Reading, text: str) -> bool:
     for piece in _INSIDE.findall(text):
         if piece[0] == "^":
-            if not reading.power(int(re.sub(r"[^\d-]", "", piece))):
+            if piece == "^" or not reading.power(int(re.sub(r"[^\d-]", "", piece))):
                 return False
         elif piece == "/":
             reading.sign = -1

@@ -11,6 +11,7 @@ import pytest
 from rlvr.data import Verdict
 from rlvr.data.answer_text import final_answer
 from rlvr.verification.pool import VerifierPool
+from rlvr.verification.reference import Reference
 from rlvr.verification.references import check_references
 
 FOLDER = os.environ.get("RLVR_DATA")
@@ -75,3 +76,24 @@ def test_the_next_reference_is_wrong(file: str, pool: VerifierPool) -> None:
     verdicts = pool.verify([(reference, rf"\boxed{{{answer}}}") for reference, answer in pairs])
     same = [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict is Verdict.CORRECT]
     assert set(same) <= {(r"\frac38", r"\dfrac38")}
+
+
+def test_olympiadbench_is_judged_by_what_it_says(pool: VerifierPool) -> None:
+    """Its own answers are right with its units and bounds, and the next problem's are not."""
+    path = Path(FOLDER or "") / "olympiadbench.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = [row for row in rows if row["final_answer"] != ["$t(0,4]$"]]
+    told = [
+        Reference(
+            row["final_answer"][0], row["unit"] or "", row["error"] or "", row["is_multiple_answer"],
+            row["answer_type"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    answers = [rf"\boxed{{{row['final_answer'][0]}}}" for row in rows]
+    verdicts = pool.verify(list(zip(told, answers, strict=True)))
+    assert [row["id"] for row, v in zip(rows, verdicts, strict=True) if v is not Verdict.CORRECT] == []
+    following = pool.verify(list(zip(told, answers[1:] + answers[:1], strict=True)))
+    pairs = zip(rows, rows[1:] + rows[:1], following, strict=True)
+    right = [(row, after) for row, after, verdict in pairs if verdict is Verdict.CORRECT]
+    assert all(row["final_answer"] == after["final_answer"] for row, after in right)
