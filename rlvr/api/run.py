@@ -98,7 +98,7 @@ class Run:
     def pass_at_k(self) -> pd.DataFrame:
         """pass@k of the evaluation: benchmark, domain, k, value, and low and high, the 95 % interval over
         problems."""
-        from rlvr.evaluation import bootstrap_interval, counts, pass_at_k_of
+        from rlvr.evaluation import counts, pass_at_k_of, share_interval
 
         rows = []
         for name, result in self.summary.get("evaluation", {}).items():
@@ -107,7 +107,7 @@ class Run:
             for k in sorted(map(int, result["pass@k"])):
                 low = high = math.nan
                 if tally is not None and len(values := pass_at_k_of(tally, k)):
-                    _, low, high = bootstrap_interval(values)
+                    _, low, high = share_interval(values)
                 rows.append((name, result["domain"], k, result["pass@k"][str(k)], low, high))
         return pd.DataFrame(rows, columns=["benchmark", "domain", "k", "value", "low", "high"])
 

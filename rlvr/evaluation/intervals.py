@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import beta
 
 from rlvr.errors import UserError
 
@@ -25,8 +26,8 @@ def bootstrap_interval(
     It says how the mean would vary with other problems of the same kind, other samples of the same
     policy (the values of the problems carry their noise) and, from two seeds on, other training seeds.
     With one seed it says nothing about training; with fewer than about five it is still too narrow there,
-    since no resampling can show a spread that a handful of runs did not. For the same reason values that
-    are all equal, such as a benchmark solved throughout, get an interval without width.
+    since no resampling can show a spread that a handful of runs did not. Where all values are 0, or all 1,
+    there is nothing to resample and the interval has no width: see `share_interval`.
 
     Args:
         per_problem_values: [problems] or [seeds, problems], such as the pass@k of each problem under each
@@ -52,6 +53,15 @@ def bootstrap_interval(
         seed_weights=resampling_weights(seeds, iterations, [seed, 1]),
     )
     return Estimate(float(values.mean()), *map(float, percentile_interval(means, level)))
+
+
+def share_interval(
+    per_problem_values: ArrayLike, *, level: float = 0.95, iterations: int = 10_000
+) -> Estimate:
+    """`bootstrap_interval` of values in [0, 1], such as pass@k, with `saturated_bounds`."""
+    value, low, high = bootstrap_interval(per_problem_values, level=level, iterations=iterations)
+    problems = np.shape(per_problem_values)[-1]
+    return Estimate(value, *map(float, saturated_bounds(value, low, high, problems, level)))
 
 
 def resampled_means(values: np.ndarray, problem_weights: np.ndarray, seed_weights: np.ndarray) -> np.ndarray:
@@ -93,3 +103,21 @@ def resampling_weights(size: int, iterations: int, stream: Sequence[int]) -> np.
 def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> np.ndarray:
     """The bounds [2, ...] that leave (1 - level) / 2 of the replicates [iterations, ...] outside each."""
     return np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2], axis=0)
+
+
+def saturated_bounds(
+    value: ArrayLike, low: ArrayLike, high: ArrayLike, problems: int, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of means in [0, 1], with Jeffreys' in the place of the bootstrap's where a mean is 0 or 1.
+
+    The bootstrap of a benchmark that is solved throughout has no width, as if no other problem could fail.
+    Jeffreys' interval for n successes of n begins at the quantile (1 - level) / 2 of Beta(n + 1/2, 1/2), and
+    ends at 1 (Brown, Cai & DasGupta 2001).
+
+    Args:
+        value, low, high: the means and their bootstrap bounds, of one shape.
+        problems: that each is a mean over.
+    """
+    distance = beta.ppf((1 + level) / 2, 0.5, problems + 0.5)
+    none, all_ = np.equal(value, 0), np.equal(value, 1)
+    return np.select([none, all_], [0.0, 1 - distance], low), np.select([none, all_], [distance, 1.0], high)

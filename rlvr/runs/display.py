@@ -133,12 +133,12 @@ def title_of(config: Config) -> str:
 
 def percent_with_interval(tally: "pd.DataFrame", k: int) -> str:
     """Mean pass@k over the problems with k scorable samples, such as "12.5 ± 3.1"."""
-    from rlvr.evaluation import bootstrap_interval, pass_at_k_of
+    from rlvr.evaluation import pass_at_k_of, share_interval
 
     values = pass_at_k_of(tally, k)
     if not len(values):
         return "–"
-    mean, low, high = (100 * value for value in bootstrap_interval(values))
+    mean, low, high = (100 * value for value in share_interval(values))
     return f"{mean:.1f} ± {(high - low) / 2:.1f}"
 
 

@@ -11,7 +11,12 @@ import pandas as pd
 
 from rlvr import evaluation
 from rlvr.errors import UserError, unknown
-from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
+from rlvr.evaluation.intervals import (
+    percentile_interval,
+    resampled_means,
+    resampling_weights,
+    saturated_bounds,
+)
 from rlvr.evaluation.passk import pass_at_k
 from rlvr.evaluation.significance import ALPHA, ITERATIONS, SUBSAMPLE, subsampled_means, two_sided_p_values
 from rlvr.files.run_files import RunFiles, damage_as_sentence
@@ -233,7 +238,8 @@ def _numbers(cell: Cell | None, baseline: Cell | None, ks: np.ndarray) -> pd.Dat
     numbers[RESULTS] = np.nan
     if cell:
         numbers["value"] = cell.value
-        numbers["low"], numbers["high"] = percentile_interval(cell.replicates)
+        bounds = percentile_interval(cell.replicates)
+        numbers["low"], numbers["high"] = saturated_bounds(cell.value, *bounds, cell.problems)
     if cell and baseline:
         numbers["difference"] = cell.value - baseline.value
         bounds = percentile_interval(cell.replicates - baseline.replicates)

@@ -1,13 +1,41 @@
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from rlvr.errors import UserError
 from rlvr.evaluation import bootstrap_interval
-from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
+from rlvr.evaluation.intervals import (
+    percentile_interval,
+    resampled_means,
+    resampling_weights,
+    share_interval,
+)
 
 
 def test_equal_values_have_no_spread():
     assert bootstrap_interval(np.full((3, 7), 0.25)) == pytest.approx((0.25, 0.25, 0.25))
+
+
+def test_a_benchmark_solved_throughout_has_jeffreys_interval():
+    """The density of Beta(1/2, n + 1/2) integrates to 0.025 beyond the distance from 1."""
+    value, low, high = share_interval(np.ones((2, 48)))
+    assert (value, high) == (1, 1)
+    share = np.linspace(0, 1, 2_000_001)[1:-1]
+    density = share**-0.5 * (1 - share) ** 47.5
+    assert density[share > 1 - low].sum() / density.sum() == pytest.approx(0.025, abs=2e-4)
+    assert share_interval(np.zeros(48)) == pytest.approx((0, 0, 1 - low))
+
+
+@pytest.mark.parametrize("rate", [0.99, 0.995, 0.999])
+def test_intervals_near_the_ceiling_cover_the_rate(rate):
+    """48 problems, each solved or not: of all outcomes, weighted by chance, at least 94 % are covered."""
+    covered = 0.0
+    for failures in range(4):
+        values = np.ones(48)
+        values[:failures] = 0
+        _, low, high = share_interval(values, iterations=2000)
+        covered += binom.pmf(failures, 48, 1 - rate) * (low <= rate <= high)
+    assert covered > 0.94
 
 
 def test_two_seeds_that_differ_in_everything_span_both():
