@@ -11,17 +11,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rlvr.config import PACKAGE
+
+GIB = 2**30
 Finding = tuple[str, bool, str, str]  # what, whether it is fine, what was found, what to do
 
 
 def examine() -> None:
-    """Print a table of findings; nothing is changed."""
-    table = Table("", "found", "what to do", title="rlvr doctor", title_justify="left")
-    for what, fine, found, advice in findings():
-        style = "green" if fine else "yellow"
+    """Print what was found, what to do about each lack, and the next command; nothing is changed."""
+    found = findings()
+    table = Table("", "found", title="rlvr doctor", title_justify="left")
+    for what, fine, text, _ in found:
         # as texts: 'rlvr[vllm]' would be read as markup, and lose its extra
-        table.add_row(Text(what, style=style), Text(found), Text("" if fine else advice))
+        table.add_row(Text(what, style="green" if fine else "yellow"), Text(text))
     Console().print(table)
+    for what, fine, _, advice in found:
+        if not fine:
+            print(f"{what}: {advice}")  # in one piece, to be copied
+    command, why = next_command()
+    print(f"\nnext, {why}:\n  {command}")
 
 
 def findings() -> list[Finding]:
@@ -31,8 +39,8 @@ def findings() -> list[Finding]:
     from rlvr.policy.policy import EMBEDDED
     from rlvr.tracking.tracker import wandb_mode
 
-    free = shutil.disk_usage(".").free / 2**30
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    free = shutil.disk_usage(".").free / GIB
+    left, memory = host_memory()
     has_vllm = importlib.util.find_spec("vllm") is not None
     mode = wandb_mode("auto")
     return [
@@ -40,8 +48,14 @@ def findings() -> list[Finding]:
         (
             "CPU",
             (os.cpu_count() or 1) >= 2,
-            f"{os.cpu_count()} cores, {memory:.0f} GiB memory",
+            f"{os.cpu_count()} cores",
             "the laptop's table takes twice as long on one core",
+        ),
+        (
+            "memory",
+            left > 3,
+            f"{left:.1f} of {memory:.1f} GiB free",
+            "scale=laptop needs 2 GiB a table, scale=small 3: end what else runs here",
         ),
         ("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads", ""),
         *accelerators(),
@@ -56,13 +70,22 @@ def findings() -> list[Finding]:
             "vLLM",
             has_vllm,
             _version("vllm") if has_vllm else "not installed",
-            "rollout=transformers works without; GPU: pip install 'rlvr[vllm]'; CPU: make vllm-env",
+            f"rollout=transformers works without; for GPUs: {install('vllm')}",
         ),
         (
             "W&B",
             mode != "offline",
             f"mode {mode}",
-            "runs are kept offline: `wandb login`, then `wandb sync` on their wandb/offline-* folders",
+            "runs are kept offline until `wandb login`, and then sent with `wandb sync`",
+        ),
+        *(
+            (
+                name,
+                importlib.util.find_spec(name) is not None,
+                _version(package),
+                f"tracking={name}: {install(name)}",
+            )
+            for name, package in (("tensorboard", "tensorboard"), ("mlflow", "mlflow-skinny"))
         ),
         ("disk", free > 2, f"{free:.0f} GiB free here", "the laptop's table needs 2 GiB: free some"),
         (
@@ -78,17 +101,69 @@ def accelerators() -> list[Finding]:
     """What makes a step fast: GPUs, and bfloat16 on a CPU."""
     import torch
 
-    gpus = [
-        f"{torch.cuda.get_device_name(i)} {torch.cuda.get_device_properties(i).total_memory / 2**30:.0f} GiB"
-        for i in range(torch.cuda.device_count())
-    ]
+    gpus = []
+    for i in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(i)
+        gpus.append(f"{torch.cuda.get_device_name(i)}, {free / GIB:.0f} of {total / GIB:.0f} GiB free")
     advice = "scales laptop and smoke run without; gpu and paper need CUDA devices"
     capability = torch.backends.cpu.get_cpu_capability()
     has_bfloat16 = bool(gpus) or capability.startswith("AVX512")
     return [
-        ("GPU", bool(gpus), ", ".join(gpus) or "none", advice),
+        ("GPU", bool(gpus), "\n".join(gpus) or "none", advice),
+        ("attention", True, attention(), ""),
         ("bfloat16", has_bfloat16, capability, "keep training.precision=float32"),
     ]
+
+
+def attention() -> str:
+    """The kernel that an update's attention goes through."""
+    import torch
+
+    from rlvr.policy.kernels import Kernels
+
+    if not torch.cuda.is_available():
+        return "rlvr's own for CPUs (rlvr.policy.cpu)"
+    backends = torch.backends.cuda
+    kernels = {
+        "flash": backends.flash_sdp_enabled(),
+        "memory-efficient": backends.mem_efficient_sdp_enabled(),
+        "cuDNN": backends.cudnn_sdp_enabled(),
+    }
+    of_torch = ", ".join(name for name, enabled in kernels.items() if enabled) or "math, which is slow"
+    return f"{Kernels.attention.__name__}; torch has {of_torch}"
+
+
+def next_command() -> tuple[str, str]:
+    """The command to go on with on this machine, and why."""
+    import torch
+
+    sizes = [torch.cuda.get_device_properties(i).total_memory / GIB for i in range(torch.cuda.device_count())]
+    if not sizes:
+        return "rlvr train scale=smoke advantage_scaling=focal", "a first run, half a minute on two cores"
+    if len(sizes) >= 8 and min(sizes) > 70:
+        return "rlvr plan table=fgrpo/table1 scale=paper", "what the published table takes on these GPUs"
+    return (
+        "rlvr plan scale=gpu advantage_scaling=focal",
+        "what a run takes here, with the command that starts it",
+    )
+
+
+def host_memory() -> tuple[float, float]:
+    """Memory of this machine that is free for a new process, and all of it, GiB."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    try:
+        with open("/proc/meminfo") as file:
+            lines = dict(line.split(":") for line in file)
+        return int(lines["MemAvailable"].split()[0]) / 2**20, total
+    except (OSError, KeyError):  # not Linux: what is free is not known
+        return total, total
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra: of the clone that runs, or of the package."""
+    if (PACKAGE.parent / "pyproject.toml").is_file():
+        return f"pip install -e '{PACKAGE.parent}[{extra}]'"
+    return f"pip install 'rlvr[{extra}]'"
 
 
 def _package(name: str) -> Finding:

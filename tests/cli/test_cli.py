@@ -1,11 +1,14 @@
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from rlvr.cli import main as cli
+from rlvr.cli.arguments import read
 from rlvr.cli.doctor import findings
 from rlvr.config import Config, load_config
 from rlvr.errors import nearest
@@ -144,20 +147,33 @@ def test_the_doctors_commands_keep_their_extras(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     """Rich would take [vllm] for markup."""
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("COLUMNS", "30")
     monkeypatch.setattr(
         "rlvr.cli.doctor.findings", lambda: [("vLLM", False, "[/x]", "pip install 'rlvr[vllm]'")]
     )
     cli.main(["doctor"])
     printed = capsys.readouterr().out
-    assert "pip install 'rlvr[vllm]'" in printed
+    assert "vLLM: pip install 'rlvr[vllm]'\n" in printed  # in one piece, however narrow the terminal is
     assert "[/x]" in printed
+    name, *words = printed.splitlines()[-1].split()[1:]
+    verb = cli.VERBS[name]
+    load_config(read(verb, words).overrides)  # what to do next works
 
 
 def test_the_doctor_gives_advice_for_every_lack():
     for what, fine, found, advice in findings():
         assert found, what
         assert fine or advice, what
+
+
+def test_the_doctor_names_commands_of_what_is_installed():
+    found = {what: (text, advice) for what, _, text, advice in findings()}
+    assert re.fullmatch(r"\d+\.\d of \d+\.\d GiB free", found["memory"][0])
+    assert found["attention"][0]
+    # of a clone, with an extra that it has
+    (folder, extra) = re.search(r"pip install -e '(.+)\[(\w+)\]'", found["vLLM"][1]).groups()
+    extras = tomllib.loads((Path(folder) / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extra in extras
 
 
 def test_no_suggestion_is_better_than_a_wild_one():
