@@ -37,12 +37,10 @@ def findings() -> list[Finding]:
     import torch
 
     from rlvr.policy.policy import EMBEDDED
-    from rlvr.tracking.tracker import wandb_mode
 
     free = shutil.disk_usage(".").free / GIB
     left, memory = host_memory()
     has_vllm = importlib.util.find_spec("vllm") is not None
-    mode = wandb_mode("auto")
     return [
         ("Python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer"),
         (
@@ -72,6 +70,23 @@ def findings() -> list[Finding]:
             _version("vllm") if has_vllm else "not installed",
             f"rollout=transformers works without; for GPUs: {install('vllm')}",
         ),
+        *trackers(),
+        ("disk", free > 2, f"{free:.0f} GiB free here", "the laptop's table needs 2 GiB: free some"),
+        (
+            "results/",
+            os.access("results", os.W_OK) if os.path.isdir("results") else os.access(".", os.W_OK),
+            os.path.abspath("results"),
+            "it can't be written: choose another place with runs=",
+        ),
+    ]
+
+
+def trackers() -> list[Finding]:
+    """Where metrics can go beside the run's files."""
+    from rlvr.tracking.tracker import wandb_mode
+
+    mode = wandb_mode("auto")
+    return [
         (
             "W&B",
             mode != "offline",
@@ -86,13 +101,6 @@ def findings() -> list[Finding]:
                 f"tracking={name}: {install(name)}",
             )
             for name, package in (("tensorboard", "tensorboard"), ("mlflow", "mlflow-skinny"))
-        ),
-        ("disk", free > 2, f"{free:.0f} GiB free here", "the laptop's table needs 2 GiB: free some"),
-        (
-            "results/",
-            os.access("results", os.W_OK) if os.path.isdir("results") else os.access(".", os.W_OK),
-            os.path.abspath("results"),
-            "it can't be written: choose another place with runs=",
         ),
     ]
 
