@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table claims test test-fast test-slow gpu-test browser test-browser test-launchers \
+.PHONY: help setup reproduce-table audit claims test test-fast test-slow gpu-test browser test-browser test-launchers \
   test-verl test-parity verl-env test-vllm vllm-env kill-anywhere doctor bench docs lint clean
 
 help: ## what each target does
@@ -37,6 +37,10 @@ $(VENV)/.ready: pyproject.toml requirements/lock.txt
 
 reproduce-table: setup ## train, evaluate and render a published table (TABLE=, SCALE=, SEEDS=)
 	$(VENV)/bin/rlvr reproduce table=$(TABLE) scale=$(SCALE) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
+
+audit: setup ## compute a rendered table anew from its runs, with nothing of rlvr (TABLE=, SCALE=)
+	$(VENV)/bin/python -m tests.audit results/runs/$(TABLE)/$(SCALE) \
+	  results/tables/$(subst /,-,$(TABLE))-$(SCALE).csv
 
 claims: setup ## what the papers claim against what is measured here, from the tables in results/
 	$(VENV)/bin/rlvr claims $(ARGS)

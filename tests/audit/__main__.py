@@ -1,0 +1,208 @@
+"""An audit of a rendered table that anyone can repeat: `python -m tests.audit RUNS TABLE.csv`.
+
+Everything is computed anew from the files that the runs left, with pandas and nothing of rlvr: digests and
+counts, verdicts on puzzles, pass@k, differences, which checkpoint was chosen, rewards, advantages and focal
+weights of the rollouts that were logged, and whether training saw a test problem.
+
+    python -m tests.audit results/runs/fgrpo/table1/smoke results/tables/fgrpo-table1-smoke.csv
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from fractions import Fraction
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from tests.audit.judges import judge
+
+NOT_JUDGED = {"error", "timeout", "reference_unparsable"}
+ROUNDED = 1e-5  # cells have six digits
+
+
+class Audit:
+    """What was compared, by subject, and where it did not agree."""
+
+    def __init__(self) -> None:
+        self.compared: dict[str, int] = {}
+        self.faults: list[str] = []
+
+    def check(self, subject: str, agrees: bool, what: str) -> None:
+        self.compared[subject] = self.compared.get(subject, 0) + 1
+        if not agrees:
+            self.faults.append(f"{subject}: {what}")
+
+    def close(self, subject: str, found: float, stated: float, what: str, within: float = ROUNDED) -> None:
+        same = bool(np.isclose(found, stated, rtol=within, atol=within))
+        self.check(subject, same, f"{what} is {stated}, computed {found}")
+
+
+class Run:
+    """The files of one run."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.summary = json.loads((folder / "summary.json").read_text())
+        self.config = yaml.safe_load((folder / "config.yaml").read_text())
+
+    @property
+    def name(self) -> str:
+        return f"{self.summary['arm']} seed {self.summary['seed']}"
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        file = self.folder / f"{name}.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def samples(self, benchmark: str) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "evaluation" / f"{benchmark}.parquet")
+
+
+def check_files(audit: Audit, run: Run) -> None:
+    """Digest and count of each file that the summary names."""
+    for name, stated in run.summary["files"].items():
+        file = run.folder / name
+        if not file.exists():
+            audit.check("digests", False, f"{file} is missing")
+            continue
+        content = file.read_bytes()
+        audit.check(
+            "digests", hashlib.blake2b(content, digest_size=16).hexdigest() == stated["blake2b"], f"{file}"
+        )
+        count = len(content.splitlines()) if "lines" in stated else len(pd.read_parquet(file))
+        audit.check("counts", count == stated.get("lines", stated.get("rows")), f"{file} has {count}")
+
+
+def check_verdicts(audit: Audit, run: Run) -> None:
+    """Verdicts on puzzles against judges of the audit's own."""
+    for benchmark in run.summary["evaluation"]:
+        samples = run.samples(benchmark)
+        answered = samples[~samples["verdict"].isin([*NOT_JUDGED, "truncated"])]
+        for problem, text, verdict in answered[["problem_id", "text", "verdict"]].itertuples(index=False):
+            right = judge(problem, text)
+            if right is not None:
+                audit.check("verdicts", right == (verdict == "correct"), f"{problem} <- {text!r} {verdict}")
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """1 - C(n - c, k) / C(n, k), as a fraction until the end (Chen et al. 2021)."""
+    return float(1 - Fraction(comb(n - c, k), comb(n, k)))
+
+
+def measured(run: Run, benchmark: str, k: int) -> float:
+    """Mean pass@k over problems."""
+    samples = run.samples(benchmark)
+    judged = samples[~samples["verdict"].isin(NOT_JUDGED)]
+    tally = (
+        judged.assign(right=judged["verdict"] == "correct")
+        .groupby("problem_id")["right"]
+        .agg(["size", "sum"])
+    )
+    return float(np.mean([pass_at_k(int(n), int(c), k) for n, c in tally.itertuples(index=False)]))
+
+
+def check_table(audit: Audit, runs: dict[str, list[Run]], table: pd.DataFrame) -> None:
+    """Every cell, average and difference of the table."""
+    cells: dict[tuple[str, str, str, int], float] = {}
+    for (arm, group), rows in table[table["seeds"] > 0].groupby(["arm", "group"], sort=False):
+        benchmarks = [name for name in rows["benchmark"].unique() if name != "average"]
+        for k in sorted(rows["k"].unique()):
+            each = [np.mean([measured(run, name, k) for run in runs[arm]]) for name in benchmarks]
+            cells |= {(arm, group, name, k): value for name, value in zip(benchmarks, each, strict=True)}
+            cells[arm, group, "average", k] = float(np.mean(each))
+    for row in table[table["seeds"] > 0].itertuples():
+        place = f"{row.arm} {row.benchmark} pass@{row.k}"
+        value = cells[row.arm, row.group, row.benchmark, row.k]
+        audit.close("cells", value, row.value, place)
+        audit.check("seeds", row.seeds == len(runs[row.arm]), f"{place}: {row.seeds} seeds")
+        audit.check("intervals hold their value", row.low - ROUNDED <= value <= row.high + ROUNDED, place)
+        if isinstance(row.baseline, str) and row.baseline:
+            difference = value - cells[row.baseline, row.group, row.benchmark, row.k]
+            audit.close("differences", difference, row.difference, f"{place} less {row.baseline}")
+
+
+def check_checkpoint(audit: Audit, run: Run) -> None:
+    """The best of validation, the earliest of equals, no later than the config allows."""
+    if not run.config["training"]["steps"]:
+        return
+    evaluation = run.config["evaluation"]
+    latest = evaluation["latest_step"] if evaluation["latest_step"] is not None else float("inf")
+    scores = {
+        line["step"]: line["in_domain/pass@1"]
+        for line in run.lines("validation")
+        if 0 < line["step"] <= latest
+    }
+    best = min(scores, key=lambda step: (-scores[step], step))
+    chosen = max(scores) if evaluation["checkpoint"] == "last" else best
+    stated = run.summary["checkpoint_step"]
+    audit.check("checkpoints", stated == chosen, f"{run.name} has step {stated}, validation says {chosen}")
+
+
+def check_rollouts(audit: Audit, run: Run) -> None:
+    """Of groups that were logged: advantage (r - mean) / (std + 1e-6), focal weight (1 - X/N)^gamma."""
+    scaling = run.config["advantage_scaling"]
+    gamma = scaling.get("gamma", 0.0) if scaling["name"] == "focal" else 0.0
+    plain = (
+        run.config["algorithm"]["normalize_std"] and run.config["algorithm"]["advantage"] == "group_relative"
+    )
+    for line in run.lines("rollouts"):
+        for group in line["groups"]:
+            completions = group["completions"]
+            if not plain or any(one["verdict"] in NOT_JUDGED for one in completions):
+                continue
+            right = np.array([one["verdict"] == "correct" for one in completions])
+            rewards = np.array([one["reward"] for one in completions])
+            weight = (1 - right.mean()) ** gamma
+            if gamma:
+                audit.close("focal weights", weight, group["focal_weight"], f"{run.name} step {line['step']}")
+            spread = rewards.std(ddof=1) if len(rewards) > 1 else 0.0
+            expected = weight * (rewards - rewards.mean()) / (spread + 1e-6)
+            for value, one in zip(expected, completions, strict=True):
+                what = f"{run.name} step {line['step']} {group['problem']}"
+                audit.close("advantages", value, one["advantage"], what, within=2e-5)
+
+
+def check_overlap(audit: Audit, run: Run) -> None:
+    """No problem that was trained on is asked in a benchmark."""
+    trained = {problem for line in run.lines("accuracy") for problem in line["accuracy"]}
+    for benchmark in run.summary["evaluation"]:
+        shared = trained & set(run.samples(benchmark)["problem_id"])
+        audit.check("overlap", not shared, f"{run.name} was trained on {sorted(shared)[:3]} of {benchmark}")
+
+
+def audit_table(folder: Path, table: Path) -> Audit:
+    """Hold a table against the runs below a folder."""
+    audit = Audit()
+    runs: dict[str, list[Run]] = {}
+    for file in sorted(folder.glob("*/seed-*/summary.json")):
+        run = Run(file.parent)
+        runs.setdefault(run.summary["arm"], []).append(run)
+        for check in (check_files, check_verdicts, check_checkpoint, check_rollouts, check_overlap):
+            check(audit, run)
+    check_table(audit, runs, pd.read_csv(table))
+    return audit
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", type=Path, help="the folder with a folder for each arm")
+    parser.add_argument("table", type=Path, help="the table's CSV")
+    asked = parser.parse_args()
+    audit = audit_table(asked.runs, asked.table)
+    for subject, count in audit.compared.items():
+        wrong = sum(fault.startswith(f"{subject}: ") for fault in audit.faults)
+        print(f"{subject:28} {count:>9,} compared, {wrong:,} disagree")
+    for fault in audit.faults[:20]:
+        print(fault)
+    sys.exit(1 if audit.faults or not audit.compared.get("cells") else 0)
+
+
+if __name__ == "__main__":
+    main()
