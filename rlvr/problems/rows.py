@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, nearest, unknown
 
 Row = tuple[str, Mapping[str, Any]]  # where it is, for errors ("row 3 of a.jsonl"), and its fields
 
@@ -68,8 +68,8 @@ def kind_of(path: str) -> tuple[str, str | None]:
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else None
     kind = suffixes[-1] if suffixes else ""
     if kind not in READERS or (compression and kind == ".parquet"):
-        given = kind + (compression or "") or Path(path).name
-        raise unknown("kind of data file", given, FILE_SUFFIXES)
+        ending = kind + (compression or "")
+        raise unknown("kind of data file", path, FILE_SUFFIXES, nearest(ending, FILE_SUFFIXES))
     return kind, compression
 
 
@@ -169,7 +169,7 @@ def parquet_rows(path: str, compression: str | None) -> Iterator[Row]:
     number = 0
     try:
         # of the one file: a path's "name=value" folders are no columns
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
             if twice := [name for name in names if names.count(name) > 1]:
                 raise UserError(f"{path} has two columns {twice[0]!r}: give each its own name")

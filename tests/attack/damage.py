@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rlvr.cli.main import main
-from tests.attack.outcomes import Outcome, Tally, attempt, copy_tree, tally
+from tests.attack.outcomes import Outcome, Tally, attempt, copy_tree, spread, tally
 
 RUN = [
     "scale=smoke",
@@ -100,7 +100,7 @@ def numbers(runs: Path) -> dict[str, object] | None:
         return None
 
 
-def cases(whole: Path, rounds: int, rng: random.Random) -> Iterator[tuple[Path, Callable]]:
+def cases(whole: Path, rounds: int) -> Iterator[tuple[Path, Callable]]:
     """Every file of a run with every damage of its kind; `rounds` random bits of each."""
     files = sorted(file for file in whole.rglob("*") if file.is_file() and file.name != "lock")
     for file in files:
@@ -109,13 +109,14 @@ def cases(whole: Path, rounds: int, rng: random.Random) -> Iterator[tuple[Path, 
         for damage in KINDS.get(file.suffix, ANYWHERE):
             for _ in range(rounds if damage is one_bit else 1):
                 yield file, damage
-    del rng
 
 
-def judged(state: str, whole: Path, expected: dict[str, object], rounds: int) -> Iterator:
+def judged(
+    state: str, whole: Path, expected: dict[str, object], rounds: int, about: int | None
+) -> Iterator[tuple[str, Outcome, str]]:
     """Damage a copy of `whole`, give the command again and a report after it; the outcome of each case."""
     rng = random.Random(0)
-    for file, damage in cases(whole, rounds, rng):
+    for file, damage in spread(cases(whole, rounds), about):
         place = Path(tempfile.mkdtemp(prefix="rlvr-attack-"))
         copy_tree(whole, place)
         damage(place / file.relative_to(whole), rng)
@@ -138,21 +139,21 @@ def said(output: str, file: Path) -> bool:
     return file.name in output or "damaged" in output
 
 
-def finished_runs(rounds: int = 2) -> Tally:
+def finished_runs(about: int | None = None, rounds: int = 2) -> Tally:
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder)
         assert attempt(lambda: train(whole), 120).status == 0
-        return tally("finished runs", judged("finished", whole, numbers(whole), rounds))
+        return tally("finished runs", judged("finished", whole, numbers(whole), rounds, about))
 
 
-def half_done_runs(rounds: int = 2) -> Tally:
+def half_done_runs(about: int | None = None, rounds: int = 2) -> Tally:
     """Broken off in the evaluation, where checkpoints, logs and the first shards are there."""
     with tempfile.TemporaryDirectory() as folder:
         whole, half = Path(folder) / "whole", Path(folder) / "half"
         assert attempt(lambda: train(whole), 120).status == 0
         assert attempt(lambda: break_off(half), 120).status == 0
         assert numbers(half) is None, "the run was not broken off"
-        return tally("half-done runs", judged("half-done", half, numbers(whole), rounds))
+        return tally("half-done runs", judged("half-done", half, numbers(whole), rounds, about))
 
 
 def break_off(runs: Path) -> None:

@@ -1,5 +1,6 @@
 """Numbers that no run can mean, for every numeric key: refused before anything is sampled."""
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -9,9 +10,10 @@ from typing import Any, get_type_hints
 from rlvr.cli.main import main
 from rlvr.config import load_config
 from tests.attack.damage import RUN
-from tests.attack.outcomes import Outcome, Tally, attempt, tally
+from tests.attack.outcomes import Outcome, Tally, attempt, spread, tally
 
-ODD = ("-1", "nan", "inf", "-inf", "1e400", "99999999999999999999", "0.5.5", "''")
+HUGE = "99999999999999999999"  # of what has no upper bound: a deadline, a clip; or found as training goes
+ODD = ("-1", "nan", "inf", "-inf", "1e400", HUGE, "0.5.5", "''")
 
 
 def numeric_keys(config: Any, prefix: str = "") -> Iterator[str]:
@@ -26,26 +28,24 @@ def numeric_keys(config: Any, prefix: str = "") -> Iterator[str]:
             yield prefix + item.name
 
 
-def tried() -> Iterator[tuple[str, Outcome, str]]:
+def tried(about: int | None) -> Iterator[tuple[str, Outcome, str]]:
     config = load_config(["advantage_scaling=focal", *RUN])
-    with tempfile.TemporaryDirectory() as folder:
-        for key in numeric_keys(config):
-            for value in ODD:
-                arguments = ["train", "advantage_scaling=focal", *RUN, f"runs={folder}", f"{key}={value}"]
-                result = attempt(lambda arguments=arguments: main(arguments), 30)
-                outcome = result.failure
-                if outcome is None:
-                    # a seed may be any whole number, a null is asked for by its name only
-                    outcome = Outcome.SAME if may_be(key, value) else Outcome.SILENT
-                elif outcome is Outcome.SENTENCE and any(Path(folder).rglob("step-000000")):
-                    outcome = Outcome.SILENT  # found only once a run had begun
-                yield f"{key}={value}", outcome, result.output
+    for key, value in spread(itertools.product(numeric_keys(config), ODD), about):
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = ["train", "advantage_scaling=focal", *RUN, f"runs={folder}", f"{key}={value}"]
+            result = attempt(lambda arguments=arguments: main(arguments), 30)
+            outcome = result.failure
+            if outcome is None:
+                outcome = Outcome.SAME if may_be(key, value) else Outcome.SILENT
+            elif outcome is Outcome.SENTENCE and value != HUGE and any(Path(folder).rglob("step-000000")):
+                outcome = Outcome.SILENT  # found only once a run had begun
+            yield f"{key}={value}", outcome, result.output
 
 
 def may_be(key: str, value: str) -> bool:
-    """The odd values that mean something: null in other words, and keys that any number suits."""
-    return value == "''" or (key.endswith("entropy_coefficient") and value == "-1")
+    """The odd values that mean something: null in other words, no limit, and keys that any number suits."""
+    return value in ("''", HUGE) or (key.endswith("entropy_coefficient") and value == "-1")
 
 
-def settings() -> Tally:
-    return tally("settings", tried())
+def settings(about: int | None = None) -> Tally:
+    return tally("settings", tried(about))

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from rlvr.data import UNSCORABLE, Verdict
 from rlvr.verification.pool import VerifierPool
 from rlvr.verification.throughput import HOSTILE
+from tests.attack.outcomes import spread
 
 Case = tuple[str, str, bool]  # reference, answer, is it right
 
@@ -178,9 +179,11 @@ def cases(seed: int = 0) -> list[Case]:
     return list(dict.fromkeys(itertools.chain(*families)))
 
 
-def attack(seed: int = 0, *, deadline_seconds: float = 20.0) -> tuple[Counter[str], list[Case]]:
-    """Counts by outcome, and the cases whose verdict is not the expected one."""
-    tried = cases(seed)
+def attack(
+    seed: int = 0, *, deadline_seconds: float = 20.0, about: int | None = None
+) -> tuple[Counter[str], list[Case]]:
+    """Counts by outcome, and the cases whose verdict is not the expected one, of all or about so many."""
+    tried = spread(cases(seed), about)
     with VerifierPool(2, deadline_seconds=deadline_seconds) as pool:
         verdicts = pool.verify([(reference, rf"\boxed{{{answer}}}") for reference, answer, _ in tried])
         given = {str(verdict): count for verdict, count in pool.counts.items()}
