@@ -11,14 +11,23 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from rlvr.errors import UserError, unknown
-from rlvr.tables.claims_file import SIMULATION, TOY_TREE, ClaimSpec, DifferenceSpec, read_claims
+from rlvr.tables.claims_file import (
+    SIMULATION,
+    TOY_TREE,
+    BestRate,
+    ClaimSpec,
+    DifferenceSpec,
+    read_claims,
+)
 from rlvr.tables.declared import Declaration, declarations
+from rlvr.tables.holm import holm_intervals
 from rlvr.tables.spec import (
     DELTA_NLL,
     EFFORT_UNITS,
     RARE,
     TableSpec,
     differences_file,
+    metric_k,
     read_spec,
     savings_file,
 )
@@ -94,13 +103,32 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
     Raises:
         UserError: for an arm or group that a table does not have, or a claim without differences.
     """
-    claims = read_claims(declared).claims
-    for claim in claims:
+    file = read_claims(declared)
+    for claim in file.claims:
         if not claim.differences and scale not in claim.untestable:
             raise UserError(f"claim {claim.claim!r} of {declared}: accepted is at least one difference")
     known = declarations(declared, scale, results)
-    found = [_finding(claim, declared.parents[1], scale, results) for claim in claims]
+    found = [_finding(claim, declared.parents[1], scale, results) for claim in file.claims]
+    found = holm_corrected(found) if file.correction else found
     return [replace(finding, declared=known.get(finding.claim)) for finding in found]
+
+
+def holm_corrected(found: list[Finding]) -> list[Finding]:
+    """The findings with intervals that hold together; what has not run counts among them."""
+    family = [difference for finding in found for difference in finding.differences]
+    measured = [item for item in family if item.has_run and item.repeated and np.isfinite(item.low)]
+    freedoms = [min(len(seeds.split()) - 1 or np.inf for seeds in item.seeds) for item in measured]
+    rows = [(item.value, item.low, item.high) for item in measured]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
+    bounds = iter(holm_intervals(*columns, freedoms, len(family)))
+    wider = {
+        id(item): replace(item, low=low, high=high)
+        for item, (low, high) in zip(measured, bounds, strict=True)
+    }
+    return [
+        replace(finding, differences=tuple(wider.get(id(item), item) for item in finding.differences))
+        for finding in found
+    ]
 
 
 def _finding(claim: ClaimSpec, experiments: Path, scale: str, results: Path) -> Finding:
@@ -128,15 +156,19 @@ def _finding(claim: ClaimSpec, experiments: Path, scale: str, results: Path) -> 
 def _tabled(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     """A difference of two arms of a table, from the file of its differences."""
     arms = {arm.name: arm for arm in spec.arms}
-    pair = stated.arm, stated.minus
+    pair = tuple(_arm(given, file) for given in (stated.arm, stated.minus))
     groups = [*spec.columns, RARE]
     for kind, names, accepted in (("arm", pair, arms), ("group", [stated.group], groups)):
         for name in names:
-            if name not in accepted:
+            if name is not None and name not in accepted:
                 raise unknown(f"{kind} of table {spec.name}", name, accepted)
-    text = f"{stated.metric}, {spec.label(stated.group)}: " + " − ".join(arms[name].label for name in pair)
+    labels = [
+        f"{given}" if name is None else arms[name].label
+        for given, name in zip((stated.arm, stated.minus), pair, strict=True)
+    ]
+    text = f"{stated.metric}, {spec.label(stated.group)}: " + " − ".join(labels)
     unit, factor = ("nats a token", 1) if stated.metric == DELTA_NLL else ("points", 100)
-    measured = _row(file, stated.metric, stated.group, *pair)
+    measured = None if None in pair else _row(file, stated.metric, stated.group, *pair)
     if measured is None:
         return Difference(text, unit)
     repeated = all(
@@ -145,6 +177,18 @@ def _tabled(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     )
     value, low, high = (factor * number for number in measured[:3])
     return Difference(text, unit, value, low, high, measured[3:], repeated)
+
+
+def _arm(given: str | BestRate, differences: Path) -> str | None:
+    """The name of an arm; None for a member's best rate that is not known yet."""
+    if isinstance(given, str):
+        return given
+    file = differences.with_name(differences.name.replace("-differences.csv", "-rates.csv"))
+    if not file.exists():
+        return None
+    rates = pd.read_csv(file)
+    best = rates[(rates["member"] == given.member) & (rates["k"] == metric_k(given.by)) & rates["best"]]
+    return best["arm"].iloc[0] if len(best) else None
 
 
 def _row(file: Path, metric: str, group: str, arm: str, minus: str) -> tuple | None:

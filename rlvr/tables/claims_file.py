@@ -15,20 +15,23 @@ A difference with a `unit` is what an arm saves against its baseline in a table 
 factor claimed: {unit: flops, target: 1.0, arm: sgpo, minus: grpo, factor: 2.5}. The table `toy_tree` has
 λ-GRPO minus GRPO at {learning_rate: 1e-4, n: 1, r_neg: -0.5}. The table `simulation` has metrics of the
 simulation grid and no groups; an arm of it is {group_size: 2, gamma: 0}, after its last step or `step: 0`.
-Keys that stand beside `differences` hold for each of them.
+Keys that stand beside `differences` hold for each of them. In a table with a `frontier`, {member: focal,
+by: pass@16} is the arm of a member whose learning rate was best by pass@16 in validation.
+
+With `correction: holm` all differences of the file are one family, and their intervals hold together.
 
 `left_out` has a sentence for each claim of the paper that no difference here tries. When a claim was
 declared is read from git (`rlvr.tables.declared`).
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlvr.config.strict import load_yaml, strictly
 from rlvr.errors import UserError, unknown
 from rlvr.tables.names import CLAIMS
-from rlvr.tables.spec import check_scales
+from rlvr.tables.spec import check_scales, read_layout
 
 SIMULATION, TOY_TREE = "simulation", "toy_tree"
 NEEDED = {  # keys of a difference, by what it is measured in
@@ -50,6 +53,17 @@ class SimulatedArm:
     def __str__(self) -> str:
         step = f" at step {self.step}" if self.step is not None else ""
         return f"N={self.group_size:,} γ={self.gamma:g}{step}"
+
+
+@dataclass(frozen=True)
+class BestRate:
+    """The arm of a member, at its own strength, with the best learning rate by a metric of validation."""
+
+    member: str
+    by: str
+
+    def __str__(self) -> str:
+        return f"{self.member} at its best rate by {self.by}"
 
 
 @dataclass(frozen=True)
@@ -108,11 +122,19 @@ class ClaimSpec:
 
 @dataclass(frozen=True)
 class ClaimsFile:
-    """A paper's claims, and sentences on those of them that no difference here tries."""
+    """A paper's claims.
+
+    Attributes:
+        left_out: sentences on those of its claims that no difference here tries, and what these leave open.
+        correction: of the intervals for their number: "holm", or none.
+        figures: stems of files in `results/figures` that the page shows.
+    """
 
     paper: str
     claims: list[DeclaredClaim]
     left_out: list[str] = field(default_factory=list)
+    correction: str | None = None
+    figures: list[str] = field(default_factory=list)
 
 
 class Claims(NamedTuple):
@@ -121,6 +143,8 @@ class Claims(NamedTuple):
     paper: str
     claims: list[ClaimSpec]
     left_out: list[str]
+    correction: str | None
+    figures: list[str]
 
 
 def read_claims(file: Path) -> Claims:
@@ -130,8 +154,10 @@ def read_claims(file: Path) -> Claims:
         UserError: for a key that there is not, or a difference that lacks one; it names file and claim.
     """
     declared = strictly(ClaimsFile, load_yaml(file), file)
+    if declared.correction not in (None, "holm"):
+        raise unknown(f"correction of {file}", declared.correction, ["holm"])
     claims = [_complete(claim, file) for claim in declared.claims]
-    return Claims(declared.paper, claims, declared.left_out)
+    return Claims(declared.paper, claims, declared.left_out, declared.correction, declared.figures)
 
 
 def _complete(declared: DeclaredClaim, file: Path) -> ClaimSpec:
@@ -150,8 +176,23 @@ def _complete(declared: DeclaredClaim, file: Path) -> ClaimSpec:
                 raise UserError(f"{place} has a difference without {key!r}: {own}")
         if one.table not in tables:
             raise unknown(f"table of a difference in {place}", one.table, tables)
+        if one.kind == "table":
+            one = _with_members(one, file)
         differences.append(_with_settings(one, file, declared.claim) if one.kind == SIMULATION else one)
     return ClaimSpec(declared.claim, declared.source, differences, declared.untestable)
+
+
+def _with_members(one: DifferenceSpec, file: Path) -> DifferenceSpec:
+    """A difference of arms by name, or of members at their best rates. A scale may have fewer members."""
+    given = {key: getattr(one, key) for key in ("arm", "minus")}
+    best = {key: strictly(BestRate, arm, file) for key, arm in given.items() if isinstance(arm, dict)}
+    if best:
+        arms = read_layout(file.parents[1] / f"{one.table}.yaml").get("arms", [])
+        members = {arm["member"] for arm in arms if "member" in arm}
+        for arm in best.values():
+            if arm.member not in members:
+                raise unknown(f"member of table {one.table}", arm.member, members)
+    return replace(one, **best)
 
 
 def _with_settings(one: DifferenceSpec, file: Path, claim: str) -> DifferenceSpec:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rlvr.errors import unknown
 from rlvr.files.atomic import write_whole
-from rlvr.tables.claims import NOT_RUN, Difference, Finding, findings
+from rlvr.tables.claims import NOT_RUN, NOT_SHOWN, Difference, Finding, findings
 from rlvr.tables.claims_file import SIMULATION, TOY_TREE, read_claims
 from rlvr.tables.names import CLAIMS, papers
 from rlvr.tables.spec import differences_file, savings_file, table_stem
@@ -23,6 +23,12 @@ test problems, a profile. With two to four seeds each is rough, and with one see
 shown."""
 
 
+HOLM = """\
+Intervals are Holm's: all differences of this page are one family, those not run too, and with 95 % all
+true differences are in theirs. The standard error is that of the bootstrap over problems and seeds, with
+Student's t on the degrees of freedom of the seeds."""
+
+
 def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Path:
     """Write the page of a paper's claims from what is in `results`; returns its path.
 
@@ -35,15 +41,28 @@ def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Pa
     file = read_claims(declared)
     found = findings(declared, scale, results)
     page = results / f"{paper}{'' if scale == 'laptop' else '-' + scale}.md"
-    write_whole(page, markdown(file.paper, paper, scale, found, file.left_out))
+    drawn = [stem for stem in file.figures if (results / "figures" / f"{stem}.png").exists()]
+    text = markdown(file.paper, paper, scale, found, file.left_out, correction=file.correction, figures=drawn)
+    write_whole(page, text)
     return page
 
 
-def markdown(title: str, paper: str, scale: str, found: list[Finding], left_out: Sequence[str] = ()) -> str:
+def markdown(
+    title: str,
+    paper: str,
+    scale: str,
+    found: list[Finding],
+    left_out: Sequence[str] = (),
+    *,
+    correction: str | None = None,
+    figures: Sequence[str] = (),
+) -> str:
     """The whole page. The same numbers give the same bytes.
 
     Args:
         left_out: what the paper claims too, and why no difference here tries it.
+        correction: that the intervals have; where there is one the page says in a paragraph what to do.
+        figures: stems of those that it shows.
     """
     intervals = len({item for finding in found for item in finding.differences if isfinite(item.low)})
     chance = (
@@ -51,6 +70,8 @@ def markdown(title: str, paper: str, scale: str, found: list[Finding], left_out:
         f"zero and each interval right 95 times in 100, {0.05 * intervals:.1f} would exclude zero by chance, "
         "half of them on the claimed side; with two or three seeds it may be more."
     )
+    if correction:
+        chance = HOLM
     remake = (
         f"Made by `rlvr claims paper={paper} scale={scale}` from the files named below and "
         f"experiments/{paper}/{CLAIMS}; no run is needed for it."
@@ -62,10 +83,32 @@ def markdown(title: str, paper: str, scale: str, found: list[Finding], left_out:
     ]
     blocks = [f"# What is claimed, and what is measured here: {title}", f"Scale: {scale}. {remake}"]
     blocks += [HOW_TO_READ, chance, "\n".join(overview)]
+    blocks += [summary(found)] if correction else []
+    blocks += [f"![{stem}](figures/{stem}.png)" for stem in figures]
     blocks += [_section(number, item, scale) for number, item in enumerate(found, start=1)]
     if left_out:
         blocks += ["## Left out", "\n".join(f"- {sentence}" for sentence in left_out)]
     return "\n\n".join(blocks) + "\n"
+
+
+def summary(found: list[Finding]) -> str:
+    """One paragraph to act on; that there is none as long as a claim has not run."""
+    by_verdict: dict[str, list[str]] = {}
+    for item in found:
+        by_verdict.setdefault(item.verdict, []).append(item.claim[0].lower() + item.claim[1:])
+    if pending := by_verdict.get(NOT_RUN):
+        return (
+            f"**The run is pending**: {len(pending)} of {len(found)} claims have not run. Until they have, "
+            "this page does not say which weighting to use."
+        )
+    told = [
+        f"*{verdict}*: {'; '.join(claims)}" for verdict, claims in by_verdict.items() if verdict != NOT_SHOWN
+    ]
+    if not told:
+        return "**To act on**: no claim is shown, so nothing here speaks against plain GRPO at its best rate."
+    return (
+        f"**To act on**: {'. '.join(told)}. Of all others nothing is shown, at this scale and on these tasks."
+    )
 
 
 def _section(number: int, finding: Finding, scale: str) -> str:

@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 from rlvr.errors import UserError
 from rlvr.evaluation.significance import ITERATIONS
 from rlvr.files.run_files import RunFiles
-from rlvr.tables import delta_nll, effort, effort_panels, figures, panels, sweep_figures, training_figures
+from rlvr.tables import (
+    delta_nll,
+    effort,
+    effort_panels,
+    figures,
+    frontier,
+    measures,
+    panels,
+    sweep_figures,
+    training_figures,
+)
 from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.panels import Panel
 from rlvr.tables.published import published_table
@@ -98,7 +108,8 @@ def assemble(
     parts = [
         Part(panels.measured_panels(spec, frame), panels.notes(spec, frame)),
         Part(numbers={"": frame, "-differences": pairs}),
-        *(curves, effort_part(spec, finished), rare),
+        *(curves, effort_part(spec, finished), measures_part(spec, finished), rare),
+        frontier_part(spec, frame, finished),
     ]
     printed, caption = [], ""
     if source := spec.published:
@@ -158,6 +169,26 @@ def effort_part(spec: TableSpec, runs: list[RunFiles]) -> Part:
         figures=_with_captions(draw) if len(savings) else {},
         numbers={"-training": checkpoints, "-savings": savings},
     )
+
+
+def measures_part(spec: TableSpec, runs: list[RunFiles]) -> Part:
+    """Cover@tau and the other measures of success rates, where the table asks for them."""
+    if not spec.measures:
+        return Part()
+    frame, problems = measures.collect_measures(spec, runs)
+    numbers = {"-measures": frame, "-problems": problems}
+    return Part(measures.measures_panels(spec, frame, runs), measures.notes(spec), numbers=numbers)
+
+
+def frontier_part(spec: TableSpec, frame: pd.DataFrame, runs: list[RunFiles]) -> Part:
+    """Members of a family against each other, and the learning rates of each, where the table asks for it."""
+    if not spec.frontier:
+        return Part()
+    rates = frontier.rates_frame(spec, runs)
+    caption = frontier.CAPTION.format(x=spec.metrics[0], y=spec.metrics[-1])
+    figure = TableFigure(caption, lambda: frontier.frontier_figure(spec, frame, runs))
+    panel = [frontier.rates_panel(rates)] if len(rates) else []
+    return Part(panels=panel, figures={"frontier": figure}, numbers={"-rates": rates})
 
 
 def rare_part(spec: TableSpec, runs: list[RunFiles]) -> tuple[Part, list[pd.DataFrame]]:

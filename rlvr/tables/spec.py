@@ -51,6 +51,9 @@ class Arm:
         ask: a key that its paper gives no value for; without one on the command line it is left out.
         series, x: the line and the place of the arm in a figure of a `Sweep`.
         group_size, gamma: the same for the figures `group-size` and `training`.
+        member, strength: of a family whose members the figure `frontier` compares, and the value of the
+            member's own knob; arms of one member are a line.
+        rate: what is other about the learning rate of this arm, such as "slower"; none for the table's own.
     """
 
     name: str
@@ -63,6 +66,9 @@ class Arm:
     x: int | float | None = None
     group_size: int | None = None
     gamma: int | float | None = None
+    member: str | None = None
+    strength: int | float | None = None
+    rate: str | None = None
 
     def __post_init__(self) -> None:
         self.label = self.label or self.name
@@ -101,6 +107,21 @@ class Effort:
 
 
 @dataclass(frozen=True)
+class Measures:
+    """A panel of measures besides pass@k (`rlvr.evaluation.measures`), and a file of all problems' counts.
+
+    Attributes:
+        base: the arm before training, against which problems are lost and won.
+        taus: of Cover@tau, above 0 and at most 1.
+        distinct: benchmarks whose distinct right answers are counted: their answers have a form.
+    """
+
+    base: str
+    taus: list[int | float]
+    distinct: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Sweep:
     """A figure over the `x` of arms, a line for each `series`; with a `base` its axis is logarithmic."""
 
@@ -133,6 +154,7 @@ class Layout:
         arms: the rows, in order.
         figures: which of `FIGURES` to draw; the last two need arms that say their group_size and gamma.
         entropy: whether to draw entropy against pass@k.
+        frontier: whether to draw the last metric against the first, by member, and to compare learning rates.
         seeds, overrides: of every run.
         checkpoint: "best" evaluates every arm's best; "baseline" an arm's best among those that cost no more
             than its baseline's.
@@ -150,6 +172,8 @@ class Layout:
     sweep: Sweep | None = None
     dynamics: Dynamics | None = None
     entropy: bool = False
+    measures: Measures | None = None
+    frontier: bool = False
     seeds: list[int] = field(default_factory=lambda: [1])
     overrides: list[str] = field(default_factory=list)
     checkpoint: str = "baseline"
@@ -280,6 +304,10 @@ def check_spec(spec: TableSpec) -> None:
     _check_sweeps(spec)
     if spec.effort:
         check_effort(spec.effort, arms)
+    if spec.measures:
+        check_measures(spec.measures, arms, [name for group in spec.columns.values() for name in group])
+    if spec.frontier and not any(arm.member for arm in spec.arms):
+        raise UserError(f"table {spec.name} has a frontier, but no arm has a member: accepted is one or more")
 
 
 def _refuse_repeated(kind: str, names: Iterable[str], spec: TableSpec) -> None:
@@ -313,6 +341,18 @@ def check_effort(effort: Effort, arms: list[str]) -> None:
         for arm in claimed:
             if arm not in arms:
                 raise unknown("arm in effort.claimed", arm, arms)
+
+
+def check_measures(measures: Measures, arms: list[str], benchmarks: list[str]) -> None:
+    """Refuse a base or a benchmark that there is not, and a tau that is no share."""
+    if measures.base not in arms:
+        raise unknown("arm as measures.base", measures.base, arms)
+    for name in measures.distinct:
+        if name not in benchmarks:
+            raise unknown("benchmark in measures.distinct", name, benchmarks)
+    for tau in measures.taus:
+        if not 0 < tau <= 1:
+            raise UserError(f"measures.taus holds {tau}: accepted are shares above 0 and at most 1")
 
 
 def metric_k(metric: str) -> int:

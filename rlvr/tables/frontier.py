@@ -1,0 +1,132 @@
+"""Members of a family against each other: pass@k against pass@1, and the best learning rate of each."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rlvr.files.run_files import RunFiles
+from rlvr.tables.collect import AVERAGE
+from rlvr.tables.figures import STYLE
+from rlvr.tables.panels import Panel
+from rlvr.tables.spec import Arm, TableSpec, metric_k
+
+CAPTION = (
+    "Left: {y} against {x}, averages of the first group; a line joins the strengths of a member at the "
+    "table's learning rate, hollow markers are other learning rates, the star is the policy before training. "
+    "Right: the way there, in validation at every checkpoint, each member at its own strength. Means over "
+    "seeds."
+)
+MARKERS = "osD^vP*X<>"
+RATES = ["member", "arm", "rate", "seeds", "k", "value", "best"]
+
+
+def members(spec: TableSpec) -> dict[str, list[Arm]]:
+    """The arms of each member, in the order of the table."""
+    found: dict[str, list[Arm]] = {}
+    for arm in spec.arms:
+        if arm.member:
+            found.setdefault(arm.member, []).append(arm)
+    return found
+
+
+def own_strength(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms of a member at its own strength: the one that has other learning rates, or the first."""
+    varied = next((arm.strength for arm in arms if arm.rate), arms[0].strength)
+    return [arm for arm in arms if arm.strength == varied]
+
+
+def rates_frame(spec: TableSpec, runs: Sequence[RunFiles]) -> pd.DataFrame:
+    """Validation of each member, at its own strength, at every learning rate, and which rate is best.
+
+    Returns:
+        `RATES`: pass@k in validation at the last checkpoint, mean over seeds, from 0 to 1, for k = 1 and the
+        largest there is; `best` is true of one arm for each member and k, the first of equals.
+    """
+    rows = []
+    for member, arms in members(spec).items():
+        for arm in own_strength(arms):
+            of_arm = [run for run in runs if run.arm == arm.name and run.validation]
+            if not of_arm:
+                continue
+            last = [run.validation[-1] for run in of_arm]
+            ks = [metric_k(key.removeprefix("in_domain/")) for key in last[0] if "/pass@" in key]
+            for k in sorted({1, max(ks)}):
+                value = float(np.mean([line[f"in_domain/pass@{k}"] for line in last]))
+                rate = of_arm[0].config.training.learning_rate
+                rows.append([member, arm.name, rate, len(of_arm), k, value, False])
+    frame = pd.DataFrame(rows, columns=RATES)
+    if len(frame):
+        frame.loc[frame.groupby(["member", "k"])["value"].idxmax(), "best"] = True
+    return frame
+
+
+def rates_panel(frame: pd.DataFrame) -> Panel:
+    """A row a member: pass@1 and pass@k in validation at each rate, the best in brackets."""
+    rates = sorted(frame["rate"].unique())
+    ks = sorted(frame["k"].unique())
+    rows = []
+    for member, of_member in frame.groupby("member", sort=False):
+        cells = {(row.k, row.rate): row for row in of_member.itertuples()}
+        texts = [_rate_text(cells.get((k, rate))) for k in ks for rate in rates]
+        rows.append([str(member), *texts])
+    header = ["", *(f"pass@{k}, rate {rate:g}" for k in ks for rate in rates)]
+    return Panel(
+        "Validation at the last checkpoint, %; the best rate of each member in brackets", header, rows
+    )
+
+
+def _rate_text(cell: object) -> str:
+    if cell is None:
+        return "–"
+    text = f"{100 * cell.value:.1f}"
+    return f"[{text}]" if cell.best else text
+
+
+def frontier_figure(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFiles]) -> Figure:
+    """pass@k against pass@1 after training, and on the way."""
+    group = next(iter(spec.columns))
+    averages = frame[(frame["group"] == group) & (frame["benchmark"] == AVERAGE)]
+    points = 100 * averages.pivot(index="arm", columns="metric", values="value")
+    x, y = spec.metrics[0], spec.metrics[-1]
+    colours = matplotlib.colormaps["tab20"]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.5, 4.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for number, (member, arms) in enumerate(members(spec).items()):
+            style = {"color": colours(number % 20), "marker": MARKERS[number % len(MARKERS)]}
+            _strengths(left, points, arms, x, y, member, style)
+            chosen = [arm.name for arm in own_strength(arms) if not arm.rate]
+            _path(right, [run for run in runs if run.arm in chosen], style)
+        for arm in spec.arms:
+            if not arm.member and arm.name in points.index and not arm.baseline:
+                left.plot(*points.loc[arm.name, [x, y]], "*", color="black", markersize=11, label=arm.label)
+        left.set(xlabel=f"{spec.label(group)} {x} (%)", ylabel=f"{spec.label(group)} {y} (%)")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def _strengths(
+    axes: Axes, points: pd.DataFrame, arms: Sequence[Arm], x: str, y: str, member: str, style: dict
+) -> None:
+    plain = [arm for arm in arms if not arm.rate and arm.name in points.index]
+    plain.sort(key=lambda arm: arm.strength or 0)
+    here = points.loc[[arm.name for arm in plain], [x, y]]
+    axes.plot(here[x], here[y], label=member, **style)
+    others = points.loc[[arm.name for arm in arms if arm.rate and arm.name in points.index], [x, y]]
+    axes.plot(others[x], others[y], linestyle="", markerfacecolor="white", **style)
+
+
+def _path(axes: Axes, runs: Sequence[RunFiles], style: dict) -> None:
+    """The mean over seeds at every step that all seeds have."""
+    lines = [pd.DataFrame(run.validation).set_index("step") for run in runs if run.validation]
+    if not lines:
+        return
+    k = max(metric_k(name.removeprefix("in_domain/")) for name in lines[0] if "/pass@" in name)
+    names = ["in_domain/pass@1", f"in_domain/pass@{k}"]
+    mean = 100 * pd.concat([line[names] for line in lines]).groupby(level=0).mean()
+    axes.plot(mean[names[0]], mean[names[1]], linewidth=0.9, markersize=2.5, **style)
+    axes.set(xlabel="pass@1 in validation (%)", ylabel=f"pass@{k} in validation (%)")

@@ -1,0 +1,182 @@
+"""What success rates say besides pass@k, as a part of a table: see `rlvr.evaluation.measures`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
+from rlvr.evaluation.measures import distinct_answers, measure_names, per_problem
+from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, counts
+from rlvr.tables.panels import Panel
+from rlvr.tables.spec import TableSpec
+
+COLUMNS = ["group", "arm", "seeds", "measure", "value", "low", "high"]
+DISTINCT = "distinct right answers"
+LAST_STEPS = 10  # over which the entropy is averaged
+
+
+def collect_measures(spec: TableSpec, runs: Sequence[RunFiles]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every measure of every arm, and the counts behind them.
+
+    Returns:
+        `COLUMNS`, averages over the benchmarks of a group with their 95 % intervals over problems and seeds:
+        shares from 0 to 1, but for the number of distinct answers of a problem. And a row for each arm and
+        problem with its `seeds`, `n` and `c`, a number a seed, as "512 512".
+    """
+    runs_by_arm: dict[str, list[RunFiles]] = {arm.name: [] for arm in spec.arms}
+    for run in runs:
+        runs_by_arm[run.arm].append(run)
+    rows, problems = [], []
+    for group, benchmarks in spec.columns.items():
+        parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        for benchmark in benchmarks:
+            tallies = _tallies(benchmark, runs_by_arm)
+            for name, tables in tallies.items():
+                problems.append(_counts_frame(name, benchmark, runs_by_arm[name], tables))
+            for name, part in _measured(spec, benchmark, tallies, runs_by_arm).items():
+                parts.setdefault(name, []).append(part)
+        for name, of_benchmarks in parts.items():
+            if len(of_benchmarks) < len(benchmarks):
+                continue
+            values = _mean_of_those_that_have_it([value for value, _ in of_benchmarks])
+            lows, highs = percentile_interval(
+                _mean_of_those_that_have_it([replicates for _, replicates in of_benchmarks])
+            )
+            for measure, *numbers in zip(_names(spec), values, lows, highs, strict=True):
+                if not np.isnan(numbers[0]):
+                    rows.append([group, name, len(runs_by_arm[name]), measure, *numbers])
+    columns = ["arm", "benchmark", "problem_id", "seeds", "n", "c"]
+    counted = pd.concat(problems, ignore_index=True) if problems else pd.DataFrame(columns=columns)
+    return pd.DataFrame(rows, columns=COLUMNS), counted
+
+
+def _mean_of_those_that_have_it(benchmarks: Sequence[np.ndarray]) -> np.ndarray:
+    """Over the benchmarks without NaN; NaN where none has a number."""
+    stacked = np.stack(benchmarks)
+    count = (~np.isnan(stacked)).sum(axis=0)
+    return np.where(count > 0, np.nansum(stacked, axis=0) / np.maximum(count, 1), np.nan)
+
+
+def _names(spec: TableSpec) -> list[str]:
+    return [*measure_names(spec.measures.taus, max(spec.ks)), DISTINCT]
+
+
+def _tallies(benchmark: str, runs_by_arm: dict[str, list[RunFiles]]) -> dict[str, list[pd.DataFrame]]:
+    """n and c by problem of each run of the arms all of whose runs answered a benchmark."""
+    found = {name: [counts(run, benchmark) for run in runs] for name, runs in runs_by_arm.items()}
+    return {name: tables for name, tables in found.items() if tables and all(t is not None for t in tables)}
+
+
+def _counts_frame(
+    name: str, benchmark: str, runs: Sequence[RunFiles], tables: Sequence[pd.DataFrame]
+) -> pd.DataFrame:
+    joined = {
+        column: pd.concat([table[column] for table in tables], axis=1).fillna(0).astype(int).astype(str)
+        for column in ("n", "c")
+    }
+    frame = pd.DataFrame({column: rows.agg(" ".join, axis=1) for column, rows in joined.items()})
+    seeds = " ".join(str(run.seed) for run in runs)
+    return frame.reset_index().assign(arm=name, benchmark=benchmark, seeds=seeds)[
+        ["arm", "benchmark", "problem_id", "seeds", "n", "c"]
+    ]
+
+
+def _measured(
+    spec: TableSpec,
+    benchmark: str,
+    tallies: dict[str, list[pd.DataFrame]],
+    runs_by_arm: dict[str, list[RunFiles]],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By arm the measures, [measures], and their replicates; on the problems that all runs answered."""
+    base = spec.measures.base
+    if base not in tallies:
+        return {}
+    n_of_runs = pd.concat([table["n"] for tables in tallies.values() for table in tables], axis=1)
+    kept = n_of_runs.index[(n_of_runs >= max(spec.ks)).all(axis=1)]
+    if kept.empty:
+        return {}
+    weights = resampling_weights(len(kept), BOOTSTRAP_ITERATIONS, [0, *benchmark.encode()])
+    c_base = tallies[base][0].loc[kept, "c"].to_numpy()
+    found = {}
+    for name, tables in tallies.items():
+        n, c = (np.stack([table.loc[kept, column] for table in tables]) for column in ("n", "c"))
+        distinct = np.full((*n.shape, 1), np.nan)
+        if benchmark in spec.measures.distinct:
+            distinct[..., 0] = [_distinct(run, benchmark, kept) for run in runs_by_arm[name]]
+        values = np.concatenate(
+            [per_problem(n, c, c_base, spec.measures.taus, max(spec.ks)), distinct], axis=-1
+        )
+        seed_weights = resampling_weights(len(tables), BOOTSTRAP_ITERATIONS, [0, *name.encode()])
+        found[name] = values.mean(axis=(0, 1)), resampled_means(values, weights, seed_weights)
+    return found
+
+
+def _distinct(run: RunFiles, benchmark: str, kept: pd.Index) -> np.ndarray:
+    file = run.samples(benchmark)
+    with damage_as_sentence(file):
+        return distinct_answers(file).loc[kept].to_numpy()
+
+
+def spent(runs: Sequence[RunFiles]) -> pd.DataFrame:
+    """By arm, means over seeds: entropy at the end of training, tokens sampled, optimizer steps."""
+    rows = []
+    for run in runs:
+        lines = run.metrics
+        rows.append(
+            {
+                "arm": run.arm,
+                "entropy": np.mean([line["policy/entropy"] for line in lines[-LAST_STEPS:]])
+                if lines
+                else np.nan,
+                "tokens": sum(line["tokens/sampled"] for line in lines),
+                "updates": sum(line["update/steps"] for line in lines),
+            }
+        )
+    return pd.DataFrame(rows).groupby("arm").mean()
+
+
+def measures_panels(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFiles]) -> list[Panel]:
+    """For each group a row an arm: its measures, and what its training spent."""
+    training = spent(runs)
+    panels = []
+    for group, rows in frame.groupby("group", sort=False):
+        measures = list(dict.fromkeys(rows["measure"]))
+        cells = rows.set_index(["arm", "measure"])
+        lines = []
+        for arm in spec.arms:
+            if (arm.name, measures[0]) not in cells.index:
+                lines.append([arm.label, "0", "not run", *["–"] * (len(measures) + 2)])
+                continue
+            texts = [_text(cells.loc[(arm.name, measure)], measure) for measure in measures]
+            of_arm = training.loc[arm.name]
+            end = ["–"] * 3
+            if of_arm.updates:
+                end = [f"{of_arm.entropy:.3f}", f"{of_arm.tokens:,.0f}", f"{of_arm.updates:,.0f}"]
+            lines.append([arm.label, str(cells.loc[(arm.name, measures[0])].seeds), *texts, *end])
+        header = ["", "seeds", *(_head(measure) for measure in measures), "entropy", "sampled", "updates"]
+        panels.append(Panel(f"{spec.label(group)}: success rates of problems, %", header, lines))
+    return panels
+
+
+def notes(spec: TableSpec) -> list[str]:
+    """How to read the panel."""
+    base = spec.arm_labels[spec.measures.base]
+    return [
+        "Cover@τ: share of problems with a measured success rate of at least τ. Area: mean of pass@k over "
+        f"log k. Lost: problems that {base} solved in one sample or more and the arm in none; won: the other "
+        "way. Distinct right answers: forms of a problem's right samples, a number, of benchmarks that have "
+        f"it. Entropy: nats a token, the last {LAST_STEPS} steps of training; sampled: tokens of training. "
+        "Averages are unweighted over benchmarks; ± as above. The counts of every problem are in the file "
+        "that ends in -problems.csv."
+    ]
+
+
+def _head(measure: str) -> str:
+    return measure.replace("cover@", "Cover@").replace("log-k area", "area")
+
+
+def _text(cell: pd.Series, measure: str) -> str:
+    factor = 1 if measure == DISTINCT else 100
+    return f"{factor * cell.value:.1f} ± {factor * (cell.high - cell.low) / 2:.1f}"

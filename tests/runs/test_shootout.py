@@ -1,0 +1,91 @@
+"""The shoot-out: its plan says what its tables have, and its path works from training to the claims."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rlvr.config import EXPERIMENTS
+from rlvr.runs.reproduce import reproduce_table, schedule_runs
+from rlvr.tables.claims_file import BestRate, read_claims
+from rlvr.tables.frontier import members, own_strength
+from rlvr.tables.spec import read_spec
+
+FOLDER = EXPERIMENTS / "shootout"
+ON_COUNTDOWN_ALONE = {"kl-cov", "rare-answer"}
+
+
+def planned() -> dict[str, tuple[list[float], float | None]]:
+    """By member the strengths that PLAN.md names, and the one in bold."""
+    found = {}
+    for name, knob in re.findall(
+        r"^\| ([a-z-]+) \| [^|]+ \| ([^|]+) \|$", (FOLDER / "PLAN.md").read_text(), re.M
+    ):
+        values = re.findall(r"(\*\*)?(\d+(?:\.\d+)?)(?:\*\*)?(?=,|\s*$)", knob.partition(":")[2] or knob)
+        own = [float(value) for bold, value in values if bold]
+        if name == "member":
+            continue
+        found[name] = [float(value) for _, value in values], own[0] if own else None
+    return found
+
+
+def test_the_plan_names_every_member_with_its_strengths():
+    plan = planned()
+    for table in ("laptop", "laptop_mazes"):
+        found = members(read_spec(FOLDER / f"{table}.yaml", "laptop"))
+        assert set(found) == set(plan) - (ON_COUNTDOWN_ALONE if table == "laptop_mazes" else set())
+        for member, arms in found.items():
+            strengths, own = plan[member]
+            plain = [arm.strength for arm in arms if not arm.rate]
+            assert plain == (strengths or [None])
+            if member != "psr":
+                assert {arm.strength for arm in own_strength(arms)} == {own}
+                assert len(own_strength(arms)) == 3  # learning rates
+
+
+def test_claims_are_about_members_of_their_tables():
+    for claim in read_claims(FOLDER / "claims.yaml").claims:
+        for difference in claim.differences:
+            found = members(read_spec(EXPERIMENTS / f"{difference.table}.yaml", "laptop"))
+            for arm in (difference.arm, difference.minus):
+                assert isinstance(arm, BestRate)
+                assert len(own_strength(found[arm.member])) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("table", "scale"), [("laptop", "laptop"), ("laptop_mazes", "laptop"), ("small", "small"), ("gpu", "gpu")]
+)
+def test_every_arm_composes(table: str, scale: str):
+    spec = read_spec(FOLDER / f"{table}.yaml", scale)
+    scheduled = schedule_runs(spec, [1], [f"scale={scale}"])
+    configs = {
+        str(run.config.algorithm) + str(run.config.advantage_scaling) + str(run.config.training)
+        for run in scheduled
+    }
+    assert len(configs) == len(spec.arms)  # no two arms are the same run
+
+
+@pytest.mark.slow
+def test_the_path_from_training_to_the_page(tmp_path: Path):
+    files = reproduce_table(
+        "shootout/laptop",
+        scale="smoke",
+        seeds=[1],
+        results=tmp_path,
+        overrides=["tracking=local", "training.steps=2"],
+    )
+    page = files[0].read_text()
+    for text in (
+        "Cover@0.5",
+        "distinct right answers",
+        "the best rate of each member in brackets",
+        "-frontier.png",
+    ):
+        assert text in page
+    assert "**The run is pending**: 21 of 21" in (tmp_path / "shootout-smoke.md").read_text()
+    problems = pd.read_csv(tmp_path / "tables" / "shootout-laptop-smoke-problems.csv")
+    assert len(problems) == 7 * (5 * 48 + 2 * 48)  # arms and problems
+    assert (problems["n"] == 32).all()
+    assert problems["c"].between(0, 32).all()

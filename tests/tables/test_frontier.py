@@ -1,0 +1,140 @@
+"""The panels of a family of members: measures, learning rates, and claims about the best of these."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from reported_runs import write_run
+from table_runs import page_of
+
+from rlvr.errors import UserError
+from rlvr.files import step_lines
+from rlvr.tables.claims import findings
+from rlvr.tables.spec import Arm, Measures, TableSpec, check_spec
+from rlvr.tables.write import write_table
+
+RIGHT, WRONG = "correct", "wrong"
+E = """
+paper: a family
+correction: holm
+left_out: [all else]
+claims:
+  - claim: The member is better
+    source: nowhere
+    table: sweep/smoke
+    metric: pass@1
+    group: in_domain
+    differences:
+      - {arm: {member: power, by: pass@2}, minus: {member: grpo, by: pass@2}}
+"""
+
+
+def spec() -> TableSpec:
+    return TableSpec(
+        name="sweep/smoke",
+        title="A family",
+        metrics=["pass@1", "pass@4"],
+        columns={"in_domain": ["countdown_3"]},
+        arms=[
+            Arm("base", overrides=["training.steps=0"]),
+            Arm("grpo", member="grpo"),
+            Arm("power", member="power", strength=1, baseline="grpo"),
+            Arm("power-slower", member="power", strength=1, rate="slower"),
+            Arm("power-2", member="power", strength=2, baseline="grpo"),
+        ],
+        measures=Measures("base", [0.25, 0.75], ["countdown_3"]),
+        frontier=True,
+        figures=[],
+    )
+
+
+def samples(a: int, b: int) -> dict[str, list[tuple[str, str]]]:
+    """Two problems of four samples, a and b of which are right, in two forms at most."""
+    texts = ["1+2", "2+1", "1*3", "3*1"]
+    return {
+        name: [(RIGHT if i < right else WRONG, text) for i, text in enumerate(texts)]
+        for name, right in (("p", a), ("q", b))
+    }
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    counts = {"base": (1, 0), "grpo": (4, 0), "power": (3, 1), "power-slower": (0, 4), "power-2": (0, 0)}
+    folders = []
+    for seed in (1, 2):
+        for arm, (a, b) in counts.items():
+            steps = 0 if arm == "base" else 4
+            if arm == "base" and seed == 2:
+                continue
+            folder = write_run(tmp_path / "runs", arm, samples(a, b), seed=seed, steps=steps)
+            (folder / "validation.jsonl").unlink()
+            (folder / "metrics.jsonl").unlink(missing_ok=True)
+            for step in range(1, steps + 1):
+                line = {"policy/entropy": 0.5, "tokens/sampled": 1e5, "update/steps": 2.0}
+                step_lines.append(folder / "metrics.jsonl", step, line | {"reward/mean": 0.0})
+            pass_2 = {"power": 0.6, "power-slower": 0.7}.get(arm, 0.5)
+            step_lines.append(
+                folder / "validation.jsonl", steps, {"in_domain/pass@1": 0.4, "in_domain/pass@2": pass_2}
+            )
+            folders.append(folder)
+    return folders
+
+
+def test_measures_by_hand(runs: list[Path], tmp_path: Path):
+    """power has 3/4 and 1/4: all at 1/4, half at 3/4; q won, none lost; 1+2 and 2+1 are one form of two."""
+    page = page_of(spec(), runs)
+    frame = page.numbers["-measures"].set_index(["arm", "measure"])["value"]
+    power = [frame["power", name] for name in ("cover@0.25", "cover@0.75", "lost", "won")]
+    assert power == [1, 0.5, 0, 0.5]
+    assert [frame["power-2", name] for name in ("lost", "won")] == [0.5, 0]
+    assert [frame[arm, "distinct right answers"] for arm in ("base", "power", "grpo")] == [0.5, 1.5, 1]
+    problems = page.numbers["-problems"].set_index(["arm", "problem_id"])
+    assert problems.loc[("power", "p"), ["seeds", "n", "c"]].tolist() == ["1 2", "4 4", "3 3"]
+    (panel,) = [panel for panel in page.panels if "success rates" in panel.title]
+    assert panel.rows[2][-3:] == ["0.500", "400,000", "8"]
+
+
+def test_the_best_rate_is_taken_by_each_metric_and_claims_are_about_it(runs: list[Path], tmp_path: Path):
+    page = page_of(spec(), runs)
+    rates = page.numbers["-rates"]
+    best = rates[rates["best"]].set_index(["member", "k"])["arm"]
+    assert best["power", 1] == "power"  # the first of equals
+    assert best["power", 2] == "power-slower"
+    files = write_table(page, tmp_path / "results")
+    assert tmp_path / "results/figures/sweep-smoke-smoke-frontier.png" in files
+
+    declared = tmp_path / "experiments" / "sweep" / "claims.yaml"
+    declared.parent.mkdir(parents=True)
+    declared.write_text(E)
+    arms = ", ".join(
+        f"{{name: {arm.name}, member: {arm.member or 'none'}, overrides: []}}" for arm in spec().arms
+    )
+    (declared.parent / "smoke.yaml").write_text(
+        f"title: A\nmetrics: [pass@1, pass@4]\ncolumns: {{in_domain: [countdown_3]}}\narms: [{arms}]\n"
+    )
+    declared.write_text(E.replace("member: grpo", "member: grop"))
+    with pytest.raises(UserError, match=r"member of table sweep/smoke 'grop'.*did you mean grpo"):
+        findings(declared, "smoke", tmp_path / "results")
+    declared.write_text(E)
+    ((difference,),) = [finding.differences for finding in findings(declared, "smoke", tmp_path / "results")]
+    numbers = pd.read_csv(tmp_path / "results/tables/sweep-smoke-smoke-differences.csv")
+    (row,) = numbers[
+        (numbers["arm"] == "grpo") & (numbers["against"] == "power-slower") & (numbers["metric"] == "pass@1")
+    ].itertuples()
+    assert difference.value == pytest.approx(-100 * row.difference)
+    assert difference.text == "pass@1, in_domain: power-slower − grpo"
+
+
+@pytest.mark.parametrize(
+    ("measures", "sentence"),
+    [
+        (Measures("bass", [0.5]), "measures.base 'bass'"),
+        (Measures("base", [2]), "measures.taus holds 2"),
+        (Measures("base", [0.5], ["gcd"]), "measures.distinct 'gcd'"),
+    ],
+)
+def test_what_could_not_be_measured_is_refused(measures: Measures, sentence: str):
+    table = spec()
+    table.measures = measures
+    with pytest.raises(UserError, match=sentence):
+        check_spec(table)
