@@ -124,21 +124,15 @@ def accelerators() -> list[Finding]:
 
 
 def attention() -> str:
-    """The kernel that an update's attention goes through."""
+    """The kernels that an update's attention goes through."""
     import torch
 
-    from rlvr.policy.kernels import Kernels
+    from rlvr.policy.attention import attention_for
 
     if not torch.cuda.is_available():
         return "rlvr's own for CPUs (rlvr.policy.cpu)"
-    backends = torch.backends.cuda
-    kernels = {
-        "flash": backends.flash_sdp_enabled(),
-        "memory-efficient": backends.mem_efficient_sdp_enabled(),
-        "cuDNN": backends.cudnn_sdp_enabled(),
-    }
-    of_torch = ", ".join(name for name, enabled in kernels.items() if enabled) or "math, which is slow"
-    return f"{Kernels.attention.__name__}; torch has {of_torch}"
+    half, whole = (attention_for(torch.device("cuda", 0), kind) for kind in (torch.bfloat16, torch.float32))
+    return f"training.attention=auto: {half} in bfloat16, {whole} in float32"
 
 
 def next_command() -> tuple[str, str]:

@@ -179,6 +179,11 @@ class TrainingConfig:
     precision: str = one_of("float32", "bfloat16")  # of the forward and backward; bfloat16 is autocast
     # rollout batches; null: an epoch
     checkpoint_every: int | None = limited(MISSING, at_least=1)
+    # as rlvr.policy.attention says; auto: on a GPU FlashAttention, or in float32 the memory-efficient kernel,
+    # on a CPU its own
+    attention: str = one_of("auto", "varlen", "efficient", "blocks", "flex", "dense")
+    compile: bool = False  # each decoder layer, through torch.compile
+    liger: bool = False  # Liger's kernels for norms and MLPs, on CUDA (pip install 'rlvr[liger]')
     activation_checkpointing: bool = False  # compute a layer twice instead of keeping its activations
     keep_attention: bool = False  # with activation_checkpointing: but keep the output of attention
     offload_activations: bool = False  # with activation_checkpointing: keep a layer's input in host memory

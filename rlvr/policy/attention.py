@@ -4,9 +4,12 @@ Every linear layer of the model sees one row of real tokens [1, T]; only attenti
 sees which. A *layout* knows that, and travels through the model as a keyword argument to the attention
 function registered here. For training it is a prefix tree with one of the `ATTENTIONS`, which say the same:
 
-- `blocks`: padded blocks of sequences through torch's fused attention (`rlvr.policy.blocks`)
+- `varlen`: sequences without padding through FlashAttention (`rlvr.policy.varlen`)
+- `efficient`: padded blocks of sequences through the memory-efficient kernel, in float32 too
+- `blocks`: the same through whichever of torch's fused kernels takes them (`rlvr.policy.blocks`)
 - `flex`: flex_attention with the tree's mask; nothing is padded or copied, whatever the lengths
 - `dense`: the whole mask, [T, T]; the reference that the others are tested against
+- `auto`: of these the one for the device and the precision (`attention_for`)
 
 A CPU has one of its own (`rlvr.policy.cpu.attention`). For sampling the layout is that of
 `rlvr.rollout.transformers_engine`: one new token per distinct running rollout.
@@ -21,14 +24,16 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from rlvr.policy.blocks import BlockAttention
+from rlvr.policy.blocks import BlockAttention, EfficientAttention
 from rlvr.policy.prefix_tree import PrefixTree
+from rlvr.policy.varlen import VarlenAttention
 
 ATTENTION = "rlvr_layout"
+FLEX_BLOCK = 128  # queries and keys of a block of flex_attention's kernels
 
 
 class Layout(Protocol):
@@ -43,6 +48,7 @@ class Layout(Protocol):
         ...
 
 
+@torch.compiler.disable  # a layout is another object for every micro-batch: not for a compiled layer to see
 def attend(
     layout: Layout, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
 ) -> Tensor:
@@ -100,8 +106,7 @@ class FlexAttention:
 
     def __init__(self, tree: PrefixTree):
         self.tokens = len(tree)
-        device = tree.tokens_T.device
-        self.mask = create_block_mask(sees(tree), None, None, self.tokens, self.tokens, device=device.type)
+        self.mask = block_mask(tree)
 
     def __len__(self) -> int:
         return self.tokens
@@ -115,14 +120,77 @@ class FlexAttention:
         return output_1HTD[0].transpose(0, 1)
 
 
+def block_mask(tree: PrefixTree, size: int = FLEX_BLOCK) -> BlockMask:
+    """`sees` by blocks of `size` queries and keys, from where subtrees end, without any pair of tokens.
+
+    Of the blocks before a query's own one is seen in part where its furthest subtree reaches the first query,
+    and whole where its nearest reaches beyond the last.
+    """
+    count = -(-len(tree) // size)
+    # a subtree that has ended before it began is the padding's
+    end_BS = pad(tree.subtree_end_T, (0, count * size - len(tree))).view(count, size)
+    first_B = torch.arange(0, count * size, size, device=end_BS.device)
+    is_before_BB = first_B[None, :] < first_B[:, None]
+    any_BB = is_before_BB & (end_BS.amax(1)[None, :] > first_B[:, None])
+    all_BB = is_before_BB & (end_BS.amin(1)[None, :] >= first_B[:, None] + size)
+    own_BB = torch.eye(count, dtype=torch.bool, device=end_BS.device)
+    partial = _ordered((any_BB & ~all_BB) | own_BB)
+    return BlockMask.from_kv_blocks(
+        *partial,
+        *_ordered(all_BB),
+        BLOCK_SIZE=size,
+        mask_mod=sees(tree),
+        seq_lengths=(len(tree), len(tree)),
+    )
+
+
+def _ordered(seen_BB: Tensor) -> tuple[Tensor, Tensor]:
+    """How many blocks each row sees, int32 [1, 1, B], and which, those seen first, int32 [1, 1, B, B]."""
+    counts_B = seen_BB.sum(-1, dtype=torch.int32)
+    order_BB = seen_BB.int().argsort(dim=-1, descending=True, stable=True).int()
+    return counts_B[None, None], order_BB[None, None].contiguous()
+
+
 @cache
 def _flex(compiled: bool) -> Callable[..., Tensor]:
     # without compilation it holds all scores, which is what tests on a CPU do; every tree has another length
     return torch.compile(flex_attention, dynamic=True) if compiled else flex_attention
 
 
+class AutomaticAttention:
+    """The attention of `attention_for`, chosen when the precision is known: at the first layer."""
+
+    def __init__(self, tree: PrefixTree):
+        self.tree = tree
+        self.chosen: Layout | None = None
+
+    def __len__(self) -> int:
+        return len(self.tree)
+
+    def attend(
+        self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
+    ) -> Tensor:
+        """See `Layout.attend`."""
+        if self.chosen is None:
+            name = attention_for(value_TKD.device, value_TKD.dtype, value_TKD.shape[-1])
+            self.chosen = ATTENTIONS[name](self.tree)
+        return self.chosen.attend(layer, query_THD, key_TKD, value_TKD, scale)
+
+
+def attention_for(device: torch.device, dtype: torch.dtype, head_size: int = 128) -> str:
+    """Of `ATTENTIONS` the fastest that certainly holds no scores on a device; on a CPU all do well."""
+    if device.type != "cuda":
+        return "blocks"
+    is_half = dtype in (torch.bfloat16, torch.float16)
+    has_flash = torch.cuda.get_device_capability(device) >= (8, 0) and torch.version.hip is None
+    return "varlen" if is_half and has_flash and head_size <= 256 and head_size % 8 == 0 else "efficient"
+
+
 TreeAttention = Callable[[PrefixTree], Layout]
 ATTENTIONS: dict[str, TreeAttention] = {
+    "auto": AutomaticAttention,
+    "varlen": VarlenAttention,
+    "efficient": EfficientAttention,
     "blocks": BlockAttention,
     "flex": FlexAttention,
     "dense": DenseAttention,

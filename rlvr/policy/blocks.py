@@ -5,14 +5,19 @@ queries are its tokens, its keys the prompt's and then its own; where several ro
 first one's output stands for all.
 """
 
-from typing import NamedTuple
+import re
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+from rlvr.errors import UserError
 from rlvr.policy.prefix_tree import PrefixTree
 
+MAX_MATH_KEYS = 2048  # keys beyond which all scores are not to be held on a GPU
+FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION]
 MIN_SOFTMAX_WIDTH = 16  # keys below which torch's softmax takes ten times as long on a CPU
 
 
@@ -52,14 +57,33 @@ def prompt_places(tree: PrefixTree) -> Tensor:
     return _padded(group_X, column_X, start_G[group_X] + column_X)
 
 
-def _block_of_rollouts(tree: PrefixTree, prompt_GP: Tensor) -> Block | None:
-    # what predicts a rollout's second token and those after it are its own tokens
+class OwnTokens(NamedTuple):
+    """Rollouts that bring tokens of their own into the row: X tokens of R rollouts, one after the other.
+
+    Attributes:
+        row_X, column_X: which of the rollouts, and where in what it has in the row.
+        place_X: the place in the row.
+        is_owned_X: bool, whether the token is this rollout's; of several that share one, the first one's.
+        group_R: whose prompt each rollout follows.
+    """
+
+    row_X: Tensor
+    column_X: Tensor
+    place_X: Tensor
+    is_owned_X: Tensor
+    group_R: Tensor
+
+    @property
+    def rows(self) -> int:
+        return len(self.group_R)
+
+
+def own_tokens(tree: PrefixTree) -> OwnTokens:
+    """What predicts a rollout's second token and those after it are its own tokens."""
     rollout_M, column_M = rows_and_columns(tree.lengths_R)
     own_M = column_M > 0
     rollout_X, column_X = rollout_M[own_M], column_M[own_M] - 1
     place_X = tree.predictor_N[tree.prefix_M[own_M]]
-    if not len(place_X):
-        return None
     # of the rollouts that share a token the first one stands for all, there and in what follows
     owner_T = torch.full_like(tree.tokens_T, len(tree.lengths_R))
     owner_T.scatter_reduce_(0, place_X, rollout_X, "amin")
@@ -67,12 +91,23 @@ def _block_of_rollouts(tree: PrefixTree, prompt_GP: Tensor) -> Block | None:
     is_owner_R = torch.zeros_like(tree.lengths_R, dtype=torch.bool)
     is_owner_R[rollout_X[owned_X]] = True
     kept_X = is_owner_R[rollout_X]
-    row_X = (is_owner_R.cumsum(0) - 1)[rollout_X]
-    path_RW = _padded(row_X[kept_X], column_X[kept_X], place_X[kept_X])
+    group_T = (tree.positions_T == 0).cumsum(0) - 1
+    return OwnTokens(
+        row_X=(is_owner_R.cumsum(0) - 1)[rollout_X[kept_X]],
+        column_X=column_X[kept_X],
+        place_X=place_X[kept_X],
+        is_owned_X=owned_X[kept_X],
+        group_R=group_T[place_X[kept_X & (column_X == 0)]],
+    )
+
+
+def _block_of_rollouts(tree: PrefixTree, prompt_GP: Tensor) -> Block | None:
+    row_X, column_X, place_X, owned_X, group_R = own_tokens(tree)
+    if not len(place_X):
+        return None
+    path_RW = _padded(row_X, column_X, place_X)
     width = path_RW.shape[1]
 
-    group_T = (tree.positions_T == 0).cumsum(0) - 1
-    group_R = group_T[path_RW[:, 0]]
     prompt_columns_P = torch.arange(prompt_GP.shape[1], device=path_RW.device)
     in_prompt_RP = prompt_columns_P < tree.prompt_lengths_G[group_R, None]
     causal_WW = torch.ones(width, width, dtype=torch.bool, device=path_RW.device).tril()
@@ -95,6 +130,8 @@ def _block_of_rollouts(tree: PrefixTree, prompt_GP: Tensor) -> Block | None:
 class BlockAttention:
     """torch's fused attention over the blocks of a tree: whichever kernel takes a mask and grouped heads."""
 
+    repeats_heads = False
+
     def __init__(self, tree: PrefixTree):
         self.blocks = blocks(tree)
         self.place_T = torch.cat([block.tokens_B for block in self.blocks]).argsort()
@@ -109,13 +146,48 @@ class BlockAttention:
         """See `Layout.attend`."""
         outputs = []
         for block in self.blocks:
+            query_RHWD = take(query_THD, block.queries_RW)
             key_RKSD, value_RKSD = take(key_TKD, block.keys_RS), take(value_TKD, block.keys_RS)
             seen = {"is_causal": True} if block.seen_R1WS is None else {"attn_mask": block.seen_R1WS}
-            output_RHWD = scaled_dot_product_attention(
-                take(query_THD, block.queries_RW), key_RKSD, value_RKSD, scale=scale, enable_gqa=True, **seen
+            if self.repeats_heads:
+                each = query_THD.shape[1] // key_TKD.shape[1]
+                key_RKSD, value_RKSD = (
+                    rows.repeat_interleave(each, dim=1) for rows in (key_RKSD, value_RKSD)
+                )
+            fused = without_math if long_on_gpu(key_RKSD) else scaled_dot_product_attention
+            output_RHWD = fused(
+                query_RHWD, key_RKSD, value_RKSD, scale=scale, enable_gqa=not self.repeats_heads, **seen
             )
             outputs.append(output_RHWD.transpose(1, 2).flatten(0, 1).index_select(0, block.outputs_B))
         return torch.cat(outputs).index_select(0, self.place_T)
+
+
+class EfficientAttention(BlockAttention):
+    """The same with a key and a value for every query head: what the memory-efficient kernel asks for.
+
+    That kernel is on every GPU, in float32 too.
+    """
+
+    repeats_heads = True
+
+
+def long_on_gpu(key_RKSD: Tensor) -> bool:
+    return key_RKSD.is_cuda and key_RKSD.shape[-2] > MAX_MATH_KEYS
+
+
+def without_math(*rows: Tensor, **settings: Any) -> Tensor:
+    """torch's fused attention; UserError where only the kernel that holds all scores would take it."""
+    try:
+        with sdpa_kernel(FUSED):
+            return scaled_dot_product_attention(*rows, **settings)
+    except RuntimeError as error:
+        if not re.search("No (available kernel|viable backend)", str(error)):
+            raise
+        raise UserError(
+            f"attention over {rows[1].shape[-2]:,} keys: torch {torch.__version__} has no fused kernel here "
+            f"for {rows[2].dtype} with a mask, and the plain one would hold all scores; try "
+            "training.attention=auto, which takes one that has, or training.attention=flex"
+        ) from error
 
 
 def rows_and_columns(lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ class Kernels:
         max_logits_bytes: of the logits of tokens that go through the head together.
     """
 
-    attention: TreeAttention = ATTENTIONS["blocks"]
+    attention: TreeAttention = ATTENTIONS["auto"]
     max_logits_bytes = 2**27
 
     @contextmanager

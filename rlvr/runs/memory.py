@@ -103,7 +103,8 @@ def plan_memory(config: Config, model: Architecture, given: Assumptions) -> Memo
 def activation_bytes(config: Config, model: Architecture) -> int:
     """Of a token on the GPU, at the moment of the backward that takes most."""
     training = config.training
-    kinds = Activations(model, BYTES[config.model.dtype], BYTES[training.precision])
+    fused = training.liger or training.compile
+    kinds = Activations(model, BYTES[config.model.dtype], BYTES[training.precision], fused)
     kept = kinds.kept(
         checkpointing=training.activation_checkpointing,
         attention=training.keep_attention,

@@ -18,8 +18,8 @@ from rlvr.training.checkpoint import load_state
 from rlvr.training.distributed.data_parallel import DataParallelEngine
 from rlvr.training.distributed.ranks import on_every_rank, world_size
 from rlvr.training.distributed.sharding import ShardedLearner, ShardedPolicy
+from rlvr.training.layers import choose_attention, prepare_layers
 from rlvr.training.learner import Learner
-from rlvr.training.recompute import recompute_activations
 
 
 def device_of(config: Config) -> str:
@@ -68,13 +68,9 @@ def open_training(
     if config.algorithm.kl_coefficient > 0 and policy.adapter is None:
         reference = initial_policy(config, None, device)
         reference.model.requires_grad_(False)
+        choose_attention(reference, config, on_cuda=device_of(config).startswith("cuda"))
     engine = _engine_beside_trainer(config, policy, sequence)
-    if config.training.activation_checkpointing:
-        recompute_activations(
-            policy.model,
-            keep_attention=config.training.keep_attention,
-            offload=config.training.offload_activations,
-        )
+    prepare_layers(policy, config, on_cuda=device_of(config).startswith("cuda"))
     if several:
         settings = {"precision": config.training.precision, "device": device_of(config)}
         policy = ShardedPolicy(policy, **settings)

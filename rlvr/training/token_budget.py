@@ -80,8 +80,8 @@ class TokenBudget:
             return self.limit
         weight = next(self.policy.model.parameters())
         stored, compute = weight.element_size(), COMPUTE_BYTES[self.training.precision]
-        kinds = Activations(shape, stored, compute)
         training = self.training
+        kinds = Activations(shape, stored, compute, fused=training.liger or training.compile)
         checkpointing = training.activation_checkpointing
         a_token = kinds.transient(checkpointing=checkpointing) + kinds.kept(
             checkpointing=checkpointing,

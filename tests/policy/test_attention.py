@@ -4,9 +4,11 @@ import random
 
 import pytest
 import torch
+from torch.nn.attention.flex_attention import create_block_mask
 
-from rlvr.policy.attention import ATTENTIONS, dense_mask
-from rlvr.policy.blocks import MIN_SOFTMAX_WIDTH, widened
+from rlvr.errors import UserError
+from rlvr.policy.attention import ATTENTIONS, attention_for, block_mask, dense_mask, sees
+from rlvr.policy.blocks import MIN_SOFTMAX_WIDTH, widened, without_math
 from rlvr.policy.cpu.attention import CPUAttention
 from rlvr.policy.prefix_tree import PrefixTree
 
@@ -56,6 +58,48 @@ def test_every_attention_says_what_the_whole_mask_does(
     for one, other in zip(ours, reference, strict=name != "flex"):
         assert one.dtype == dtype
         torch.testing.assert_close(one.float(), other, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("size", [4, 7, 128])
+def test_the_block_mask_is_that_of_all_pairs(size: int):
+    """On random forests, some shorter than a block: which blocks are seen in part, and which whole."""
+    rng = random.Random(4)
+    for _ in range(20):
+        prompts = [[rng.randrange(3) for _ in range(rng.randrange(1, 25))] for _ in range(3)]
+        completions = [
+            [[rng.randrange(3) for _ in range(rng.randrange(30))] for _ in range(rng.randrange(1, 5))]
+            for _ in prompts
+        ]
+        tree = PrefixTree.build(prompts, completions)
+        ours = block_mask(tree, size)
+        expected = create_block_mask(
+            sees(tree), None, None, len(tree), len(tree), device="cpu", BLOCK_SIZE=size
+        )
+        for kind in ("kv", "full_kv", "q", "full_q"):
+            counts, theirs = (getattr(mask, f"{kind}_num_blocks")[0, 0] for mask in (ours, expected))
+            assert counts.tolist() == theirs.tolist()
+            indices, others = (getattr(mask, f"{kind}_indices")[0, 0] for mask in (ours, expected))
+            for count, row, other in zip(counts, indices, others, strict=True):
+                assert row[:count].tolist() == other[:count].tolist()
+
+
+def test_a_kernel_that_would_hold_all_scores_is_an_error_beyond_2048_keys():
+    """Where values are wider than keys no fused kernel takes them, on a CPU either."""
+    rows = [torch.zeros(1, 2, length, 8, requires_grad=True) for length in (3, 4, 4)]
+    assert torch.equal(without_math(*rows, scale=1.0), torch.zeros(1, 2, 3, 8))
+    wide = [*rows[:2], torch.zeros(1, 2, 4, 16)]
+    with pytest.raises(UserError, match=r"over 4 keys: torch .* try training\.attention=auto"):
+        without_math(*wide, scale=1.0)
+
+
+def test_a_gpu_always_has_a_flash_class_kernel(monkeypatch: pytest.MonkeyPatch):
+    capability = {0: (9, 0), 1: (7, 5)}
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: capability[device.index])
+    new, old = torch.device("cuda", 0), torch.device("cuda", 1)
+    assert attention_for(new, torch.bfloat16) == "varlen"
+    assert attention_for(new, torch.float32) == attention_for(old, torch.float16) == "efficient"
+    assert attention_for(new, torch.bfloat16, head_size=100) == "efficient"
+    assert attention_for(torch.device("cpu"), torch.bfloat16) == "blocks"
 
 
 def test_long_sequences_go_through_fused_attention(monkeypatch: pytest.MonkeyPatch):

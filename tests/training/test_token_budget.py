@@ -120,8 +120,9 @@ def test_recomputation_gives_the_same_bits(
         "algorithm.kl_coefficient=0",
         "training.mini_batch_prompts=4",
     ]
+    policy = like_on_cuda()
     with Count() as plainly:
-        metrics, gradients = steps(like_on_cuda(), two_updates, settings)
+        metrics, gradients = steps(policy, two_updates, settings)
     policy = like_on_cuda()
     recompute_activations(policy.model, **overrides)
     with Count() as again:

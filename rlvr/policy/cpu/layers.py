@@ -15,13 +15,7 @@ from transformers.activations import SiLUActivation
 
 from rlvr.policy.attention import Layout, attend
 from rlvr.policy.cpu.linear import cast_once, fused_projections, gradients, has_onednn, is_plain, matmul
-
-# full names, so that a class of somebody else's that is called the same is not taken for one of these
-FAMILIES = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}
-ATTENTIONS, MLPS, NORMS = (
-    {f"transformers.models.{module}.modeling_{module}.{name}{kind}" for module, name in FAMILIES.items()}
-    for kind in ("Attention", "MLP", "RMSNorm")
-)
+from rlvr.policy.families import ATTENTIONS, MLPS, NORMS, full_name
 
 
 class Attention:
@@ -74,7 +68,7 @@ class RMSNorm(nn.Module):
 def use_memory_saving_layers(model: nn.Module) -> None:
     """Exchange the layers that are exactly known ones; parameters and their names stay."""
     for module in model.modules():
-        name = f"{type(module).__module__}.{type(module).__qualname__}"
+        name = full_name(module)
         if name in MLPS and isinstance(module.act_fn, SiLUActivation):
             module.__class__ = GatedMLP
         elif name in NORMS:

@@ -26,7 +26,7 @@ from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.distributed import watchdog
 from rlvr.training.distributed.data_parallel import DataParallelEngine
 from rlvr.training.distributed.ranks import gather, rank, world_size
-from rlvr.training.setup import recompute_activations
+from rlvr.training.recompute import recompute_activations
 
 HERE = Path(__file__).parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
