@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from rlvr.files.run_files import Line, RunFiles
-from rlvr.tables.spec import TableSpec
+from rlvr.tables.spec import EFFORT_UNITS, TableSpec
 
 OWN_BEST = "own best"  # the target that each arm sets itself
 FLOPS = ("generated", "trained", "profiling", "selection")  # what a run's FLOPs are made of
@@ -25,14 +25,16 @@ SECONDS = ("training", "profiling")
 
 
 def curves(runs: Sequence[RunFiles]) -> pd.DataFrame:
-    """One row a checkpoint of each trained run: `arm`, `seed`, `steps`, `flops`, `seconds`, `reward`.
+    """One row a checkpoint of each trained run: `arm`, `seed`, the `EFFORT_UNITS`, `reward`.
 
-    What is spent before training (a profile, the run that a selection was made from) is in the FLOPs of
-    every row. Seconds have the profile's, not those of a selection's run.
+    Runs from before `flops_undropped` was logged have NaN there. What is spent before training (a
+    profile, the run that a selection was made from) is in the FLOPs of every row. Seconds have the
+    profile's, not those of a selection's run.
     """
     rows = []
     for run in runs:
         metrics = _by_step(run.metrics, "compute/flops")
+        undropped = _by_step(run.metrics, "compute/flops_undropped")
         timing = _by_step(run.timing, "seconds/step")
         flops = sum(run.entry("flops", part) for part in ("profiling", "selection"))
         seconds = run.entry("seconds").get("profiling", 0.0)
@@ -45,11 +47,12 @@ def curves(runs: Sequence[RunFiles]) -> pd.DataFrame:
                     "seed": run.seed,
                     "steps": line["step"],
                     "flops": flops + sum(metrics[step] for step in done),
+                    "flops_undropped": flops + sum(undropped[step] for step in done),
                     "seconds": seconds + sum(timing[step] for step in done),
                     "reward": line["in_domain/pass@1"],
                 }
             )
-    return pd.DataFrame(rows, columns=["arm", "seed", "steps", "flops", "seconds", "reward"])
+    return pd.DataFrame(rows, columns=["arm", "seed", *EFFORT_UNITS, "reward"])
 
 
 def costs(runs: Sequence[RunFiles]) -> pd.DataFrame:
@@ -104,7 +107,10 @@ def savings(spec: TableSpec, checkpoints: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for baseline, name in spec.pairs:
         seeds = [s for a, s in by_run if a == name and (baseline, s) in by_run]
+        arms = [by_run[arm, seed] for seed in seeds for arm in (baseline, name)]
         for unit in spec.effort.units if seeds else []:
+            if any(rows_of[unit].isna().any() for rows_of in arms):
+                continue  # runs from before it was logged
             for target in (*spec.effort.shares, OWN_BEST):
                 pairs = [(by_run[baseline, seed], by_run[name, seed]) for seed in seeds]
                 ratios = np.array([_saving(before, after, unit, target) for before, after in pairs])
@@ -139,4 +145,4 @@ def _geometric_mean(ratios: np.ndarray) -> list[float]:
 
 
 def _by_step(lines: list[Line], key: str) -> dict[int, float]:
-    return {line["step"]: line[key] for line in lines}
+    return {line["step"]: line.get(key, math.nan) for line in lines}

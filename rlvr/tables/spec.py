@@ -22,7 +22,12 @@ from rlvr.tables.assumptions import Assumptions
 DOMAINS = ("in_domain", "out_of_domain")  # the groups of benchmarks, as a benchmark's config has them
 FIGURES = ("pass-at-k", "difference", "group-size", "training")  # the first two where none are named
 CHECKPOINTS = ("baseline", "best")
-EFFORT_UNITS = {"steps": "steps", "flops": "FLOPs", "seconds": "seconds"}
+EFFORT_UNITS = {
+    "steps": "steps",
+    "flops": "FLOPs",
+    "flops_undropped": "FLOPs of a trainer that leaves no rollout out",
+    "seconds": "seconds",
+}
 DELTA_NLL, RARE = "delta_nll_rare", "rare"  # a metric besides pass@k, and what it is measured on
 
 

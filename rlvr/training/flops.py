@@ -2,11 +2,12 @@
 
 N is the number of parameters that every token is multiplied with: all of them, save an input embedding that
 is not the output head too, since looking a token up takes no product. D counts token positions: a group's
-prompt once, and of each completion all but the last token, which nothing follows. Completions count in full,
-although engine and learner compute what they share only once: so methods compare as they would on any
-engine, and a policy that repeats itself does not look cheaper. Not counted: attention's own products (small
-beside 2ND at these lengths), the optimizer, verification, validation and evaluation. A frozen parameter has
-no gradient of its own: 4ND.
+prompt once, and of each completion all but the last token, which nothing follows. Completions count in
+full, although engine and learner compute what they share only once: so methods compare as they would on any
+engine, and a policy that repeats itself does not look cheaper. Rollouts without an advantage are left out
+of updates here; `compute/flops_undropped` is what a trainer spends that updates on all of them. Not
+counted: attention's own products (small beside 2ND at these lengths), the optimizer, verification,
+validation and evaluation. A frozen parameter has no gradient of its own: 4ND.
 """
 
 from collections.abc import Sequence
@@ -48,14 +49,16 @@ def sampled_flops(parameters: int, groups: Sequence[Group]) -> float:
     return forward_flops(parameters, sum(_positions(group, group.completions) for group in groups))
 
 
-def update_flops(parameters: int, batch: Batch, config: Config, frozen: int = 0) -> float:
-    """Of one `Learner.update`: only rollouts that change the gradient go through the model.
+def update_flops(
+    parameters: int, batch: Batch, config: Config, frozen: int = 0, *, all_rollouts: bool = False
+) -> float:
+    """Of one `Learner.update`: only rollouts that change the gradient go through the model, or all of them.
 
     From the second mini-batch on, the policy has changed since sampling, so their old log-probabilities
     take a forward pass more; with a KL term the reference policy's take another.
     """
     algorithm = config.algorithm
-    keep_all = algorithm.kl_coefficient > 0 or algorithm.entropy_coefficient != 0
+    keep_all = all_rollouts or algorithm.kl_coefficient > 0 or algorithm.entropy_coefficient != 0
     advantages = batch.advantage_R.tolist()
     flops = 0.0
     for g, group in enumerate(batch.groups):
@@ -74,10 +77,12 @@ def compute_metrics(
     """FLOPs of one step; `sampled` are all its groups, those that dynamic sampling threw away among them."""
     generated = sampled_flops(parameters, sampled)
     updated = update_flops(parameters, batch, config, frozen)
+    undropped = update_flops(parameters, batch, config, frozen, all_rollouts=True)
     return {
         "compute/flops": generated + updated,
         "compute/flops_generated": generated,
         "compute/flops_trained": updated,
+        "compute/flops_undropped": generated + undropped,
     }
 
 

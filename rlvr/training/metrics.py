@@ -84,6 +84,7 @@ METRICS = (
     Metric("compute/flops", "floating-point operations of sampling and update, by count", "FLOP"),
     Metric("compute/flops_generated", "of sampling, refills included", "FLOP"),
     Metric("compute/flops_trained", "of the update", "FLOP"),
+    Metric("compute/flops_undropped", "of sampling and an update that leaves no rollout out", "FLOP"),
     Metric("curriculum/epoch", "passes over the data so far", "epochs"),
     Metric("curriculum/refills", "groups sampled beyond those trained on, as a share of these", "",
            "0 without dynamic sampling; below `max_refills`"),

@@ -103,6 +103,24 @@ def test_savings_by_hand(trained: list[Path], spec_with_effort: TableSpec):
         )
 
 
+def test_what_other_trainers_would_spend_is_a_unit_of_its_own(
+    trained: list[Path], spec_with_effort: TableSpec
+):
+    """GRPO would spend 30 a step in place of 10, F-GRPO 5 in place of 4: half the gain at 60 against
+    12 + 10 and 12 + 5. Without a line of it, as in older runs, the unit is left out."""
+    spec = replace(spec_with_effort, effort=Effort(units=["flops", "flops_undropped"], shares=[0.5]))
+    assert set(savings(spec, curves(finished(trained)))["unit"]) == {"flops"}
+    for directory in trained[1:]:
+        file = directory / "metrics.jsonl"
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        factor = {10.0: 30.0, 4.0: 5.0}
+        lines = [line | {"compute/flops_undropped": factor[line["compute/flops"]]} for line in lines]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = savings(spec, curves(finished(trained))).set_index(["unit", "target"])
+    assert found.loc[("flops_undropped", 0.5), "saving"] == pytest.approx(math.sqrt(60 / 22 * 60 / 17))
+    assert found.loc[("flops", 0.5), "saving"] == pytest.approx(math.sqrt(20 / 20 * 20 / 16))
+
+
 def test_an_arm_that_never_gets_there_has_no_saving(trained: list[Path], spec_with_effort: TableSpec):
     add_training(trained[3], [0.2, 0.4, 0.5, 0.5], 4.0, profiling=12.0)
     found = savings(spec_with_effort, curves(finished(trained)))

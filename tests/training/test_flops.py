@@ -50,6 +50,8 @@ def test_a_step_by_hand():
 
     assert metrics["compute/flops_generated"] == 2 * 10 * sum(map(tokens, [*groups, *thrown_away]))
     assert metrics["compute/flops_trained"] == 6 * 10 * tokens(groups[0])
+    sampling = metrics["compute/flops_generated"]
+    assert metrics["compute/flops_undropped"] == sampling + 60 * sum(map(tokens, groups))
     assert metrics["compute/flops"] == 2 * 10 * sum(map(tokens, [*groups, *thrown_away])) + 60 * tokens(
         groups[0]
     )
