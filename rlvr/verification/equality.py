@@ -100,6 +100,9 @@ def _coordinate(name: str, attempt: int) -> sympy.Rational:
     draw = random.Random(zlib.crc32(f"{name} {attempt}".encode()))
     size = sympy.Rational(draw.randint(101, 997), draw.choice((11, 11, 97, 331, 9901, 9901)))
     negative = attempt == 1 or (attempt % 2 == 1 and draw.random() < 0.5)
+    if attempt >= 3 * POINTS:  # of pieces: their border may be far away, as in |x-1000|, or at whole numbers
+        far = size * sympy.Integer(10) ** draw.randint(-3, 4)
+        size = far if attempt % 3 else sympy.Integer(draw.randint(1, 60))
     return -size if negative else size
 
 

@@ -324,7 +324,7 @@ class _Parser:
     def logarithm(self) -> Value:
         base = None
         if self.accept("_"):
-            base = self.group() if self.next() == "{" else self.atom()
+            base = self.group()
         return self.function("log", lambda x: sympy.log(x, 10 if base is None else base))
 
     def function(self, name: str, applied: object = None) -> Value:

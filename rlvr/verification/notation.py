@@ -123,7 +123,7 @@ _COMMANDS = (
     (r"(?<![A-Za-z\\])(?:inf|infinity)(?![A-Za-z])", r"\\infty "),
     (r"(?<=\d)\s*(?:x|X)\s*(?=10\s*(?:\^|\*\*))", r"\\times "),
     (r"\*\*", "^"),
-    (r"(?<=\.)(\d*)\\dot\s*(?:\{(\d)\}|(\d))(?!\d)", r"\1\\overline{\2\3}"),
+    (r"(?<=\.)(\d*)\\(?:dot|bar)\s*(?:\{(\d+)\}|(\d))(?!\d)", r"\1\\overline{\2\3}"),
     (r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}", r"\\frac{\1}{\2}"),
     (r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}", r"\\binom{\1}{\2}"),
     (r"\(\s*(?:\\text\s*\{\s*mod\s*\}|\\text\s*\{\s*mod(?=\s)|\\?b?mod(?![A-Za-z]))\s*\{?(\w+)\}?\s*\}?\s*\)"
@@ -137,6 +137,7 @@ def normal_form(answer: str) -> str:
     """The same answer in plain LaTeX; two equal forms are equal answers, but not the reverse."""
     answer = characters(answer)
     answer = answer.replace("...", r"\ldots ").replace("\\!", "").replace("{,}", ",").replace("{.}", ".")
+    answer = re.sub(r"(\\\\)\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]", r"\1 ", answer)  # space between rows
     answer = re.sub(r"\\\$\s*(?=[\d.])", "USD ", answer)
     answer = re.sub(r"\\\$|\$|(?<!\\)\\[()\[\]]", "", answer)  # dollars, and the delimiters \( \[
     answer = _FONT.sub(" ", _PHANTOM.sub("", _COLOR.sub("", answer)))

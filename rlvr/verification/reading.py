@@ -181,6 +181,7 @@ def _sum_of_quantities(text: str) -> Form | None:
 
 
 _BUILDER = re.compile(r"\||:")
+_OF_REALS = re.compile(r"\s*\\in\s*\\mathbb\s*(?:\{R\}|R)$")
 
 
 def _bracketed(text: str, letters: bool) -> Form | None:
@@ -194,7 +195,10 @@ def _bracketed(text: str, letters: bool) -> Form | None:
     if (opening, closing) == (r"\{", r"\}"):
         condition, bars = split_top(inside, _BUILDER)
         if len(bars) == 1 and re.search(_RELATION, condition[1]):
-            return _read(condition[1], letters)
+            # what such x are, not what is made of them (`x^2 : x > 3`) or a part of them (`x \in \mathbb{Z}`)
+            name = _OF_REALS.sub("", condition[0])
+            plain = re.fullmatch("[A-Za-z]", name) and re.search(rf"(?<![A-Za-z\\]){name}", condition[1])
+            return _read(condition[1], letters) if plain else Formula(text)
         form = _read(inside, letters) if inside else Several(())
         return Collection(form.parts if isinstance(form, Several) else (form,))
     parts, separators = split_top(inside, re.compile("[,;]"))

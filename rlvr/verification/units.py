@@ -52,7 +52,7 @@ _MEASURES = {
 # SI and what takes its prefixes: kind, name, symbol, size
 _METRIC = (
     ("length", "meter|metre", "m", "1"), ("mass", "gram|gramme", "g", "1/1000"), ("time", "second", "s", "1"),
-    ("current", "ampere|amp", "A", "1"), ("celsius", "kelvin", "K", "1"), ("amount", "mole", "mol", "1"),
+    ("current", "ampere|amp", "A", "1"), ("kelvin", "kelvin", "K", "1"), ("amount", "mole", "mol", "1"),
     ("frequency", "hertz", "Hz", "1"), ("force", "newton", "N", "1"), ("pressure", "pascal", "Pa", "1"),
     ("energy", "joule", "J", "1"), ("power", "watt", "W", "1"), ("charge", "coulomb", "C", "1"),
     ("voltage", "volt", "V", "1"), ("capacitance", "farad", "F", "1"), ("resistance", "ohm", "Ω", "1"),
@@ -129,7 +129,7 @@ def _measure(kind: str, size: str | Fraction) -> Unit:
 
 _SYMBOLS, _NAMES = _table()
 del _SYMBOLS["pm"]  # the afternoon, not a picometer
-_AFTER_DEGREE = {"c": "celsius", "f": "fahrenheit", "k": "celsius"}
+_AFTER_DEGREE = {"c": "celsius", "f": "fahrenheit", "k": "kelvin"}
 
 
 @lru_cache(maxsize=4096)
@@ -242,7 +242,7 @@ def _read_tail(tokens: list[re.Match[str]], powers: bool, slash: bool) -> tuple[
     Plain letters count as units in a quotient where `slash` is given, and with a power where `powers` is.
     """
     reading = _Reading({})
-    single = [t for t in tokens if t.lastgroup == "word" and len(t[0].rstrip(".")) == 1]
+    single = [t for t in tokens if t.lastgroup == "word" and len(t[0].rstrip(".")) == 1 and t[0] != "¢"]
     kinds = {t.lastgroup for t in tokens} | {t[0] for t in tokens if t.lastgroup == "other"}
     if single and "degree" not in kinds:
         compound = (slash and "/" in kinds) or (powers and "power" in kinds)

@@ -17,6 +17,7 @@ from rlvr.data import UNSCORABLE, Verdict
 from rlvr.verification.pool import VerifierPool
 from rlvr.verification.throughput import HOSTILE
 from tests.attack.outcomes import spread
+from tests.attack.pairs import PAIRS
 
 Case = tuple[str, str, bool]  # reference, answer, is it right
 
@@ -171,10 +172,17 @@ def formulas(draw: random.Random) -> Iterator[Case]:
         yield f"{a}<{x}<{b}", f"{a},{b}", False
 
 
+def spellings() -> Iterator[Case]:
+    """What models write, and what looks like it: a table by hand."""
+    for reference, (right, wrong) in PAIRS.items():
+        yield from ((reference, answer, True) for answer in right)
+        yield from ((reference, answer, False) for answer in wrong)
+
+
 def cases(seed: int = 0) -> list[Case]:
     """All cases, each once."""
     draw = random.Random(seed)
-    families = [breaking(), of_another_kind()]
+    families = [breaking(), of_another_kind(), spellings()]
     families += [family(draw) for family in (several_guesses, letters, numbers, in_bases, formulas)]
     return list(dict.fromkeys(itertools.chain(*families)))
 

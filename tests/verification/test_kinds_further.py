@@ -8,6 +8,29 @@ from rlvr.verification.equivalence import judge
 CORRECT, WRONG = Verdict.CORRECT, Verdict.WRONG
 
 FURTHER = [
+    # pieces meet a formula up to a border that may be far away, or everywhere but at whole numbers
+    (r"|x-1000|", r"1000-x", WRONG),
+    (r"|x-1000|", r"|1000-x|", CORRECT),
+    (r"\max(x,200)", r"200", WRONG),
+    (r"\min(n,100)", r"n", WRONG),
+    (r"\lfloor x\rfloor", r"\lceil x\rceil-1", WRONG),
+    # a set is what stands before the bar, not the condition behind it
+    (r"(3,\infty)", r"\{x : x>3\}", CORRECT),
+    (r"(3,\infty)", r"\{x\in\mathbb{R} \mid x>3\}", CORRECT),
+    (r"(3,\infty)", r"\{x^2 : x>3\}", WRONG),
+    (r"(3,\infty)", r"\{y : x>3\}", WRONG),
+    (r"(3,\infty)", r"\{x\in\mathbb{Z} : x>3\}", WRONG),
+    # an equation for a name does not give it a value
+    (r"x^2+1", r"x=x^2+1", WRONG),
+    (r"x^2+1", r"y=x^2+1", CORRECT),
+    (r"300\text{ K}", r"300^\circ\text{C}", WRONG),
+    (r"42", r"42\%\%", WRONG),
+    (r"5\text{ m}", r"5 m", CORRECT),
+    (r"5\text{ m}", r"5 s", WRONG),
+    (r"2A_{16}", r"2A", CORRECT),
+    (r"\frac16", r"0.1\bar{6}", CORRECT),
+    (r"\binom{10}{3}", r"{10 \choose 3}", CORRECT),
+    (r"\frac{3}{4}", r"{3 \over 4}", CORRECT),
     (r"5 hundred", r"500", CORRECT),
     (r"500", r"5 hundred", CORRECT),
     (r"7", r"7 trillion", WRONG),
