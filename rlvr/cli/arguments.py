@@ -119,10 +119,10 @@ class Verb:
 
 
 def read(verb: Verb, words: Sequence[str]) -> Any:
-    """The verb's keys as a command line gives them.
+    """The verb's keys as a command line gives them; of a key given twice, the last value, as Hydra has it.
 
     Raises:
-        UserError: one sentence for what is unknown, given twice, left empty, or no value of its key.
+        UserError: one sentence for what is unknown, left empty, or no value of its key.
     """
     given: dict[str, Any] = {}
     overrides: dict[str, str] = {}
@@ -135,31 +135,25 @@ def read(verb: Verb, words: Sequence[str]) -> Any:
             continue
         name, equals, value = text.partition("=")
         if equals and name in verb.fields("key"):
-            _note(given, name, _value(verb.fields("key")[name], name, value), text)
-        elif places and name and (not equals or Path(text).exists() or not name.isidentifier()):
+            given[name] = _value(verb.fields("key")[name], name, value)
+        elif places and name and (not equals or Path(text).exists() or not is_key(verb, name)):
             _take_word(verb, places, text, given)
         elif verb.takes_overrides and (equals or text.startswith("~")):
-            _once(overrides, name.lstrip("+~"), text)
             verb.keys.accept_override(verb, text)
+            overrides.pop(name.lstrip("+~"), None)
+            overrides[name.lstrip("+~")] = text
         else:
             raise _stray(verb, text)
     _ask_for_the_missing(verb, given)
-    keys = verb.keys(**{name: value for name, (value, _) in given.items()})
+    keys = verb.keys(**given)
     if verb.takes_overrides:
         keys.overrides = list(overrides.values())
     return keys
 
 
-def _once(seen: dict[str, str], name: str, text: str) -> None:
-    if name in seen:
-        raise UserError(f"{name} is given twice, as {seen[name]!r} and {text!r}: accepted is once")
-    seen[name] = text
-
-
-def _note(given: dict[str, Any], name: str, value: Any, text: str) -> None:
-    if name in given:
-        raise UserError(f"{name} is given twice, as {given[name][1]!r} and {text!r}: accepted is once")
-    given[name] = (value, text)
+def is_key(verb: Verb, name: str) -> bool:
+    """Whether what stands before an equals sign can be a key, and not the beginning of a path."""
+    return name.isidentifier() or (verb.takes_overrides and verb.keys.is_key(name.lstrip("+~")))
 
 
 def _take_flag(verb: Verb, text: str, rest: list[str], given: dict[str, Any]) -> None:
@@ -171,7 +165,7 @@ def _take_flag(verb: Verb, text: str, rest: list[str], given: dict[str, Any]) ->
     if about["value"] is None:
         if equals:
             raise UserError(f"{text!r}: {name} takes no value")
-        given[item.name] = (True, text)
+        given[item.name] = True
         return
     following = rest[0] if rest and not rest[0].startswith("-") else None
     if not equals and following is not None and not (about["bare"] and "=" in following):
@@ -183,7 +177,7 @@ def _take_flag(verb: Verb, text: str, rest: list[str], given: dict[str, Any]) ->
         raise UserError(f"{name} needs a value: {about['value']}")
     if (accepted := choices_of(item)) and value not in accepted:
         raise unknown(f"value of {name}", value, accepted)
-    _note(given, item.name, value, text)
+    given[item.name] = value
 
 
 def _unknown_flag(verb: Verb, name: str) -> UserError:
@@ -201,7 +195,7 @@ def _take_word(verb: Verb, places: list[Field], text: str, given: dict[str, Any]
         raise UserError(f"{text!r} is one too many: write {usage(verb)}")
     if (accepted := choices_of(item)) and text not in accepted:
         raise unknown(item.metadata["what"], text, accepted)
-    given[item.name] = (Path(text) if _type_of(verb, item) is Path else text, text)
+    given[item.name] = Path(text) if _type_of(verb, item) is Path else text
 
 
 def _stray(verb: Verb, text: str) -> UserError:

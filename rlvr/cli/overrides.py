@@ -51,6 +51,21 @@ class Overrides:
         )
 
 
+def wanted(overrides: list[str]) -> dict[str, list[Any]]:
+    """{key: accepted values} of overrides that choose among runs rather than make one."""
+    from hydra.core.override_parser.types import QuotedString
+
+    found = {}
+    for text in overrides:
+        parsed = parse(text)
+        if parsed.is_sweep_override() and not parsed.is_discrete_sweep():
+            raise UserError(f"{text}: accepted are values with commas between them")
+        values = list(parsed.sweep_iterator()) if parsed.is_sweep_override() else [parsed.value()]
+        values = [value.text if isinstance(value, QuotedString) else value for value in values]
+        found[parsed.get_key_element().lstrip("+~")] = values
+    return found
+
+
 def roots() -> set[str]:
     """What an override's key may begin with: a key of the config, a config group, or Hydra's own."""
     from rlvr.config import Config, config_groups

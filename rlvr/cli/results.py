@@ -1,11 +1,11 @@
-"""The verbs that look at what runs left behind: export, select, claims, report, watch."""
+"""The verbs that look at what runs left behind: export, select, claims, table, report, watch."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlvr.cli.arguments import Verb, flag, key, word
-from rlvr.cli.overrides import options_of
-from rlvr.cli.training import run_folder
+from rlvr.cli.overrides import Overrides, options_of
+from rlvr.cli.training import run_folder, typed
 from rlvr.errors import UserError
 
 
@@ -102,6 +102,46 @@ def claims(keys: Claims) -> None:
 
 
 @dataclass(kw_only=True)
+class TableOfRuns(Overrides):
+    path: Path = word("folder", "above runs, as `rlvr train -m` left them")
+    x: str | None = key("the axis of a figure: a key with numbers", None, example="group_size.n")
+    series: str | None = key("a line of that figure for each value of it", None, example="algorithm")
+    baseline: str | None = key(
+        "what arms are compared with: an arm, or the value of a key in which it differs from them",
+        None,
+        example="advantage_scaling.gamma=0",
+    )
+    k: list[int] = key("of pass@k; without it, the smallest and the largest", (), least=1, example="1,64")
+    name: str | None = key("of the table and its files; without it, the experiment", None)
+    results: Path | None = key("where tables, figures and the report go; without it, that folder", None)
+
+
+def table(keys: TableOfRuns) -> None:
+    """Make a table of any folder of runs: Markdown, CSV, LaTeX, figures, and one HTML file to look at.
+
+    rlvr table results/runs/adhoc
+    rlvr table results/runs/adhoc x=group_size.n series=advantage_scaling.gamma
+    rlvr table results/runs/adhoc baseline=advantage_scaling.gamma=0    each arm against its like with gamma 0
+    rlvr table results/runs/adhoc baseline=grpo k=1,8,64                all against the arm grpo
+    rlvr table results/runs/adhoc scale=smoke algorithm=grpo,dapo       of those runs only
+
+    An arm is what seeds have in common; it is called by the keys in which it differs from the others, and so
+    are keys here: gamma is advantage_scaling.gamma where no other one ends like that.
+    """
+    from rlvr.cli.overrides import wanted
+
+    existing_folder(keys.path)
+    selection = wanted(keys.overrides)
+    from rlvr.report.ad_hoc import write_table_of_runs
+    from rlvr.tables.adhoc import Wish
+
+    wish = Wish(keys.x, keys.series, keys.baseline, keys.k, keys.name, repeat=typed())
+    files = write_table_of_runs(keys.path, wish, selection, keys.results or keys.path)
+    print(files[0].read_text())
+    print("Written:", *files, sep="\n  ")
+
+
+@dataclass(kw_only=True)
 class Report:
     path: Path = word("folder", "of a run, or one above runs")
     file: Path | None = key("where to write; without it, report.html in that folder", None)
@@ -145,6 +185,7 @@ VERBS = (
     Verb("export", export, Export),
     Verb("select", select, Select),
     Verb("claims", claims, Claims),
+    Verb("table", table, TableOfRuns),
     Verb("report", report, Report),
     Verb("watch", watch, Watch),
 )

@@ -1,5 +1,6 @@
 """The verbs whose further key=value pairs are Hydra's: train, evaluate, profile, plan, reproduce."""
 
+import shlex
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -30,6 +31,11 @@ def tables() -> list[str]:
 def deadline(minutes: float | None) -> float | None:
     """The time at which runs end in so many minutes; the same command goes on from there."""
     return None if minutes is None else time.time() + 60 * minutes
+
+
+def typed() -> str:
+    """The command of this process, as it can be given again."""
+    return shlex.join(["rlvr", *sys.argv[1:]])
 
 
 def run_folder(path: Path) -> Path:
@@ -87,12 +93,12 @@ def train(keys: Train) -> None:
     elif keys.multirun:
         from rlvr.runs.sweep import sweep
 
-        sweep(overrides, config_name=keys.config_name, start=start)
+        sweep(overrides, config_name=keys.config_name, start=start, again=typed())
     else:
         config = load_config(overrides, keys.config_name)
         from rlvr.runs.sweep import run_with_display
 
-        run_with_display(config, start)
+        run_with_display(config, start, again=typed())
 
 
 @dataclass(kw_only=True)
@@ -139,7 +145,7 @@ def evaluate(keys: Evaluate) -> None:
         from rlvr.config import load_config
 
         config = load_config(overrides, name)
-    folder = run_with_display(config, Start(evaluate=True), print_results=True)
+    folder = run_with_display(config, Start(evaluate=True), again=typed())
     if keys.like:
         from rlvr.runs.lm_eval import write_lm_eval
 

@@ -35,6 +35,10 @@ LATER: dict[str, Any] = {
 }
 
 
+# what a run may be given more of when it is started again: it goes on, and ends as one that had all of it
+GROWING = ("training.steps", "training.epochs")
+
+
 def identity(config: Config) -> dict[str, Any]:
     """The part of a config that decides what is trained, the seed aside."""
     kept = {key: value for key, value in asdict(config).items() if key not in NOT_IDENTITY}
@@ -54,7 +58,8 @@ def fingerprint(value: Any) -> str:
 
 
 def arm_name(config: Config) -> str:
-    """The arm's given name, or one made of its choices and a fingerprint of all that is trained."""
+    """The arm's given name, or one made of its choices and a fingerprint of all that is trained, whether
+    for few steps or many."""
     if config.arm:
         return config.arm
     parts = [config.algorithm.name]
@@ -77,7 +82,9 @@ def arm_name(config: Config) -> str:
         )
         if choice.name != default
     ]
-    return f"{'+'.join(parts)}-{fingerprint(identity(config))}"
+    trained = identity(config)
+    trained["training"] |= {"steps": min(config.training.steps, 1), "epochs": None}  # without, see GROWING
+    return f"{'+'.join(parts)}-{fingerprint(trained)}"
 
 
 def run_directory(config: Config) -> Path:

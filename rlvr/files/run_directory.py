@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.config import PACKAGE, Config, config_from_yaml, identity, run_directory, to_yaml
+from rlvr.config.identity import GROWING
+from rlvr.config.registry import takes
 from rlvr.errors import UserError
 from rlvr.files import step_lines
 from rlvr.files.atomic import (
@@ -67,18 +69,16 @@ class RunDirectory:
         path = self.path / "config.yaml"
         if path.exists():
             stored = config_from_yaml(path)
-            before, now = flat(identity(stored)), flat(identity(config))
-            if (self.path / "validation.jsonl").exists():
-                trained = read_summary(self.path).get("trained_steps") == config.training.steps
-                before |= flat(_validation(stored, trained))
-                now |= flat(_validation(config, trained))
-            for key in sorted(before.keys() | now.keys()):
-                if before.get(key) != now.get(key):
-                    raise UserError(
-                        f"{self.path} holds a run with {key}={before.get(key)}, not {now.get(key)}: "
-                        "name this one otherwise with arm=, or remove that folder"
-                    )
-            if read_summary(self.path).get("status") == "finished":
+            for key, (before, now) in conflicts(self.path, stored, config).items():
+                raise UserError(
+                    f"{self.path} holds a run with {key}={before}, not {now}: "
+                    f"{why_not_longer(stored, config) if key in GROWING else ''}"
+                    "name this one otherwise with arm=, or remove that folder"
+                )
+            if stored.training.steps < config.training.steps:
+                if self.read_summary():
+                    self.update_summary(status="training")  # tables leave it out until it is evaluated again
+            elif read_summary(self.path).get("status") == "finished":
                 return  # what it says of the evaluation is true until another has been done
         self.write_config(config)
 
@@ -176,6 +176,35 @@ class RunDirectory:
 
     def close(self) -> None:
         self._lock.close()
+
+
+def conflicts(path: Path, stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:
+    """{key: (before, now)} where a config is not the one that a run's folder holds; more steps are none."""
+    before, now = flat(identity(stored)), flat(identity(config))
+    if (path / "validation.jsonl").exists():
+        trained = read_summary(path).get("trained_steps") == config.training.steps
+        before |= flat(_validation(stored, trained))
+        now |= flat(_validation(config, trained))
+    longer = 0 < stored.training.steps <= config.training.steps and not why_not_longer(stored, config)
+    return {
+        key: (before.get(key), now.get(key))
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not (key in GROWING and longer)
+    }
+
+
+def why_not_longer(stored: Config, config: Config) -> str:
+    """Why a run can't go on to more steps as if it had had them from the start, or ""."""
+    if config.training.steps < stored.training.steps:
+        return "it may be given more steps and not fewer (evaluation.latest_step= takes an earlier one); "
+    if config.training.steps == stored.training.steps:
+        return ""
+    if config.backend.name != "native":
+        return f"backend={config.backend.name} fixes the number of steps at the start; "
+    takes_steps = "steps" in takes("curricula", config.curriculum.name)
+    if takes_steps and getattr(config.curriculum, "phase_end", "steps") == "steps":
+        return f"what curriculum={config.curriculum.name} does at a step depends on how many there are; "
+    return ""
 
 
 def _validation(config: Config, trained: bool) -> dict[str, Any]:

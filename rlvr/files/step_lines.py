@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from rlvr.errors import UserError
+from rlvr.files.atomic import write_whole
 
 
 def append(file: Path, step: int, values: dict[str, Any]) -> None:
@@ -92,6 +94,16 @@ def rewind(file: Path, step: int, lines: int | None = None) -> None:
         aside = file.with_suffix(".partial")
         aside.write_bytes(b"".join(text))
         os.replace(aside, file)
+
+
+def drop(file: Path, steps: Collection[int]) -> None:
+    """Leave the lines of some steps out."""
+    if not steps:
+        return
+    numbered = zip(read(file), _whole_lines(file), strict=True)
+    kept = [text for line, text in numbered if line["step"] not in steps]
+    if len(kept) < len(_whole_lines(file)):
+        write_whole(file, b"".join(kept))
 
 
 def _whole_lines(file: Path) -> list[bytes]:

@@ -10,7 +10,7 @@ from rlvr.files.run_files import RunFiles
 
 STAGES = ("sampling", "verification", "advantage", "update", "weight_sync")  # of a training step
 FORMER_NAMES = {"seconds/handover": "seconds/weight_sync"}  # in timing.jsonl of older runs
-FLOPS = ("T", 1e12), ("P", 1e15), ("E", 1e18), ("Z", 1e21)
+FLOPS = ("G", 1e9), ("T", 1e12), ("P", 1e15), ("E", 1e18), ("Z", 1e21)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError, nearest
 from rlvr.files.run_directory import check_files, run_folders
 from rlvr.files.run_files import RunFiles
-from rlvr.tables.spec import Arm, TableSpec, read_spec
-
-DOMAIN_LABELS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
+from rlvr.tables.adhoc import table_of_runs
+from rlvr.tables.spec import TableSpec, read_spec
 
 
 def find_runs(path: Path) -> list[RunFiles]:
@@ -52,33 +51,13 @@ def table_of(runs: Sequence[RunFiles]) -> TableSpec:
     """
     name, _, scale = runs[0].config.experiment.rpartition("/")
     if not is_table(name):
-        return plain_table(runs, TableSpec())
+        return table_of_runs(runs)
     spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
     trained = {run.arm for run in runs if run.trains}
     whole = len(trained) > 1 and trained <= set(spec.arm_labels)
-    return spec if whole else plain_table(runs, spec)
+    return spec if whole else table_of_runs(runs, like=spec)
 
 
 def is_table(name: str) -> bool:
     """Whether `experiments/` has the table."""
     return (EXPERIMENTS / f"{name}.yaml").is_file()
-
-
-def plain_table(runs: Sequence[RunFiles], like: TableSpec) -> TableSpec:
-    """A table of the arms and benchmarks of some runs, in the names of another table where it has them."""
-    columns: dict[str, list[str]] = {}
-    for run in runs:
-        for name, task in run.config.benchmark.tasks.items():
-            if name not in columns.setdefault(task.domain, []):
-                columns[task.domain].append(name)
-    ks = runs[-1].config.evaluation.k
-    trained = [run for run in runs if run.trains]
-    single = str(trained[0].directory) if len(trained) == 1 else None
-    return TableSpec(
-        name=runs[0].config.experiment,
-        title=single or runs[0].config.experiment,
-        metrics=[f"pass@{k}" for k in dict.fromkeys([min(ks), max(ks)])],
-        columns=columns,
-        labels=DOMAIN_LABELS | like.labels,
-        arms=[Arm(name, like.arm_labels.get(name, name)) for name in dict.fromkeys(run.arm for run in runs)],
-    )

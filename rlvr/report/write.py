@@ -64,7 +64,7 @@ def render_page(runs: Sequence[RunFiles], spec: TableSpec, table: TablePage | No
     labels = spec.arm_labels
     runs = sorted(runs, key=lambda run: list(labels).index(run.arm))
     facts = dict(table.facts) if table else {}
-    if not is_table(spec.name):
+    if not (spec.repeat or is_table(spec.name)):
         facts.pop("Repeat", None)  # it names a command that knows the tables of `experiments/` only
     script = "\n".join((PAGE / name).read_text() for name in SCRIPTS)
     style = "\n".join((PAGE / name).read_text() for name in STYLES)

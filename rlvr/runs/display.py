@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
-from rich.text import Text
 
 from rlvr.config import Config, arm_name
 from rlvr.errors import UserError, printable
@@ -20,13 +18,19 @@ if TYPE_CHECKING:
 
 TRAINING_SHARE = 0.8  # of a run's time, until both stages have been seen; the rest is evaluation
 INTERVAL = 1.0  # seconds between looks at the run directories
+MINUTE = 60.0  # seconds between two lines on how far everything is, where there is no terminal
 
 
 class Display:
-    """Shows the progress of runs from their directories, so it does not matter which process runs them."""
+    """Shows the progress of runs from their directories, so it does not matter which process runs them.
 
-    def __init__(self, runs: list[tuple[Config, Path]], *, evaluate: bool = False):
-        self.runs = runs
+    Without a terminal it says a line where a stage begins, and one every `pause` seconds.
+    """
+
+    def __init__(
+        self, runs: list[tuple[Config, Path]], *, evaluate: bool = False, pause: float = MINUTE
+    ):
+        self.runs, self.pause = runs, pause
         self.evaluate = evaluate  # they were started for their evaluation
         self.console = Console(stderr=True, markup=False, highlight=False)  # arms may hold [brackets]
         self._stop = threading.Event()
@@ -34,6 +38,8 @@ class Display:
         self._started = time.monotonic()
         self._before = {path: read_progress(path) for _, path in runs}
         self._said: dict[Path, str] = {}
+        self._spoke = self._started
+        self._found: dict[Path, float] = {}  # what was done of each run when it went on, as a share
 
     def __enter__(self) -> "Display":
         self._progress = Progress(
@@ -64,66 +70,50 @@ class Display:
             self._look()
 
     def _look(self) -> None:
-        shares = []
+        shares, stages = [], []
         for config, path in self.runs:
             try:
                 stage, share = fraction_done(config, path, self._before[path], evaluate=self.evaluate)
             except UserError:  # a damaged file, and the run itself says so
                 stage, share = "waiting", 0.0
             task = self._tasks[path]
-            if share > 0 and not self._progress.tasks[task].started:
-                self._progress.start_task(task)
+            if share > 0:
+                self._found.setdefault(path, share if self._before[path] or share == 1 else 0.0)
+                if not self._progress.tasks[task].started:
+                    self._progress.start_task(task)
             self._progress.update(task, completed=share, stage=stage)
             word = stage.split()[0]
             if not self.console.is_terminal and word not in ("waiting", self._said.get(path)):
                 self._said[path] = word
                 self.console.print(f"{title_of(config)}: {stage}")
             shares.append(share)
-        if self._all is not None:
-            done = sum(shares) / len(shares)
-            elapsed = time.monotonic() - self._started
-            left = f"{elapsed * (1 - done) / done / 60:.0f} min left" if 0.02 < done < 1 else ""
-            self._progress.update(self._all, completed=done, stage=left)
-
-    def print_results(self, path: Path) -> None:
-        """pass@k and verdicts of a finished run, benchmark by benchmark, and how fast it was sampled."""
-        from rlvr.evaluation import counts
-        from rlvr.evaluation.sampling import sampled_tokens, verdict_shares
-
-        summary = read_summary(path)
-        if not (evaluation := summary.get("evaluation")):
+            stages.append(stage)
+        if not shares:
             return
-        table = Table(
-            "k",
-            *(
-                Column(Text(f"{printable(name)}\n{result['problems']} problems"))
-                for name, result in evaluation.items()
-            ),
-            title="pass@k, and how the samples were judged, %",
-        )
-        files = [path / "evaluation" / f"{name}.parquet" for name in evaluation]
-        tallies = [counts(file) for file in files]
-        first = next(iter(evaluation.values()))
-        for k in sorted(map(int, first["pass@k"])):
-            table.add_row(str(k), *(percent_with_interval(tally, k) for tally in tallies))
-        table.add_section()
-        verdicts = [verdict_shares(file) for file in files]
-        for verdict in dict.fromkeys(verdict for shares in verdicts for verdict in shares):
-            table.add_row(
-                Text(printable(verdict)), *(f"{100 * shares.get(verdict, 0):.1f}" for shares in verdicts)
-            )
-        if any("reward" in result for result in evaluation.values()):
-            rewards = (result.get("reward") for result in evaluation.values())
-            table.add_section()
-            table.add_row("mean reward", *("–" if value is None else f"{value:.3f}" for value in rewards))
-        console = Console(markup=False, highlight=False)
-        console.print(table)
-        tokens, seconds = sum(map(sampled_tokens, files)), summary["seconds"]["evaluation"]
-        console.print(
-            f"± is half of a 95 % interval over problems. {first['samples']} samples a problem, {tokens:,} "
-            f"tokens sampled and judged in {seconds:,.0f} s, {tokens / seconds:,.0f} a second: "
-            f"{printable(path)}"
-        )
+        now, done = time.monotonic(), sum(shares) / len(shares)
+        found = sum(self._found.values()) / len(shares)
+        left = time_left(done, found, now - self._started)
+        if self._all is not None:
+            self._progress.update(self._all, completed=done, stage=left)
+        if not self.console.is_terminal and now - self._spoke >= self.pause and 0 < done < 1:
+            self._spoke = now
+            finished = sum(share == 1 for share in shares)
+            what = stages[0] if len(shares) == 1 else f"{finished} of {len(shares)} runs done"
+            self.console.print(", ".join(text for text in (f"{100 * done:.0f} %", left, what) if text))
+
+
+def time_left(done: float, found: float, seconds: float) -> str:
+    """What is left of runs at the pace that they have had, in words; nothing where that says little.
+
+    Args:
+        done: the share that is done.
+        found: the share that was done before the clock started.
+        seconds: since then.
+    """
+    if done >= 1 or done - found < 0.02:
+        return ""
+    left = seconds * (1 - done) / (done - found)
+    return f"{left:.0f} s left" if left < 100 else f"{left / 60:.0f} min left"
 
 
 def title_of(config: Config) -> str:

@@ -124,6 +124,8 @@ def train_run(config: Config, directory: RunDirectory) -> None:
         saved, saved_at = done, time.monotonic()
         for step in train(config, policy, engine, learner, methods, curriculum, logs, first_step=done + 1):
             directory.check_lock()
+            if is_checkpointed(config, step):
+                logs.forget_rollouts(unscheduled(config, path))
             if is_checkpointed(config, step) or is_due(config, saved_at):
                 save(step)
                 saved, saved_at = step, time.monotonic()
@@ -231,6 +233,11 @@ def is_due(config: Config, saved_at: float) -> bool:
     """Whether `checkpoint.every_minutes` are over since a `time.monotonic()`."""
     minutes = config.checkpoint.every_minutes
     return minutes is not None and time.monotonic() >= saved_at + 60 * minutes
+
+
+def unscheduled(config: Config, path: Path) -> set[int]:
+    """Steps of checkpoints saved where time was up, or where the run ended before it was given more."""
+    return {step for step, _ in checkpoints(path) if step > 1 and not is_checkpointed(config, step)}
 
 
 def write_training_summary(

@@ -33,10 +33,21 @@ from rlvr.errors import UserError, printable
 from rlvr.files.run_directory import read_summary
 from rlvr.runs.display import Display
 from rlvr.runs.start import Start
+from rlvr.runs.sweep_names import named, settings_of, trial_name
 
 
-def sweep(overrides: Sequence[str], *, config_name: str = "config", start: Start | None = None) -> None:
-    """`rlvr train -m`: every combination of the values given, or what another sweeper asks for."""
+def sweep(
+    overrides: Sequence[str],
+    *,
+    config_name: str = "config",
+    start: Start | None = None,
+    again: str | None = None,
+) -> None:
+    """`rlvr train -m`: every combination of the values given, or what another sweeper asks for.
+
+    Args:
+        again: the command, where what came out is printed (`print_outcome`).
+    """
     from hydra.types import RunMode
 
     with hydra_errors_as_sentences(), hydra_with_conf() as hydra:
@@ -45,11 +56,8 @@ def sweep(overrides: Sequence[str], *, config_name: str = "config", start: Start
         )
     if config.hydra.sweeper._target_.endswith(".BasicSweeper"):
         params = config.hydra.sweeper.params or {}
-        launch(
-            expand([*(f"{key}={value}" for key, value in params.items()), *overrides]),
-            config_name=config_name,
-            start=start,
-        )
+        jobs = expand([*(f"{key}={value}" for key, value in params.items()), *overrides])
+        launch(named(jobs, config_name), config_name=config_name, start=start, again=again)
     else:
         search(overrides, config_name=config_name, start=start)
 
@@ -85,10 +93,14 @@ def launch(
     hydra_overrides: Sequence[str] = (),
     config_name: str = "config",
     start: Start | None = None,
+    again: str | None = None,
 ) -> list[Path]:
     """Run every list of overrides; all are checked before the first starts. Returns their directories.
 
     A run that fails does not stop the others; what failed is said at the end.
+
+    Args:
+        again: the command, where what came out is printed (`print_outcome`).
     """
     jobs = [list(job) for job in jobs]
     about_hydra = [o for o in jobs[0] if o.lstrip("+").startswith(("hydra", "cluster="))] if jobs else []
@@ -118,6 +130,10 @@ def launch(
             failures.append(str(error))
         except Exception as error:
             failures.append(f"{path}: {type(error).__name__}: {error}")
+    if again is not None and len(failures) < len(jobs):
+        from rlvr.runs.outcome import print_outcome
+
+        print_outcome(list(zip(configs, directories, strict=True)), again)
     if failures:
         raise UserError(
             f"{len(failures)} of {len(jobs)} runs failed, the others are kept: " + "; ".join(failures)
@@ -221,9 +237,12 @@ def run_trial(composed: DictConfig, *, fixed: Sequence[str] = (), start: Start |
     """
     from hydra.core.hydra_config import HydraConfig
 
+    task = HydraConfig.get().overrides.task
+    chosen = [text for text in task if text.partition("=")[0] not in fixed]
+    if composed.get("arm") is None and settings_of(chosen):
+        OmegaConf.update(composed, "arm", trial_name(check(composed), task, chosen), force_add=True)
     path, config = Path(run_job(composed, start=start)), check(composed)
     score = objective(config, path)
-    chosen = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in fixed]
     said = f"pass@1 {score:.4f} with {', '.join(chosen).replace('++', '')}: {path}"
     print(printable(said), file=sys.stderr, flush=True)
     return score
@@ -255,20 +274,26 @@ def objective(config: Config, path: Path) -> float:
     )
 
 
-def run_with_display(config: Config, start: Start | None = None, *, print_results: bool = False) -> Path:
-    """One run in this process, with its progress shown; under torchrun, rank 0 shows it."""
+def run_with_display(config: Config, start: Start | None = None, *, again: str | None = None) -> Path:
+    """One run in this process, with its progress shown; under torchrun, rank 0 shows it.
+
+    Args:
+        again: the command, where what came out is printed (`print_outcome`).
+    """
     from rlvr.training.distributed.ranks import rank
 
     if rank() > 0:
         from rlvr.runs.run import run
 
         return run(config, start)
-    with Display([(config, run_directory(config))], evaluate=bool(start and start.evaluate)) as display:
+    with Display([(config, run_directory(config))], evaluate=bool(start and start.evaluate)):
         from rlvr.runs.run import run
 
         path = run(config, start)
-    if print_results:
-        display.print_results(path)
+    if again is not None:
+        from rlvr.runs.outcome import print_outcome
+
+        print_outcome([(config, path)], again)
     return path
 
 

@@ -67,12 +67,13 @@ def facts(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFiles], scale:
     """Where the numbers come from, and how to make them again."""
     seeds = frame.groupby("arm", sort=False)["seeds"].max()
     repeat = ",".join(map(str, sorted({run.seed for run in runs})))
+    again = spec.repeat or f"make reproduce-table TABLE={spec.name} SCALE={scale} SEEDS={repeat}"
     return {
         "Scale": scale,
         "Seeds": ", ".join(f"{arm.label} {seeds[arm.name] or 'not run'}" for arm in spec.arms),
         "Commit": ", ".join(sorted({run.commit for run in runs})) or "none",
         "Time": f"{duration(sum(run.seconds for run in runs))}, summed over {len(runs)} runs",
-        "Repeat": f"`make reproduce-table TABLE={spec.name} SCALE={scale} SEEDS={repeat}`",
+        "Repeat": f"`{again}`",
     }
 
 

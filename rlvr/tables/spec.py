@@ -195,9 +195,10 @@ class TableFile(Layout):
 
 @dataclass
 class TableSpec(Layout):
-    """A table at one scale; `name` is `<paper>/<table>`."""
+    """A table at one scale; `name` is `<paper>/<table>`, `repeat` a command where that is no `make`."""
 
     name: str = ""
+    repeat: str = ""
 
     @property
     def ks(self) -> list[int]:

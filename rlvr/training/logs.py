@@ -1,6 +1,6 @@
 """All that a run writes a line a step of, and W&B."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class RunLogs:
         for name in self.FILES:
             step_lines.rewind(self.file(name), step, None if lines is None else lines.get(name, 0))
         self.tracker.catch_up()
+
+    def forget_rollouts(self, steps: Collection[int]) -> None:
+        """Drop the groups of steps that were a run's last before it was given more."""
+        step_lines.drop(self.file("rollouts"), steps)
 
     def log(
         self,

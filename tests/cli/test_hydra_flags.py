@@ -144,12 +144,14 @@ def test_another_primary_config(folder: Path, capsys: pytest.CaptureFixture):
 def test_the_sweep_of_a_primary_config(folder: Path, monkeypatch: pytest.MonkeyPatch):
     launched = []
     monkeypatch.setattr(
-        "rlvr.runs.sweep.launch", lambda jobs, config_name: launched.append((jobs, config_name))
+        "rlvr.runs.sweep.launch", lambda jobs, config_name, again: launched.append((jobs, config_name))
     )
     main(["train", "-m", "-cd", str(folder), "-cn", "mine", "seed=1"])
-    assert launched == [
-        ([["++seed=1", "++training.weight_decay=0.5"], ["++seed=1", "++training.weight_decay=0.25"]], "mine")
+    jobs = [
+        ["++seed=1", f"++training.weight_decay={value}", f"arm='weight_decay={value}'"]
+        for value in ("0.5", "0.25")
     ]
+    assert launched == [(jobs, "mine")]
 
 
 @pytest.mark.parametrize("flag", ["--shell-completion", "-sc", "--config-path", "--experimental-rerun"])

@@ -27,6 +27,7 @@ def write_run(
     steps: int = 4,
     status: str = "finished",
     seconds: float = 90.0,
+    overrides: Sequence[str] = (),
 ) -> Path:
     """A run that left `samples`: (verdict, text) by problem id, of the benchmark countdown_3."""
     config = load_config(
@@ -34,11 +35,12 @@ def write_run(
             "scale=smoke",
             "benchmark=countdown_3",
             f"experiment={experiment}",
-            f"arm={arm}",
+            f"arm='{arm}'",
             f"runs={runs}",
             f"seed={seed}",
             f"training.steps={steps}",
             "evaluation.k=[1,2,4]",
+            *overrides,
         ]
     )
     folder = run_directory(config)

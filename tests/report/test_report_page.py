@@ -142,7 +142,7 @@ def test_json_can_stand_in_a_script_element():
 def test_a_run_is_reported_with_the_untrained_policy_of_its_experiment(sweep: Path, tmp_path: Path):
     runs = find_runs(sweep / "grpo" / "seed-1")
     assert [(run.arm, run.seed) for run in runs] == [("base", 1), ("grpo", 1)]
-    assert table_of(runs).title == str(sweep / "grpo" / "seed-1")
+    assert table_of(runs).title == "grpo, seed 1"
 
 
 def test_a_published_table_is_shown_as_its_file_has_it(tmp_path: Path):
@@ -253,4 +253,4 @@ def test_time_and_cost(sweep: Path):
     assert seconds_by_stage(run) == {"sampling": 40.0, "update": 20.0, "other": 30.0, "evaluation": 30.0}
     assert flops(3.94e12) == "3.9 TFLOP"
     assert flops(2.5e18) == "2.5 EFLOP"
-    assert flops(1e9) == "0.0 TFLOP"
+    assert flops(1e9) == "1.0 GFLOP"

@@ -1,6 +1,7 @@
 """Names that a terminal or Rich would take for more than names are shown as they are."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from rlvr.cli.main import main
 from rlvr.config import Config, load_config, run_directory, to_yaml
 from rlvr.files.run_directory import read_summary
-from rlvr.runs.display import Display
+from rlvr.runs.display import Display, time_left
+from rlvr.runs.outcome import print_outcome
 
 HOSTILE = "[/x]\x1b[2J[red]"
 SHOWN = "[/x]·[2J[red]"
@@ -38,6 +40,26 @@ def evaluated(config: Config, tmp_path: Path) -> Path:
     return folder
 
 
+def test_without_a_terminal_progress_is_a_line_now_and_then(
+    config: Config, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NO_COLOR", "1")
+    path = run_directory(replace(config, arm="plain"))
+    path.mkdir(parents=True)
+    with Display([(config, path)], pause=0):
+        progress = {"stage": "training", "done": 2, "total": 4, "time": 0.0}
+        (path / "progress.json").write_text(json.dumps(progress))
+    assert re.search(r"^40 %, \d+ s left, training 2/4$", capsys.readouterr().err, re.MULTILINE)
+
+
+def test_time_left_is_that_of_the_pace_since_the_start():
+    """Half done of which a tenth was there before: 40 % took 80 s, so the other half takes 100."""
+    assert time_left(0.5, 0.1, 80) == "2 min left"
+    assert time_left(0.5, 0.1, 40) == "50 s left"
+    assert time_left(0.11, 0.1, 40) == ""
+    assert time_left(1.0, 0.0, 40) == ""
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_an_arms_name(
     config: Config, terminal: bool, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
@@ -55,8 +77,8 @@ def test_an_arms_name(
     assert "\x1b[2J" not in said
 
 
-def test_a_benchmarks_name_in_the_results(evaluated: Path, capsys: pytest.CaptureFixture):
-    Display([]).print_results(evaluated)
+def test_a_benchmarks_name_in_the_results(config: Config, evaluated: Path, capsys: pytest.CaptureFixture):
+    print_outcome([(config, evaluated)])
     said = capsys.readouterr().out
     assert "[x]·[2J[red]" in said
     assert "2 problems" in said

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from safetensors import SafetensorError
 
-from rlvr.config import Config, load_config, run_directory
+from rlvr.config import Config, load_config, run_directory, to_yaml
 from rlvr.errors import UserError
 from rlvr.evaluation.samples_key import key_name
 from rlvr.evaluation.sampling import SCHEMA, key_of, write_rows
@@ -125,6 +125,30 @@ def test_a_killed_run_ends_with_the_same_bits(finished: Path, tmp_path: Path):
 
     resumed = run(tiny(tmp_path))
     assert deterministic_files(resumed) == deterministic_files(finished)
+
+
+def test_a_longer_run_goes_on_with_the_bits_of_one_that_was_long_from_the_start(
+    finished: Path, tmp_path: Path
+):
+    """It ended after 3 steps, where no checkpoint is due: that one, its validation and its groups go."""
+    shorter = run(tiny(tmp_path, "training.steps=3"))
+    assert (shorter / "checkpoints" / "step-000003").is_dir()
+    assert run(tiny(tmp_path)) == shorter
+    assert deterministic_files(shorter) == deterministic_files(finished)
+    summaries = [json.loads((path / "summary.json").read_text()) for path in (shorter, finished)]
+    for key in ("status", "evaluation", "checkpoint_step", "trained_steps", "optimizer_steps", "tokens"):
+        assert summaries[0][key] == summaries[1][key]
+    with pytest.raises(UserError, match=r"steps=4, not 3: it may be given more steps and not fewer.*arm="):
+        run(tiny(tmp_path, "training.steps=3"))
+
+
+def test_a_run_whose_schedule_depends_on_its_steps_is_not_made_longer(tmp_path: Path):
+    sgpo = ["curriculum=sgpo", "group_size=inverse_success"]
+    config = tiny(tmp_path, *sgpo)
+    run_directory(config).mkdir(parents=True)
+    (run_directory(config) / "config.yaml").write_text(to_yaml(config))
+    with pytest.raises(UserError, match="what curriculum=sgpo does at a step depends on how many there are"):
+        run(tiny(tmp_path, *sgpo, "training.steps=8"))
 
 
 def test_a_damaged_checkpoint_is_passed_over(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture):

@@ -1,0 +1,332 @@
+"""A table of runs that no file in `experiments/` describes: its arms are told from the keys that differ."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import yaml
+
+from rlvr.config import Config, identity
+from rlvr.errors import UserError, nearest, unknown
+from rlvr.files.run_directory import flat
+from rlvr.files.run_files import RunFiles
+from rlvr.tables.spec import Arm, Sweep, TableSpec
+
+Settings = dict[str, Any]  # key with dots -> value; a key that the chosen options do not have is absent
+DOMAIN_LABELS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person says of an ad-hoc table; all of it may be left to the runs.
+
+    Attributes:
+        x: a key with numbers, the axis of the figure over them.
+        series: a key, a line of that figure for each of its values.
+        baseline: an arm, or `key=value` for the arm that differs in these keys alone.
+        k: of pass@k.
+        name: of the table, in the names of its files.
+        repeat: the command that makes it again.
+    """
+
+    x: str | None = None
+    series: str | None = None
+    baseline: str | None = None
+    k: Sequence[int] = ()
+    name: str | None = None
+    repeat: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What tells the arms of some runs apart.
+
+    Attributes:
+        keys: that differ, without those that follow from another one of their group.
+        arms: arm -> its settings of these keys, in the order of the table.
+        all: every key of any run, for sentences.
+    """
+
+    keys: list[str]
+    arms: dict[str, Settings]
+    all: Settings = field(default_factory=dict)
+
+    def short(self, key: str) -> str:
+        """A key as people say it: `algorithm` for algorithm.name, `gamma` where no other key ends so."""
+        return short_names(self.keys).get(key, key)
+
+    def label(self, arm: str, without: Sequence[str] = ()) -> str:
+        """The settings of an arm in short, as in "gamma=0.5, n=8"."""
+        settings = {key: value for key, value in self.arms[arm].items() if key not in without}
+        return ", ".join(f"{self.short(key)}={said(value)}" for key, value in settings.items())
+
+    def key(self, given: str) -> str:
+        """The differing key that a person means by its name, or by the end of it.
+
+        Raises:
+            UserError: for one that there is not, or that is the same in all arms.
+        """
+        if found := named_key(given, self.keys):
+            return found
+        differing = f"the keys that differ are {', '.join(map(self.short, self.keys)) or 'none'}"
+        if same := named_key(given, self.all):
+            value = said(self.all[same])
+            raise UserError(f"{given} is {value} in all arms, or follows from another key: {differing}")
+        raise UserError(f"unknown key {given!r}: {differing}{nearest(given, map(self.short, self.keys))}")
+
+
+def table_of_runs(
+    runs: Sequence[RunFiles], wish: Wish | None = None, like: TableSpec | None = None
+) -> TableSpec:
+    """A table of the arms and benchmarks of some runs of one experiment.
+
+    Args:
+        like: a table whose labels hold where it has them.
+    """
+    wish, like = wish or Wish(), like or TableSpec()
+    grid = grid_of(runs)
+    arms = [Arm(arm, like.arm_labels.get(arm, label)) for arm, label in labels_of(runs, grid).items()]
+    columns: dict[str, list[str]] = {}
+    for run in runs:
+        for benchmark, task in run.config.benchmark.tasks.items():
+            if benchmark not in columns.setdefault(task.domain, []):
+                columns[task.domain].append(benchmark)
+    ks = wish.k or (min(runs[-1].config.evaluation.k), max(runs[-1].config.evaluation.k))
+    name = wish.name or runs[0].config.experiment
+    trained = [run for run in runs if run.trains]
+    spec = TableSpec(
+        name=name,
+        title=name if len(trained) != 1 else f"{arms[-1].label}, seed {trained[0].seed}",
+        metrics=[f"pass@{k}" for k in dict.fromkeys(ks)],
+        columns=columns,
+        labels=DOMAIN_LABELS | like.labels,
+        arms=arms,
+        repeat=wish.repeat,
+    )
+    if wish.baseline:
+        baselines = baselines_of(grid, wish.baseline, arms)
+        spec.arms = [replace(arm, baseline=baselines.get(arm.name)) for arm in spec.arms]
+    return with_sweep(spec, grid, wish)
+
+
+def labels_of(runs: Sequence[RunFiles], grid: Grid) -> dict[str, str]:
+    """How each arm is printed: by the name it was given, else by its settings of the keys that differ."""
+    given = {run.arm for run in runs if run.config.arm and not is_swept_name(run.config.arm)}
+    labels = {arm: (arm if arm in given else grid.label(arm)) or arm for arm in grid.arms}
+    several = [label for label in labels.values() if list(labels.values()).count(label) > 1]
+    # one thing under two names, or arms that differ in how they are evaluated
+    return {arm: f"{label} ({arm})" if label in several else label for arm, label in labels.items()}
+
+
+def is_swept_name(arm: str) -> bool:
+    """Whether an arm is named after the keys of its sweep, which the grid says better."""
+    return "=" in arm
+
+
+def grid_of(runs: Sequence[RunFiles]) -> Grid:
+    """The arms of some runs with the keys that differ among them, those that do not train first."""
+    arms: dict[str, Settings] = {}
+    untrained: set[str] = set()  # of which most keys say nothing
+    for run in runs:
+        arms.setdefault(run.arm, flat(identity(run.config)))
+        if not run.trains:
+            untrained.add(run.arm)
+    keys = telling([settings for arm, settings in arms.items() if arm not in untrained])
+    kept = {
+        arm: {} if arm in untrained else {key: settings[key] for key in keys if key in settings}
+        for arm, settings in arms.items()
+    }
+    places = {key: ranks(settings.get(key) for settings in kept.values()) for key in keys}
+
+    def order(arm: str) -> tuple:
+        return arm not in untrained, [places[key][said(kept[arm].get(key))] for key in keys], arm
+
+    every = {key: value for settings in arms.values() for key, value in settings.items()}
+    return Grid(keys, {arm: kept[arm] for arm in sorted(kept, key=order)}, every)
+
+
+def check_seeds(runs: Iterable[RunFiles]) -> None:
+    """Refuse an arm whose seeds are not of one kind: their mean would be that of nothing.
+
+    Raises:
+        UserError: it names the key in which they differ.
+    """
+    arms: dict[str, Settings] = {}
+    for run in runs:
+        settings = flat(identity(run.config))
+        before = arms.setdefault(run.arm, settings)
+        for key in differing([before, settings]):
+            raise UserError(
+                f"the seeds of arm {run.arm!r} differ in {key} ({said(before.get(key))} and "
+                f"{said(settings.get(key))}), so they are no one arm: choose some, as in "
+                f"{key}={said(settings.get(key))}"
+            )
+
+
+def differing(settings: Sequence[Settings]) -> list[str]:
+    """The keys whose values are not the same everywhere; where a key is absent its value is another one."""
+    keys = dict.fromkeys(key for one in settings for key in one)
+    return [key for key in keys if len({said(one.get(key)) for one in settings}) > 1]
+
+
+def telling(settings: Sequence[Settings]) -> list[str]:
+    """The keys that differ, less those that follow from others of their group, as algorithm.loss does from
+    algorithm=cispo; a group's choice comes before its keys."""
+    kept: list[str] = []
+    keys = differing(settings)
+    groups = list(dict.fromkeys(key.split(".")[0] for key in keys))
+    for key in sorted(keys, key=lambda key: (groups.index(key.split(".")[0]), not key.endswith(".name"))):
+        of_group = [other for other in kept if other.split(".")[0] == key.split(".")[0]]
+        outcomes: dict[tuple, set[str]] = {}
+        for one in settings:
+            cause = tuple(said(one.get(other)) for other in of_group)
+            outcomes.setdefault(cause, set()).add(said(one.get(key)))
+        if any(len(values) > 1 for values in outcomes.values()):
+            kept.append(key)
+    return kept
+
+
+def ranks(values: Iterable[Any]) -> dict[str, int]:
+    """The place of each value among all, numbers by their size and before texts; by what is said of it."""
+    distinct = {said(value): value for value in values}
+
+    def order(name: str) -> tuple:
+        value = distinct[name]
+        return (0, value, "") if is_number(value) else (1, 0, name)
+
+    return {name: place for place, name in enumerate(sorted(distinct, key=order))}
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def said(value: Any) -> str:
+    """A value as a person writes it: 0.5, 8, none, [1,2]."""
+    if is_number(value):
+        return f"{value:g}" if abs(value) < 1e6 or isinstance(value, float) else str(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(said, value))}]"
+    return str(value)
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """The shortest ends of keys that tell them apart; a group's `name` is the group."""
+    plain = {key: key.removesuffix(".name") for key in keys}
+    names: dict[str, str] = {}
+    for key, name in plain.items():
+        parts = name.split(".")
+        ends = [".".join(parts[i:]) for i in reversed(range(len(parts)))]
+        others = [other for other in plain.values() if other != name]
+        names[key] = next(
+            end for end in ends if not any(other == end or other.endswith(f".{end}") for other in others)
+        )
+    return names
+
+
+def named_key(given: str, keys: Iterable[str]) -> str | None:
+    """The one key that a name stands for: itself, a group's choice, or the only one that ends so."""
+    keys = list(keys)
+    for exact in (f"{given}.name", given):
+        if exact in keys:
+            return exact
+    ends = [key for key in keys if key.endswith((f".{given}", f".{given}.name"))]
+    return ends[0] if len(ends) == 1 else None
+
+
+def baselines_of(grid: Grid, given: str, arms: Sequence[Arm]) -> dict[str, str]:
+    """The baseline of each arm: one for all, or the arm that has `key=value` and is else the same.
+
+    Raises:
+        UserError: where no arm is the baseline of another.
+    """
+    for arm in arms:
+        if given in (arm.name, arm.label):
+            return {other.name: arm.name for other in arms if other.name != arm.name}
+    changed = {}
+    for text in given.split(","):
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise unknown("baseline", given, [arm.label for arm in arms])
+        changed[grid.key(name)] = yaml.safe_load(value)
+    found = {}
+    for arm, settings in grid.arms.items():
+        groups = tuple(key.removesuffix("name") for key in changed if key.endswith(".name"))
+        wanted = {k: v for k, v in settings.items() if not (groups and k.startswith(groups))} | changed
+        same = [o for o, other in grid.arms.items() if o != arm and not differing([wanted, other])]
+        if same:
+            found[arm] = same[0]
+    if not found:
+        raise UserError(
+            f"baseline={given}: no arm has that and is else like another one; the arms are "
+            f"{'; '.join(arm.label for arm in arms)}"
+        )
+    return found
+
+
+def with_sweep(spec: TableSpec, grid: Grid, wish: Wish) -> TableSpec:
+    """The table with a figure over the numbers of one key; without a wish, where a single one has three."""
+    numbers = {key: {s[key] for s in grid.arms.values() if is_number(s.get(key))} for key in grid.keys}
+    if wish.series and not wish.x:
+        numbers.pop(grid.key(wish.series), None)
+    x = grid.key(wish.x) if wish.x else None
+    if x and len(numbers[x]) < 2:
+        raise UserError(f"x={wish.x}: accepted is a key with two numbers or more among the arms")
+    candidates = [key for key, values in numbers.items() if len(values) >= (2 if wish.series else 3)]
+    if not x and len(candidates) != 1:
+        if wish.series:
+            known = ", ".join(map(grid.short, candidates)) or "there is none"
+            raise UserError(f"series={wish.series} needs x=, a key with numbers that differ: {known}")
+        return spec
+    x = x or candidates[0]
+    line = grid.key(wish.series) if wish.series else None
+    placed = []
+    for arm in spec.arms:
+        settings = grid.arms[arm.name]
+        if is_number(settings.get(x)):
+            first = f"{grid.short(line)}={said(settings.get(line))}" if line else ""
+            rest = grid.label(arm.name, without=[x] + ([line] if line else []))
+            series = ", ".join(text for text in (first, rest) if text) or spec.name
+            arm = replace(arm, x=settings[x], series=series)
+        placed.append(arm)
+    ticks = sorted(numbers[x])
+    return replace(spec, arms=placed, sweep=Sweep(label=x.removesuffix(".name"), base=base_of(ticks)))
+
+
+def base_of(ticks: Sequence[float]) -> int | None:
+    """2 or 10 where each of three numbers or more is that much the one before, for a logarithmic axis."""
+    if len(ticks) < 3 or ticks[0] <= 0:
+        return None
+    steps = {round(high / low, 6) for low, high in pairwise(ticks)}
+    return next((base for base in (10, 2) if steps <= {base, base**2}), None)
+
+
+def chosen(runs: Sequence[RunFiles], wanted: Mapping[str, Sequence[Any]]) -> list[RunFiles]:
+    """The runs whose config has one of the values wanted of each key (`algorithm`, `group_size.n`, `seed`).
+
+    Raises:
+        UserError: for a key that no run has, or where no run has the values.
+    """
+    left = list(runs)
+    for key, values in wanted.items():
+        names = {said(value) for value in values}
+        configs = {run.directory: settings_of(run.config) for run in left}
+        there = {said(value) for settings in configs.values() for value in [value_of(settings, key)]}
+        left = [run for run in left if said(value_of(configs[run.directory], key)) in names]
+        if not left:
+            raise UserError(
+                f"no run has {key}={','.join(map(said, values))}: they have {', '.join(sorted(there))}"
+            )
+    return left
+
+
+def settings_of(config: Config) -> Settings:
+    """Every key of a run with its value."""
+    return flat(asdict(config))
+
+
+def value_of(settings: Settings, key: str) -> Any:
+    return settings.get(f"{key}.name", settings.get(key))

@@ -1,0 +1,61 @@
+"""What is printed when runs end."""
+
+from pathlib import Path
+
+import pytest
+from reported_runs import EASY, HARD, write_run
+
+from rlvr.files.run_files import RunFiles
+from rlvr.runs.outcome import print_outcome
+
+SAMPLES = {EASY: [("correct", "1+2")] * 2 + [("wrong", "3")] * 2, HARD: [("wrong", "7")] * 4}
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def tell(folders: list[Path], again: str = "") -> list[str]:
+        print_outcome([(RunFiles(folder).config, folder) for folder in folders], again)
+        return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+    return tell
+
+
+def write_sweep(runs: Path, status: str = "finished") -> list[Path]:
+    return [
+        write_run(runs, f"n={n}", SAMPLES, seed=seed, status=status, overrides=[f"group_size.n={n}"])
+        for n in (4, 8)
+        for seed in (1, 2)
+    ]
+
+
+def test_a_sweep_ends_with_a_line_an_arm_its_cost_and_the_table_to_make(tmp_path: Path, told):
+    lines = told(write_sweep(tmp_path))
+    (row,) = (line for line in lines if "n=4" in line)
+    assert [cell.split(" ±")[0] for cell in row.strip("│ ").split(" │ ")] == ["n=4", "2", "25.0", "50.0"]
+    assert lines[-2] == (
+        f"{tmp_path}/sweep: training 6 min, evaluation 2 min, 49,380 tokens sampled in training, "
+        "8.0 TFLOP, 4 runs together"
+    )
+    assert lines[-1] == f"next: rlvr table {tmp_path}/sweep"
+
+
+def test_the_table_to_make_is_of_the_sweep_alone(tmp_path: Path, told):
+    others = ["group_size.n=4", "algorithm=dapo"]
+    write_run(tmp_path, "other", SAMPLES, overrides=others)
+    assert told(write_sweep(tmp_path))[-1] == f"next: rlvr table {tmp_path}/sweep algorithm=grpo"
+
+
+def test_without_an_evaluation_there_is_the_validation(tmp_path: Path, told):
+    (folder, *_) = write_sweep(tmp_path, status="trained")
+    lines = told([folder])
+    (row,) = (line for line in lines if "seed 1" in line)
+    assert row.strip("│ ").split(" │ ") == ["n=4, seed 1", "0.0", "40.0", "4", "40.0"]
+    assert lines[-1] == f"next: rlvr evaluate run={folder}"
+
+
+def test_a_run_that_is_not_done_goes_on_by_its_command(tmp_path: Path, told):
+    folder = write_run(tmp_path, "half", SAMPLES, status="training")
+    (folder / "summary.json").write_text("{}")
+    assert told([folder], "rlvr train seed=1")[-1] == "next: rlvr train seed=1 (goes on with 1 of 1)"

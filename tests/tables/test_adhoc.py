@@ -1,0 +1,163 @@
+"""Tables of runs that no file describes: which keys tell arms apart, and what they are compared with."""
+
+from pathlib import Path
+
+import pytest
+from reported_runs import EASY, HARD, write_run
+
+from rlvr.errors import UserError
+from rlvr.files.run_files import RunFiles
+from rlvr.report import find_runs
+from rlvr.report.ad_hoc import write_table_of_runs
+from rlvr.tables.adhoc import (
+    Wish,
+    base_of,
+    check_seeds,
+    chosen,
+    grid_of,
+    named_key,
+    short_names,
+    table_of_runs,
+    telling,
+)
+
+FOCAL = "advantage_scaling=focal"
+
+
+def write_arm(runs: Path, gamma: float, n: int, correct: int, seed: int = 1) -> None:
+    """An arm whose four samples of an easy problem are right `correct` times, and of a hard one never."""
+    verdicts = [("correct", "")] * correct + [("wrong", "")] * (4 - correct)
+    samples = {EASY: verdicts, HARD: [("wrong", "")] * 4}
+    keys = [FOCAL, f"advantage_scaling.gamma={gamma}", f"group_size.n={n}"]
+    write_run(runs, f"gamma={gamma:g},n={n}", samples, seed=seed, overrides=keys)
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gamma 0 and 1 with groups of 4 and 16: gamma=1 is right once more in four."""
+    runs = tmp_path_factory.mktemp("runs")
+    for n in (16, 4):
+        write_arm(runs, 0, n, correct=2)
+        write_arm(runs, 1, n, correct=3)
+        write_arm(runs, 1, n, correct=3, seed=2)
+    return runs / "sweep"
+
+
+def test_arms_are_told_apart_by_the_keys_that_differ(sweep: Path):
+    grid = grid_of(find_runs(sweep))
+    assert grid.keys == ["advantage_scaling.gamma", "group_size.n"]
+    assert [grid.label(arm) for arm in grid.arms] == [
+        "gamma=0, n=4",
+        "gamma=0, n=16",
+        "gamma=1, n=4",
+        "gamma=1, n=16",
+    ]
+
+
+def test_a_key_that_follows_from_its_group_says_nothing():
+    grpo = {"algorithm.name": "grpo", "algorithm.loss": "grpo", "group_size.n": 4}
+    cispo = {"algorithm.name": "cispo", "algorithm.loss": "cispo", "group_size.n": 8}
+    assert telling([grpo, cispo]) == ["algorithm.name", "group_size.n"]
+    clipped = cispo | {"algorithm.is_weight_max": 2.0}
+    assert telling([grpo, cispo, clipped])[:2] == ["algorithm.name", "algorithm.is_weight_max"]
+
+
+def test_keys_are_called_by_their_shortest_end():
+    keys = [
+        "algorithm.name",
+        "training.sampling.temperature",
+        "evaluation.sampling.temperature",
+        "group_size.n",
+    ]
+    assert list(short_names(keys).values()) == [
+        "algorithm",
+        "training.sampling.temperature",
+        "evaluation.sampling.temperature",
+        "n",
+    ]
+    assert named_key("algorithm", keys) == "algorithm.name"
+    assert named_key("n", keys) == "group_size.n"
+    assert named_key("temperature", keys) is None
+
+
+def test_each_arm_is_compared_with_its_like(sweep: Path):
+    runs = find_runs(sweep)
+    spec = table_of_runs(runs, Wish(x="n", series="gamma", baseline="gamma=0"))
+    assert spec.pairs == [("gamma=0,n=4", "gamma=1,n=4"), ("gamma=0,n=16", "gamma=1,n=16")]
+    assert [(arm.series, arm.x) for arm in spec.arms] == [
+        ("gamma=0", 4),
+        ("gamma=0", 16),
+        ("gamma=1", 4),
+        ("gamma=1", 16),
+    ]
+    assert spec.sweep.label == "group_size.n"
+    one = table_of_runs(runs, Wish(baseline="gamma=0, n=4"))
+    assert {arm.baseline for arm in one.arms[1:]} == {"gamma=0,n=4"}
+    assert one.arms[0].baseline is None
+
+
+def test_an_axis_that_doubles_is_logarithmic():
+    assert [base_of([4, 8, 16]), base_of([1, 10, 100]), base_of([0, 1, 2]), base_of([4, 8])] == [
+        2,
+        10,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        (Wish(x="gama"), "unknown key 'gama': the keys that differ are gamma, n; did you mean gamma?"),
+        (Wish(x="training.steps"), "training.steps is 4 in all arms.*the keys that differ are gamma, n"),
+        (Wish(baseline="grpo"), "unknown baseline 'grpo': accepted are gamma=0, n=16"),
+        (
+            Wish(baseline="gamma=7"),
+            "no arm has that and is else like another one; the arms are gamma=0, n=4;",
+        ),
+    ],
+)
+def test_a_wish_that_the_runs_cannot_fulfil(sweep: Path, wish: Wish, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        table_of_runs(find_runs(sweep), wish)
+
+
+def test_runs_are_chosen_as_a_sweep_names_them(sweep: Path):
+    runs = find_runs(sweep)
+    some = chosen(runs, {"advantage_scaling.gamma": [1], "algorithm": ["grpo"], "seed": [2]})
+    assert {run.arm for run in some} == {"gamma=1,n=4", "gamma=1,n=16"}
+    with pytest.raises(UserError, match=r"no run has group_size.n=5: they have 16, 4"):
+        chosen(runs, {"group_size.n": [5]})
+
+
+def test_seeds_of_several_kinds_are_no_arm(tmp_path: Path):
+    samples = {EASY: [("correct", "")] * 4}
+    runs = [RunFiles(write_run(tmp_path, "a", samples, seed=seed, steps=2 + seed)) for seed in (1, 2)]
+    with pytest.raises(UserError, match=r"arm 'a' differ in training.steps \(3 and 4\).*training.steps=4"):
+        check_seeds(runs)
+
+
+def test_any_folder_of_runs_becomes_a_table(sweep: Path, tmp_path: Path):
+    wish = Wish(x="n", baseline="gamma=0", k=[1], repeat="rlvr table runs/sweep")
+    files = write_table_of_runs(sweep, wish, {}, tmp_path, iterations=50)
+    assert [file.relative_to(tmp_path).as_posix() for file in files] == [
+        "tables/sweep-smoke.md",
+        "tables/sweep-smoke.csv",
+        "tables/sweep-smoke-differences.csv",
+        "tables/sweep-smoke.tex",
+        "figures/sweep-smoke-sweep.png",
+        "figures/sweep-smoke-sweep.svg",
+        "reports/sweep-smoke.html",
+    ]
+    page = files[0].read_text()
+    rows = [line.split("|") for line in page.splitlines() if "±" in line and line.startswith("|")]
+    table = {row[1].strip(): row[-2].split("±")[0].strip() for row in rows}
+    assert table == {
+        "gamma=0, n=4": "25.0",
+        "gamma=0, n=16": "25.0",
+        "gamma=1, n=4": "37.5",
+        "gamma=1, n=16": "37.5",
+        "gamma=1, n=4 − gamma=0, n=4": "+12.5",
+        "gamma=1, n=16 − gamma=0, n=16": "+12.5",
+    }
+    assert "- Repeat: `rlvr table runs/sweep`" in page
