@@ -72,7 +72,7 @@ class RunDirectory:
             for key, (before, now) in conflicts(self.path, stored, config).items():
                 raise UserError(
                     f"{self.path} holds a run with {key}={before}, not {now}: "
-                    f"{why_not_longer(stored, config) if key in GROWING else ''}"
+                    f"{why_not_longer(self.path, stored, config) if key in GROWING else ''}"
                     "name this one otherwise with arm=, or remove that folder"
                 )
             if stored.training.steps < config.training.steps:
@@ -185,7 +185,7 @@ def conflicts(path: Path, stored: Config, config: Config) -> dict[str, tuple[Any
         trained = read_summary(path).get("trained_steps") == config.training.steps
         before |= flat(_validation(stored, trained))
         now |= flat(_validation(config, trained))
-    longer = 0 < stored.training.steps <= config.training.steps and not why_not_longer(stored, config)
+    longer = 0 < stored.training.steps <= config.training.steps and not why_not_longer(path, stored, config)
     return {
         key: (before.get(key), now.get(key))
         for key in sorted(before.keys() | now.keys())
@@ -193,7 +193,7 @@ def conflicts(path: Path, stored: Config, config: Config) -> dict[str, tuple[Any
     }
 
 
-def why_not_longer(stored: Config, config: Config) -> str:
+def why_not_longer(path: Path, stored: Config, config: Config) -> str:
     """Why a run can't go on to more steps as if it had had them from the start, or ""."""
     if config.training.steps < stored.training.steps:
         return "it may be given more steps and not fewer (evaluation.latest_step= takes an earlier one); "
@@ -201,6 +201,9 @@ def why_not_longer(stored: Config, config: Config) -> str:
         return ""
     if config.backend.name != "native":
         return f"backend={config.backend.name} fixes the number of steps at the start; "
+    last = path / "checkpoints" / f"step-{stored.training.steps:06d}" / "manifest.json"
+    if read_json(last).get("optimizer") is False:
+        return f"checkpoint.keep={stored.checkpoint.keep} left no state of the optimizer to go on from; "
     takes_steps = "steps" in takes("curricula", config.curriculum.name)
     if takes_steps and getattr(config.curriculum, "phase_end", "steps") == "steps":
         return f"what curriculum={config.curriculum.name} does at a step depends on how many there are; "

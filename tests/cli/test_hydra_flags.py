@@ -144,7 +144,7 @@ def test_another_primary_config(folder: Path, capsys: pytest.CaptureFixture):
 def test_the_sweep_of_a_primary_config(folder: Path, monkeypatch: pytest.MonkeyPatch):
     launched = []
     monkeypatch.setattr(
-        "rlvr.runs.sweep.launch", lambda jobs, config_name, again: launched.append((jobs, config_name))
+        "rlvr.runs.sweep.launch", lambda jobs, config_name, **_: launched.append((jobs, config_name))
     )
     main(["train", "-m", "-cd", str(folder), "-cn", "mine", "seed=1"])
     jobs = [

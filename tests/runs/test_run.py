@@ -151,6 +151,15 @@ def test_a_run_whose_schedule_depends_on_its_steps_is_not_made_longer(tmp_path: 
         run(tiny(tmp_path, *sgpo, "training.steps=8"))
 
 
+def test_a_run_that_kept_no_optimizer_is_not_made_longer(finished: Path, tmp_path: Path):
+    folder = tmp_path / "adhoc" / "tiny" / "seed-1"
+    shutil.copytree(finished, folder)
+    manifest = folder / "checkpoints" / "step-000004" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"optimizer": False}))
+    with pytest.raises(UserError, match="left no state of the optimizer to go on from; name this one"):
+        run(tiny(tmp_path, "training.steps=6"))
+
+
 def test_a_damaged_checkpoint_is_passed_over(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     config = tiny(tmp_path)
     shutil.copytree(finished, run_directory(config))
