@@ -201,8 +201,8 @@ def why_not_longer(path: Path, stored: Config, config: Config) -> str:
         return ""
     if config.backend.name != "native":
         return f"backend={config.backend.name} fixes the number of steps at the start; "
-    last = path / "checkpoints" / f"step-{stored.training.steps:06d}" / "manifest.json"
-    if read_json(last).get("optimizer") is False:
+    manifest = path / "checkpoints" / f"step-{stored.training.steps:06d}" / "manifest.json"
+    if manifest.exists() and '"optimizer": false' in manifest.read_text(errors="replace"):
         return f"checkpoint.keep={stored.checkpoint.keep} left no state of the optimizer to go on from; "
     takes_steps = "steps" in takes("curricula", config.curriculum.name)
     if takes_steps and getattr(config.curriculum, "phase_end", "steps") == "steps":
