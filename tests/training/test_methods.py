@@ -108,25 +108,48 @@ TINY = [
 ]
 
 
-def test_what_a_scaling_remembers_is_in_the_checkpoint_and_resumes_to_the_same_bits(plug_in, tmp_path: Path):
-    """16 problems in batches of 8: steps 3 and 4 ask again what steps 1 and 2 asked."""
-    plug_in("advantage_scaling/smoothed", advantage_scalings={"smoothed": SmoothedFocal})
-    overrides = [*TINY, "advantage_scaling=smoothed", "advantage_scaling.gamma=0.5", f"runs={tmp_path}"]
+def resumed_and_unbroken(overrides: list[str], folder: Path) -> tuple[Path, Path]:
+    """A run of four steps, and its copy that lost all after the second and went on from there."""
+    overrides = [*TINY, *overrides, f"runs={folder}"]
     unbroken = run(load_config([*overrides, "arm=unbroken"]))
-    state = load_state(checkpoint_path(unbroken, 4))["methods"]["advantage_scaling"]
-    assert len(state) == 16
-    assert {scored for _, scored in state.values()} == {16.0}  # two groups of 8 a problem
-
-    broken = tmp_path / "adhoc" / "broken" / "seed-1"
+    broken = folder / "adhoc" / "broken" / "seed-1"
     shutil.copytree(unbroken, broken)
     shutil.rmtree(checkpoint_path(broken, 4))
     for name in ("summary.json", "config.yaml"):
         (broken / name).unlink()
-    resumed = run(load_config([*overrides, "arm=broken"]))
+    return run(load_config([*overrides, "arm=broken"])), unbroken
 
-    assert load_state(checkpoint_path(resumed, 4))["methods"]["advantage_scaling"] == state
+
+def assert_same_bits(resumed: Path, unbroken: Path) -> dict:
+    """The state of the scaling, which both have."""
+    states = [
+        load_state(checkpoint_path(path, 4))["methods"]["advantage_scaling"] for path in (resumed, unbroken)
+    ]
+    assert states[0] == states[1]
     for file in ("metrics.jsonl", "checkpoints/step-000004/model.safetensors"):
         assert (resumed / file).read_bytes() == (unbroken / file).read_bytes()
+    return states[0]
+
+
+def test_what_a_scaling_remembers_is_in_the_checkpoint_and_resumes_to_the_same_bits(plug_in, tmp_path: Path):
+    """16 problems in batches of 8: steps 3 and 4 ask again what steps 1 and 2 asked."""
+    plug_in("advantage_scaling/smoothed", advantage_scalings={"smoothed": SmoothedFocal})
+    overrides = ["advantage_scaling=smoothed", "advantage_scaling.gamma=0.5"]
+    state = assert_same_bits(*resumed_and_unbroken(overrides, tmp_path))
+    assert len(state) == 16
+    assert {scored for _, scored in state.values()} == {16.0}  # two groups of 8 a problem
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scaling", ["unsolved_only", "focal_posterior", "curverl"])
+def test_rlvrs_own_weights_with_a_memory_resume_to_the_same_bits(scaling: str, tmp_path: Path):
+    """The last step's mean weight is not that of none: what is remembered plays a part."""
+    overrides = [f"advantage_scaling={scaling}", "algorithm.normalize_std=false"]
+    resumed, unbroken = resumed_and_unbroken(overrides, tmp_path)
+    (state,) = assert_same_bits(resumed, unbroken).values()
+    assert len(state) > 0
+    last = json.loads((unbroken / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["focal/weight_mean"] != 1
 
 
 def longest_first(lengths: Tensor, *, weight: float = 0.0) -> Tensor:
