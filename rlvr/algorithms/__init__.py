@@ -24,6 +24,7 @@ from rlvr.algorithms.losses import (
     kl_k3,
     truncated_importance_weight,
 )
+from rlvr.algorithms.mismatch import MISMATCH_WEIGHTS, mismatch_weight
 from rlvr.algorithms.process_sets import (
     ProcessTreeStatistics,
     process_set_sizes,
@@ -38,6 +39,7 @@ __all__ = [
     "CLIP_FRACTIONS",
     "CREDITS",
     "LOSSES",
+    "MISMATCH_WEIGHTS",
     "REWARDS",
     "SCALINGS",
     "ProcessTreeStatistics",
@@ -51,6 +53,7 @@ __all__ = [
     "grpo_token_loss",
     "kl_k3",
     "maxrl",
+    "mismatch_weight",
     "pass_at_k",
     "process_set_sizes",
     "process_step_advantages",

@@ -22,6 +22,15 @@ def stop_after_minutes() -> Any:
     )
 
 
+def gpus_per_run() -> Any:
+    return key(
+        "GPUs of each run, which torchrun then starts a process on each of; processes where there are none",
+        1,
+        least=1,
+        example="8",
+    )
+
+
 def tables() -> list[str]:
     from rlvr.tables.names import tables
 
@@ -48,6 +57,7 @@ def run_folder(path: Path) -> Path:
 @dataclass(kw_only=True)
 class Train(HydraFlags):
     stop_after_minutes: float | None = stop_after_minutes()
+    gpus_per_run: int = gpus_per_run()
     multirun: bool = flag(
         "-m", "--multirun", help="a sweep: every combination of values given with commas, choice(), range()"
     )
@@ -80,7 +90,7 @@ def train(keys: Train) -> None:
     from rlvr.config import load_config
     from rlvr.runs.start import Start
 
-    start = Start(deadline=deadline(keys.stop_after_minutes))
+    start = Start(deadline=deadline(keys.stop_after_minutes), processes=keys.gpus_per_run)
     if keys.dry_run:
         if (config := load_config(overrides, keys.config_name)).backend.name != "verl":
             raise UserError(
@@ -219,6 +229,7 @@ class Reproduce(Overrides):
     seeds: list[int] = key("of every arm; without it, those of the table's file", (), example="1,2,3")
     results: Path = key("where runs, tables and figures go", Path("results"))
     stop_after_minutes: float | None = stop_after_minutes()
+    gpus_per_run: int = gpus_per_run()
     render: bool = flag("--render", help="render what has been run so far, and start nothing")
 
 
@@ -241,7 +252,7 @@ def reproduce(keys: Reproduce) -> None:
         seeds=keys.seeds,
         results=keys.results,
         overrides=keys.overrides,
-        start=Start(deadline=deadline(keys.stop_after_minutes)),
+        start=Start(deadline=deadline(keys.stop_after_minutes), processes=keys.gpus_per_run),
         render_only=keys.render,
     )
 

@@ -180,6 +180,7 @@ def _check_together(config: Config) -> None:
         at_most = "at most" if may_equal else "less than"
         raise UserError(f"{low}={smaller}: accepted is {at_most} {high}={larger}{nearest}")
     _check_rewards(config.algorithm)
+    _check_mismatch(config.algorithm)
     training, evaluation = config.training, config.evaluation
     if training.prompts_per_step % training.mini_batch_prompts:
         raise UserError(
@@ -241,3 +242,13 @@ def _value(config: Config, key: str) -> Any:
 
 def _nearest_divisor(number: int, wanted: int) -> int:
     return min((d for d in range(1, number + 1) if number % d == 0), key=lambda d: abs(d - wanted))
+
+
+def _check_mismatch(algorithm: AlgorithmConfig) -> None:
+    if algorithm.mismatch_cap is None and (
+        algorithm.mismatch_weights != "token_truncate" or algorithm.mismatch_floor is not None
+    ):
+        raise UserError(
+            "algorithm.mismatch_weights and mismatch_floor say how mismatch_cap is applied, and "
+            "algorithm.mismatch_cap=null: accepted is a number of 1 or more with them; try 2.0"
+        )

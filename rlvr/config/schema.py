@@ -76,6 +76,9 @@ class LoRAConfig:
 class DynamicSamplingConfig:
     enabled: bool = False  # replace groups without signal by fresh ones (DAPO)
     max_refills: int = limited(3, at_least=0)  # then go on with what there is
+    # what a group with signal is: any rollout with an advantage, or right and wrong ones (as in the paper),
+    # which differ where a reward is more than correctness
+    by: str = one_of("advantage", "correctness")
 
 
 @dataclass
@@ -90,9 +93,14 @@ class AlgorithmConfig:
     kl_coefficient: float = limited(0.0, at_least=0)  # k3 against the initial policy
     entropy_coefficient: float = 0.0  # of a bonus; below 0 a penalty
     truncated: str = one_of("wrong", "masked")  # what a truncated completion is
-    old_logprobs: str = one_of("trainer", "engine")  # who computed them
-    # token-level truncated importance sampling; null switches it off
+    # who computed them; the trainer has none in its first mini-batch, where its policy is the old one
+    old_logprobs: str = one_of("trainer", "engine")
+    # of the importance weights between trainer and engine; null switches them off
     mismatch_cap: float | None = limited(None, at_least=1, accepted="1 or more, or null", nearest="2.0")
+    # of tokens or of whole rollouts; cut at the cap, or left out above it
+    mismatch_weights: str = one_of("token_truncate", "token_mask", "sequence_truncate", "sequence_mask")
+    # of a mask: left out below it too; null: no such bound
+    mismatch_floor: float | None = limited(None, above=0, at_most=1, accepted="above 0, at most 1, or null")
     dynamic_sampling: DynamicSamplingConfig = field(default_factory=DynamicSamplingConfig)
 
 
@@ -176,6 +184,9 @@ class TrainingConfig:
     max_tokens_per_micro_batch: int = limited(32768, at_least=1)  # prompts and completions, at most
     # auto: on CUDA no more of them than fit in the memory that is free; tokens: always as many
     micro_batch: str = one_of("auto", "tokens")
+    # a mini-batch in which no rollout has a gradient: AdamW stands still, or steps with one of zeros, as
+    # verl's and TRL's do (momentum moves on, weights decay)
+    without_signal: str = one_of("skip", "step")
     precision: str = one_of("float32", "bfloat16")  # of the forward and backward; bfloat16 is autocast
     # rollout batches; null: an epoch
     checkpoint_every: int | None = limited(MISSING, at_least=1)

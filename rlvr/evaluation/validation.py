@@ -57,9 +57,7 @@ def validate(
         counts[name] = np.array(scorable), np.array(correct)
 
     def average(k: int) -> float | None:
-        values = [
-            np.mean(pass_at_k(n[n >= k], c[n >= k], k)) for n, c in counts.values() if (n >= k).any()
-        ]
+        values = [np.mean(pass_at_k(n[n >= k], c[n >= k], k)) for n, c in counts.values() if (n >= k).any()]
         return float(np.mean(values)) if values else None
 
     scores = {name: float(np.mean(c[n > 0] / n[n > 0])) for name, (n, c) in counts.items() if n.any()}

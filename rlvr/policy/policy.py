@@ -108,13 +108,18 @@ class Policy:
         missing = self.kernels.padded_rows(len(hidden_NE), self.head.weight.numel()) - len(hidden_NE)
         return self.head(pad(hidden_NE, (0, 0, 0, missing)))[: len(hidden_NE)]
 
-    def logprobs(self, tree: PrefixTree) -> tuple[Tensor, Tensor]:
+    def logprobs(self, tree: PrefixTree, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy at every completion token, float32 [M], rollout after rollout, in nats.
 
         Differentiable; what rollouts share is computed once, and memory does not grow with the vocabulary.
+
+        Args:
+            temperature: of the distribution, by which logits are divided.
         """
         hidden_TE = self.hidden(tree.tokens_T, tree.positions_T, self.kernels.attention(tree))
         hidden_NE = hidden_TE.index_select(0, tree.predictor_N)
+        if temperature != 1:
+            hidden_NE = hidden_NE / temperature  # the head is linear
         logp_N, entropy_N = head_logprobs(hidden_NE, self.head, tree.targets_N, self.kernels)
         return logp_N.index_select(0, tree.prefix_M), entropy_N.index_select(0, tree.prefix_M)
 

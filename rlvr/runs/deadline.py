@@ -3,20 +3,23 @@
 All it has done is kept, with a checkpoint of its last step. SIGTERM and SIGUSR1 ask (what a scheduler sends
 before it takes a machine away), and SIGUSR2 where a launcher listens to it; what these were handled by before
 is called once the run is safe, so that submitit can requeue it. With several processes it is enough that one
-of them is asked.
+of them is asked, or the process that started torchrun, which has no signals to pass on: it leaves a file.
 """
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from rlvr.errors import say
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.training.distributed.ranks import gather, on_every_rank, rank, release, world_size
 
+STOP_FILE = "RLVR_STOP_FILE"  # the variable that names a file with the number of a signal
 EXIT_STATUS = 75  # EX_TEMPFAIL: nothing is wrong, the same command goes on
 
 _deadline: float | None = None
@@ -44,8 +47,15 @@ def check_time() -> None:
 def asked_to_stop() -> int | None:
     """The signal that any of the processes was asked to stop by; all know it from then on."""
     global _asked
-    _asked = next(filter(None, gather(_asked)), None)
+    _asked = next(filter(None, gather(_asked or _asked_by_file())), None)
     return _asked
+
+
+def _asked_by_file() -> int | None:
+    try:
+        return int(Path(os.environ[STOP_FILE]).read_text())
+    except (KeyError, FileNotFoundError):
+        return None
 
 
 @contextmanager

@@ -10,7 +10,11 @@ class Start:
     Attributes:
         evaluate: evaluate the trained run, whatever `evaluation.after_training` says.
         deadline: Unix time at which the run stops, with a checkpoint.
+        processes: that the run has, one a GPU where there are GPUs; above 1 they are started by torchrun.
+        runs_per_gpu: the run takes GPUs of this machine that fewer than so many others have; 0: all it sees.
     """
 
     evaluate: bool = False
     deadline: float | None = None
+    processes: int = 1
+    runs_per_gpu: int = 0

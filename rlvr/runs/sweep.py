@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -32,6 +33,7 @@ from rlvr.config import (
 from rlvr.errors import UserError, printable
 from rlvr.files.run_directory import read_summary
 from rlvr.runs.display import Display
+from rlvr.runs.placement import gpus_here, placement
 from rlvr.runs.start import Start
 from rlvr.runs.sweep_names import named, settings_of, trial_name
 
@@ -116,7 +118,7 @@ def launch(
     with (
         Display(list(zip(configs, directories, strict=True)), evaluate=bool(start and start.evaluate)),
         terminated_like_interrupted(),
-        launching([*about_hydra, *hydra_overrides], config_name) as (context, config),
+        launching([*about_hydra, *hydra_overrides], config_name, start) as (context, config, start),
     ):
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=partial(run_job, start=start), config=config
@@ -146,7 +148,10 @@ def search(overrides: Sequence[str], *, config_name: str = "config", start: Star
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.plugins import Plugins
 
-    with terminated_like_interrupted(), launching(overrides, config_name) as (context, config):
+    with (
+        terminated_like_interrupted(),
+        launching(overrides, config_name, start) as (context, config, start),
+    ):
         parser = OverridesParser.create(config_loader=context.config_loader)
         parsed = parser.parse_overrides(list(config.hydra.overrides.task))
         options = config.hydra.sweeper
@@ -185,16 +190,31 @@ def terminated_like_interrupted() -> Iterator[None]:
 
 
 @contextmanager
-def launching(overrides: Sequence[str], config_name: str) -> Iterator[tuple[Any, DictConfig]]:
-    """What Hydra's launchers and sweepers are made with: a context, and the config of a sweep."""
+def launching(
+    overrides: Sequence[str], config_name: str, start: Start | None
+) -> Iterator[tuple[Any, DictConfig, Start]]:
+    """What Hydra's launchers and sweepers are made with: a context, and the config of a sweep.
+
+    To them comes what each job starts with: GPUs of its own.
+    """
     from hydra._internal.callbacks import Callbacks  # which every launcher asks its context for
     from hydra.types import HydraContext, RunMode
 
+    start = start or Start()
     with hydra_errors_as_sentences(), hydra_with_conf() as hydra, plugins_as_sentences():
-        config = hydra.compose_config(
-            config_name, settable(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False
-        )
-        yield HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config
+
+        def composed(overrides: Sequence[str]) -> DictConfig:
+            return hydra.compose_config(
+                config_name, settable(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False
+            )
+
+        config = composed(overrides)
+        several = start.processes if start.processes > 1 else None
+        placed, runs_per_gpu = placement(config.hydra.launcher, overrides, several, len(gpus_here()))
+        if placed:
+            config = composed([*overrides, *placed])
+        start = replace(start, runs_per_gpu=runs_per_gpu)
+        yield HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config, start
 
 
 @contextmanager
@@ -223,10 +243,10 @@ def run_job(composed: DictConfig, *, start: Start | None = None) -> str:
     """What a launcher's process does, wherever it runs: paths are those of where the sweep was started."""
     from hydra.core.hydra_config import HydraConfig
 
-    from rlvr.runs.run import run
+    from rlvr.runs.processes import start_run
 
     os.chdir(HydraConfig.get().runtime.cwd)
-    return str(run(check(composed), start))
+    return str(start_run(check(composed), start or Start()))
 
 
 def run_trial(composed: DictConfig, *, fixed: Sequence[str] = (), start: Start | None = None) -> float:
@@ -275,21 +295,19 @@ def objective(config: Config, path: Path) -> float:
 
 
 def run_with_display(config: Config, start: Start | None = None, *, again: str | None = None) -> Path:
-    """One run in this process, with its progress shown; under torchrun, rank 0 shows it.
+    """One run from this process, with its progress shown; under torchrun, rank 0 shows it.
 
     Args:
         again: the command, where what came out is printed (`print_outcome`).
     """
+    from rlvr.runs.processes import start_run
     from rlvr.training.distributed.ranks import rank
 
+    start = start or Start()
     if rank() > 0:
-        from rlvr.runs.run import run
-
-        return run(config, start)
-    with Display([(config, run_directory(config))], evaluate=bool(start and start.evaluate)):
-        from rlvr.runs.run import run
-
-        path = run(config, start)
+        return start_run(config, start)
+    with Display([(config, run_directory(config))], evaluate=start.evaluate):
+        path = start_run(config, start)
     if again is not None:
         from rlvr.runs.outcome import print_outcome
 

@@ -20,7 +20,7 @@ from rlvr.algorithms import (
     TokenBatch,
     effective_sample_size,
     kl_k3,
-    truncated_importance_weight,
+    mismatch_weight,
 )
 from rlvr.config import Config
 from rlvr.config.plugins import added
@@ -210,7 +210,7 @@ class Learner:
         """Those that the loss takes for constants: of the policy before the update, and of the reference."""
         with self.policy.autocast(self.training.precision):
             for micro_batch in mini_batch.micro_batches:
-                if not mini_batch.is_first:
+                if not mini_batch.is_first or self.algorithm.old_logprobs == "engine":
                     micro_batch.old_logp_M = self._old_logprobs(micro_batch)
                 if self.algorithm.kl_coefficient > 0:
                     micro_batch.reference_logp_M = self._reference_logprobs(micro_batch)
@@ -227,15 +227,13 @@ class Learner:
             return self._logprobs(self.policy, micro_batch)
 
     def _logprobs(self, policy: Policy, micro_batch: MicroBatch) -> Tensor:
-        return policy.logprobs(micro_batch.tree)[0]
+        return policy.logprobs(micro_batch.tree, self.training.sampling.temperature)[0]
 
     def _token_losses(self, micro_batch: MicroBatch, tokens: TokenBatch, entropy_M: Tensor) -> Tensor:
         """The loss with all its terms, [M], not yet normalised."""
         loss_M = self.loss(tokens._replace(entropy=entropy_M.detach()))
         if self.algorithm.mismatch_cap is not None:
-            loss_M = loss_M * truncated_importance_weight(
-                tokens.old_logp, micro_batch.engine_logp_M, self.algorithm.mismatch_cap
-            )
+            loss_M = loss_M * weights_between(tokens, micro_batch.engine_logp_M, self.algorithm)[0]
         if micro_batch.reference_logp_M is not None:
             divergence_M = kl_k3(tokens.logp, micro_batch.reference_logp_M)
             loss_M = loss_M + self.algorithm.kl_coefficient * divergence_M
@@ -249,7 +247,7 @@ class Learner:
     def _accumulate_gradients(
         self, micro_batch: MicroBatch, normaliser: float, metrics: "UpdateMetrics"
     ) -> None:
-        logp_M, entropy_M = self.policy.logprobs(micro_batch.tree)
+        logp_M, entropy_M = self.policy.logprobs(micro_batch.tree, self.training.sampling.temperature)
         tokens = micro_batch.tokens(logp_M)
         loss = self._token_losses(micro_batch, tokens, entropy_M).sum() / normaliser
         loss.backward()
@@ -268,6 +266,9 @@ class Learner:
 
     def _step(self, mini_batch: MiniBatch, metrics: "UpdateMetrics") -> None:
         metrics.extend(self.budget.within_memory(mini_batch, self._gradients, self._cut))
+        if not mini_batch.micro_batches and self.training.without_signal == "step":
+            for parameter in self.policy.model.parameters():
+                parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
         for group in self.optimizer.param_groups:
             warmup = max(self.training.warmup_steps, 1)
             group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
@@ -312,6 +313,14 @@ class Learner:
         """Take over what `state_dict` gave, whatever the number of processes then and now."""
         self.updates = state["updates"]
         load_optimizer(self.policy.model, self.optimizer, state["optimizer"], folder)
+
+
+def weights_between(
+    tokens: TokenBatch, engine_logp_M: Tensor, algorithm: AlgorithmConfig
+) -> tuple[Tensor, Tensor]:
+    """The `mismatch_weight` that a config asks for."""
+    cap, floor = algorithm.mismatch_cap, algorithm.mismatch_floor
+    return mismatch_weight(tokens, engine_logp_M, algorithm.mismatch_weights, cap=cap, floor=floor)
 
 
 @dataclass(slots=True)
@@ -379,4 +388,7 @@ class UpdateMetrics:
         metrics["mismatch/log_ratio_mean"] = mismatch.mean().item()
         metrics["mismatch/log_ratio_max"] = mismatch.abs().max().item()
         metrics["mismatch/effective_sample_size"] = effective_sample_size(mismatch).item()
+        if algorithm.mismatch_cap is not None:
+            cut = weights_between(tokens, engine_logp, algorithm)[1].float()
+            metrics["mismatch/cut"] = cut.mean().item()
         return metrics

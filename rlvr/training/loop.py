@@ -72,9 +72,9 @@ def sample_and_verify(
 ) -> tuple[list[Group], list[Group]]:
     """The verified groups to train on, and all that were sampled for them.
 
-    With dynamic sampling, uniform groups (no rollout has an advantage) are replaced by mixed ones. The refill
-    is bounded (DAPO's is not): after `max_refills` further rounds the step goes on with the mixed groups it
-    has, filled up with uniform ones.
+    With dynamic sampling, groups without signal (`dynamic_sampling.by`) are replaced by mixed ones. The
+    refill is bounded (DAPO's is not): after `max_refills` further rounds the step goes on with the mixed
+    groups it has, filled up with uniform ones.
     """
     sampling = Sampling(**vars(config.training.sampling))
     dynamic = config.algorithm.dynamic_sampling
@@ -90,7 +90,8 @@ def sample_and_verify(
             grade(groups, config.reward)
         if not dynamic.enabled:
             return groups, groups
-        has_signal = signal(make_batch(groups, config, methods))
+        batch = make_batch(groups, config, methods)
+        has_signal = is_mixed(batch) if dynamic.by == "correctness" else signal(batch)
         mixed += [group for group, keep in zip(groups, has_signal, strict=True) if keep]
         uniform += [group for group, keep in zip(groups, has_signal, strict=True) if not keep]
         if len(mixed) >= wanted:
@@ -104,6 +105,14 @@ def signal(batch: Batch) -> list[bool]:
     for group, advantage in zip(batch.group_index_R.tolist(), batch.advantage_R.tolist(), strict=True):
         flags[group] |= advantage != 0
     return flags
+
+
+def is_mixed(batch: Batch) -> list[bool]:
+    """For each group, whether it has right and wrong rollouts; those that can't be judged are neither."""
+    return [
+        {0.0, 1.0} <= set(batch.correct_R[batch.group_index_R == group].tolist())
+        for group in range(len(batch.groups))
+    ]
 
 
 def sampling_seed(seed: int, step: int, round_: int) -> int:

@@ -7,6 +7,7 @@ from training_groups import LOST, RIGHT, WRONG, make_groups
 from rlvr.config import load_config
 from rlvr.data import Completion, Group, Verdict
 from rlvr.training.batch import batch_metrics, correctness, make_batch, token_weights
+from rlvr.training.loop import is_mixed, signal
 
 NAN = math.nan
 
@@ -119,3 +120,13 @@ def test_a_group_that_cannot_be_judged_is_neither_right_nor_wrong():
     assert nothing["groups/all_right"] == nothing["groups/all_wrong"] == nothing["groups/mixed"] == 0
     assert not {"reward/mean", "reward/success_rate"} & nothing.keys()
     assert all(map(math.isfinite, nothing.values()))
+
+
+def test_a_group_that_is_all_wrong_has_advantages_by_length_and_is_not_mixed():
+    """The overlong penalty, science's example: four wrong answers of 6, 9, 12 and 15 tokens."""
+    groups = make_groups([[WRONG] * 4, [RIGHT, WRONG], [RIGHT, LOST]])
+    groups[0].completions = [Completion([5] * n, [0.0] * n, "", "stop", 0) for n in (6, 9, 12, 15)]
+    settings = ["algorithm.overlong_penalty.buffer=8", "training.sampling.max_tokens=16"]
+    batch = make_batch(groups, load_config(settings))
+    assert signal(batch)[0]
+    assert is_mixed(batch) == [False, True, False]

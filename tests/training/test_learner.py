@@ -1,5 +1,6 @@
 """The learner's gradients against plain ones: one sequence at a time, nothing dropped, nothing packed."""
 
+import copy
 import random
 
 import pytest
@@ -27,7 +28,9 @@ def learner_gradients(policy: Policy, groups: list[Group], config: Config) -> li
     return steps
 
 
-def plain_gradients(policy: Policy, groups: list[Group], config: Config) -> list[torch.Tensor]:
+def plain_gradients(
+    policy: Policy, groups: list[Group], config: Config, *, temperature: float = 1.0
+) -> list[torch.Tensor]:
     """The policy gradient at ratio 1, written out: - sum_t weight A grad log p / counted tokens."""
     batch = make_batch(groups, config)
     policy.model.set_attn_implementation("eager")
@@ -42,7 +45,7 @@ def plain_gradients(policy: Policy, groups: list[Group], config: Config) -> list
                 logits = policy.model(torch.tensor([group.prompt_ids + ids])).logits[
                     0, len(group.prompt_ids) - 1 : -1
                 ]
-                logp = logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0]
+                logp = (logits / temperature).log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0]
                 loss = loss - (next(weights) * batch.advantage_R[index] * logp).sum()
                 tokens += len(ids)
             index += 1
@@ -237,3 +240,63 @@ def test_a_step_without_a_finite_gradient_changes_nothing_and_is_counted(groups:
     learner.unsound = 1
     assert learner.update(make_batch(groups, config))["update/steps"] == 1.0
     assert learner.unsound == 0
+
+
+def test_log_probabilities_are_those_of_the_temperature_that_was_sampled_at(
+    policy: Policy, groups: list[Group]
+):
+    settings = [*ONE_UPDATE, "training.sampling.temperature=0.75"]
+    ours = learner_gradients(load_policy("embedded"), groups, load_config(settings))[0]
+    plain = load_config(ONE_UPDATE)
+    assert_same(ours, plain_gradients(policy, groups, plain, temperature=0.75))
+    assert differ(ours, plain_gradients(policy, groups, plain))
+
+
+def test_the_engines_log_probabilities_are_the_old_ones_from_the_first_mini_batch_on(groups: list[Group]):
+    """make_groups says that the engine sampled every token with probability 1/e."""
+    config = load_config([*ONE_UPDATE, "algorithm.old_logprobs=engine", "algorithm.clip_high=1e9"])
+    learner = Learner(load_policy("embedded"), config)
+    metrics = learner.update(make_batch(groups, config))
+    trainer = Learner(load_policy("embedded"), load_config(ONE_UPDATE)).update(make_batch(groups, config))
+    assert metrics["mismatch/log_ratio_max"] == trainer["update/log_ratio_max"] == 0
+    assert metrics["update/log_ratio_mean"] == pytest.approx(trainer["mismatch/log_ratio_mean"])
+
+
+def test_masked_rollouts_are_counted_and_have_no_gradient(groups: list[Group]):
+    """The policy gives random tokens much less than 1/e each, so that all rollouts are below the floor."""
+    mask = ["algorithm.mismatch_cap=2", "algorithm.mismatch_weights=sequence_mask"]
+    config = load_config([*ONE_UPDATE, *mask, "algorithm.mismatch_floor=0.9"])
+    learner = Learner(load_policy("embedded"), config)
+    metrics = learner.update(make_batch(groups, config))
+    assert metrics["mismatch/cut"] == 1
+    assert metrics["update/gradient_norm"] == 0
+
+
+def test_without_signal_adamw_stands_still_or_steps_with_zeros(groups: list[Group]):
+    """As torch's own AdamW with gradients of zero, after one step with a signal."""
+    nothing = make_groups([[RIGHT, RIGHT], [WRONG, WRONG]])
+    after = {}
+    for choice in ("skip", "step"):
+        config = load_config(
+            [
+                *ONE_UPDATE,
+                f"training.without_signal={choice}",
+                "training.learning_rate=1e-3",
+                "training.warmup_steps=0",
+            ]
+        )
+        learner = Learner(load_policy("embedded"), config)
+        learner.update(make_batch(groups, config))
+        before = [parameter.detach().clone() for parameter in learner.policy.model.parameters()]
+        state = copy.deepcopy(learner.optimizer.state_dict())
+        metrics = learner.update(make_batch(nothing, config))
+        assert (metrics["update/gradient_norm"], learner.updates) == (0, 2)
+        after[choice] = list(learner.policy.model.parameters())
+    assert all(torch.equal(one, other) for one, other in zip(before, after["skip"], strict=True))
+    for parameter in before:
+        parameter.grad = torch.zeros_like(parameter)
+    plain = torch.optim.AdamW(before)
+    plain.load_state_dict(state)
+    plain.step()
+    assert_same(after["step"], before)
+    assert differ(after["step"], after["skip"])

@@ -14,6 +14,8 @@ from rlvr.training.methods import Methods
 
 PLAIN = re.compile(r"[A-Za-z/][\w./+-]*")  # text that needs no quotes in Hydra's overrides
 # what `rlvr.training.batch.rewards_and_advantages` has of a rollout
+# algorithm.mismatch_weights: in verl's words
+IMPORTANCE_WEIGHTS = {"token_truncate": "token", "sequence_truncate": "sequence"}
 KNOWN_TO_VERL = {"correct", "rewards", "advantages", "group_index", "lengths", "max_tokens"}
 PLUGIN, TRAINER_MODULE = "rlvr.backends.verl.plugin", "rlvr.backends.verl.trainer"
 
@@ -44,10 +46,10 @@ class Job:
     problems: int
 
 
-def refuse(config: Config) -> None:
-    """Raise UserError, in one sentence, for what verl can't be told."""
+def _refusals(config: Config) -> dict[str, tuple[bool, str]]:
+    """What verl can't be told: whether it was given, and why not."""
     algorithm = config.algorithm
-    refusals = {
+    return {
         f"reward={config.reward.name}": (
             config.reward.name != "correctness",
             "its reward workers have verifiers alone: accepted is reward=correctness, or a verifier of your "
@@ -87,12 +89,21 @@ def refuse(config: Config) -> None:
             algorithm.old_logprobs == "engine",
             "in verl that replaces the policy loss by one of its own: the nearest valid choice is trainer",
         ),
+        f"algorithm.mismatch_weights={algorithm.mismatch_weights}": (
+            algorithm.mismatch_cap is not None and algorithm.mismatch_weights not in IMPORTANCE_WEIGHTS,
+            f"rlvr sets its truncated ones alone: accepted are {' and '.join(IMPORTANCE_WEIGHTS)}",
+        ),
         "credit=process_lambda with algorithm.kl_coefficient above 0": (
             config.credit.name == "process_lambda" and algorithm.kl_coefficient > 0,
             "verl adds the KL term where token weights don't reach: the nearest valid choice is "
             "algorithm.kl_coefficient=0",
         ),
     }
+
+
+def refuse(config: Config) -> None:
+    """Raise UserError, in one sentence, for what verl can't be told."""
+    refusals = _refusals(config)
     for key, method in Methods(config).all().items():
         unknown = sorted(set(method.takes) - KNOWN_TO_VERL)
         refusals[f"{key}={method.option}"] = (
@@ -151,7 +162,9 @@ def _algorithm(config: Config, job: Job) -> dict[str, Any]:
         "algorithm.use_kl_in_reward": False,
         "algorithm.filter_groups.enable": algorithm.dynamic_sampling.enabled,
         "algorithm.filter_groups.metric": "acc",
-        "algorithm.rollout_correction.rollout_is": "token" if corrected else None,
+        "algorithm.rollout_correction.rollout_is": (
+            IMPORTANCE_WEIGHTS[algorithm.mismatch_weights] if corrected else None
+        ),
         "algorithm.rollout_correction.rollout_is_threshold": algorithm.mismatch_cap or 2.0,
         "reward.num_workers": config.backend.reward_workers,
         "reward.reward_manager.source": "importlib",

@@ -19,8 +19,15 @@ SILENCE_SECONDS = 20.0  # without a heartbeat: the rank is gone
 FAILURE_SILENCE_SECONDS = 4.0  # the same, once a collective has failed or torchrun ends this process
 
 
+def _ends_nothing(*_: object) -> None:
+    """In the place of the handler that would end the process: the thread decides."""
+
+
 class Watchdog:
     """Ends this process when another rank is gone or has failed.
+
+    SIGTERM ends it too, unless it has been given another handler since and no rank is gone: then the whole
+    job was asked to end, which that handler sees to.
 
     Args:
         store: a connection of its own to the rendezvous store.
@@ -38,7 +45,7 @@ class Watchdog:
         self._woken, wake = socket.socketpair()
         wake.setblocking(False)
         self._wake = wake
-        self._handler_before = signal.signal(signal.SIGTERM, lambda *_: None)
+        self._handler_before = signal.signal(signal.SIGTERM, _ends_nothing)
         self._fd_before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._closed = threading.Event()
@@ -78,7 +85,10 @@ class Watchdog:
         try:
             while not self._closed.is_set():
                 if self._told_to_end():
-                    self._end(self._who_is_gone() or "")
+                    handled = signal.getsignal(signal.SIGTERM) is not _ends_nothing
+                    gone = self._who_is_gone(leaving=not handled)
+                    if gone or not handled:
+                        self._end(gone or "")
                 self._heartbeat += 1
                 self._write()
                 now = time.monotonic()
@@ -100,14 +110,17 @@ class Watchdog:
         except TimeoutError:
             return False
 
-    def _who_is_gone(self) -> str | None:
+    def _who_is_gone(self, *, leaving: bool = True) -> str | None:
         """A sentence on a rank that neither sends heartbeats nor says that it exits; None if all do."""
-        self._leave(f"ending|{self.stage}")
+        if leaving:
+            self._leave(f"ending|{self.stage}")
         first = self._read()
         deadline = time.monotonic() + FAILURE_SILENCE_SECONDS
         silent = set(self._others)
         while silent and time.monotonic() < deadline:
             time.sleep(HEARTBEAT_SECONDS / 5)
+            self._heartbeat += 1
+            self._write()
             for other, said in self._read().items():
                 if said.startswith("failed"):
                     return describe_failure(other, said)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from rlvr.policy.packing import cut, spread
 from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.runs.run import run
-from rlvr.training.checkpoint import checkpoint_path
+from rlvr.training.checkpoint import checkpoint_path, checkpoints
 from rlvr.training.distributed import watchdog
 from rlvr.training.distributed.data_parallel import DataParallelEngine
 from rlvr.training.distributed.ranks import gather, rank, world_size
@@ -299,3 +300,35 @@ def test_vllm_samples_on_the_ranks_of_the_trainer(tmp_path: Path, tensor_paralle
     for line in lines(path / "metrics.jsonl"):  # the second step samples with weights that were handed over
         assert line["mismatch/log_ratio_max"] < 1e-3
         assert line["tokens/sampled"] > 6 * 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_all_ranks_stop_together_when_one_is_asked_to(tmp_path: Path, number: signal.Signals):
+    """USR1 to rank 1 alone; TERM to all, as a scheduler does."""
+    overrides = [*(text for text in RUN if "steps" not in text), f"runs={tmp_path}", "training.steps=400"]
+    path = run_directory(load_config(overrides))
+    job = subprocess.Popen(
+        [*TORCHRUN, "--nproc-per-node=2", "-m", "rlvr", "train", *overrides, "checkpoint.keep=1"],
+        env={**PLAIN, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (path / "metrics.jsonl").exists():
+        assert job.poll() is None
+        time.sleep(0.05)
+    ranks = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+    asked = [rank for rank in map(int, ranks) if environment_of(rank).get("RANK") in ("0", "1")]
+    first = int((path / "lock").read_text())
+    for process in asked:
+        if number == signal.SIGTERM or process != first:
+            os.kill(process, number)
+    assert f"stopped by {number.name}" in job.communicate(timeout=200)[1]
+    assert job.returncode == 0
+    done = len((path / "metrics.jsonl").read_text().splitlines())
+    assert checkpoints(path)[-1][0] == done < 400
+
+
+def environment_of(process: int) -> dict[str, str]:
+    entries = Path(f"/proc/{process}/environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
