@@ -32,6 +32,12 @@ LATER: dict[str, Any] = {
     "training.micro_batch": "auto",
     "training.keep_attention": False,
     "training.offload_activations": False,
+    "training.without_signal": "skip",
+    "training.off_policy_steps": 0,
+    "algorithm.mismatch_weights": "token_truncate",
+    "algorithm.mismatch_floor": None,
+    "algorithm.dynamic_sampling.by": "advantage",
+    "rollout.engine_args": {},
 }
 
 
@@ -44,9 +50,11 @@ def identity(config: Config) -> dict[str, Any]:
     kept = {key: value for key, value in asdict(config).items() if key not in NOT_IDENTITY}
     del kept["data"]["root"]  # where the files are says nothing of what is in them
     for key, before in LATER.items():
-        group, _, name = key.rpartition(".")
-        part = kept[group] if group else kept
-        if part[name] == before:
+        *groups, name = key.split(".")
+        part = kept
+        for group in groups:
+            part = part[group]
+        if name in part and part[name] == before:
             del part[name]
     return kept
 
