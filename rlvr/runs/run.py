@@ -14,7 +14,7 @@ from rlvr.curriculum import Curriculum, build_curriculum
 from rlvr.curriculum.lim import Selection, load_selection
 from rlvr.curriculum.profile import Profile, load_profile, profile_file
 from rlvr.data import Problem
-from rlvr.errors import say
+from rlvr.errors import UserError, say
 from rlvr.evaluation.samples_key import content_fingerprint
 from rlvr.evaluation.validation import benchmark_problems, validate
 from rlvr.files import step_lines
@@ -108,6 +108,12 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     say_if_greedy(config, "validation_samples")
     torch.manual_seed(config.seed)
     found = latest_checkpoint(path, steps)
+    if not found and checkpoints(path) and config.checkpoint.keep is not None:
+        raise UserError(
+            f"{path} has no checkpoint to go on from: checkpoint.keep={config.checkpoint.keep} leaves the "
+            "optimizer's state in the last one alone, and in none once training is done. Train anew with "
+            "another arm=, or remove that folder"
+        )
     policy, engine, learner, methods, curriculum = open_run(config, data, found.path if found else None)
     save = partial(
         save_checkpoint, path, policy=policy, learner=learner, curriculum=curriculum, methods=methods

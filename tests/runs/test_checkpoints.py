@@ -20,7 +20,7 @@ from rlvr.runs.retention import checkpoint_bytes, kept_steps
 from rlvr.runs.run import run
 from rlvr.runs.start import Start
 from rlvr.training.batch import Batch, make_batch
-from rlvr.training.checkpoint import checkpoint_path, checkpoints, latest_checkpoint, remove_folder
+from rlvr.training.checkpoint import checkpoint_path, checkpoints, remove_folder
 
 SETTINGS = ("training.steps=4", "training.learning_rate=1e-3", "evaluation.validation_samples=2")
 
@@ -84,7 +84,9 @@ def test_the_last_and_the_best_are_kept_and_nothing_changes(
     monkeypatch.setattr("rlvr.training.learner.Learner.update", None)
     run(config)
     assert read_summary(path)["optimizer_steps"] == read_summary(finished)["optimizer_steps"]
-    assert latest_checkpoint(path) is None  # for a run that would have more steps
+    with pytest.raises(UserError, match="has no checkpoint to go on from: checkpoint.keep=1 leaves the optim"):
+        run(tiny(tmp_path, "checkpoint.keep=1", "training.steps=6"))
+    assert results(path) == results(finished)  # nothing is lost by having asked
 
 
 def test_what_an_evaluation_or_the_rare_answers_need_is_kept(tmp_path: Path):
