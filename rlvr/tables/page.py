@@ -16,6 +16,7 @@ from rlvr.tables import (
     effort_panels,
     figures,
     frontier,
+    graded,
     measures,
     panels,
     sweep_figures,
@@ -108,6 +109,7 @@ def assemble(
     parts = [
         Part(panels.measured_panels(spec, frame), panels.notes(spec, frame)),
         Part(numbers={"": frame, "-differences": pairs}),
+        graded_part(spec, finished),
         *(curves, effort_part(spec, finished), measures_part(spec, finished), rare),
         frontier_part(spec, frame, finished),
     ]
@@ -151,6 +153,13 @@ def curve_figures(spec: TableSpec, frame: pd.DataFrame, runs: list[RunFiles]) ->
     if spec.entropy and len(points := training_figures.entropy_points(spec, runs)):
         draw["entropy"] = lambda: training_figures.entropy_scatter(spec, points)
     return Part(figures=_with_captions(draw), numbers=numbers)
+
+
+def graded_part(spec: TableSpec, runs: list[RunFiles]) -> Part:
+    """Mean rewards, where arms have a reward function of their own."""
+    if not len(rewards := graded.mean_rewards(spec, runs)):
+        return Part()
+    return Part([graded.reward_panel(spec, rewards)], [graded.NOTE], numbers={"-reward": rewards})
 
 
 def effort_part(spec: TableSpec, runs: list[RunFiles]) -> Part:

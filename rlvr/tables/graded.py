@@ -1,0 +1,57 @@
+"""Graded rewards of the evaluation's samples as a part of a table, where runs have a reward of their own."""
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from rlvr.evaluation.intervals import bootstrap_interval
+from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.tables.panels import Panel
+from rlvr.tables.spec import TableSpec
+
+COLUMNS = ["arm", "benchmark", "seeds", "value", "low", "high"]
+NOTE = (
+    "Mean reward: what the arm's own reward function says of its samples, ± as above. Arms with other "
+    "functions have other scales."
+)
+
+
+def mean_rewards(spec: TableSpec, runs: list[RunFiles]) -> pd.DataFrame:
+    """`COLUMNS`, one row an arm and benchmark whose samples all have rewards; empty if there is none.
+
+    `value` is the mean over problems and seeds of a problem's mean reward, with its 95 % interval.
+    """
+    rows = []
+    for arm in spec.arm_labels:
+        of_arm = [run for run in runs if run.arm == arm]
+        for benchmark in (name for names in spec.columns.values() for name in names):
+            seeds = [rewards for run in of_arm if (rewards := _by_problem(run, benchmark)) is not None]
+            if seeds and len(seeds) == len(of_arm):
+                problems = pd.concat(seeds, axis=1).dropna()
+                if len(problems):
+                    interval = bootstrap_interval(problems.to_numpy().T)
+                    rows.append([arm, benchmark, len(seeds), *interval])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _by_problem(run: RunFiles, benchmark: str) -> pd.Series | None:
+    """The mean reward of each problem's samples, by problem; None where they have none."""
+    if (file := run.samples(benchmark)) is None:
+        return None
+    with damage_as_sentence(file):
+        if "reward" not in pq.read_schema(file).names:
+            return None
+        samples = pq.read_table(file, columns=["problem_id", "reward"]).to_pandas()
+    return samples.groupby("problem_id")["reward"].mean()
+
+
+def reward_panel(spec: TableSpec, rewards: pd.DataFrame) -> Panel:
+    """A row an arm, a column a benchmark."""
+    names = list(dict.fromkeys(rewards["benchmark"]))
+    cells = {(row.arm, row.benchmark): row for row in rewards.itertuples(index=False)}
+    rows = []
+    for arm, label in spec.arm_labels.items():
+        of_arm = [cells.get((arm, name)) for name in names]
+        if known := [cell for cell in of_arm if cell]:
+            texts = ["–" if c is None else f"{c.value:.3f} ± {(c.high - c.low) / 2:.3f}" for c in of_arm]
+            rows.append([label, str(max(cell.seeds for cell in known)), *texts])
+    return Panel("Mean reward", ["", "seeds", *map(spec.label, names)], rows)
