@@ -26,8 +26,16 @@ def say(sentence: str) -> None:
 
 def nearest(given: object, accepted: Iterable[str]) -> str:
     """ "; did you mean X?" for the closest accepted name, or nothing when none is close."""
-    closest = difflib.get_close_matches(str(given), [str(name) for name in accepted], n=1, cutoff=0.5)
+    names = [str(name) for name in accepted]
+    closest = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
+    closest = [name for name in names if initials(name) == given] or closest  # lr for learning_rate
     return f"; did you mean {closest[0]}?" if closest else ""
+
+
+def initials(name: str) -> str:
+    """The first letters of a name's words; nothing where it is one word."""
+    words = name.split("_")
+    return "".join(word[:1] for word in words) if len(words) > 1 else ""
 
 
 def unknown(kind: str, given: object, accepted: Iterable[str], hint: str = "") -> UserError:

@@ -28,7 +28,10 @@ class Overrides:
             raise UserError(f"{text!r} has no key: write key=value, as in seed=2")
         root = re.split(r"[.@/]", plain)[0]
         if not name.startswith(("+", "~")) and root not in (keys := roots()):
-            raise unknown("key", root, {*keys, *verb.fields("key")})
+            hint = f"; did you mean {meant}?" if (meant := whole_keys(plain, value)) else ""
+            raise unknown("key", root, {*keys, *verb.fields("key")}, hint)
+        if plain in ("hydra.sweeper", "hydra.launcher"):
+            raise UserError(f"{text}: a config group has a slash; did you mean {text.replace('.', '/', 1)}?")
         if "=" in text and not value:
             raise UserError(f"{name}= has no value: write {name}=..., or {name}=null for none")
         parsed = parse(text)
@@ -81,6 +84,17 @@ def options_of(group: str) -> list[str]:
 
     folders = (CONF, *config_folders(), *CONFIG_DIRS)
     return sorted({file.stem for folder in folders for file in folder.glob(f"{group}/*.yaml")})
+
+
+def whole_keys(name: str, value: str) -> str:
+    """Keys of the config that end like a name, with a value: path=x for data.path=x; "" if there is none."""
+    from rlvr.config.keys import all_keys
+    from rlvr.errors import initials
+
+    ends = dict.fromkeys(key.name for key in all_keys() if "<" not in key.name)
+    found = [key for key in ends if name in ((last := key.split(".")[-1]), initials(last))]
+    found = sorted(found, key=lambda key: (key.count("."), not key.startswith(("data.", "training."))))
+    return " or ".join(f"{key}={value}" for key in found[:3])
 
 
 def first_number_of(group: str) -> str | None:

@@ -95,10 +95,11 @@ def claims(keys: Claims) -> None:
     Pages: results/<paper>.md. `rlvr reproduce` writes them again after every table.
     """
     from rlvr.config import EXPERIMENTS
-    from rlvr.tables.claims_page import write_claims
+    from rlvr.tables.claims_page import write_all_claims
 
-    for paper in [keys.paper] if keys.paper else papers():
-        print(write_claims(paper, keys.scale, keys.results, EXPERIMENTS))
+    names = [keys.paper] if keys.paper else papers()
+    for page, verdicts in write_all_claims(names, keys.scale, keys.results, EXPERIMENTS).items():
+        print(f"{page}: {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())}")
 
 
 @dataclass(kw_only=True)

@@ -116,6 +116,12 @@ def _unknown_key(error: ConfigKeyError, composed: DictConfig) -> UserError:
     parent, _, leaf = str(error.full_key).rpartition(".")
     accepted = [item.name for item in fields(error.object_type)] if is_dataclass(error.object_type) else []
     sentence = str(unknown(f"key in {parent or 'the configuration'}", leaf, accepted))
+    options = groups_with_variants().get(parent, {})
+    if owners := [
+        f"{parent}={option}" for option, kind in options.items() if leaf in kind.__dataclass_fields__
+    ]:
+        chosen = OmegaConf.select(composed, f"{parent}.name")
+        sentence += f"; {leaf} is a key of {' and '.join(owners)}, not of {parent}={chosen}: give that too"
     if parent == "algorithm" and (owners := _methods_with(leaf)):
         loss, advantage = chosen_methods(composed)
         sentence += (

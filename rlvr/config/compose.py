@@ -45,8 +45,10 @@ def hydra_errors_as_sentences():
         if group == "hydra/sweeper" and option in ("optuna", "ax", "nevergrad"):
             package = "'rlvr[optuna]'" if option == "optuna" else f"hydra-{option}-sweeper"
             raise UserError(f"hydra/sweeper={option} needs its plug-in: `pip install {package}`") from error
-        hint = ", and a function of a file, as my_rewards.py:length_penalised" if group == "reward" else ""
-        raise unknown(group or "config", option, error.options, hint) from error
+        root, _, folder = group.partition("/")
+        if root in ("model", "data", "benchmark") and folder:  # a path was given as an option's name
+            group, option = root, f"{folder}/{option}"
+        raise unknown(group or "config", option, error.options, hint_of_a_place(group, option)) from error
     except OverrideParseException as error:
         raise UserError(f"{error.override!r} is not an override: write key=value, as in seed=2") from error
     except ConfigCompositionException as error:
@@ -63,6 +65,18 @@ def hydra_errors_as_sentences():
         raise
     except ValueError as error:  # Hydra's for a group that is given no option, as in algorithm=null
         raise UserError(" ".join(str(error).split())) from error
+
+
+def hint_of_a_place(group: str, given: str) -> str:
+    """What takes a model's folder or hub id, or a file, that was given as an option's name."""
+    if group == "reward":
+        return ", and a function of a file, as my_rewards.py:length_penalised"
+    if group == "model" and ("/" in given or Path(given).is_dir()):
+        return f"; did you mean model=local model.path={given}?"
+    if group in ("data", "benchmark") and (Path(given).suffix or Path(given).is_file()):
+        key = "data.path" if group == "data" else "benchmark.tasks.jsonl.path"
+        return f"; did you mean {group}=jsonl {key}={given}?"
+    return ""
 
 
 def config_groups() -> list[str]:

@@ -45,7 +45,7 @@ def download(address: str) -> Path:
     file = Path(constants.HF_HOME) / "rlvr" / "files" / digest / Path(urlsplit(address).path).name
     if re.search(r"/[0-9a-f]{40}/", address) and file.exists():
         return file
-    advice = f"fetch it where there is a network with `curl -LO {address}`, and give the file as path="
+    advice = f"fetch it where there is a network with `curl -LO {address}`, and give the file as data.path="
     if not reachable(address):
         raise UserError(f"{file.name} is not on this machine and can't be reached: {advice}")
     try:

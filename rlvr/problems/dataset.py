@@ -193,7 +193,7 @@ def open_rows(given: DatasetParameters, name: str | None, root: str | None) -> t
     path = given.path
     published = given.hub or given.url
     if not published and path is None:
-        raise UserError("no data was given: name a JSONL, JSON, CSV or Parquet file as path=")
+        raise UserError("no data was given: name a JSONL, JSON, CSV or Parquet file as data.path=")
     source = (name or given.hub if published else None) or file_stem(path or given.url or "")
     if path is None and root is not None:
         path = file_in_root(root, given.file or source)

@@ -47,13 +47,13 @@ def rows_at(path: str, *, pattern: bool, records: str | None) -> Iterator[Row]:
         return
     if os.path.isdir(path):
         raise UserError(
-            f"{path} is a folder: give a file in it as path=, or a pattern with parameters.glob=true"
+            f"{path} is a folder: give a file in it as data.path=, or a pattern with parameters.glob=true"
         )
     kind_of(path)
     if not os.path.isfile(path):
         hint = "; a pattern needs parameters.glob=true" if glob.has_magic(path) else ""
         raise UserError(
-            f"there is no data file {path}: give a JSONL, JSON, CSV or Parquet file as path={hint}"
+            f"there is no data file {path}: give a JSONL, JSON, CSV or Parquet file as data.path={hint}"
         )
     yield from read_rows(path, records=records)
 
@@ -72,7 +72,7 @@ def hub_rows(hub: str, subset: str | None, split: str) -> Iterator[Row]:
         raise UserError(
             f"data set {hub!r} is not on this machine and the hub can't be reached: fetch it where there "
             f"is a network with `hf download --repo-type dataset {hub}`, and give its JSONL or Parquet "
-            "file as path=, or the folder of all such files as data.root="
+            "file as data.path=, or the folder of all such files as data.root="
         )
     try:
         table: Any = datasets.load_dataset(hub, subset, split=split)

@@ -18,6 +18,7 @@ from rlvr.runs.display import percent_with_interval
 from rlvr.tables.adhoc import chosen, differing, said, settings_of, table_of_runs, value_of
 from rlvr.tables.collect import AVERAGE, measure, tidy
 from rlvr.tables.panels import duration
+from rlvr.tracking.symptoms import symptoms
 
 UNSAID = ("arm", "experiment", "runs", "folder", "verb", "deadline", "tracking", "hydra", "training.steps")
 
@@ -39,6 +40,10 @@ def print_outcome(runs: Sequence[tuple[Config, Path]], again: str = "") -> None:
         console.print("± is half of a 95 % interval over problems and seeds, averaged over benchmarks.")
     elif trained:
         console.print(validation_table(trained))
+    for run in trained:
+        for symptom in symptoms(run.metrics):
+            name = "" if len(files) == 1 else f"{run.arm}, seed {run.seed}: "
+            console.print(f"warning: {printable(name)}{printable(symptom)}", soft_wrap=True)
     folder = files[0].directory if len(files) == 1 else experiment_folder(files)
     console.print(f"{printable(folder)}: {cost(files)}", soft_wrap=True)
     console.print(f"next: {printable(next_command(files, folder, again))}", soft_wrap=True)

@@ -1,5 +1,6 @@
 """The page of a paper's claims, as Markdown: `results/<paper>.md`, or `-<scale>` where that is not laptop."""
 
+from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
@@ -30,11 +31,29 @@ Student's t on the degrees of freedom of the seeds."""
 
 
 def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Path:
-    """Write the page of a paper's claims from what is in `results`; returns its path.
+    """Write the page of a paper's claims from what is in `results`; returns its path."""
+    return next(iter(write_all_claims([paper], scale, results, experiments)))
+
+
+def write_all_claims(
+    names: Sequence[str], scale: str, results: Path, experiments: Path
+) -> dict[Path, dict[str, int]]:
+    """Write the pages of some papers' claims: all, or where one can't be made none.
+
+    Returns:
+        {page: {verdict: claims that have it}}.
 
     Raises:
         UserError: for a paper without claims, or claims about what there is not.
     """
+    pages = [page_of(paper, scale, results, experiments) for paper in names]
+    for page, text, _ in pages:
+        write_whole(page, text)
+    return {page: dict(Counter(finding.verdict for finding in found)) for page, _, found in pages}
+
+
+def page_of(paper: str, scale: str, results: Path, experiments: Path) -> tuple[Path, str, list[Finding]]:
+    """Where the page of a paper goes, its text, and what it says."""
     if paper not in papers(experiments):
         raise unknown("paper with claims", paper, papers(experiments))
     declared = experiments / paper / CLAIMS
@@ -43,8 +62,7 @@ def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Pa
     page = results / f"{paper}{'' if scale == 'laptop' else '-' + scale}.md"
     drawn = [stem for stem in file.figures if (results / "figures" / f"{stem}.png").exists()]
     text = markdown(file.paper, paper, scale, found, file.left_out, correction=file.correction, figures=drawn)
-    write_whole(page, text)
-    return page
+    return page, text, found
 
 
 def markdown(

@@ -1,5 +1,6 @@
 """`rlvr watch`: a run in the terminal, from its files alone, whichever process or machine it runs on."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,6 +61,12 @@ class Snapshot:
         return self.summary.get("status") == "finished"
 
     @property
+    def done(self) -> bool:
+        """Whether nothing is left to do: it is evaluated, or trained where it is not to be evaluated."""
+        trained = self.summary.get("trained_steps") == self.config.training.steps
+        return self.finished or (trained and not self.config.evaluation.after_training)
+
+    @property
     def seconds_left(self) -> float | None:
         """Of training, from the last steps' pace; None where it is not known."""
         paces = self.series.get("seconds/step", [])[-20:]
@@ -76,14 +83,15 @@ def watch(path: Path, *, once: bool = False) -> None:
     """
     if not (path / "config.yaml").is_file():
         below = [str(folder) for folder in run_folders(path)]
-        advice = f": accepted are {', '.join(below[:12])}" if below else " and holds none"
+        more = f" and {len(below) - 12} more" if len(below) > 12 else ""
+        advice = f": accepted are {', '.join(below[:12])}{more}" if below else " and holds none"
         raise UserError(f"{path} is not a run directory{advice}")
     if once:
         Console().print(view(look(path)))
         return
     try:
         with Live(view(look(path)), auto_refresh=False) as live:
-            while not (snapshot := look(path)).finished:
+            while not (snapshot := look(path)).done:
                 live.update(view(snapshot), refresh=True)
                 time.sleep(INTERVAL)
             live.update(view(snapshot), refresh=True)
@@ -133,7 +141,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
     """What should be looked at."""
     found = symptoms(snapshot.metrics)
     idle = snapshot.now - snapshot.progress.get("time", snapshot.now)
-    if not snapshot.finished and idle > SILENCE + 3 * max(snapshot.series.get("seconds/step", [0.0])):
+    if not snapshot.done and idle > SILENCE + 3 * max(snapshot.series.get("seconds/step", [0.0])):
         found.append(
             f"no sign of life for {duration(idle)}: the same command goes on from the last checkpoint"
         )
@@ -145,6 +153,10 @@ def _progress(snapshot: Snapshot) -> list[RenderableType]:
         seconds = sum(snapshot.summary.get("seconds", {}).values())
         chosen = snapshot.summary.get("checkpoint_step")
         return [Text(f"finished after {duration(seconds)}; the checkpoint of step {chosen} was evaluated")]
+    if snapshot.done:
+        seconds = sum(snapshot.summary.get("seconds", {}).values())
+        evaluate = printable(f"rlvr evaluate run={shlex.quote(str(snapshot.path))}")
+        return [Text(f"trained in {duration(seconds)}, and not evaluated: {evaluate}")]
     if not snapshot.progress:
         return [Text("starting")]
     stage, done, total = (snapshot.progress[key] for key in ("stage", "done", "total"))

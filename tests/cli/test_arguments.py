@@ -165,6 +165,16 @@ TRAIN = {
     "stop_after_minutes=x": "stop_after_minutes=x: accepted is a number above 0, as in stop_after_minutes=10",
     "group_size=8": "accepted are fixed, inverse_success; did you mean group_size.n=8?",
     "-m group_size=4,8": "did you mean group_size.n=4,8?",
+    "scale=smoke advantage_scaling.gamma=1": "accepted are name; gamma is a key of "
+    "advantage_scaling=focal, not of advantage_scaling=none: give that too",
+    "training.lr=1e-3": "weight_decay; did you mean learning_rate?",
+    "lr=1e-3": "did you mean training.learning_rate=1e-3?",
+    "gamma=1": "did you mean advantage_scaling.gamma=1?",
+    "path=x.jsonl": "did you mean data.path=x.jsonl or model.path=x.jsonl",
+    "data=questions.jsonl": "did you mean data=jsonl data.path=questions.jsonl?",
+    "model=org/name-1.5B": "unknown model 'org/name-1.5B': accepted are deepseek",
+    "model=org/name": "did you mean model=local model.path=org/name?",
+    "hydra.sweeper=optuna": "a config group has a slash; did you mean hydra/sweeper=optuna?",
     "advantage_scaling=0.5": "did you mean advantage_scaling.gamma=0.5?",
     "arm=\x1b[2J": "'arm=\\x1b[2J': Hydra takes this value in quotes of its own only: write \"arm='·[2J'\"",
     "--\x1b[2J": "unknown flag of train '--\\x1b[2J'",
@@ -179,3 +189,28 @@ def test_slips_of_a_training_command(words: str, capsys: pytest.CaptureFixture):
     assert TRAIN[words] in said
     assert said.count("\n") == 1
     assert said.removesuffix("\n").isprintable()
+
+
+OTHERS = {
+    "evaluate": "evaluate needs a run or a model, as in run=results/runs/... or model=embedded",
+    "evaluate n=4": "evaluate needs a run or a model, as in run=results/runs/... or model=embedded",
+    "claims scale=papre": "unknown scale 'papre': accepted are gpu, laptop, paper, small, smoke; did you",
+    "table": "table needs a folder: write `rlvr table <folder>`",
+    "table nowhere": "nowhere is no folder: accepted is a run's or one above runs, as in results/runs/adhoc",
+    "table . series": "'series' is one too many: write `rlvr table <folder>`",
+    "watch .": ". is not a run directory and holds none",
+    "report .": ". holds no run: accepted are a run's folder (with config.yaml) and folders above runs",
+}
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_slips_of_other_commands(
+    words: str, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(words.split())
+    said = capsys.readouterr().err
+    assert OTHERS[words] in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []  # and nothing is written

@@ -55,6 +55,12 @@ def test_without_an_evaluation_there_is_the_validation(tmp_path: Path, told):
     assert lines[-1] == f"next: rlvr evaluate run={folder}"
 
 
+def test_a_useless_run_ends_with_what_should_be_looked_at(tmp_path: Path, told):
+    folder = write_run(tmp_path, "cut", SAMPLES, status="trained")
+    (folder / "metrics.jsonl").write_text('{"step": 1, "completion/truncated": 0.9}\n')
+    assert any(line.startswith("warning: ") and "90" in line for line in told([folder]))
+
+
 def test_a_run_that_is_not_done_goes_on_by_its_command(tmp_path: Path, told):
     folder = write_run(tmp_path, "half", SAMPLES, status="training")
     (folder / "summary.json").write_text("{}")

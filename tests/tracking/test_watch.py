@@ -104,6 +104,18 @@ def test_silence_is_said(half_way: Path):
     assert "no sign of life for 60 min" in warning
 
 
+def test_a_run_that_is_not_to_be_evaluated_is_done_when_it_is_trained(half_way: Path):
+    """It is not silent, and whoever watches it is let go."""
+    config = (half_way / "config.yaml").read_text()
+    (half_way / "config.yaml").write_text(config.replace("after_training: true", "after_training: false"))
+    (half_way / "summary.json").write_text('{"status": "trained", "trained_steps": 4}')
+    progress = json.loads((half_way / "progress.json").read_text())
+    (half_way / "progress.json").write_text(json.dumps(progress | {"time": progress["time"] - 3600}))
+    snapshot = look(half_way)
+    assert snapshot.done
+    assert warnings(snapshot) == []
+
+
 def test_a_folder_of_runs_is_refused_with_their_names(finished: Path, capsys: pytest.CaptureFixture):
     with pytest.raises(SystemExit):
         main(["watch", str(finished.parent)])
