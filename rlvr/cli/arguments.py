@@ -23,6 +23,7 @@ def key(
     default: Any = MISSING,
     *,
     choices: Choices | None = None,
+    others: bool = False,
     least: float | None = None,
     above: float | None = None,
     example: str | None = None,
@@ -32,11 +33,13 @@ def key(
     Args:
         default: without one, the key has to be given.
         choices: the accepted values; of a list, of each of its members.
+        others: whether choices are only examples, and the verb says what is accepted.
         least: the smallest accepted number.
         above: the number that an accepted one is above.
         example: a value for the sentences that ask for one.
     """
-    about = {"help": help, "choices": choices, "least": least, "above": above, "example": example}
+    about = {"help": help, "choices": choices, "others": others, "least": least, "above": above}
+    about["example"] = example
     return field(default=default, metadata={"kind": "key", **about})
 
 
@@ -256,7 +259,7 @@ def _value(item: Field, name: str, text: str) -> Any:
 
 
 def _one(item: Field, name: str, text: str, hint: Any, whole: str) -> Any:
-    if (accepted := choices_of(item)) and text not in accepted:
+    if (accepted := choices_of(item)) and text not in accepted and not item.metadata.get("others"):
         raise unknown(name, text, accepted)
     if hint not in (int, float):
         return hint(text)

@@ -115,6 +115,11 @@ class TableOfRuns(Overrides):
     k: list[int] = key("of pass@k; without it, the smallest and the largest", (), least=1, example="1,64")
     name: str | None = key("of the table and its files; without it, the experiment", None)
     results: Path | None = key("where tables, figures and the report go; without it, that folder", None)
+    file: Path | None = key(
+        "write the table's own file too, to edit and give to `rlvr reproduce`",
+        None,
+        example="experiments/mine.yaml",
+    )
 
 
 def table(keys: TableOfRuns) -> None:
@@ -124,6 +129,7 @@ def table(keys: TableOfRuns) -> None:
     rlvr table results/runs/adhoc x=group_size.n series=advantage_scaling.gamma
     rlvr table results/runs/adhoc baseline=advantage_scaling.gamma=0    each arm against its like with gamma 0
     rlvr table results/runs/adhoc baseline=grpo k=1,8,64                all against the arm grpo
+    rlvr table results/runs/adhoc file=experiments/mine.yaml             and `rlvr reproduce table=mine`
     rlvr table results/runs/adhoc scale=smoke algorithm=grpo,dapo       of those runs only
 
     An arm is what seeds have in common; it is called by the keys in which it differs from the others, and so
@@ -137,7 +143,8 @@ def table(keys: TableOfRuns) -> None:
     from rlvr.tables.adhoc import Wish
 
     wish = Wish(keys.x, keys.series, keys.baseline, keys.k, keys.name, repeat=typed())
-    files = write_table_of_runs(keys.path, wish, selection, keys.results or keys.path)
+    folder = keys.results or keys.path
+    files = write_table_of_runs(keys.path, wish, selection, folder, file=keys.file)
     print(files[0].read_text())
     print("Written:", *files, sep="\n  ")
 

@@ -191,7 +191,10 @@ def profile(keys: Profile) -> None:
 
 @dataclass(kw_only=True)
 class OfATable(Overrides):
-    table: str | None = key("a table of experiments/ in the place of one run", None, choices=tables)
+    table: str | None = key(
+        "a table of experiments/ in the place of one run", None, choices=tables, others=True
+    )
+    experiments: Path | None = key("a folder of tables of your own; without it, ./experiments", None)
     seeds: list[int] = key("of the table's arms; without it, those of its file", (), example="1,2,3")
 
 
@@ -215,7 +218,11 @@ def plan(keys: Any) -> None:
     from rlvr.runs.estimate import print_estimate
 
     too_much = print_estimate(
-        keys.overrides, table=keys.table, seeds=keys.seeds, **given_of(keys, Assumptions)
+        keys.overrides,
+        table=keys.table,
+        seeds=keys.seeds,
+        experiments=keys.experiments,
+        **given_of(keys, Assumptions),
     )
     if too_much:
         print(f"rlvr: {too_much}", file=sys.stderr)
@@ -224,7 +231,10 @@ def plan(keys: Any) -> None:
 
 @dataclass(kw_only=True)
 class Reproduce(Overrides):
-    table: str = key("a table of experiments/, <paper>/<table>", choices=tables, example="fgrpo/table1")
+    table: str = key(
+        "a table of experiments/, as <paper>/<table>", choices=tables, others=True, example="fgrpo/table1"
+    )
+    experiments: Path | None = key("a folder of tables of your own; without it, ./experiments", None)
     scale: str = key("laptop, or another one of conf/scale", "laptop", choices=lambda: options_of("scale"))
     seeds: list[int] = key("of every arm; without it, those of the table's file", (), example="1,2,3")
     results: Path = key("where runs, tables and figures go", Path("results"))
@@ -251,6 +261,7 @@ def reproduce(keys: Reproduce) -> None:
         scale=keys.scale,
         seeds=keys.seeds,
         results=keys.results,
+        experiments=keys.experiments,
         overrides=keys.overrides,
         start=Start(deadline=deadline(keys.stop_after_minutes), processes=keys.gpus_per_run),
         render_only=keys.render,

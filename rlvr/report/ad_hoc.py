@@ -6,9 +6,10 @@ from typing import Any
 
 from rlvr.errors import UserError
 from rlvr.evaluation.significance import ITERATIONS
+from rlvr.files.atomic import write_whole
 from rlvr.report.sources import find_runs
 from rlvr.report.write import write_report
-from rlvr.tables.adhoc import Wish, check_seeds, chosen, table_of_runs
+from rlvr.tables.adhoc import Wish, check_seeds, chosen, file_of, table_of_runs
 from rlvr.tables.page import assemble
 from rlvr.tables.write import write_table
 
@@ -19,6 +20,7 @@ def write_table_of_runs(
     selection: Mapping[str, Sequence[Any]],
     results: Path,
     *,
+    file: Path | None = None,
     iterations: int = ITERATIONS,
 ) -> list[Path]:
     """Write the table of the runs below a folder, its figures, and the report.
@@ -26,6 +28,7 @@ def write_table_of_runs(
     Args:
         selection: {key: values} that runs are to have.
         results: `tables`, `figures` and `reports` are written below it.
+        file: where the table is written as one of `experiments/`, which is never written over.
         iterations: of the significance test.
 
     Returns:
@@ -34,6 +37,8 @@ def write_table_of_runs(
     Raises:
         UserError: where no run is evaluated, or the runs don't make one table; it names the key to choose by.
     """
+    if file and file.exists():
+        raise UserError(f"{file} is there already: remove it, or give file= another name")
     runs = chosen(find_runs(folder), selection)
     finished = [run for run in runs if run.finished]
     if not finished:
@@ -49,4 +54,7 @@ def write_table_of_runs(
     check_seeds(finished)
     page = assemble(table_of_runs(runs, wish), finished, iterations=iterations)
     files = write_table(page, results)
+    if file:
+        write_whole(file, file_of(page.spec, runs[0].config.experiment))
+        files.append(file)
     return [*files, write_report(runs, results / "reports" / f"{page.stem}.html", table=page)]

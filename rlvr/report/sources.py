@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError, nearest
 from rlvr.files.run_directory import check_files, run_folders
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.adhoc import table_of_runs
-from rlvr.tables.spec import TableSpec, read_spec
+from rlvr.tables.names import read_table, tables
+from rlvr.tables.spec import TableSpec
 
 
 def find_runs(path: Path) -> list[RunFiles]:
@@ -52,7 +52,7 @@ def table_of(runs: Sequence[RunFiles]) -> TableSpec:
     name, _, scale = runs[0].config.experiment.rpartition("/")
     if not is_table(name):
         return table_of_runs(runs)
-    spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
+    spec = read_table(name, scale)
     trained = {run.arm for run in runs if run.trains}
     whole = len(trained) > 1 and trained <= set(spec.arm_labels)
     return spec if whole else table_of_runs(runs, like=spec)
@@ -60,4 +60,4 @@ def table_of(runs: Sequence[RunFiles]) -> TableSpec:
 
 def is_table(name: str) -> bool:
     """Whether `experiments/` has the table."""
-    return (EXPERIMENTS / f"{name}.yaml").is_file()
+    return name in tables()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
+from rlvr.config import Config, load_config, run_directory
 from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
 from rlvr.policy.architecture import Architecture, architecture_of
@@ -35,7 +35,8 @@ from rlvr.runs.memory import (
 )
 from rlvr.runs.reproduce import schedule_runs
 from rlvr.runs.retention import checkpoint_bytes
-from rlvr.tables.spec import Assumptions, TableSpec, read_spec
+from rlvr.tables.names import read_table
+from rlvr.tables.spec import Assumptions, TableSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,12 @@ def checks(config: Config) -> Iterator[str]:
 
 
 def print_estimate(
-    overrides: Sequence[str], *, table: str | None = None, seeds: Sequence[int] = (), **given: float
+    overrides: Sequence[str],
+    *,
+    table: str | None = None,
+    seeds: Sequence[int] = (),
+    experiments: Path | None = None,
+    **given: float,
 ) -> str | None:
     """Print what a run, or a table's runs with their total, will take; returns why it can't run, if so.
 
@@ -261,7 +267,7 @@ def print_estimate(
     """
     scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
     if table:
-        spec = read_spec(EXPERIMENTS / f"{table}.yaml", scale)
+        spec = read_table(table, scale, experiments)
         assumptions = assumptions_of({**(asdict(spec.plan) if spec.plan else {}), **given})
         config = print_table(spec, scale, seeds, overrides, assumptions)
         words = ["reproduce", f"table={table}", f"scale={scale}"]
@@ -318,7 +324,7 @@ def print_table(
     spec: TableSpec, scale: str, seeds: Sequence[int], overrides: Sequence[str], given: Assumptions
 ) -> Config:
     """One line a run, the largest run in full, and the total; returns the config of the largest."""
-    base = [f"experiment={spec.experiment(scale)}", f"scale={scale}", *overrides]
+    base = [f"experiment={spec.folder(scale)}", f"scale={scale}", *overrides]
     runs = schedule_runs(spec, list(seeds) or spec.seeds, base)
     estimates = [estimate_run(run.config, architecture_of(run.config.model), given) for run in runs]
     largest = max(range(len(runs)), key=lambda index: estimates[index].gpu_hours)

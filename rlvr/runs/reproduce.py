@@ -1,5 +1,6 @@
 """A published table, from nothing: plan its runs, do what is missing, render what is there."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +10,13 @@ from rich.console import Console
 
 from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
 from rlvr.curriculum.profile import needs_profile, profile_file
-from rlvr.errors import printable, unknown
+from rlvr.errors import UserError, printable, unknown
 from rlvr.files.atomic import hold
 from rlvr.files.run_directory import read_summary
 from rlvr.files.run_files import RunFiles
 from rlvr.policy.location import local_files
 from rlvr.policy.recipes import RECIPES
-from rlvr.report import write_report
+from rlvr.report import find_runs, write_report
 from rlvr.runs.evaluate import chosen_step, is_finished
 from rlvr.runs.profile import profile_with_display
 from rlvr.runs.rare import draw
@@ -23,9 +24,9 @@ from rlvr.runs.select import select, selection_file
 from rlvr.runs.start import Start
 from rlvr.runs.sweep import launch
 from rlvr.tables.claims_page import write_claims
-from rlvr.tables.names import papers
+from rlvr.tables.names import papers, read_table, tables_of
 from rlvr.tables.page import assemble
-from rlvr.tables.spec import Arm, TableSpec, read_spec
+from rlvr.tables.spec import Arm, TableSpec
 from rlvr.tables.write import write_table
 from rlvr.tracking.tracker import Tracker
 
@@ -41,6 +42,7 @@ def reproduce_table(
     overrides: Sequence[str] = (),
     start: Start | None = None,
     render_only: bool = False,
+    experiments: Path | None = None,
 ) -> list[Path]:
     """Train the arms of a table, evaluate them, and render it; finished runs are left alone.
 
@@ -49,16 +51,20 @@ def reproduce_table(
         seeds: of every arm; none for the table's own.
         overrides: hold for every run.
         start: when to stop.
+        experiments: a folder of tables that is looked through before rlvr's own.
 
     Returns:
         The files rendered, the table's page first; last the page of the paper's claims, if any are declared.
     """
-    spec = read_spec(EXPERIMENTS / f"{name}.yaml", scale)
+    spec = read_table(name, scale, experiments)
     seeds = list(seeds) or spec.seeds
-    folder = results / "runs" / spec.experiment(scale)
+    spec.repeat = repeat_of(name, scale, seeds, experiments)
+    if spec.experiment:
+        return render_taken(spec, results)
+    folder = results / "runs" / spec.folder(scale)
     lock = hold(folder, "is being reproduced", "wait for it; its finished runs will be used")
     started = time.perf_counter()
-    base = [f"experiment={spec.experiment(scale)}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
+    base = [f"experiment={spec.folder(scale)}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
     scheduled = schedule_runs(spec, seeds, base)
     if not render_only:
         run_missing(spec, scheduled, start or Start())
@@ -72,7 +78,7 @@ def reproduce_table(
             return []
     table = assemble(spec, [RunFiles(run.directory) for run in scheduled])
     files = write_table(table, results)
-    if (paper := name.partition("/")[0]) in papers():
+    if (paper := name.partition("/")[0]) in papers() and name in tables_of(EXPERIMENTS):
         files.append(write_claims(paper, scale, results, EXPERIMENTS))
     started_runs = [RunFiles(run.directory) for run in scheduled if (run.directory / "config.yaml").exists()]
     files.append(write_report(started_runs, results / "reports" / f"{table.stem}.html", table=table))
@@ -80,12 +86,46 @@ def reproduce_table(
     tracker.log_table(files)
     tracker.close()
     lock.close()
+    return show(files, f"{(time.perf_counter() - started) / 60:.1f} minutes. Written:")
+
+
+def show(files: list[Path], heading: str) -> list[Path]:
+    """Print a table's page, and the names of all its files."""
     print(files[0].read_text())
-    minutes = (time.perf_counter() - started) / 60
-    console.print(f"{minutes:.1f} minutes. Written:")
+    console.print(heading)
     for file in files:
         console.print(f"  {printable(file)}")
     return files
+
+
+def repeat_of(name: str, scale: str, seeds: Sequence[int], experiments: Path | None) -> str:
+    """The command that makes a table of one's own again; "" for rlvr's, which `make` repeats."""
+    if experiments is None and name in tables_of(EXPERIMENTS):
+        return ""
+    where = [f"experiments={experiments}"] if experiments else []
+    given = [f"table={name}", *where, f"scale={scale}", f"seeds={','.join(map(str, seeds))}"]
+    return shlex.join(["rlvr", "reproduce", *given])
+
+
+def render_taken(spec: TableSpec, results: Path) -> list[Path]:
+    """The table of an experiment's runs as they are; nothing is started.
+
+    Raises:
+        UserError: where the experiment has no evaluated run of the table's arms.
+    """
+    folder = results / "runs" / spec.folder("")
+    there = find_runs(folder) if folder.is_dir() else []
+    runs = [run for run in there if run.arm in spec.arm_labels]
+    if not any(run.finished for run in runs):
+        found = sorted({run.arm for run in there if run.finished})
+        raise UserError(
+            f"table {spec.name} takes its runs from {folder}, where none of its arms "
+            f"({', '.join(spec.arm_labels)}) is evaluated; evaluated are {', '.join(found) or 'none'}"
+        )
+    page = assemble(spec, runs)
+    files = write_table(page, results)
+    files.append(write_report(runs, results / "reports" / f"{page.stem}.html", table=page))
+    return show(files, "Written:")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from rlvr.files.run_files import RunFiles
 from rlvr.tables.spec import Arm, Sweep, TableSpec
 
 Settings = dict[str, Any]  # key with dots -> value; a key that the chosen options do not have is absent
+FILE_KEYS = ("metrics", "columns", "labels", "sweep", "arms")
 DOMAIN_LABELS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
 
 
@@ -302,6 +303,19 @@ def base_of(ticks: Sequence[float]) -> int | None:
         return None
     steps = {round(high / low, 6) for low, high in pairwise(ticks)}
     return next((base for base in (10, 2) if steps <= {base, base**2}), None)
+
+
+def file_of(spec: TableSpec, experiment: str) -> str:
+    """The table as a file of `experiments/`, to edit: it takes the experiment's runs and starts none."""
+    given = {name: value for name, value in asdict(spec).items() if name in FILE_KEYS and value}
+    given["arms"] = [{k: v for k, v in arm.items() if v not in (None, [])} for arm in given["arms"]]
+    text = yaml.safe_dump(
+        {"title": spec.title, "experiment": experiment, **given},
+        sort_keys=False,
+        allow_unicode=True,
+        width=110,
+    )
+    return f"# the runs of {experiment}; how tables are written is in docs/how-to/your-own-table.md\n{text}"
 
 
 def chosen(runs: Sequence[RunFiles], wanted: Mapping[str, Sequence[Any]]) -> list[RunFiles]:

@@ -1,16 +1,61 @@
 """Which tables there are, and which papers have claims: the files of `experiments/`."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from rlvr.config import EXPERIMENTS
+from rlvr.errors import UserError, nearest, unknown
+from rlvr.tables.spec import TableSpec, read_spec
 
 CLAIMS = "claims.yaml"  # beside the tables of a paper
 
 
-def tables() -> list[str]:
-    """The names of all tables that can be reproduced: `<paper>/<table>`, a file each."""
-    files = [file for file in EXPERIMENTS.glob("*/*.yaml") if file.name != CLAIMS]
-    return sorted(str(file.relative_to(EXPERIMENTS).with_suffix("")) for file in files)
+def folders(own: Path | None = None) -> list[Path]:
+    """Where tables are looked for: a person's own folder, `experiments/` here, and rlvr's."""
+    here = Path("experiments")
+    found = [own] if own else [here] if here.is_dir() and not here.samefile(EXPERIMENTS) else []
+    return [*found, EXPERIMENTS]
+
+
+def tables(own: Path | None = None) -> list[str]:
+    """The names of all tables that can be reproduced: `<paper>/<table>` or `<table>`, a file each."""
+    return sorted({name for folder in folders(own) for name in tables_of(folder)})
+
+
+def tables_of(folder: Path) -> list[str]:
+    """The tables of one folder, without files that others extend: those have no arms."""
+    files = [*folder.glob("*.yaml"), *folder.glob("*/*.yaml")]
+    whole = [file for file in files if file.name != CLAIMS and has_arms(file)]
+    return [file.relative_to(folder).with_suffix("").as_posix() for file in whole]
+
+
+def has_arms(file: Path) -> bool:
+    """Whether a table's file has arms, or those of a table it extends; what can't be read is said later."""
+    return re.search(r"^(arms|extends|runs) *:", file.read_text(errors="replace"), re.MULTILINE) is not None
+
+
+def read_table(name: str, scale: str, own: Path | None = None) -> TableSpec:
+    """The table of a name, or of a file that is given as `<file>.yaml`, at a scale.
+
+    Args:
+        own: a folder of tables that is looked through before rlvr's.
+
+    Raises:
+        UserError: where there is none.
+    """
+    if own is not None and not own.is_dir():
+        raise UserError(f"experiments={own}: there is no such folder; accepted is one of YAML files")
+    if name.endswith(".yaml") and (file := Path(name)).is_file():
+        return read_spec(file, scale, file.parent)
+    for folder in folders(own):
+        if name in tables_of(folder):
+            return read_spec(folder / f"{name}.yaml", scale, folder)
+    looked: Sequence[Path] = [folder for folder in folders(own) if folder != EXPERIMENTS]
+    where = f"; it was looked for in {', '.join(map(str, looked))} and among rlvr's own" if looked else ""
+    if not where:
+        where = f"; one of your own is experiments/{name}.yaml here, or in the folder of experiments="
+    raise unknown("table", name, tables(own), f"{nearest(name, tables(own))}{where}")
 
 
 def papers(experiments: Path = EXPERIMENTS) -> list[str]:

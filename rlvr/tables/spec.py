@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlvr.config import CONF
+from rlvr.config import CONF, EXPERIMENTS
 from rlvr.config.strict import check_keys, load_yaml, strictly
 from rlvr.errors import UserError, unknown
 from rlvr.tables.assumptions import Assumptions
@@ -153,6 +153,8 @@ class Layout:
 
     Attributes:
         runs: the table whose runs it shows, where they are not its own.
+        experiment: the experiment whose runs it shows, as `rlvr train -m` made them; it starts none. Arms are
+            named as their folders are.
         metrics: a panel each, as "pass@1".
         columns: benchmarks by group; each group is followed by its average.
         labels: how a benchmark, a group or a column of the published numbers is printed.
@@ -167,6 +169,7 @@ class Layout:
 
     title: str = ""
     runs: str | None = None
+    experiment: str | None = None
     metrics: list[str] = field(default_factory=list)
     columns: dict[str, list[str]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
@@ -219,20 +222,24 @@ class TableSpec(Layout):
         """How a benchmark, a group of benchmarks or a published column is printed."""
         return self.labels.get(name, name)
 
-    def experiment(self, scale: str) -> str:
+    def folder(self, scale: str) -> str:
         """The folder of the runs that the table shows, below that of all runs."""
-        return f"{self.runs or self.name}/{scale}"
+        return self.experiment or f"{self.runs or self.name}/{scale}"
 
 
-def read_spec(path: Path, scale: str) -> TableSpec:
-    """The table of a file `<paper>/<table>.yaml` at a scale.
+def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
+    """The table of a file at a scale.
+
+    Args:
+        root: the folder of all tables, which names are seen from; without it, that of `<paper>/<table>.yaml`.
 
     Raises:
         UserError: for a key that there is not, or if the table is incomplete or refers to what is not there.
     """
-    layout = read_layout(path)
+    root = root or path.parents[1]
+    layout = read_layout(path, root)
     layout = joined(layout, layout.pop("scales", {}).get(scale) or {})
-    spec = strictly(TableSpec, layout | {"name": f"{path.parent.name}/{path.stem}"}, path)
+    spec = strictly(TableSpec, layout | {"name": path.relative_to(root).with_suffix("").as_posix()}, path)
     for group in spec.columns:
         if group not in DOMAINS:
             raise unknown(f"group in columns of {path}", group, DOMAINS)
@@ -240,7 +247,7 @@ def read_spec(path: Path, scale: str) -> TableSpec:
     return spec
 
 
-def read_layout(path: Path) -> dict[str, Any]:
+def read_layout(path: Path, root: Path | None = None) -> dict[str, Any]:
     """A table's file for all scales, on top of the files that it extends, as plain YAML with known keys.
 
     It stays YAML until a scale is chosen, since what a file does not say has to be told from what it sets
@@ -254,11 +261,12 @@ def read_layout(path: Path) -> dict[str, Any]:
     check_scales(layout.get("scales", {}), f"scales of {path}")
     if not (parent := layout.pop("extends", None)):
         return layout
-    root = path.parents[1]  # of all papers
-    if not (file := root / f"{parent}.yaml").is_file():
-        there = [str(other.relative_to(root).with_suffix("")) for other in root.rglob("*.yaml")]
-        raise unknown(f"file that {path} extends", parent, there)
-    return joined(read_layout(file), layout)
+    roots = (root or path.parents[1], EXPERIMENTS)
+    for folder in roots:
+        if (file := folder / f"{parent}.yaml").is_file():
+            return joined(read_layout(file, folder), layout)
+    there = {str(f.relative_to(folder).with_suffix("")) for folder in roots for f in folder.rglob("*.yaml")}
+    raise unknown(f"file that {path} extends", parent, there)
 
 
 def check_scales(names: Iterable[str], place: str) -> None:

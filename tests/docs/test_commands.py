@@ -13,9 +13,10 @@ from markdown_commands import BLOCK, PAGES, ROOT, Command, all_commands
 from rlvr import config
 from rlvr.cli import main as cli
 from rlvr.cli.arguments import read
+from rlvr.cli.overrides import wanted
 from rlvr.runs import reproduce
 from rlvr.runs.sweep import expand, launch, overrides_of_evaluation
-from rlvr.tables.spec import read_spec
+from rlvr.tables.names import read_table
 
 SHELL = {"source", "eval", "cd", "git", "hf", "pytest"}
 # what a real run of a command is cut down to
@@ -35,6 +36,7 @@ SMALL = [
 OWN_TESTS = (
     "the plug-in, which tests/config installs",
     "the files of this page",  # tests/docs/test_rewards_page.py
+    "the runs of this page",  # tests/docs/test_own_table_page.py
 )
 
 
@@ -51,8 +53,10 @@ def composes(words: Sequence[str]) -> None:
     if getattr(keys, "table", None):
         given = dict(word.partition("=")[::2] for word in rest)
         scale = given.get("scale", "laptop")
-        spec = read_spec(config.EXPERIMENTS / f"{keys.table}.yaml", scale)
+        spec = read_table(keys.table, scale)
         assert reproduce.schedule_runs(spec, [1], [f"scale={scale}", *keys.overrides])
+    elif name == "table":
+        wanted(keys.overrides)
     elif name == "evaluate":
         config.load_config(overrides_of_evaluation(keys.overrides, n=keys.n, config_name=keys.config_name))
     elif "hydra/sweeper=optuna" not in rest:

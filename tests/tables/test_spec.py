@@ -61,8 +61,8 @@ def test_extending_what_is_not_there_names_the_nearest(tmp_path):
 
 
 def test_a_table_may_show_the_runs_of_another(spec):
-    assert spec.experiment("laptop") == "paper/table9/laptop"
-    assert replace(spec, runs="paper/table1").experiment("laptop") == "paper/table1/laptop"
+    assert spec.folder("laptop") == "paper/table9/laptop"
+    assert replace(spec, runs="paper/table1").folder("laptop") == "paper/table1/laptop"
 
 
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
