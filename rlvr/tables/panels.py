@@ -18,11 +18,16 @@ from rlvr.tables.spec import TableSpec
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One grid of a table: a line above it, a header, and rows of finished text."""
+    """One grid of a table: a line above it, a header, and rows of finished text.
+
+    Attributes:
+        averages: places of the columns that sum the others up, which a narrow screen shows first.
+    """
 
     title: str
     header: list[str]
     rows: list[list[str]]
+    averages: tuple[int, ...] = ()
 
 
 def measured_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
@@ -32,6 +37,7 @@ def measured_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
     alone = {group for group, benchmarks in spec.columns.items() if len(benchmarks) == 1}
     columns = [(group, name) for group, name in columns if name != AVERAGE or group not in alone]
     heads = [_column_head(spec, group, benchmark) for group, benchmark in columns]
+    averages = tuple(i for i, (group, name) in enumerate(columns) if name == AVERAGE or group in alone)
     cells = frame.set_index(["metric", "arm", "group", "benchmark"])
     panels = []
     for metric in spec.metrics:
@@ -43,9 +49,10 @@ def measured_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
             if arm.baseline:
                 against = spec.arm_labels[arm.baseline]
                 differences.append([f"{arm.label} − {against}", *map(_difference, row)])
-        panels.append(Panel(f"{metric}, %", ["", "seeds", *heads], values))
+        panels.append(Panel(f"{metric}, %", ["", "seeds", *heads], values, tuple(i + 2 for i in averages)))
         if any(text != "–" for row in differences for text in row[1:]):
-            panels.append(Panel(f"{metric}, difference in percentage points", ["", *heads], differences))
+            title, places = f"{metric}, difference in percentage points", tuple(i + 1 for i in averages)
+            panels.append(Panel(title, ["", *heads], differences, places))
     return panels
 
 
@@ -67,10 +74,11 @@ def facts(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFiles], scale:
     """Where the numbers come from, and how to make them again."""
     seeds = frame.groupby("arm", sort=False)["seeds"].max()
     repeat = ",".join(map(str, sorted({run.seed for run in runs})))
+    between, colon = ("; ", ":") if any("," in arm.label for arm in spec.arms) else (", ", "")
     again = spec.repeat or f"make reproduce-table TABLE={spec.name} SCALE={scale} SEEDS={repeat}"
     return {
         "Scale": scale,
-        "Seeds": ", ".join(f"{arm.label} {seeds[arm.name] or 'not run'}" for arm in spec.arms),
+        "Seeds": between.join(f"{arm.label}{colon} {seeds[arm.name] or 'not run'}" for arm in spec.arms),
         "Commit": ", ".join(sorted({run.commit for run in runs})) or "none",
         "Time": f"{duration(sum(run.seconds for run in runs))}, summed over {len(runs)} runs",
         "Repeat": f"`{again}`",

@@ -5,7 +5,8 @@ class Chart {
   constructor(summary) {
     this.canvas = el("div", { class: "chart", tabindex: "0", role: "img", "aria-label": `${summary} Arrow keys move the cursor.`, on: { keydown: (event) => this.key(event) } });
     this.readout = el("p", { class: "readout", "aria-live": "polite" });
-    this.element = el("div", {}, this.canvas, this.readout);
+    this.save = el("button", { type: "button", class: "quiet", on: { click: () => this.download() } }, "save as SVG");
+    this.element = el("div", {}, this.canvas, this.readout, this.save);
     this.width = 0;
     new ResizeObserver(() => {
       if (this.plot && this.canvas.clientWidth !== this.width) this.resize();
@@ -18,6 +19,7 @@ class Chart {
     this.lines = lines;
     this.options = options;
     this.canvas.classList.toggle("empty", !lines.length);
+    this.save.hidden = !lines.length;
     this.readout.textContent = lines.length ? "" : "Nothing to draw: no arm that has this is switched on.";
     if (!lines.length) { this.plot = null; return; }
     const log = options.log2 ? Math.log2 : (x) => x;
@@ -81,6 +83,15 @@ class Chart {
     this.readout.replaceChildren(el("strong", {}, `${this.options.x} ${number(this.options.log2 ? 2 ** x : x)}`), ...parts);
   }
 
+  /** The figure as a file, in the colours of the page, with a legend: for a talk. */
+  download() {
+    const text = new XMLSerializer().serializeToString(figure(this.lines, this.options, this.plot.scales));
+    const address = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+    const name = `${document.querySelector("h1").textContent} ${this.options.y || "curve"}`.replace(/[^\w=@.+-]+/g, "-").replace(/^-|-$/g, "");
+    el("a", { href: address, download: `${name}.svg` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10000);
+  }
+
   key(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
     if (!this.plot || step === undefined) return;
@@ -89,4 +100,50 @@ class Chart {
     const index = Math.min(last, Math.max(0, (this.plot.cursor.idx ?? last) + step));
     this.plot.setCursor({ left: this.plot.valToPos(this.data[0][index], "x"), top: 10 });
   }
+}
+
+/** Round numbers between two bounds, five or so. */
+function ticks(low, high) {
+  const raw = (high - low) / 5, power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((times) => times * power).find((size) => size >= raw);
+  return Array.from({ length: Math.floor(high / step) - Math.ceil(low / step) + 1 }, (_, i) => (Math.ceil(low / step) + i) * step);
+}
+
+/** Lines, bands, axes and a legend as one SVG element; `scales` are those of the chart on the screen. */
+function figure(lines, options, scales) {
+  const width = 760, plot = { left: 62, right: 744, top: 14, bottom: 360 }, rows = Math.ceil(lines.length / 2);
+  const svg = (tag, attributes, text) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) if (value != null) element.setAttribute(name, value);
+    if (text != null) element.textContent = text;
+    return element;
+  };
+  const log = options.log2 ? Math.log2 : (x) => x;
+  const X = (x) => plot.left + ((plot.right - plot.left) * (x - scales.x.min)) / (scales.x.max - scales.x.min);
+  const Y = (y) => plot.bottom - ((plot.bottom - plot.top) * (y - scales.y.min)) / (scales.y.max - scales.y.min);
+  const at = (x, y) => `${X(log(x)).toFixed(1)},${Y(y).toFixed(1)}`;
+  const height = plot.bottom + 52 + 20 * rows;
+  const root = svg("svg", { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} ${height}`, width, height, "font-family": "system-ui, sans-serif", "font-size": 13 });
+  const ink = style("--ink"), line = style("--line");
+  const xs = options.log2 ? ticks(scales.x.min, scales.x.max).filter(Number.isInteger) : ticks(scales.x.min, scales.x.max);
+  for (const x of xs) {
+    root.append(svg("path", { d: `M${X(x)} ${plot.top}V${plot.bottom}`, stroke: line }));
+    root.append(svg("text", { x: X(x), y: plot.bottom + 18, "text-anchor": "middle", fill: ink }, String(options.log2 ? 2 ** x : Number(x.toPrecision(6)))));
+  }
+  for (const y of ticks(scales.y.min, scales.y.max)) {
+    root.append(svg("path", { d: `M${plot.left} ${Y(y)}H${plot.right}`, stroke: line }));
+    root.append(svg("text", { x: plot.left - 8, y: Y(y) + 4, "text-anchor": "end", fill: ink }, String(Number(y.toPrecision(6)))));
+  }
+  root.append(svg("text", { x: (plot.left + plot.right) / 2, y: plot.bottom + 38, "text-anchor": "middle", fill: ink }, options.x));
+  root.append(svg("text", { transform: `translate(16 ${(plot.top + plot.bottom) / 2}) rotate(-90)`, "text-anchor": "middle", fill: ink }, options.y));
+  lines.forEach((entry, i) => {
+    const look = LOOKS.get(entry.arm), colour = style(look.colour), dash = look.dash?.join(" ");
+    const known = entry.x.map((x, j) => [x, j]).filter(([, j]) => entry.y[j] != null);
+    if (entry.low) root.append(svg("polygon", { points: [...known.map(([x, j]) => at(x, entry.high[j])), ...known.slice().reverse().map(([x, j]) => at(x, entry.low[j]))].join(" "), fill: colour, "fill-opacity": 0.12 }));
+    root.append(svg("polyline", { points: known.map(([x, j]) => at(x, entry.y[j])).join(" "), fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": dash }));
+    const left = plot.left + (i % 2) * 345, top = plot.bottom + 62 + 20 * Math.floor(i / 2);
+    root.append(svg("path", { d: `M${left} ${top - 4}h28`, stroke: colour, "stroke-width": 2.4, "stroke-dasharray": dash }));
+    root.append(svg("text", { x: left + 36, y: top, fill: ink }, entry.label));
+  });
+  return root;
 }

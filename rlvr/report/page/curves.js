@@ -3,7 +3,8 @@
 if (section("passk")) (() => {
   const chart = new Chart("Curves of pass@k against k for each arm.");
   const differences = DATA.passk.some((entry) => Object.values(entry.arms).some((arm) => arm.difference.some((value) => value != null)));
-  let key = DATA.passk[0].key, kind = "value";
+  const keys = DATA.passk.map((entry) => entry.key);
+  let key = kept("passk.benchmark", keys[0], keys), kind = differences ? kept("passk.show", "value", ["value", "difference"]) : "value";
   const numbers = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "pass@k in numbers" });
   const draw = () => {
     const entry = DATA.passk.find((candidate) => candidate.key === key);
@@ -20,8 +21,8 @@ if (section("passk")) (() => {
       el("tbody", {}, ...lines.map((line) => el("tr", {}, el("th", { scope: "row" }, line.label),
         ...line.y.map((value, i) => el("td", {}, value == null ? "–" : `${value.toFixed(1)} (${line.low[i].toFixed(1)} to ${line.high[i].toFixed(1)})`)))))));
   };
-  const benchmark = choice("Benchmark", DATA.passk.map((entry) => [entry.key, entry.label]), (value) => { key = value; draw(); });
-  const show = choice("Show", [["value", "pass@k"], ["difference", "difference to the baseline"]], (value) => { kind = value; draw(); });
+  const benchmark = choice("Benchmark", DATA.passk.map((entry) => [entry.key, entry.label]), (value) => { key = value; keep("passk.benchmark", key, keys[0]); draw(); }, key);
+  const show = choice("Show", [["value", "pass@k"], ["difference", "difference to the baseline"]], (value) => { kind = value; keep("passk.show", kind, "value"); draw(); }, kind);
   section("passk").append(el("div", { class: "controls" }, benchmark.field, differences && show.field),
     armSwitches((arm) => DATA.passk.some((entry) => entry.arms[arm])), chart.element,
     el("details", {}, el("summary", {}, "In numbers"), numbers));
@@ -49,7 +50,8 @@ const METRICS = {
   const first = Object.keys(METRICS).filter((name) => metrics.includes(name));
   const others = metrics.filter((name) => !first.includes(name)).sort();
   const chart = new Chart("A learning curve for each arm.");
-  let metric = first[0] || others[0], span = 1, separate = false;
+  const start = first[0] || others[0];
+  let metric = kept("learning.metric", start, metrics), span = 1, separate = kept("learning.apart", "", ["yes"]) === "yes";
   const several = new Set(DATA.learning.map((run) => run.seed)).size > 1;
 
   /** Running mean over `span` points, those at the ends over what there is. */
@@ -83,6 +85,7 @@ const METRICS = {
   };
   const slider = el("input", { type: "range", min: 0, max: 6, value: 0, on: { input: () => {
     span = 2 ** Number(slider.value) - (slider.value > 0 ? 1 : 0);
+    keep("learning.smoothing", slider.value, "0");
     output.textContent = span > 1 ? `mean of ${span} points` : "off";
     slider.setAttribute("aria-valuetext", output.textContent);
     draw();
@@ -91,11 +94,13 @@ const METRICS = {
   const options = [{ label: "What matters", options: first.map((name) => [name, METRICS[name]]) }];
   for (const prefix of new Set(others.map((name) => name.split("/")[0])))
     options.push({ label: prefix, options: others.filter((name) => name.startsWith(`${prefix}/`)).map((name) => [name, name]) });
-  const select = choice("Metric", options, (value) => { metric = value; draw(); });
+  const select = choice("Metric", options, (value) => { metric = value; keep("learning.metric", metric, start); draw(); }, metric);
   home.append(el("div", { class: "controls" }, select.field, field("Smoothing", slider, output),
-    several && toggle("seeds apart", false, (on) => { separate = on; draw(); })),
+    several && toggle("seeds apart", separate, (on) => { separate = on; keep("learning.apart", on ? "yes" : "", ""); draw(); })),
     armSwitches((arm) => DATA.learning.some((run) => run.arm === arm)), chart.element);
   if (several) home.append(el("p", { class: "small" }, "Lines are means over seeds; bands go from the lowest seed to the highest."));
   redraws.push(draw);
+  slider.value = kept("learning.smoothing", "0", ["0", "1", "2", "3", "4", "5", "6"]);
+  if (slider.value !== "0") slider.dispatchEvent(new Event("input"));
   draw();
 })();

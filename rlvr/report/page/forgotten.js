@@ -6,7 +6,21 @@ const before = [...ARMS.values()].find((arm) => arm.before)?.name;
 
 if (section("forgotten") && DATA.benchmarks.length) (() => {
   const home = section("forgotten");
-  let benchmark = DATA.benchmarks[0], kind = "rate", sort = { key: "lost", down: true }, onlyLost = false, open = null;
+  const names = DATA.benchmarks.map((entry) => entry.name), kinds = ["rate", ...(before ? ["change"] : []), "distinct"];
+  const [order0, down0] = before ? ["lost", true] : ["problem", false];
+  let benchmark = DATA.benchmarks.find((entry) => entry.name === kept("forgotten.benchmark", names[0], names));
+  let kind = kept("forgotten.colour", "rate", kinds), onlyLost = Boolean(before) && STATE.get("forgotten.lost") === "yes";
+  let sort = { key: kept("forgotten.sort", order0, ["lost", "problem", ...ARMS.keys()]), down: STATE.has("forgotten.down") ? STATE.get("forgotten.down") === "yes" : down0 };
+  let open = benchmark.problems.find((problem) => problem.id === STATE.get("forgotten.problem")) ?? null;
+  /** The state of the map, in the address. */
+  const remember = () => {
+    keep("forgotten.benchmark", benchmark.name, names[0]);
+    keep("forgotten.colour", kind, "rate");
+    keep("forgotten.lost", onlyLost ? "yes" : "", "");
+    keep("forgotten.sort", sort.key, order0);
+    keep("forgotten.down", sort.down === down0 ? "" : sort.down ? "yes" : "no", "");
+    keep("forgotten.problem", open ? open.id : "", "");
+  };
   const table = el("table", { class: "heat" }), detail = el("div", { class: "detail", "aria-live": "polite" }), tally = el("p", { class: "small" });
 
   const isLost = (problem, arm) => before && arm !== before && problem.cells[before]?.c > 0 && problem.cells[arm]?.n > 0 && problem.cells[arm].c === 0;
@@ -26,6 +40,7 @@ if (section("forgotten") && DATA.benchmarks.length) (() => {
     const active = sort.key === key;
     const button = el("button", { type: "button", "data-sort": key, on: { click: () => {
       sort = { key, down: active ? !sort.down : true };
+      remember();
       draw();
       table.querySelector(`[data-sort="${CSS.escape(key)}"]`).focus();
     } } }, text, el("span", { "aria-hidden": "true" }, active ? (sort.down ? " ↓" : " ↑") : ""));
@@ -58,7 +73,7 @@ if (section("forgotten") && DATA.benchmarks.length) (() => {
         summary("success rate, %", (arm) => (100 * mean(benchmark.problems.map((problem) => rate(problem.cells[arm.name])))).toFixed(1)),
         summary("distinct right answers a problem", (arm) => mean(benchmark.problems.map((problem) => problem.cells[arm.name]?.distinct ?? null)).toFixed(1))),
       el("tbody", {}, ...rows.map((problem) => el("tr", { class: problem === open ? "open" : "" },
-        el("th", { scope: "row" }, el("button", { type: "button", "aria-pressed": String(problem === open), on: { click: () => { open = problem; draw(); showProblem(true); } } }, ...untrusted(shortened(problem.prompt)))),
+        el("th", { scope: "row" }, el("button", { type: "button", "aria-pressed": String(problem === open), on: { click: () => { open = problem; remember(); draw(); showProblem(true); } } }, ...untrusted(shortened(problem.prompt)))),
         ...columns.map((arm) => cellOf(problem, arm, largest))))));
     tally.textContent = `${rows.length} of ${benchmark.problems.length} problems${sort.key === "lost" && before ? ", those that lost most first" : ""}.`;
     if (open) showProblem(false);
@@ -95,11 +110,10 @@ if (section("forgotten") && DATA.benchmarks.length) (() => {
     return td;
   }
 
-  const pick = choice("Benchmark", benchmarkChoices(), (name) => { benchmark = DATA.benchmarks.find((entry) => entry.name === name); open = null; detail.replaceChildren(); draw(); });
-  const show = choice("Colour by", [["rate", "success rate, %"], ...(before ? [["change", "change, points"]] : []), ["distinct", "distinct right answers"]], (name) => { kind = name; draw(); });
-  const order = choice("Sort by", [...(before ? [["lost", "most lost"]] : []), ["problem", "order of the benchmark"], ...[...ARMS.values()].map((arm) => [arm.name, arm.label])], (key) => { sort = { key, down: key !== "problem" }; draw(); });
-  if (!before) sort = { key: "problem", down: false };
-  home.append(el("div", { class: "controls" }, pick.field, show.field, order.field, before && toggle("only forgotten problems", false, (on) => { onlyLost = on; draw(); })),
+  const pick = choice("Benchmark", benchmarkChoices(), (name) => { benchmark = DATA.benchmarks.find((entry) => entry.name === name); open = null; detail.replaceChildren(); remember(); draw(); }, benchmark.name);
+  const show = choice("Colour by", [["rate", "success rate, %"], ...(before ? [["change", "change, points"]] : []), ["distinct", "distinct right answers"]], (name) => { kind = name; remember(); draw(); }, kind);
+  const order = choice("Sort by", [...(before ? [["lost", "most lost"]] : []), ["problem", "order of the benchmark"], ...[...ARMS.values()].map((arm) => [arm.name, arm.label])], (key) => { sort = { key, down: key !== "problem" }; remember(); draw(); }, sort.key);
+  home.append(el("div", { class: "controls" }, pick.field, show.field, order.field, before && toggle("only forgotten problems", onlyLost, (on) => { onlyLost = on; remember(); draw(); })),
     armSwitches((arm) => DATA.benchmarks.some((entry) => entry.problems.some((problem) => problem.cells[arm]))), el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Problems against arms" }, table), tally, detail);
   if (!before) home.append(el("p", { class: "note" }, "The untrained policy was not evaluated here, so there is nothing to compare with. The same command with arm=base training.steps=0 evaluates it."));
   redraws.push(draw);

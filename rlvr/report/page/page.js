@@ -3,9 +3,35 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const ARMS = new Map(DATA.arms.map((arm) => [arm.name, arm]));
-const shown = new Set(ARMS.keys()); // arms that are switched on
 const redraws = []; // called when the arms switched on or the colours change
 const redraw = () => redraws.forEach((draw) => draw());
+
+// What is chosen is kept in the address, after the section, so that a link shows the same:
+// #forgotten?forgotten.benchmark=gcd&off=grpo
+const [PLACE, QUERY] = location.hash.slice(1).split("?");
+const STATE = new URLSearchParams(QUERY);
+const shown = new Set([...ARMS.keys()].filter((name) => !STATE.getAll("off").includes(name))); // arms switched on
+
+/** What the address says of a choice, if that is one of the accepted; else what holds without. */
+const kept = (name, plain, accepted) => (STATE.has(name) && accepted.includes(STATE.get(name)) ? STATE.get(name) : plain);
+
+/** Put a choice into the address; what holds without one is left out. */
+function keep(name, value, plain) {
+  if (value === plain) STATE.delete(name); else STATE.set(name, value);
+  address(name.split(".")[0]);
+}
+function keepArms() {
+  STATE.delete("off");
+  for (const name of ARMS.keys()) if (!shown.has(name)) STATE.append("off", name);
+  address(location.hash.slice(1).split("?")[0]);
+}
+const address = (place) => history.replaceState(null, "", `#${place}${STATE.toString() ? `?${STATE}` : ""}`);
+addEventListener("hashchange", () => {
+  const [place, query] = location.hash.slice(1).split("?");
+  if (query === undefined) address(place); // a link to a section
+  else if (query !== STATE.toString()) location.reload(); // another page's address, put into this one
+});
+addEventListener("DOMContentLoaded", () => { if (QUERY !== undefined) document.getElementById(PLACE)?.scrollIntoView(); });
 
 /** A DOM element: attributes, `on` handlers, and children that are elements or plain text. */
 function el(tag, attributes = {}, ...children) {
@@ -33,10 +59,11 @@ function field(text, control, ...more) {
 }
 
 /** A labelled <select>; options are [value, text], or {label, options} for a group of them. */
-function choice(text, options, onchange) {
+function choice(text, options, onchange, chosen) {
   const option = ([value, label]) => el("option", { value }, label);
   const select = el("select", { on: { change: () => onchange(select.value) } },
     ...options.map((entry) => (Array.isArray(entry) ? option(entry) : el("optgroup", { label: entry.label }, ...entry.options.map(option)))));
+  if (chosen !== undefined) select.value = chosen;
   return { select, field: field(text, select) };
 }
 
@@ -47,17 +74,18 @@ function toggle(text, checked, onchange) {
 }
 
 /** Colour and dashes of an arm. A baseline has its partner's colour, dashed; the untrained policy is grey. */
+const HUES = 7, ROUNDS = [null, [10, 3, 2, 3], [2, 3]], PAIRS = [[6, 4], [12, 6], [4, 8]];
 const LOOKS = (() => {
   const looks = new Map();
   let hue = 0;
   for (const arm of ARMS.values()) {
     if (arm.before) looks.set(arm.name, { colour: "--grey", dash: [2, 4] });
     else if (!looks.has(arm.name)) {
-      const colour = `--hue-${hue++ % 6}`;
+      const colour = `--hue-${hue % HUES}`, round = Math.floor(hue++ / HUES);
       const partners = [...ARMS.values()].filter((other) => other.baseline === arm.name);
-      const round = hue > 6 ? [[8, 3, 2, 3]] : [];
-      looks.set(arm.name, { colour, dash: partners.length === 1 ? [6, 4] : round[0] || null });
-      if (partners.length === 1 && !partners[0].before) looks.set(partners[0].name, { colour, dash: null });
+      const pair = partners.length === 1 && !partners[0].before;
+      looks.set(arm.name, { colour, dash: pair ? PAIRS[round % PAIRS.length] : ROUNDS[round % ROUNDS.length] });
+      if (pair) looks.set(partners[0].name, { colour, dash: ROUNDS[round % ROUNDS.length] });
     }
   }
   return looks;
@@ -82,6 +110,7 @@ function armSwitches(has = () => true) {
   const boxes = [...ARMS.values()].filter((arm) => has(arm.name)).map((arm) => {
     const box = el("input", { type: "checkbox", value: arm.name, on: { change: () => {
       if (box.checked) shown.add(arm.name); else shown.delete(arm.name);
+      keepArms();
       redraw();
     } } });
     row.append(el("label", { class: "arm" }, box, swatch(arm.name), arm.label));
@@ -90,6 +119,7 @@ function armSwitches(has = () => true) {
   const all = el("button", { type: "button", class: "quiet", on: { click: () => {
     const on = shown.size < ARMS.size;
     for (const name of ARMS.keys()) if (on) shown.add(name); else shown.delete(name);
+    keepArms();
     redraw();
   } } }, "all / none");
   if (boxes.length > 1) row.append(all);
@@ -157,3 +187,47 @@ function chip(verdict) {
   section("provenance").querySelector(".scroll").after(el("ul", { class: "legend" }, ...names.map((name, i) =>
     el("li", {}, el("i", { class: `stage-${order.indexOf(name)}` }), `${name === "other" ? "loading, validation, checkpoints" : name.replace("_", " ")} ${duration(sums[i])} (${percent(sums[i] / all)})`))));
 })();
+
+/** Columns that sum the others up stand first where the screen is narrow. */
+(() => {
+  const narrow = matchMedia("(max-width: 40rem)");
+  const order = () => {
+    for (const box of document.querySelectorAll("[data-averages]")) {
+      const averages = JSON.parse(box.dataset.averages);
+      const rank = (place) => (place === 0 || !narrow.matches ? place : averages.includes(place) ? place - 1000 : place);
+      for (const row of box.querySelectorAll("tr")) {
+        const cells = [...row.children];
+        cells.forEach((cell, i) => { cell.dataset.place ??= i; });
+        const rest = cells.slice().sort((a, b) => rank(Number(a.dataset.place)) - rank(Number(b.dataset.place)));
+        const first = rest.find((cell) => cell.dataset.place === "0");
+        row.append(first, ...rest.filter((cell) => cell !== first));
+      }
+    }
+  };
+  narrow.addEventListener("change", order);
+  order();
+})();
+
+/** A box with more to its right says so: with a shade at the edge, and how many columns there are. */
+function saysThatItScrolls(box) {
+  const edges = el("div", { class: "edges" }), hint = el("p", { class: "hint", "aria-hidden": "true" });
+  box.replaceWith(edges);
+  edges.append(box);
+  edges.after(hint);
+  const look = () => {
+    const right = box.scrollLeft + box.clientWidth + 1;
+    edges.classList.toggle("more", box.scrollWidth > right + 1);
+    edges.classList.toggle("less", box.scrollLeft > 1);
+    const hidden = [...box.querySelectorAll("thead tr:first-child > *")].filter((cell) => cell.offsetLeft + cell.offsetWidth > right).length;
+    hint.textContent = hidden && box.scrollWidth > right + 1 ? `scroll for ${hidden} more column${hidden === 1 ? "" : "s"} →` : "";
+  };
+  box.addEventListener("scroll", look, { passive: true });
+  const sizes = new ResizeObserver(look);
+  sizes.observe(box);
+  for (const child of box.children) sizes.observe(child);
+}
+addEventListener("DOMContentLoaded", () => {
+  const all = () => document.querySelectorAll(".scroll").forEach((box) => { if (!box.parentElement.classList.contains("edges")) saysThatItScrolls(box); });
+  all();
+  new MutationObserver(all).observe(document.getElementById("main"), { childList: true, subtree: true });
+});
