@@ -38,6 +38,11 @@ LATER: dict[str, Any] = {
     "algorithm.mismatch_floor": None,
     "algorithm.dynamic_sampling.by": "advantage",
     "rollout.engine_args": {},
+    "training.attention": "auto",
+    "training.compile": False,
+    "training.liger": False,
+    "training.optimizer": "adamw",
+    "training.offload_optimizer": False,
 }
 
 

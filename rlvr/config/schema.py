@@ -173,6 +173,10 @@ class TrainingConfig:
     epochs: int | None = limited(None, at_least=1, accepted="1 or more, or null")
     prompts_per_step: int = limited(MISSING, at_least=1)  # problems of a rollout batch
     mini_batch_prompts: int = limited(MISSING, at_least=1)  # an optimizer step each
+    # adamw, its state in 8 bits (torchao), or its state in host memory
+    optimizer: str = one_of("adamw", "adamw_8bit", "adamw_host")
+    # its state leaves the GPU while there is no update, for an engine on the same GPU
+    offload_optimizer: bool = False
     learning_rate: float = limited(MISSING, above=0, nearest="1e-6")  # of AdamW, constant after the warm-up
     warmup_steps: int = limited(0, at_least=0)  # optimizer steps
     # of AdamW

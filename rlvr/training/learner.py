@@ -35,6 +35,7 @@ from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.training.batch import Batch, token_weights
 from rlvr.training.distributed.optimizer_state import load_optimizer
 from rlvr.training.distributed.ranks import full_tensor, local_shard
+from rlvr.training.optimizers import OnDevice, build_optimizer, set_learning_rate, state_tensors
 from rlvr.training.token_budget import TokenBudget
 
 
@@ -116,19 +117,19 @@ class Learner:
         self.updates = 0
         self.unsound = 0
         self.budget = TokenBudget(policy, config)
-        self.optimizer = torch.optim.AdamW(
-            trained(policy.model).values(),
-            lr=config.training.learning_rate,
-            betas=tuple(config.training.betas),
-            weight_decay=config.training.weight_decay,
-            fused=True,
-        )
+        self.optimizer = build_optimizer(trained(policy.model).values(), config.training)
+        shared = config.training.offload_optimizer and policy.device.type == "cuda"
+        self.optimizer_state = OnDevice(self.optimizer, enabled=shared)
         self.reference = reference
         if config.algorithm.kl_coefficient > 0 and reference is None and policy.adapter is None:
             self.reference = Policy(copy.deepcopy(policy.model).requires_grad_(False), policy.tokenizer)
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One pass over the batch, an optimizer step for every `mini_batch_prompts` problems."""
+        with self.optimizer_state():
+            return self._update(batch)
+
+    def _update(self, batch: Batch) -> dict[str, float]:
         size = self.training.mini_batch_prompts
         starts = range(0, len(batch.groups), size)
         mini_batches = [
@@ -269,9 +270,8 @@ class Learner:
         if not mini_batch.micro_batches and self.training.without_signal == "step":
             for parameter in self.policy.model.parameters():
                 parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-        for group in self.optimizer.param_groups:
-            warmup = max(self.training.warmup_steps, 1)
-            group["lr"] = self.training.learning_rate * min(1.0, (self.updates + 1) / warmup)
+        warmed_up = min(1.0, (self.updates + 1) / max(self.training.warmup_steps, 1))
+        set_learning_rate(self.optimizer, self.training.learning_rate * warmed_up)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.training.gradient_clip)
         self._take_step(float(full_tensor(norm)), metrics)
 
@@ -299,20 +299,23 @@ class Learner:
 
     def state_dict(self, folder: Path) -> dict:
         """What to go on from; a sharded optimizer's part of it goes to files in `folder` (a checkpoint)."""
-        return {"updates": self.updates, "optimizer": self.optimizer.state_dict()}
+        return {"updates": self.updates, "optimizer": self.optimizer_state.state_dict()}
 
     def not_finite(self) -> str | None:
         """The name of a weight, or of optimizer state, with NaN or infinity in it; None where all is well."""
-        for name, parameter in self.policy.model.named_parameters():
-            for kind, tensor in {"": parameter, **self.optimizer.state.get(parameter, {})}.items():
-                if not local_shard(tensor).isfinite().all():
-                    return f"{kind} of {name}" if kind else name
+        with self.optimizer_state():
+            for name, parameter in self.policy.model.named_parameters():
+                tensors = {"": local_shard(parameter), **state_tensors(self.optimizer, parameter)}
+                for kind, tensor in tensors.items():
+                    if not tensor.isfinite().all():
+                        return f"{kind} of {name}" if kind else name
         return None
 
     def load_state_dict(self, state: dict, folder: Path) -> None:
         """Take over what `state_dict` gave, whatever the number of processes then and now."""
         self.updates = state["updates"]
-        load_optimizer(self.policy.model, self.optimizer, state["optimizer"], folder)
+        with self.optimizer_state():
+            load_optimizer(self.policy.model, self.optimizer, state["optimizer"], folder)
 
 
 def weights_between(

@@ -1,6 +1,26 @@
-"""Optimizers of the trainer, and where and in how many bytes each keeps its state."""
+"""Optimizers of the trainer: AdamW, and two whose state takes less of a GPU's memory.
 
-from typing import NamedTuple
+- `adamw`: torch's, fused; two moments a parameter, in its precision.
+- `adamw_8bit`: torchao's (Dettmers et al. 2021): moments in 8 bits, with a scale for every 256 of them.
+- `adamw_host`: AdamW whose moments are in host memory, and come to the GPU for their parameter's step.
+
+Each takes sharded parameters too (FSDP2). `OnDevice` moves the state of any of them away and back.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.adamw import adamw
+
+from rlvr.config.schema import TrainingConfig
+from rlvr.errors import UserError
+from rlvr.training.distributed.ranks import local_shard
 
 
 class StateBytes(NamedTuple):
@@ -21,3 +41,188 @@ def state_bytes(optimizer: str, bytes_per_parameter: int = 4) -> StateBytes:
         "adamw_8bit": StateBytes(2 * (1 + 4 / 256), 0),
         "adamw_host": StateBytes(0, moments),
     }[optimizer]
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> Optimizer:
+    """The optimizer that a config names."""
+    settings: dict[str, Any] = {
+        "lr": training.learning_rate,
+        "betas": tuple(training.betas),
+        "weight_decay": training.weight_decay,
+    }
+    if training.optimizer == "adamw_8bit":
+        return adamw_8bit(list(parameters), settings)
+    kind = HostAdamW if training.optimizer == "adamw_host" else torch.optim.AdamW
+    return kind(parameters, fused=True, **settings)
+
+
+def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
+    """Of all parameters, from the next step on."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):  # a compiled step would be compiled anew for another number
+            group["lr"].fill_(learning_rate)
+        else:
+            group["lr"] = learning_rate
+
+
+def state_tensors(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:
+    """All that is kept for a parameter, as plain tensors: of a sharded one this rank's part, of 8 bits codes
+    and scales.
+    """
+    found = {}
+    for key, value in optimizer.state.get(parameter, {}).items():
+        local = local_shard(value)
+        if hasattr(local, "codes"):
+            found |= {f"{key}.codes": local.codes, f"{key}.scale": local.scale}
+        else:
+            found[key] = local
+    return found
+
+
+class HostAdamW(torch.optim.AdamW):
+    """AdamW one parameter after the other: its moments come from host memory for its step, and go back.
+
+    The arithmetic is that of fused AdamW, where the parameter is; the state dict is the same too.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """One step of all parameters that have a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._step(group, parameter)
+        if torch.cuda.is_available():  # until then the copies to host memory are on their way
+            torch.cuda.synchronize()
+
+    def _step(self, group: dict[str, Any], parameter: nn.Parameter) -> None:
+        weight, gradient = local_shard(parameter), local_shard(parameter.grad)
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32)
+            state["exp_avg"], state["exp_avg_sq"] = (on_host(torch.zeros_like(weight)) for _ in range(2))
+        near = {key: value.to(weight.device, non_blocking=True) for key, value in state.items()}
+        adamw(
+            *([weight], [gradient], [near["exp_avg"]], [near["exp_avg_sq"]], [], [near["step"]]),
+            fused=True,
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+        for key, value in near.items():
+            if value is not state[key]:
+                state[key].copy_(value, non_blocking=True)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As of AdamW, but for where the state is."""
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({key: value for key, value in saved.items() if key != "params"})
+        for i, entries in state_dict["state"].items():
+            self.state[parameters[i]] = {key: on_host(local_shard(value)) for key, value in entries.items()}
+
+
+def on_host(tensor: Tensor) -> Tensor:
+    """A copy in host memory, pinned where there is a GPU, so that copying it is fast and not waited for."""
+    if hasattr(tensor, "codes"):  # whose own copies share what is there already
+        parts = on_host(tensor.codes), on_host(tensor.scale), on_host(tensor.qmap)
+        return type(tensor)(*parts, tensor.signed, tensor.dtype)
+    copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=torch.cuda.is_available())
+    return copy.copy_(tensor)
+
+
+def adamw_8bit(parameters: list[nn.Parameter], settings: dict[str, Any]) -> Optimizer:
+    """torchao's AdamW with moments in 8 bits.
+
+    Its step is compiled on a GPU; on a CPU it is not, where compiling takes minutes.
+
+    Raises:
+        UserError: without torchao.
+    """
+    try:
+        with quiet_import():
+            from torchao.optim import AdamW8bit
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "training.optimizer=adamw_8bit was given but torchao is not installed: run "
+            "`pip install 'rlvr[8bit]'`, or choose training.optimizer=adamw_host"
+        ) from error
+
+    class Eager(AdamW8bit):
+        def step(self, closure: None = None) -> None:
+            with torch.compiler.set_stance("force_eager"):
+                super().step(closure)
+
+    kind = Eager if parameters[0].device.type == "cpu" else AdamW8bit
+    return kind(parameters, **settings)
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """torchao says which of its kernels are for another Python or GPU; none of them is used here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
+
+
+class OnDevice:
+    """Optimizer state that is on the device while it is needed, and in host memory in between.
+
+    The tensors stay the same objects, whose memory is given back and taken again. Gradients need no place:
+    there are none between two updates.
+
+    Args:
+        enabled: False to leave everything where it is.
+    """
+
+    def __init__(self, optimizer: Optimizer, enabled: bool):
+        self.optimizer, self.enabled = optimizer, enabled
+        self._away: list[tuple[Tensor, Tensor, int]] = []
+        self._nested = False
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """The context in which the state is used."""
+        if not self.enabled or self._nested:
+            yield
+            return
+        self._fetch()
+        self._nested = True
+        try:
+            yield
+        finally:
+            self._nested = False
+            self._send_away()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's, which stays what it is when the state goes away."""
+        with self():
+            state = self.optimizer.state_dict()
+            if self.enabled:
+                state["state"] = {
+                    i: {key: on_host(value) for key, value in entries.items()}
+                    for i, entries in state["state"].items()
+                }
+            return state
+
+    def _send_away(self) -> None:
+        for parameter in self.optimizer.state:
+            for tensor in state_tensors(self.optimizer, parameter).values():
+                if tensor.dim():  # step counters are single numbers
+                    memory = tensor.untyped_storage()
+                    self._away.append((tensor, on_host(tensor), memory.nbytes()))
+                    memory.resize_(0)
+
+    def _fetch(self) -> None:
+        for tensor, copy, size in self._away:
+            tensor.untyped_storage().resize_(size)
+            tensor.copy_(copy, non_blocking=True)
+        self._away.clear()

@@ -99,7 +99,9 @@ class TokenBudget:
             if weight.requires_grad and weight.grad is None:
                 missing += local.nbytes
             if weight.requires_grad and weight not in optimizer.state:
-                missing += int(state_bytes("adamw", local.element_size()).device * local.numel())
+                missing += int(
+                    state_bytes(self.training.optimizer, local.element_size()).device * local.numel()
+                )
             if local is weight and compute < local.element_size():
                 missing += compute * local.numel()
         return missing

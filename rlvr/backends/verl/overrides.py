@@ -55,6 +55,10 @@ def _refusals(config: Config) -> dict[str, tuple[bool, str]]:
             "its reward workers have verifiers alone: accepted is reward=correctness, or a verifier of your "
             "own as verifier=my_judge.py:judge",
         ),
+        f"training.optimizer={config.training.optimizer}": (
+            config.training.optimizer != "adamw",
+            "its actor has an optimizer of its own kind: the nearest valid choice is adamw",
+        ),
         f"adapter={config.adapter.name}": (
             config.adapter.name != "none",
             "its checkpoints are read as whole models: the nearest valid choice is adapter=none",

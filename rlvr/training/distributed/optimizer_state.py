@@ -12,7 +12,8 @@ import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from rlvr.training.distributed.ranks import world_size
+from rlvr.errors import UserError
+from rlvr.training.distributed.ranks import local_shard, rank, world_size
 
 FOLDER = "optimizer"
 Optimizer = torch.optim.Optimizer
@@ -20,8 +21,16 @@ Optimizer = torch.optim.Optimizer
 
 def save_optimizer(model: nn.Module, optimizer: Optimizer, folder: Path) -> None:
     """Write the shards, a collective. Nothing is written before the first step."""
+    if optimizer.state and in_blocks(optimizer):
+        own = {
+            i: {key: local_shard(value) for key, value in entries.items()}
+            for i, entries in optimizer.state_dict()["state"].items()
+        }
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        torch.save(own, folder / FOLDER / _file_of_rank())
+        return
     shards = {
-        f"{name}/{key}": value
+        f"{name}/{key}": _as_shard(value, parameter)
         for name, parameter in model.named_parameters()
         for key, value in optimizer.state.get(parameter, {}).items()
     }
@@ -36,8 +45,19 @@ def load_optimizer(model: nn.Module, optimizer: Optimizer, full: dict[str, Any] 
         full: the `state_dict` of an unsharded optimizer; None where there are shards.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if in_blocks(optimizer) and not _is_of_as_many_ranks(folder, full):
+        raise UserError(
+            f"{folder} has optimizer state in 8 bits, in blocks of as many processes as wrote it, which are "
+            f"not {world_size()}: go on with that number"
+        )
     if full is not None:
         state = full["state"]
+    elif in_blocks(optimizer) and (folder / FOLDER).is_dir():
+        state = torch.load(folder / FOLDER / _file_of_rank(), weights_only=True, map_location="cpu")
+        state = {
+            i: {key: _as_shard(value, parameters[i]) for key, value in entries.items()}
+            for i, entries in state.items()
+        }
     elif (folder / FOLDER).is_dir():
         state = _read_shards(model, parameters, folder / FOLDER)
     else:
@@ -71,6 +91,35 @@ def _read_shards(
         }
         for i, parameter in enumerate(parameters)
     }
+
+
+def in_blocks(optimizer: Optimizer) -> bool:
+    """Whether moments are in 8 bits: in blocks of a rank's own part of a parameter, not cut anew."""
+    return hasattr(optimizer, "block_size")
+
+
+def _file_of_rank() -> str:
+    return f"rank-{rank()}-of-{world_size()}.pt"
+
+
+def _is_of_as_many_ranks(folder: Path, full: dict[str, Any] | None) -> bool:
+    if full is not None:
+        return world_size() == 1
+    return not (folder / FOLDER).is_dir() or (folder / FOLDER / _file_of_rank()).exists()
+
+
+def _as_shard(value: Tensor, parameter: nn.Parameter) -> Tensor:
+    """What a rank has of a moment as the shard that it is, also where it is kept apart from its parameter."""
+    if not isinstance(parameter, DTensor) or isinstance(value, DTensor) or value.dim() == 0:
+        return value
+    return DTensor.from_local(
+        value.to(parameter.device),
+        parameter.device_mesh,
+        parameter.placements,
+        run_check=False,
+        shape=parameter.shape,
+        stride=parameter.stride(),
+    )
 
 
 def _like(value: Tensor, parameter: nn.Parameter) -> Tensor:

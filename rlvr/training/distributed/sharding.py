@@ -149,7 +149,8 @@ class ShardedLearner(OnEveryRank, Learner):
 
     @on_every_rank("writing a checkpoint")
     def state_dict(self, folder: Path) -> dict:
-        save_optimizer(self.policy.model, self.optimizer, folder)
+        with self.optimizer_state():
+            save_optimizer(self.policy.model, self.optimizer, folder)
         return {"updates": self.updates, "optimizer": None}
 
     @on_every_rank("writing a checkpoint")

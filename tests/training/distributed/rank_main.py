@@ -52,6 +52,10 @@ CASES = {
         "algorithm.entropy_coefficient=0.01",
         "training.activation_checkpointing=true",
     ],
+    "state in host memory": [
+        "training.mini_batch_prompts=3",
+        "training.optimizer=adamw_host",
+    ],
     "adapter": [
         "training.mini_batch_prompts=3",
         "algorithm.kl_coefficient=0.1",
