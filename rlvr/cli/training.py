@@ -78,6 +78,8 @@ def train(keys: Train) -> None:
     rlvr train -m algorithm=grpo,dapo seed=1,2,3      every combination, two at a time
     rlvr train --cfg job algorithm=dapo               print the composed config and stop
     rlvr train scale=small data=jsonl data.path=questions.jsonl       your own questions and answers
+    rlvr train reward=my_rewards.py:length_penalised                  your own reward (docs/how-to/rewards.md)
+    rlvr train tracking=[wandb,tensorboard]                           several trackers
     rlvr train scale=small model=local model.path=folder-or-hub-id    your own model
     rlvr train backend=verl rollout=vllm --dry-run    write verl's files, print its command and stop
 
