@@ -3,6 +3,8 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
+from rlvr.tables.claims import Difference, Finding, holm_corrected
+from rlvr.tables.claims_page import summary
 from rlvr.tables.holm import holm_intervals
 
 WIDTH = norm.ppf(0.975)
@@ -35,3 +37,30 @@ def test_few_seeds_and_what_was_not_measured_widen():
 
 def test_no_difference_at_all():
     assert holm_intervals([], [], [], []) == []
+
+
+def finding(claim: str, value: float, seeds: str = "1 2 3 4 5") -> Finding:
+    """One difference with a standard error of 1."""
+    return Finding(
+        claim, "", (), (Difference("", "points", value, value - WIDTH, value + WIDTH, (seeds, "1")),)
+    )
+
+
+def test_verdicts_are_those_of_the_corrected_intervals():
+    """t of 4 degrees at 0.05 / 2 / 3 is 3.96 and at 0.05 / 2 / 2 3.50: 3.2 fails there, and 3 with it."""
+    found = holm_corrected([finding("A", 9.0), finding("B", 3.0), finding("C", -3.2)])
+    assert [item.verdict for item in found] == ["shown", "not shown", "not shown"]
+    assert found[0].differences[0].low == pytest.approx(9 - student_t.ppf(1 - 0.05 / 6, 4))
+
+
+def test_a_paragraph_tells_what_is_shown():
+    told = summary(holm_corrected([finding("A", 9.0), finding("B", 0.5), finding("C", -8.0)]))
+    assert told.startswith("**To act on**: *shown*: a. *opposite*: c. Of all others nothing is shown")
+    assert "no claim is shown" in summary(holm_corrected([finding("B", 0.5)]))
+
+
+def test_what_has_not_run_is_said_to_be_pending_and_counts():
+    missing = Finding("B", "", (), (Difference("", "points"),))
+    found = holm_corrected([finding("A", 3.4), missing])
+    assert found[0].verdict == "not shown"  # alone it would be: t of 4 degrees at 0.05 / 2 is 2.78
+    assert summary(found).startswith("**The run is pending**: 1 of 2 claims have not run.")
