@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table audit claims test test-fast test-slow gpu-test browser test-browser test-launchers \
+.PHONY: help setup reproduce-table audit claims test test-fast test-slow gpu-test gpu-check browser test-browser test-launchers \
   test-verl test-parity verl-env test-vllm vllm-env kill-anywhere doctor bench docs lint clean
 
 help: ## what each target does
@@ -64,6 +64,9 @@ test-slow: setup ## the tests that take longer
 
 gpu-test: setup ## the tests on CUDA, against the same on a CPU and transformers; skipped without CUDA
 	$(VENV)/bin/python -m pytest -m gpu -rs tests/gpu
+
+gpu-check: setup ## tests and measurements on one GPU, nine minutes: results/bench/<gpu>.json (ARGS=--dry-run: tiny)
+	$(VENV)/bin/python -m rlvr.bench.gpu_check $(ARGS)
 
 # The browser is the system's own: on Debian and Ubuntu `make browser` installs it, as root.
 browser: ## Chromium from Debian's packages, unless some Chromium is there

@@ -5,6 +5,7 @@ import torch
 from rlvr.config import Config
 from rlvr.errors import UserError
 from rlvr.policy.attention import ATTENTIONS
+from rlvr.policy.kernels import Kernels
 from rlvr.policy.liger import use_liger
 from rlvr.policy.policy import Policy
 from rlvr.training.distributed.sharding import decoder_layers
@@ -24,6 +25,10 @@ def prepare_layers(policy: Policy, config: Config, *, on_cuda: bool) -> None:
             raise UserError("training.liger=true without CUDA: accepted is false on this device")
         use_liger(policy.model)
     if training.compile:
+        if type(policy.kernels) is not Kernels:
+            raise UserError(
+                "training.compile=true on a CPU, whose layers are rlvr's own: accepted is false on this one"
+            )
         compile_layers(policy)
     if training.activation_checkpointing:
         recompute_activations(

@@ -1,0 +1,65 @@
+"""The check of a GPU in tiny shapes: every part says something, and its figures hang together."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlvr.bench.gpu_check import Part, Report, main, run_part
+from rlvr.bench.gpu_shapes import SHAPES, Work, update_flops
+
+
+@pytest.mark.slow
+def test_a_dry_run_measures_every_part(tmp_path: Path):
+    said = json.loads(main(["--dry-run", "--folder", str(tmp_path), "--minutes", "8"]).read_text())
+    lines = said["parts"]
+    updates = {
+        (line["rollouts"], line["tokens"], line["way"]): line for line in lines if line["part"] == "update"
+    }
+    ways = {way for _, _, way in updates}
+    assert ways == {"full", "checkpointed", "LoRA", "attention kept", "offloaded", "blocks"}
+    assert {key[:2] for key in updates} == {(8, 16), (4, 32), (2, 64)}
+    for line in updates.values():
+        assert "error" not in line, line
+        assert min(line["seconds"]) > 0 and line["memory_gib"]["peak"] > line["memory_gib"]["weights"] > 0
+        assert line["memory_gib"]["optimizer state"] >= 2 * line["memory_gib"]["gradients"]
+    profiled = updates[2, 64, "full"]
+    assert profiled["attention_kernels"] and not profiled["falls_back"]
+    (step,) = (line for line in lines if line.get("engine") == "transformers")
+    assert set(step["stages"]) == {"sampling", "update", "weight sync"}
+    assert step["seconds"] == pytest.approx(sum(step["stages"].values()))
+    assert any(line["part"] == "tests" for line in lines) and any(line["part"] == "TRL" for line in lines)
+
+
+class Talks(Part):
+    """Says a line, and another one a second later than it may."""
+
+    def command(self, seconds: float, dry: bool) -> list[str]:
+        program = 'print(\'{"part": "x", "seconds": 1.0}\', flush=True); import time; time.sleep(60)'
+        return [sys.executable, "-c", program if self.name == "late" else "print('{}'); 1 / 0"]
+
+
+def test_a_part_that_fails_or_takes_too_long_is_a_line_and_the_rest_is_kept(tmp_path: Path):
+    report = Report(tmp_path, dry=True)
+    run_part(Talks("late", 1), 3.0, True, report)
+    run_part(Talks("broken", 1), 30.0, True, report)
+    written = json.loads(report.file.read_text())["parts"]
+    assert written == [
+        {"part": "x", "seconds": 1.0},
+        {"part": "late", "error": "its 3 seconds were over"},
+        {},
+        {"part": "broken", "error": "exit status 1: ZeroDivisionError: division by zero"},
+    ]
+
+
+def test_flops_of_an_update_by_hand():
+    """64 rollouts of 512 tokens in groups of 8, prompts of 128: as the figures of an H100 were counted."""
+    shape = SHAPES["1.5B"]
+    head = 151936 * 1536
+    completion, prompts = 64 * 512, 8 * 128
+    products = 6 * ((shape.parameters - head) * (completion + prompts) + head * completion)
+    pairs = 64 * (512 * 128 + 512**2 / 2) + 8 * 128**2 / 2
+    expected = products + 12 * 28 * 12 * 128 * pairs
+    assert update_flops(Work("1.5B", 64, 512, "full", dry=False)) == expected
+    assert expected / 1.34 / 989e12 == pytest.approx(0.24, abs=0.005)  # seconds and share, as measured
