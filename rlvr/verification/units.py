@@ -259,7 +259,7 @@ def _read_tail(tokens: list[re.Match[str]], powers: bool, slash: bool) -> tuple[
         elif kind == "word":
             good = _temperature(reading, token[0].rstrip(".")) or reading.word(token[0])
         elif kind == "command":
-            good = token[0] in (r"\cdot", r"\mu") or (token[0] == r"\Omega" and reading.word("ohm"))
+            good = token[0] == r"\cdot" or (token[0] == r"\Omega" and reading.word("ohm"))
         elif kind == "space":
             good = True
         else:
@@ -281,6 +281,8 @@ def split_quantity(text: str, *, letters: bool = False) -> tuple[str, Fraction, 
         text: in `notation.normal_form`, say `1.5\text{ million square feet}`.
         letters: may a plain letter be a unit, as in `9 m/s`? Only where no variable is expected.
     """
+    text = re.sub(r"\\mu\s*\\text\s*\{\s*(?=[A-Za-z])", r"\\text{μ", text)
+    text = re.sub(r"(\\text\s*\{[^{}]*)\\mu\s*(?=[A-Za-z])", r"\1μ", text)
     if letters:
         text = _MICRO.sub(r"\\text{μ\1}", text)
     tokens = list(_TOKEN.finditer(text))
