@@ -14,6 +14,8 @@ from rlvr.errors import UserError
 from rlvr.problems.split import held_out_by_hash
 
 OPERATORS = ("+", "-", "*")
+MOST_NUMBERS = 12
+DRAWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +83,36 @@ def solved_countdowns(
         operators: a subset of "+", "-", "*".
         held_out: True for the benchmarks' side, False for training and the warm start.
         seed: the same seed gives the same stream.
+
+    Raises:
+        UserError: an empty range, or targets that DRAWS expressions in a row do not reach.
     """
     operators = tuple(operators)
     if not operators or not set(operators) <= set(OPERATORS):
         raise UserError(f"countdown operators {list(operators)}: accepted are some of {', '.join(OPERATORS)}")
     counts = [count] if isinstance(count, int) else list(count)
+    if not counts or not all(1 <= one <= MOST_NUMBERS for one in counts):
+        raise UserError(f"countdown count={count}: accepted are 1 to {MOST_NUMBERS} numbers")
+    for low, high in ((smallest, largest), (target_min, target_max)):
+        if low > high:
+            raise UserError(f"countdown numbers or targets from {low} to {high}: none is in that range")
     rng = random.Random(f"countdown/{seed}")
-    while True:
+    missed = 0
+    while missed < DRAWS:
+        missed += 1
         numbers = [rng.randint(smallest, largest) for _ in range(rng.choice(counts))]
         expression = random_expression(numbers, operators, rng)
         if not target_min <= expression.value <= target_max:
             continue
         if is_held_out(numbers, expression.value, operators) != held_out:
             continue
+        missed = 0
         rng.shuffle(numbers)
         yield countdown_problem(numbers, expression.value, operators), expression.text
+    raise UserError(
+        f"countdown targets from {target_min} to {target_max}: none of {DRAWS:,} expressions of {count} "
+        f"numbers from {smallest} to {largest} reached one; widen the range of numbers or targets"
+    )
 
 
 def countdown_problem(numbers: Sequence[int], target: int, operators: Sequence[str] = OPERATORS) -> Problem:

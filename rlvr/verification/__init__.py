@@ -2,7 +2,7 @@
 
 import atexit
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from rlvr.config.plugins import added
@@ -20,6 +20,7 @@ from rlvr.verification.words import verify_tagged_words, verify_words
 __all__ = ["POOLED", "VERIFIERS", "pool_of", "verify"]
 
 MAX_FAULTS = 0.01  # of the answers of a step or an evaluation
+NAMED = 3  # problems that the verifier failed on
 logger = logging.getLogger(__name__)
 
 # judged here, one completion after the other
@@ -68,7 +69,7 @@ def verify(groups: Sequence[Group]) -> None:
         else:
             verdicts = pool_of(name).compare([(groups[index].problem.answer, text) for index, text in keys])
         known |= dict(zip(keys, verdicts, strict=True))
-    _warn_of_faults(list(known.values()))
+    _warn_of_faults(groups, known)
     for index, group in enumerate(groups):
         group.verdicts = [
             Verdict.TRUNCATED if completion.finish_reason == "length" else known[index, completion.text]
@@ -110,15 +111,23 @@ def _take_out_unparsable(groups: Sequence[Group]) -> None:
             group.verdicts = [Verdict.REFERENCE_UNPARSABLE] * len(group.completions)
 
 
-def _warn_of_faults(verdicts: Sequence[Verdict]) -> None:
+def _warn_of_faults(groups: Sequence[Group], known: Mapping[tuple[int, str], Verdict]) -> None:
     """Say it where the verifier failed on more than a hundredth: that is no fault of the policy's."""
+    verdicts = list(known.values())
     errors, timeouts = verdicts.count(Verdict.ERROR), verdicts.count(Verdict.TIMEOUT)
     if errors + timeouts > MAX_FAULTS * len(verdicts):
         logger.warning(
             "the verifier failed on %d of %d answers (%d errors, %d timeouts), which have no verdict and are "
-            "left out: by their references, or by a machine that is too busy",
-            errors + timeouts, len(verdicts), errors, timeouts,
+            "left out, of problem %s: by their references, or by a machine that is too busy",
+            errors + timeouts, len(verdicts), errors, timeouts, _faulty(groups, known),
         )  # fmt: skip
+
+
+def _faulty(groups: Sequence[Group], known: Mapping[tuple[int, str], Verdict]) -> str:
+    """The problems that the verifier failed on, the first few by name."""
+    failed = (index for (index, _), verdict in known.items() if verdict in (Verdict.ERROR, Verdict.TIMEOUT))
+    ids = list(dict.fromkeys(groups[index].problem.id for index in failed))
+    return ", ".join(ids[:NAMED]) + (f" and {len(ids) - NAMED} more" if len(ids) > NAMED else "")
 
 
 @cache

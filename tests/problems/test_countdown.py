@@ -95,3 +95,19 @@ def test_the_embedded_tokenizer_reads_every_question_and_answer(frozen_policy: P
 
 def test_verification_uses_the_verifier_a_problem_names():
     assert verify([]) is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"count": 0}, "accepted are 1 to 12 numbers"),
+        ({"count": []}, "accepted are 1 to 12 numbers"),
+        ({"count": [3, -1]}, "accepted are 1 to 12 numbers"),
+        ({"smallest": 5, "largest": 3}, "from 5 to 3: none"),
+        ({"target_min": 9, "target_max": 3}, "from 9 to 3: none"),
+        ({"count": 2, "target_min": 9999, "target_max": 10**4}, "none of 50,000 expressions .* reached one"),
+    ],
+)
+def test_ranges_without_problems_are_a_sentence(parameters: dict, said: str):
+    with pytest.raises(UserError, match=said):
+        countdown_problems(size=2, held_out=False, seed=0, **parameters)

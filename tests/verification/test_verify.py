@@ -130,3 +130,4 @@ def test_only_a_failing_verifier_is_warned_of(
     monkeypatch.setattr(pool_of("math"), "verify", lambda pairs: [Verdict.ERROR, *[Verdict.WRONG] * 98])
     verify([group("math", "7", *map(str, range(99)))])
     assert "the verifier failed on 1 of 99 answers (1 errors, 0 timeouts)" in caplog.text
+    assert "left out, of problem x: by" in caplog.text
