@@ -1,5 +1,6 @@
 """How a command line becomes a checked `Config`: Hydra composes the YAML files of `conf/`."""
 
+import io
 import re
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -158,8 +159,12 @@ def read_yaml(path: Path) -> DictConfig:
             (`${oc.env:...}`), and for what is no YAML of a config.
     """
     try:
-        stored = OmegaConf.load(path)
-    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        text = path.read_text(encoding="utf-8")
+        # a few lines of them stand for more values than there is memory
+        if "&" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise UserError(f"{path} refers to a part of itself (*name), which no run writes: not read")
+        stored = OmegaConf.load(io.StringIO(text))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError, OmegaConfBaseException) as error:
         raise UserError(f"{path} can't be read as a config: {' '.join(str(error).split())}") from error
     groups = ["model", "algorithm", "data", "training", *groups_with_variants().keys() - LATER.keys()]
     lacking = [key for key in groups if key not in stored] if isinstance(stored, DictConfig) else groups

@@ -11,6 +11,7 @@ from rlvr.config.schema import EvaluationConfig
 from rlvr.data import UNSCORABLE, Problem, Verdict
 from rlvr.evaluation.passk import pass_at_k
 from rlvr.files import step_lines
+from rlvr.files.shapes import NUMBERS
 from rlvr.problems import load_problems
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.verification import verify
@@ -71,4 +72,4 @@ def validate(
 
 def read_validation(file: Path) -> dict[int, float | None]:
     """Average in-domain pass@1 by step; None where nothing could be judged."""
-    return {line["step"]: line.get("in_domain/pass@1") for line in step_lines.read(file)}
+    return {line["step"]: line.get("in_domain/pass@1") for line in step_lines.read(file, shape=NUMBERS)}

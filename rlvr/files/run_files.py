@@ -11,17 +11,10 @@ from typing import Any
 from rlvr.config import Config, arm_name, check, read_yaml
 from rlvr.errors import UserError
 from rlvr.files import step_lines
+from rlvr.files.shapes import ENTRIES, NUMBERS, ROLLOUTS, misfit
 
 Line = dict[str, Any]  # of a file of steps: {"step": 7, ...}
 SEAL = "blake2b"  # the entry of a JSON object that is the digest of all others
-# what the entries of summary.json, provenance.json and progress.json are, where they are there
-ENTRIES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("seconds", "tokens", "flops", "evaluation", "evaluated", "files", "rare"), dict),
-    **dict.fromkeys(("git", "packages", "hardware", "data", "contents", "overlap"), dict),
-    **dict.fromkeys(("status", "arm", "experiment", "scale", "command", "python", "stage"), str),
-    **dict.fromkeys(("seed", "checkpoint_step", "trained_steps", "optimizer_steps", "done", "total"), int),
-    **{"started": list, "time": (int, float)},
-}
 
 
 class RunFiles:
@@ -58,21 +51,21 @@ class RunFiles:
     @cached_property
     def metrics(self) -> list[Line]:
         """metrics.jsonl: what training measured, by step."""
-        return step_lines.read(self.directory / "metrics.jsonl")
+        return _numbers(self.directory / "metrics.jsonl")
 
     @cached_property
     def timing(self) -> list[Line]:
         """timing.jsonl: seconds of each step by stage."""
-        return step_lines.read(self.directory / "timing.jsonl")
+        return _numbers(self.directory / "timing.jsonl")
 
     @cached_property
     def validation(self) -> list[Line]:
         """validation.jsonl: pass@k on held-out problems at every checkpoint."""
-        return step_lines.read(self.directory / "validation.jsonl")
+        return _numbers(self.directory / "validation.jsonl")
 
     def rollouts(self) -> list[Line]:
         """rollouts.jsonl: a few groups of each step, with their texts. Not kept here, it is the large one."""
-        return step_lines.read(self.directory / "rollouts.jsonl", finite=True)
+        return step_lines.read(self.directory / "rollouts.jsonl", finite=True, shape=ROLLOUTS)
 
     def samples(self, name: str) -> Path | None:
         """The Parquet file of an evaluation's samples; None if there is none."""
@@ -131,6 +124,12 @@ class RunFiles:
         return value
 
 
+def _numbers(file: Path) -> list[Line]:
+    """The lines of a log of numbers, without those that are null."""
+    lines = step_lines.read(file, shape=NUMBERS)
+    return [{name: value for name, value in line.items() if value is not None} for line in lines]
+
+
 def read_progress(directory: Path) -> dict[str, Any]:
     """What a run last said of itself; empty where it has not yet, is just saying it, or it is damaged."""
     try:
@@ -157,10 +156,8 @@ def read_json(file: Path) -> dict[str, Any]:
             raise ValueError(f"a {type(content).__name__} in the place of an object")
         if (seal := content.pop(SEAL, None)) and seal != seal_of(content):
             raise ValueError("its entries are not those that were written")
-        for key in content.keys() & ENTRIES.keys():
-            value = content[key]
-            if value is not None and not isinstance(value, ENTRIES[key]):
-                raise ValueError(f"{key} is a {type(value).__name__}")
+        if wrong := misfit(content, {key: ENTRIES[key] for key in content.keys() & ENTRIES.keys()}):
+            raise ValueError(wrong)
         return content
 
 

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from rlvr.errors import UserError
 from rlvr.files.atomic import write_whole
+from rlvr.files.shapes import STEP, misfit
 
 
 def append(file: Path, step: int, values: dict[str, Any]) -> None:
@@ -17,11 +18,12 @@ def append(file: Path, step: int, values: dict[str, Any]) -> None:
         lines.write(json.dumps({"step": step, **values}) + "\n")
 
 
-def read(file: Path, *, finite: bool = False) -> list[dict[str, Any]]:
+def read(file: Path, *, finite: bool = False, shape: Mapping[str, Any] = STEP) -> list[dict[str, Any]]:
     """All whole lines; none where there is no file. The last may still be being written, so it is left out.
 
     Args:
         finite: whether NaN and infinities, which Python writes but JSON does not have, count as damage.
+        shape: what a line has, as `misfit` takes it; another one is damaged.
 
     Raises:
         UserError: for a line that is damaged; it names the file and the line.
@@ -30,19 +32,20 @@ def read(file: Path, *, finite: bool = False) -> list[dict[str, Any]]:
     for number, line in enumerate(_whole_lines(file), start=1):
         try:
             values = json.loads(line, parse_constant=_refuse if finite else None)
-        except ValueError as error:  # of JSON, and of bytes that are no text
+        except (ValueError, RecursionError) as error:  # of JSON, and of bytes that are no text
             raise damaged(file, number) from error
-        if not isinstance(values, dict) or "step" not in values:
-            raise damaged(file, number)
+        if wrong := misfit(values, shape):
+            raise damaged(file, number, wrong.strip())
         found.append(values)
     return found
 
 
-def damaged(file: Path, line: int) -> UserError:
+def damaged(file: Path, line: int, wrong: str = "") -> UserError:
     """The sentence for a line that no run writes."""
+    reason = f" ({wrong})" if wrong else ""
     return UserError(
-        f"line {line} of {file} is damaged: accepted is a JSON object with a step and finite numbers in a "
-        "line; restore the file, or remove its folder and start the same command again"
+        f"line {line} of {file} is damaged{reason}: accepted is a JSON object with a step and finite numbers "
+        "in a line; restore the file, or remove its folder and start the same command again"
     )
 
 

@@ -20,6 +20,7 @@ from rlvr.evaluation.validation import benchmark_problems, validate
 from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
 from rlvr.files.run_directory import RunDirectory, check_files, fingerprint_of
+from rlvr.files.shapes import NUMBERS
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import LazyProblems, ids_of, load_problems
@@ -274,5 +275,5 @@ def write_training_summary(
 
 def totals(path: Path, prefix: str, names: Sequence[str]) -> dict[str, float]:
     """Sums of some metrics over all steps of a run."""
-    steps = step_lines.read(path / "metrics.jsonl")
+    steps = step_lines.read(path / "metrics.jsonl", shape=NUMBERS)
     return {name: sum(step[prefix + name] for step in steps) for name in names}

@@ -189,7 +189,7 @@ def _evaluation(results: dict[str, Any]) -> Table:
     shown = [ks[0], ks[-1]] if len(ks) > 1 else ks
     table = Table("benchmark", *(f"pass@{k}" for k in shown), box=None, pad_edge=False)
     for name, result in results.items():
-        values = (result["pass@k"][k] for k in shown)
+        values = (result["pass@k"].get(k) for k in shown)
         table.add_row(
             Text(printable(name)), *("–" if value is None else f"{100 * value:.1f}" for value in values)
         )
