@@ -27,6 +27,7 @@ from rlvr.data import Group, Problem
 from rlvr.errors import say
 from rlvr.evaluation.samples_key import difference, key_name, samples_key
 from rlvr.files.atomic import file_digest, user_errors_for
+from rlvr.files.run_files import damage_as_sentence
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.verification import verify
 from rlvr.verification.grading import grade
@@ -219,7 +220,8 @@ def rows_digest(batches: Iterable[pa.RecordBatch]) -> str:
 
 def sampled_tokens(file: Path) -> int:
     """How many tokens the samples of a benchmark are."""
-    return pc.sum(pq.read_table(file, columns=["num_tokens"])["num_tokens"]).as_py()
+    with damage_as_sentence(file):
+        return pc.sum(pq.read_table(file, columns=["num_tokens"])["num_tokens"].cast(pa.int64())).as_py()
 
 
 def verdict_shares(file: Path) -> dict[str, float]:

@@ -9,7 +9,7 @@ NUMBER = (int, float)
 MAYBE = (int, float, type(None))
 NUMBERS_BY_NAME = {"*": NUMBER}
 OBJECTS = (
-    *("evaluated", "rare", "git", "packages", "hardware"),
+    *("evaluated", "rare", "packages", "hardware"),
     *("data", "contents", "overlap"),
 )
 TEXTS = ("status", "arm", "experiment", "scale", "command", "python", "stage")
@@ -23,6 +23,7 @@ ENTRIES: dict[str, Any] = {
     "tokens": NUMBERS_BY_NAME,
     "flops": NUMBERS_BY_NAME,
     "evaluation": {"*": {"domain": str, "problems": int, "samples": int, "pass@k": {"#": MAYBE}}},
+    "git": {"*": (str, bool)},
     "files": {"*": {"blake2b": str}},
     "started": [str],
     "time": NUMBER,
@@ -57,7 +58,8 @@ def misfit(value: Any, shape: Any, name: str = "") -> str:
         kinds = type(shape) if isinstance(shape, dict | list) else shape
         if isinstance(value, int) and value.bit_length() > LONGEST:
             return f"{name} is beyond all bounds"
-        if kinds is object or (isinstance(value, kinds) and not isinstance(value, bool)):
+        as_truth = type(value) is bool and kinds in (int, NUMBER, MAYBE)  # which Python takes for a number
+        if isinstance(value, kinds) and not as_truth:
             return ""
         return f"{name} is a {type(value).__name__}".strip()
     found = (misfit(part, inner, f"{name}.{key}".strip(".")) for key, inner, part in parts)

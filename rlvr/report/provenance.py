@@ -36,7 +36,7 @@ def run_facts(run: RunFiles, labels: dict[str, str]) -> RunFacts:
         arm=labels.get(run.arm, run.arm),
         seed=run.seed,
         status=status,
-        started=provenance.get("started", ["–"])[-1].replace("T", " ").replace("+00:00", " UTC"),
+        started=(provenance.get("started") or ["–"])[-1].replace("T", " ").replace("+00:00", " UTC"),
         commit=(git.get("commit", "unknown")[:12] + (" (changed)" if git.get("dirty") else "")),
         checkpoint=f"step {summary['checkpoint_step']}" if "checkpoint_step" in summary else "–",
         tokens=f"{tokens:,.0f}" if (tokens := summary.get("tokens", {}).get("sampled")) else "–",

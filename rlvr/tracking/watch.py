@@ -106,7 +106,7 @@ def look(path: Path) -> Snapshot:
     for line in (*run.validation, *run.metrics, *run.timing):
         for name, value in line.items():
             series.setdefault(name, []).append(value)
-    recorded = run.rollouts()
+    recorded = [line for line in run.rollouts() if line["groups"]]
     return Snapshot(
         path=path,
         config=run.config,

@@ -13,6 +13,7 @@ from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
 from rlvr.files.run_directory import RunDirectory
 from rlvr.files.run_files import RunFiles
+from rlvr.files.shapes import MAYBE, NUMBER, misfit
 from rlvr.report import find_runs, write_report
 from rlvr.tables.collect import counts
 from rlvr.tracking.watch import look
@@ -172,3 +173,22 @@ def test_what_cannot_be_written_is_named_as_itself(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     with pytest.raises(UserError, match=said), user_errors_for(tmp_path / "run"):
         raise OSError(errno.EROFS, "Read-only file system", str(tmp_path / file))
+
+
+@pytest.mark.parametrize(
+    ("value", "shape", "wrong"),
+    [
+        ({"a": {"b": 1}}, {"a": {"*": NUMBER}}, ""),
+        ({"a": {"b": True}}, {"a": {"*": NUMBER}}, "a.b is a bool"),
+        ({"a": {"b": "1"}}, {"a": {"*": NUMBER}}, "a.b is a str"),
+        ({"a": 10**400}, {"a": NUMBER}, "a is beyond all bounds"),
+        ({"a": [1, "b"]}, {"a": [int]}, "a.1 is a str"),
+        ({}, {"a": int}, "has no a"),
+        ([], {"a": int}, "is a list"),
+        ({"pass@k": {"1": 0.5, "8": None}}, {"pass@k": {"#": MAYBE}}, ""),
+        ({"pass@k": {}}, {"pass@k": {"#": MAYBE}}, "pass@k has other keys than whole numbers, or none"),
+        ({"k": {"many": 0.5}}, {"k": {"#": MAYBE}}, "k has other keys than whole numbers, or none"),
+    ],
+)  # fmt: skip
+def test_what_of_a_value_is_not_of_its_shape(value, shape, wrong: str):
+    assert misfit(value, shape) == wrong
