@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rlvr.config import Config, arm_name
 from rlvr.errors import UserError, printable
 from rlvr.files.run_directory import read_summary
-from rlvr.files.run_files import RunFiles, read_progress
+from rlvr.files.run_files import read_progress
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -54,13 +54,16 @@ def print_run(console: Console, run: RunFiles) -> None:
     from rlvr.evaluation import counts
     from rlvr.evaluation.sampling import sampled_tokens, verdict_shares
 
-    evaluation = run.summary.get("evaluation", {})
+    if not (evaluation := run.summary.get("evaluation", {})):
+        return
     columns = (
         Column(Text(f"{printable(name)}\n{result['problems']} problems"))
         for name, result in evaluation.items()
     )
     table = Table("k", *columns, title="pass@k, and how the samples were judged, %")
     files = [run.directory / "evaluation" / f"{name}.parquet" for name in evaluation]
+    if lost := next((file for file in files if not file.exists()), None):
+        raise UserError(f"{lost} is missing, whose results summary.json has: restore it from a copy")
     tallies = [counts(file) for file in files]
     first = next(iter(evaluation.values()))
     for k in sorted(map(int, first["pass@k"])):
@@ -75,7 +78,7 @@ def print_run(console: Console, run: RunFiles) -> None:
         table.add_section()
         table.add_row("mean reward", *("–" if value is None else f"{value:.3f}" for value in rewards))
     console.print(table)
-    tokens, seconds = sum(map(sampled_tokens, files)), run.summary["seconds"]["evaluation"]
+    tokens, seconds = sum(map(sampled_tokens, files)), run.entry("seconds", "evaluation")
     console.print(
         f"± is half of a 95 % interval over problems. {first['samples']} samples a problem, {tokens:,} "
         f"tokens sampled and judged in {seconds:,.0f} s, {tokens / seconds:,.0f} a second."
@@ -103,7 +106,8 @@ def validation_table(runs: Sequence[RunFiles]) -> Table:
     spec = table_of_runs(runs)
     table = Table("", "before, %", "best, %", "at step", "last, %", title="in-domain pass@1 by validation")
     for run in runs:
-        scores = {line["step"]: 100 * line["in_domain/pass@1"] for line in run.validation}
+        known = [line for line in run.validation if "in_domain/pass@1" in line]
+        scores = {line["step"]: 100 * line["in_domain/pass@1"] for line in known}
         if scores:
             best = max(scores, key=lambda step: (scores[step], -step))
             shown = [scores.get(0), scores[best], best, scores[max(scores)]]
