@@ -13,8 +13,11 @@ from rlvr.runs.run import run
 from rlvr.training.metrics import METRICS, TIMING, VALIDATION
 
 PARTS = 'def parts(verdict):\n    return {"right": verdict == "correct", "constant": 0.5}\n'
-# what one process without a profile does not log: the functions that log it are held by their own tests
-ELSEWHERE = {"curriculum/phase", "curriculum/group_size", "ranks/slowest", "ranks/slowest_over_median"}
+# what one process without a profile or a broken verifier does not log: the functions that log it are held by their own tests
+ELSEWHERE = {
+    *("curriculum/phase", "curriculum/group_size", "ranks/slowest", "ranks/slowest_over_median"),
+    "groups/unscorable",
+}
 
 
 def pattern(name: str) -> re.Pattern:
