@@ -13,7 +13,7 @@ from rlvr.runs.run import run
 from rlvr.training.metrics import METRICS, TIMING, VALIDATION
 
 PARTS = 'def parts(verdict):\n    return {"right": verdict == "correct", "constant": 0.5}\n'
-# what one process without a profile or a broken verifier does not log: the functions that log it are held by their own tests
+# what one process without a profile or a broken verifier does not log; what computes it has tests of its own
 ELSEWHERE = {
     *("curriculum/phase", "curriculum/group_size", "ranks/slowest", "ranks/slowest_over_median"),
     "groups/unscorable",
