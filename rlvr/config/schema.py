@@ -153,7 +153,8 @@ class VLLMRolloutConfig:
     tensor_parallel_size: int = limited(1, at_least=1)  # GPUs
     enforce_eager: bool = False  # without CUDA graphs
     enable_prefix_caching: bool = True  # prompts of a group are computed once
-    sleep: bool = True  # free the GPU while the trainer works
+    sleep: bool = True  # free the GPU while the policy is updated
+    engine_args: dict[str, Any] = field(default_factory=dict)  # further ones of vLLM's EngineArgs
 
 
 @dataclass
@@ -179,6 +180,8 @@ class TrainingConfig:
     offload_optimizer: bool = False
     learning_rate: float = limited(MISSING, above=0, nearest="1e-6")  # of AdamW, constant after the warm-up
     warmup_steps: int = limited(0, at_least=0)  # optimizer steps
+    # 1: the next step is sampled while this one is trained, so with the weights of the step before
+    off_policy_steps: int = limited(0, at_least=0, at_most=1)
     # of AdamW
     betas: list[float] = limited([0.9, 0.999], at_least=0, below=1, length=2, nearest="[0.9,0.999]")
     weight_decay: float = limited(0.01, at_least=0)  # of AdamW

@@ -61,6 +61,10 @@ class RolloutEngine(Protocol):
         """Take over new weights (names as in the transformers model) without a restart."""
         ...
 
+    def rest(self) -> None:
+        """Give back what the trainer can use: nothing is sampled from here to the next `update_weights`."""
+        ...
+
     def timing(self) -> dict[str, float]:
         """What an engine knows of the last `generate` that the clock of the loop does not; {} if nothing."""
         ...

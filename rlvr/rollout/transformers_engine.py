@@ -312,6 +312,9 @@ class TransformersEngine:
                 own[name].copy_(tensor)
         self.policy_version = version
 
+    def rest(self) -> None:
+        """Nothing is held between two calls."""
+
     def timing(self) -> dict[str, float]:
         """Nothing beyond the loop's clock."""
         return {}

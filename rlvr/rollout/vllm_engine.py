@@ -4,18 +4,20 @@ The engine lives where the trainer lives, so new weights are handed over by refe
 tensor by tensor: no file, no second process, no restart. Under torchrun every rank builds an engine of its
 own; `tensor_parallel_size` consecutive ranks then share one copy of the model.
 
-What this engine does not do: sample while the trainer trains, quantise, or stop at a stop string (vLLM would
+What this engine does not do: quantise, or stop at a stop string (vLLM would
 need a tokenizer of its own for it): it samples on, and what comes after is cut off.
 """
 
 import gc
+import logging
 import os
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBa
 from rlvr.config import Config
 from rlvr.data import Completion, Group, Problem
 from rlvr.data.group import before, has_any
-from rlvr.errors import UserError
+from rlvr.errors import UserError, unknown
 from rlvr.policy.location import find
 from rlvr.policy.policy import Policy
 from rlvr.rollout.engine import Sampling
@@ -37,7 +39,7 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
 try:
-    from vllm import LLM, SamplingParams
+    from vllm import LLM, EngineArgs, SamplingParams
     from vllm.distributed.parallel_state import destroy_model_parallel
 except ModuleNotFoundError as error:
     if error.name != "vllm":
@@ -46,6 +48,12 @@ except ModuleNotFoundError as error:
         "rollout=vllm was given but vLLM is not installed: run `pip install 'rlvr[vllm]'` for GPUs or "
         "`make vllm-env` for CPUs, or choose rollout=transformers"
     ) from error
+
+# at each update vLLM warns of layers that have tables of their own and no weights to arrive (rotary
+# embeddings); weights that do not arrive are an error of `update_weights`
+logging.getLogger("vllm.model_executor.model_loader.reload.layerwise").addFilter(
+    lambda record: "Failed to load weights" not in record.msg
+)
 
 CPU_KV_CACHE_GIB = 1.0
 
@@ -71,6 +79,7 @@ def build_vllm_engine(config: Config, policy: Policy, sequence: int | None = Non
         enforce_eager=rollout.enforce_eager,
         enable_prefix_caching=rollout.enable_prefix_caching,
         sleep=rollout.sleep,
+        engine_args=rollout.engine_args,
         merge=policy.adapter.merged if policy.adapter else iter,
     )
     engine.update_weights(policy.weights(), version=0)
@@ -103,11 +112,13 @@ class VLLMEngine:
         enforce_eager: no compilation and no CUDA graphs: starts faster, samples slower.
         enable_prefix_caching: keep the KV cache of prompts between calls; cleared by new weights.
         merge: what makes of the tensors that `update_weights` is given those of the model at `model_path`.
-        sleep: give the GPU's memory back after every `generate`, to take it again when it is next needed
-            (nothing on CPU; not with PyTorch's expandable segments).
+        sleep: give the GPU's memory back in `rest`, and take it again for `update_weights` (nothing on CPU;
+            not with PyTorch's expandable segments).
+        engine_args: further arguments of vLLM's `EngineArgs`.
 
     Raises:
-        UserError: when `tensor_parallel_size` does not divide the number of ranks.
+        UserError: when `tensor_parallel_size` does not divide the number of ranks, and for engine arguments
+            that vLLM does not have or that are set here.
     """
 
     def __init__(
@@ -127,13 +138,9 @@ class VLLMEngine:
         enable_prefix_caching: bool = True,
         merge: Merge = iter,
         sleep: bool = False,
+        engine_args: Mapping[str, Any] | None = None,
     ):
-        ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        if ranks % tensor_parallel_size:
-            raise UserError(
-                f"rollout.tensor_parallel_size={tensor_parallel_size} was given with {ranks} torchrun "
-                "rank(s): accepted are divisors of the number of ranks, 1 always"
-            )
+        ranks = _ranks_that_share(tensor_parallel_size)
         on_gpu = torch.cuda.is_available()
         if kv_cache_gib is None and not on_gpu:
             kv_cache_gib = CPU_KV_CACHE_GIB
@@ -152,23 +159,24 @@ class VLLMEngine:
         self._owns_process_group = not torch.distributed.is_initialized()
         # vLLM compiles a helper of its log-probabilities even when told to be eager
         self._stance = (lambda: torch.compiler.set_stance("force_eager")) if enforce_eager else nullcontext
+        own = {
+            "model": str(model_path),
+            "skip_tokenizer_init": True,
+            "max_model_len": max_model_len,
+            "dtype": dtype,
+            "kv_cache_memory_bytes": kv_cache_gib and int(kv_cache_gib * 2**30),
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "tensor_parallel_size": tensor_parallel_size,
+            "distributed_executor_backend": "external_launcher" if ranks > 1 else "uni",
+            "enforce_eager": enforce_eager,
+            # a seeded request whose prefill is cut in two crashes vLLM on CPU ("no offset")
+            "enable_chunked_prefill": on_gpu,
+            "enable_prefix_caching": enable_prefix_caching,
+            "enable_sleep_mode": self._sleeps,
+            "logprobs_mode": "processed_logprobs",
+        }
         with _process_state_kept():
-            self._llm = LLM(
-                model=str(model_path),
-                skip_tokenizer_init=True,
-                max_model_len=max_model_len,
-                dtype=dtype,
-                kv_cache_memory_bytes=kv_cache_gib and int(kv_cache_gib * 2**30),
-                gpu_memory_utilization=gpu_memory_utilization,
-                tensor_parallel_size=tensor_parallel_size,
-                distributed_executor_backend="external_launcher" if ranks > 1 else "uni",
-                enforce_eager=enforce_eager,
-                # a seeded request whose prefill is cut in two crashes vLLM on CPU ("no offset")
-                enable_chunked_prefill=on_gpu,
-                enable_prefix_caching=enable_prefix_caching,
-                enable_sleep_mode=self._sleeps,
-                logprobs_mode="processed_logprobs",
-            )
+            self._llm = LLM(**own, **further_arguments(engine_args or {}, own))
 
     def generate(
         self,
@@ -201,11 +209,11 @@ class VLLMEngine:
             )
             for i in positions
         ]
-        self.wake()
+        if self._asleep:
+            raise RuntimeError("the engine rests and has no weights: it samples after `update_weights`")
         with _process_state_kept(), self._stance():
             prompts = [{"prompt_token_ids": group.prompt_ids} for group in groups]
             outputs = self._llm.generate(prompts, parameters, use_tqdm=False)
-        self.sleep()
         for group, output in zip(groups, outputs, strict=True):
             samples = output.outputs
             texts = self._tokenizer.batch_decode([s.token_ids for s in samples], skip_special_tokens=True)
@@ -258,28 +266,29 @@ class VLLMEngine:
                 missing.discard(name)
                 yield name, tensor.detach()
 
-        self.wake()
+        self._wake("weights")
         with _process_state_kept():
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": arriving()})
             self._llm.apply_model(_repack_tied_head)
         if missing:  # vLLM only warns, and would sample from a mixture of old and new weights
             raise ValueError(f"the new weights lack {len(missing)} parameter(s), {min(missing)} among them")
+        self._wake("kv_cache")  # not before: the weights of both are in memory while they are handed over
+        self._asleep = False
         if not self._llm.reset_prefix_cache():
             raise RuntimeError("vLLM did not drop the KV cache of the old weights")
         self.policy_version = version
 
-    def sleep(self) -> None:
-        """Drop the KV cache and move the weights to host memory until `wake`, if `sleep` was asked for."""
+    def rest(self) -> None:
+        """Drop weights and KV cache, if `sleep` was asked for: `update_weights` brings whole ones."""
         if self._sleeps and not self._asleep:
-            self._llm.sleep(level=1)
+            self._llm.sleep(level=2)
             self._asleep = True
 
-    def wake(self) -> None:
-        """Take GPU memory back after `sleep`."""
+    def _wake(self, *tags: str) -> None:
+        """Take GPU memory back after `rest`, that of all where no tags are given."""
         if self._asleep:
             torch.cuda.empty_cache()  # what the trainer has freed but PyTorch still holds
-            self._llm.wake_up()
-            self._asleep = False
+            self._llm.wake_up(list(tags) or None)
 
     def timing(self) -> dict[str, float]:
         """Nothing beyond the loop's clock."""
@@ -287,7 +296,7 @@ class VLLMEngine:
 
     def close(self) -> None:
         """Free the weights and the KV cache, and end the process group if it was vLLM that made it."""
-        self.wake()
+        self._wake()
         engine = self._llm.llm_engine
         if self._owns_process_group:
             engine.engine_core.shutdown()
@@ -298,6 +307,30 @@ class VLLMEngine:
         del self._llm, engine
         gc.collect()
         torch.cuda.empty_cache()
+
+
+def _ranks_that_share(tensor_parallel_size: int) -> int:
+    """The number of ranks, which a copy of the model on so many must divide."""
+    ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    if ranks % tensor_parallel_size:
+        raise UserError(
+            f"rollout.tensor_parallel_size={tensor_parallel_size} was given with {ranks} torchrun "
+            "rank(s): accepted are divisors of the number of ranks, 1 always"
+        )
+    return ranks
+
+
+def further_arguments(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Engine arguments of a person, which must be vLLM's and none that are set here."""
+    for name in given:
+        if name in own:
+            raise UserError(
+                f"rollout.engine_args.{name}: it is set by rlvr; accepted are arguments that have no key of "
+                "their own below rollout, and do not decide what is sampled"
+            )
+        if name not in (names := [field.name for field in fields(EngineArgs)]):
+            raise unknown("engine argument of vLLM", name, names)
+    return dict(given)
 
 
 def _request_seed(seed: int, index: int) -> int:

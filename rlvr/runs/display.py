@@ -27,9 +27,7 @@ class Display:
     Without a terminal it says a line where a stage begins, and one every `pause` seconds.
     """
 
-    def __init__(
-        self, runs: list[tuple[Config, Path]], *, evaluate: bool = False, pause: float = MINUTE
-    ):
+    def __init__(self, runs: list[tuple[Config, Path]], *, evaluate: bool = False, pause: float = MINUTE):
         self.runs, self.pause = runs, pause
         self.evaluate = evaluate  # they were started for their evaluation
         self.console = Console(stderr=True, markup=False, highlight=False)  # arms may hold [brackets]

@@ -171,10 +171,6 @@ def host_bytes(config: Config, model: Architecture, given: Assumptions, learns: 
     if config.training.offload_activations:
         inputs = model.layers * model.hidden * BYTES[config.model.dtype]
         parts["inputs of layers"] = ranks * inputs * micro_batch_tokens(config, given)
-    if config.rollout.name == "vllm" and config.rollout.sleep:
-        compute = BYTES[config.training.precision]
-        engines = ranks / config.rollout.tensor_parallel_size
-        parts["vLLM's weights while asleep"] = engines * model.parameters * compute
     return parts
 
 

@@ -31,6 +31,7 @@ from rlvr.runs.evaluate import evaluate_run, lengths_in, say_if_greedy
 from rlvr.runs.retention import remove_unneeded
 from rlvr.runs.start import Start
 from rlvr.training.checkpoint import (
+    Checkpoint,
     checkpoints,
     is_checkpointed,
     latest_checkpoint,
@@ -40,9 +41,10 @@ from rlvr.training.checkpoint import (
 from rlvr.training.distributed.ranks import at_stage, process_group, rank, serve_rank_zero
 from rlvr.training.learner import Learner
 from rlvr.training.logs import RunLogs
-from rlvr.training.loop import train
+from rlvr.training.loop import sample_and_verify, train
 from rlvr.training.methods import Methods
-from rlvr.training.setup import initial_policy, open_training
+from rlvr.training.setup import initial_policy, open_training, overlaps
+from rlvr.training.step_sampler import StepSampler
 
 
 def run(config: Config, start: Start | None = None) -> Path:
@@ -108,17 +110,18 @@ def train_run(config: Config, directory: RunDirectory) -> None:
         return
     say_if_greedy(config, "validation_samples")
     torch.manual_seed(config.seed)
-    found = latest_checkpoint(path, steps)
-    if not found and checkpoints(path) and config.checkpoint.keep is not None:
-        raise UserError(
-            f"{path} has no checkpoint to go on from: checkpoint.keep={config.checkpoint.keep} leaves the "
-            "optimizer's state in the last one alone, and in none once training is done. Train anew with "
-            "another arm=, or remove that folder"
-        )
+    found = checkpoint_to_go_on_from(config, path)
     policy, engine, learner, methods, curriculum = open_run(config, data, found.path if found else None)
-    save = partial(
-        save_checkpoint, path, policy=policy, learner=learner, curriculum=curriculum, methods=methods
+    sampler = StepSampler(
+        config,
+        curriculum,
+        partial(sample_and_verify, config, engine, curriculum, methods),
+        overlap=overlaps(config),
     )
+    if found:
+        sampler.load_state_dict(load_state(found.path, mapped=True).get("ahead"))
+    state = {"learner": learner, "curriculum": curriculum, "methods": methods, "sampler": sampler}
+    save = partial(save_checkpoint, path, policy=policy, **state)
     done = found.step if found else 0
     with closing(engine), closing_at_end(RunLogs(config, path, policy.tokenizer)) as logs:
         logs.rewind(done, found.logs if found else {})
@@ -129,7 +132,8 @@ def train_run(config: Config, directory: RunDirectory) -> None:
         remove_unneeded(config, path, done)
         directory.report("training", done, steps)
         saved, saved_at = done, time.monotonic()
-        for step in train(config, policy, engine, learner, methods, curriculum, logs, first_step=done + 1):
+        training = train(config, policy, engine, **state, logs=logs, first_step=done + 1)
+        for step in training:
             directory.check_lock()
             if is_checkpointed(config, step):
                 logs.forget_rollouts(unscheduled(config, path))
@@ -149,6 +153,21 @@ def train_run(config: Config, directory: RunDirectory) -> None:
                 raise
     remove_unneeded(config, path, steps, trained=True)
     write_training_summary(config, directory, learner.updates, data)
+
+
+def checkpoint_to_go_on_from(config: Config, path: Path) -> Checkpoint | None:
+    """None at the start of a run.
+
+    Raises:
+        UserError: where there are checkpoints and none is it, so that a run is not begun anew in silence.
+    """
+    found, keep = latest_checkpoint(path, config.training.steps), config.checkpoint.keep
+    if not found and checkpoints(path) and keep is not None:
+        raise UserError(
+            f"{path} has no checkpoint to go on from: checkpoint.keep={keep} leaves the optimizer's state in "
+            "the last one alone. Train anew with another arm=, or remove that folder"
+        )
+    return found
 
 
 class TrainingData(NamedTuple):

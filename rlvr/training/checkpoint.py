@@ -22,6 +22,7 @@ from rlvr.training.distributed import optimizer_state
 from rlvr.training.distributed.ranks import at_stage
 from rlvr.training.learner import Learner
 from rlvr.training.methods import Methods
+from rlvr.training.step_sampler import StepSampler
 
 MANIFEST = "manifest.json"
 UNSHARDED = f"{optimizer_state.FOLDER}/state.pt"
@@ -56,7 +57,13 @@ def is_checkpointed(config: Config, step: int) -> bool:
 
 
 def save_checkpoint(
-    run: Path, step: int, policy: Policy, learner: Learner, curriculum: Curriculum, methods: Methods
+    run: Path,
+    step: int,
+    policy: Policy,
+    learner: Learner,
+    curriculum: Curriculum,
+    methods: Methods,
+    sampler: StepSampler | None = None,
 ) -> Path:
     """A transformers folder with the weights, `trainer.pt` with the state, and a manifest of digests.
 
@@ -72,6 +79,8 @@ def save_checkpoint(
     with user_errors_for(target), at_stage("writing a checkpoint"):
         shutil.rmtree(aside, ignore_errors=True)
         state = {"curriculum": curriculum.state_dict(), "methods": methods.state_dict()}
+        if ahead := sampler and sampler.state_dict():
+            state["ahead"] = ahead
         # in memory: on a GPU that takes no time, and nothing has been written yet
         if bad := learner.not_finite() or next(not_finite(tensors_of(state)), None):
             raise UserError(

@@ -20,6 +20,7 @@ from rlvr.training.flops import compute_metrics, frozen_count, parameter_count
 from rlvr.training.learner import Learner
 from rlvr.training.logs import RunLogs
 from rlvr.training.methods import Methods
+from rlvr.training.step_sampler import Stage, StepSampler
 from rlvr.verification import verify
 from rlvr.verification.grading import grade
 
@@ -31,6 +32,7 @@ def train(
     learner: Learner,
     methods: Methods,
     curriculum: Curriculum,
+    sampler: StepSampler,
     logs: RunLogs,
     first_step: int = 1,
 ) -> Iterator[int]:
@@ -43,18 +45,22 @@ def train(
     for step in range(first_step, config.training.steps + 1):
         clock = Clock()
 
-        groups, sampled = sample_and_verify(config, engine, curriculum, methods, step, clock)
+        groups, sampled, epoch, of_curriculum = sampler.take(step, clock.stage)
         with clock.stage("advantage"):
             batch = make_batch(groups, config, methods)
-        with clock.stage("update"):
+        ahead = Clock()
+        with sampler.sampling_ahead(step + 1, ahead.stage), clock.stage("update"):
+            if not sampler.is_ahead:
+                engine.rest()
             metrics = learner.update(batch)
+        clock.add(ahead)
         with clock.stage("weight_sync"):
             engine.update_weights(policy.weights(), version=learner.updates)
 
         metrics |= batch_metrics(batch) | compute_metrics(parameters, sampled, batch, config, frozen)
-        metrics |= curriculum.metrics() | {"curriculum/refills": len(sampled) / len(groups) - 1}
+        metrics |= of_curriculum | {"curriculum/refills": len(sampled) / len(groups) - 1}
         timing = clock.timing(metrics) | engine.timing()
-        logs.log(step, metrics=metrics, timing=timing, epoch=curriculum.epoch, sampled=sampled)
+        logs.log(step, metrics=metrics, timing=timing, epoch=epoch, sampled=sampled)
         if step == 1 or is_checkpointed(config, step):
             logs.log_rollouts(step, batch)
         curriculum.observe(sampled)
@@ -68,7 +74,7 @@ def sample_and_verify(
     curriculum: Curriculum,
     methods: Methods,
     step: int,
-    clock: "Clock",
+    stage: Stage,
 ) -> tuple[list[Group], list[Group]]:
     """The verified groups to train on, and all that were sampled for them.
 
@@ -82,10 +88,10 @@ def sample_and_verify(
     mixed: list[Group] = []
     uniform: list[Group] = []
     for round_ in range(1 + (dynamic.max_refills if dynamic.enabled else 0)):
-        with clock.stage("sampling"):
+        with stage("sampling"):
             seed = sampling_seed(config.seed, step, round_)
             groups = engine.generate(curriculum.next_batch(), sampling, seed=seed)
-        with clock.stage("verification"):
+        with stage("verification"):
             verify(groups)
             grade(groups, config.reward)
         if not dynamic.enabled:
@@ -133,6 +139,11 @@ class Clock:
         with at_stage(name):
             yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def add(self, other: "Clock") -> None:
+        """Seconds of what went on beside this clock's stages; the step took no longer for them."""
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def timing(self, metrics: dict[str, float]) -> dict[str, float]:
         total = time.perf_counter() - self.started

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from rlvr.config import Config
+from rlvr.errors import UserError
 from rlvr.policy.adapter import Adapter
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.rollout import build_engine
@@ -62,6 +63,11 @@ def open_training(
         sequence: see `build_engine`.
     """
     several = world_size() > 1
+    if several and config.training.off_policy_steps:
+        raise UserError(
+            f"training.off_policy_steps=1 with {world_size()} processes: there sampling and update take "
+            "turns, so it would gain nothing; the nearest valid choice is 0"
+        )
     device = "cpu" if several else None  # what will be sharded never has to be whole on the device
     policy = open_policy(config, found, device, with_adapter=True)
     reference = None
@@ -94,11 +100,17 @@ def open_engine(config: Config, weights: Path | None, sequence: int | None = Non
 
 
 def _engine_beside_trainer(config: Config, policy: Policy, sequence: int | None) -> RolloutEngine:
-    """It samples from the trainer's own weights, or from a copy where those are about to be sharded."""
-    if world_size() > 1 and config.rollout.name == "transformers":
+    """It samples from the trainer's own weights, or from a copy where those are about to be sharded, or to be
+    updated while it samples."""
+    if (world_size() > 1 or overlaps(config)) and config.rollout.name == "transformers":
         policy = copy.deepcopy(policy)
         policy.model.to(device_of(config))
     return _of_all_ranks(config, build_engine(config, policy, sequence))
+
+
+def overlaps(config: Config) -> bool:
+    """Whether the next step is sampled at the same time as this one is trained."""
+    return config.training.off_policy_steps > 0 and torch.device(device_of(config)).type == "cuda"
 
 
 def _of_all_ranks(config: Config, engine: RolloutEngine) -> RolloutEngine:

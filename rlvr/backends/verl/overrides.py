@@ -93,6 +93,10 @@ def _refusals(config: Config) -> dict[str, tuple[bool, str]]:
             algorithm.old_logprobs == "engine",
             "in verl that replaces the policy loss by one of its own: the nearest valid choice is trainer",
         ),
+        "rollout.engine_args": (
+            bool(getattr(config.rollout, "engine_args", None)),
+            "verl starts vLLM: accepted are its own words, as backend.overrides",
+        ),
         f"algorithm.mismatch_weights={algorithm.mismatch_weights}": (
             algorithm.mismatch_cap is not None and algorithm.mismatch_weights not in IMPORTANCE_WEIGHTS,
             f"rlvr sets its truncated ones alone: accepted are {' and '.join(IMPORTANCE_WEIGHTS)}",

@@ -73,6 +73,10 @@ class DataParallelEngine(OnEveryRank):
         """See `RolloutEngine.update_weights`; the tensors are those of `ShardedPolicy.weights`."""
         self.engine.update_weights(named_tensors, version)
 
+    @on_every_rank("update")
+    def rest(self) -> None:
+        self.engine.rest()
+
     @on_every_rank("ending")
     def close(self) -> None:
         self.engine.close()
