@@ -85,21 +85,9 @@ def _refusals(config: Config) -> dict[str, tuple[bool, str]]:
             config.credit.name not in ("outcome", "process_lambda"),
             "token weights are folded into verl's advantages for outcome and process_lambda alone",
         ),
-        f"model.stop_strings={list(config.model.stop_strings)}": (
-            bool(config.model.stop_strings),
-            "its rollouts end at tokens only: the nearest valid choice is model.end_tokens",
-        ),
         "algorithm.old_logprobs=engine": (
             algorithm.old_logprobs == "engine",
             "in verl that replaces the policy loss by one of its own: the nearest valid choice is trainer",
-        ),
-        "rollout.engine_args": (
-            bool(getattr(config.rollout, "engine_args", None)),
-            "verl starts vLLM: accepted are its own words, as backend.overrides",
-        ),
-        f"algorithm.mismatch_weights={algorithm.mismatch_weights}": (
-            algorithm.mismatch_cap is not None and algorithm.mismatch_weights not in IMPORTANCE_WEIGHTS,
-            f"rlvr sets its truncated ones alone: accepted are {' and '.join(IMPORTANCE_WEIGHTS)}",
         ),
         "credit=process_lambda with algorithm.kl_coefficient above 0": (
             config.credit.name == "process_lambda" and algorithm.kl_coefficient > 0,
@@ -109,9 +97,28 @@ def _refusals(config: Config) -> dict[str, tuple[bool, str]]:
     }
 
 
+def _refusals_of_sampling(config: Config) -> dict[str, tuple[bool, str]]:
+    """As `_refusals`, of what its rollouts are not told."""
+    algorithm = config.algorithm
+    return {
+        f"model.stop_strings={list(config.model.stop_strings)}": (
+            bool(config.model.stop_strings),
+            "its rollouts end at tokens only: the nearest valid choice is model.end_tokens",
+        ),
+        "rollout.engine_args": (
+            bool(getattr(config.rollout, "engine_args", None)),
+            "verl starts vLLM: accepted are its own words, as backend.overrides",
+        ),
+        f"algorithm.mismatch_weights={algorithm.mismatch_weights}": (
+            algorithm.mismatch_cap is not None and algorithm.mismatch_weights not in IMPORTANCE_WEIGHTS,
+            f"rlvr sets its truncated ones alone: accepted are {' and '.join(IMPORTANCE_WEIGHTS)}",
+        ),
+    }
+
+
 def refuse(config: Config) -> None:
     """Raise UserError, in one sentence, for what verl can't be told."""
-    refusals = _refusals(config)
+    refusals = _refusals(config) | _refusals_of_sampling(config)
     for key, method in Methods(config).all().items():
         unknown = sorted(set(method.takes) - KNOWN_TO_VERL)
         refusals[f"{key}={method.option}"] = (
