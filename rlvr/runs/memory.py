@@ -87,6 +87,7 @@ def plan_memory(config: Config, model: Architecture, given: Assumptions) -> Memo
     }
     runtime: Sizes = {"CUDA": RUNTIME}
     updating = {**of_weights, **of_state, **working, **engine_updating, **runtime}
+    while_sampling = {} if config.training.offload_optimizer else of_state
     tokens = micro_batch_tokens(config, given)
     if config.training.micro_batch == "auto":  # what is left, if that is enough for a rollout
         left = given.gpu_gib * (1 - MARGIN) * GIB - sum(updating.values())
@@ -94,7 +95,7 @@ def plan_memory(config: Config, model: Architecture, given: Assumptions) -> Memo
     updating[f"activations of {tokens:,} tokens"] = a_token * tokens
     return Memory(
         updating=in_gib(updating),
-        sampling=in_gib({**of_weights, **of_state, **engine_sampling, **runtime}),
+        sampling=in_gib({**of_weights, **while_sampling, **engine_sampling, **runtime}),
         host=in_gib(host_bytes(config, model, given, learns)),
         tokens=tokens,
     )
@@ -163,10 +164,11 @@ def host_bytes(config: Config, model: Architecture, given: Assumptions, learns: 
     """Of all ranks of the first node together, at the moment that takes most."""
     ranks = min(max(given.gpus, 1), GPUS_A_NODE)
     whole = model.parameters * BYTES[config.model.dtype]
+    state = learns.host_state + (learns.state if config.training.offload_optimizer else 0)
     parts: Sizes = {
         "processes": ranks * HOST_PROCESS,
         "weights at load": ranks * whole,
-        "optimizer state": learns.parameters * learns.host_state * ranks / max(given.gpus, 1),
+        "optimizer state": learns.parameters * state * ranks / max(given.gpus, 1),
     }
     if config.training.offload_activations:
         inputs = model.layers * model.hidden * BYTES[config.model.dtype]
@@ -195,6 +197,8 @@ def ways(config: Config) -> Iterator[Way]:
     if config.training.micro_batch != "auto" and config.training.max_tokens_per_micro_batch > 1:
         keys = {"max_tokens_per_micro_batch": 1}  # the longest rollout alone
         yield Way("training.max_tokens_per_micro_batch=1", {"training": keys})
+    if config.training.optimizer == "adamw":
+        yield Way("training.optimizer=adamw_host", {"training": {"optimizer": "adamw_host"}})
 
 
 def changed(config: Config, way: Way) -> Config:

@@ -14,12 +14,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from rlvr.config import config_from_yaml, identity, load_config
 from rlvr.errors import UserError
-from rlvr.policy.adapter import trained
+from rlvr.policy.adapter import Adapter, trained
 from rlvr.policy.policy import load_policy
 from rlvr.runs.export import export_run
 from rlvr.runs.run import run
 from rlvr.training.batch import make_batch
 from rlvr.training.checkpoint import checkpoint_path, load_state
+from rlvr.training.layers import compile_layers
 from rlvr.training.learner import Learner
 from rlvr.training.setup import initial_policy, open_policy
 
@@ -98,6 +99,32 @@ def test_its_reference_is_the_base_without_a_second_model():
         Learner(policy, without).update(make_batch(groups, without))["update/loss"]
         != metrics[0]["update/loss"]
     )
+
+
+@pytest.mark.slow
+def test_compiled_layers_obey_the_adapter_and_its_absence():
+    """transformers' own layers, as on a GPU, traced and differentiated; with a KL term to the base."""
+    sizes = ["training.prompts_per_step=2", "training.mini_batch_prompts=2", "adapter.dropout=0"]
+    targets = "adapter.target_modules=[q_proj,down_proj]"
+    config = load_config([*LORA, *sizes, targets, "training.activation_checkpointing=false"])
+    groups = make_groups([[RIGHT, WRONG, WRONG], [WRONG, RIGHT]])
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    metrics = []
+    for compiled in (False, True):
+        policy = load_policy(
+            "embedded",
+            runs_on="cuda",
+            adapt=lambda model: Adapter(model, config.adapter, path="embedded", seed=1),
+        )
+        for parameter in trained(policy.model).values():
+            generator = torch.Generator().manual_seed(parameter.numel())
+            parameter.data.uniform_(-0.1, 0.1, generator=generator)
+        if compiled:
+            compile_layers(policy, backend="aot_eager")
+        metrics.append(Learner(policy, config).update(make_batch(groups, config)))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-4, abs=1e-5)
 
 
 @torch.no_grad()

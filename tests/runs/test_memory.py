@@ -123,6 +123,27 @@ def test_micro_batches_take_what_is_left():
     assert not plan_memory(fixed, shape, card).fits(card.gpu_gib)
 
 
+def test_optimizer_state_stays_leaves_or_lives_on_the_host():
+    """Two moments of float32 a parameter; on the GPU while it samples only where nothing is said."""
+    moments = 8 * SMALL.parameters / GIB
+    places = {"adamw": (1, 1, 0), "adamw offload": (1, 0, 1), "adamw_host": (0, 0, 1)}
+    for given, (updating, sampling, host) in places.items():
+        name, _, offload = given.partition(" ")
+        keys = [f"training.optimizer={name}", f"training.offload_optimizer={bool(offload)}"]
+        memory = plan_memory(load_config(keys), SMALL, Assumptions(gpus=1))
+        for part, times in ((memory.updating, updating), (memory.sampling, sampling), (memory.host, host)):
+            assert part.get("optimizer state", 0) == pytest.approx(times * moments), given
+
+
+def test_seven_billion_on_one_card_by_an_adapter_or_less_state():
+    shape, card = KNOWN["Qwen/Qwen2.5-7B"], Assumptions(gpus=1, gpu_gib=80)
+    common = ["scale=gpu", "model=qwen2.5-7b", "model.dtype=bfloat16", "training.sampling.max_tokens=1024"]
+    for keys in (["adapter=lora"], ["training.optimizer=adamw_8bit"], ["training.optimizer=adamw_host"]):
+        assert shortfall(load_config([*common, *keys]), shape, card) is None
+    said = shortfall(load_config([*common[:2], common[3]]), shape, card)
+    assert said is not None and said.endswith("training.optimizer=adamw_host")
+
+
 def test_seven_billion_on_one_card_and_what_helps():
     config = load_config(["scale=paper"])
     shape = KNOWN["Qwen/Qwen2.5-7B"]
