@@ -205,6 +205,9 @@ class TrainingConfig:
     activation_checkpointing: bool = False  # compute a layer twice instead of keeping its activations
     keep_attention: bool = False  # with activation_checkpointing: but keep the output of attention
     offload_activations: bool = False  # with activation_checkpointing: keep a layer's input in host memory
+    # on a GPU the same bits twice: deterministic kernels, micro-batches of max_tokens_per_micro_batch tokens,
+    # and vLLM's batch-invariant mode; slower
+    deterministic: bool = False
     # CPU threads of one process; the same limit on every machine, so that any of them can read a run
     threads: int = limited(1, at_least=1, at_most=1024)
     device: str = limited("auto", **DEVICE)  # auto: CUDA where there is one

@@ -38,6 +38,7 @@ from rlvr.training.checkpoint import (
     load_state,
     save_checkpoint,
 )
+from rlvr.training.determinism import configure_gpu
 from rlvr.training.distributed.ranks import at_stage, process_group, rank, serve_rank_zero
 from rlvr.training.learner import Learner
 from rlvr.training.logs import RunLogs
@@ -65,6 +66,7 @@ def run(config: Config, start: Start | None = None) -> Path:
 def configure_process(config: Config) -> None:
     """Thread count and allocator of this process."""
     torch.set_num_threads(config.training.threads)
+    configure_gpu(config)
 
 
 def run_on_rank_zero(config: Config, start: Start) -> Path:

@@ -33,6 +33,7 @@ from rlvr.policy.packing import pack_micro_batches
 from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.training.batch import Batch, token_weights
+from rlvr.training.determinism import deterministic_kernels
 from rlvr.training.distributed.optimizer_state import load_optimizer
 from rlvr.training.distributed.ranks import full_tensor, local_shard
 from rlvr.training.optimizers import OnDevice, build_optimizer, set_learning_rate, state_tensors
@@ -126,7 +127,7 @@ class Learner:
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One pass over the batch, an optimizer step for every `mini_batch_prompts` problems."""
-        with self.optimizer_state():
+        with deterministic_kernels(self.training.deterministic), self.optimizer_state():
             return self._update(batch)
 
     def _update(self, batch: Batch) -> dict[str, float]:

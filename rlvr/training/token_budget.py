@@ -72,7 +72,8 @@ class TokenBudget:
         print(f"rlvr: {sentence}", file=sys.stderr, flush=True)
 
     def _that_fit(self, optimizer: torch.optim.Optimizer) -> int:
-        if self.policy.device.type != "cuda" or self.training.micro_batch != "auto":
+        fixed = self.training.micro_batch != "auto" or self.training.deterministic
+        if fixed or self.policy.device.type != "cuda":
             return self.limit
         try:
             shape = architecture_in(self.policy.model.config.to_dict())

@@ -1,0 +1,41 @@
+"""What holds for a process on a GPU: its allocator, and kernels that give the same bits twice."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from rlvr.config import Config
+
+
+def configure_gpu(config: Config) -> None:
+    """Set what CUDA, cuBLAS and vLLM read when they begin; nothing of it matters on a CPU.
+
+    Segments of the allocator may grow, so that blocks of many sizes leave no holes; not beside a vLLM that
+    sleeps, which maps memory itself.
+    """
+    if not (config.rollout.name == "vllm" and config.rollout.sleep):
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    if config.training.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        os.environ["VLLM_BATCH_INVARIANT"] = "1"  # needs a GPU of 9.0 or newer
+
+
+@contextmanager
+def deterministic_kernels(wanted: bool) -> Iterator[None]:
+    """Let torch use none that adds in an order of its own, FlashAttention's backward included."""
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    fills, torch.utils.deterministic.fill_uninitialized_memory = (
+        torch.utils.deterministic.fill_uninitialized_memory,
+        False,  # what is allocated is written whole before it is read
+    )
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = fills
