@@ -1,4 +1,4 @@
-"""The verbs that look at what runs left behind: export, select, claims, table, report, watch."""
+"""The verbs that look at what runs left behind: export, push, select, claims, table, report, watch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,29 @@ def export(keys: Export) -> None:
     from rlvr.runs.export import export_run
 
     print(export_run(keys.run, keys.folder, keys.step, keys.dtype, keys.adapter))
+
+
+@dataclass(kw_only=True)
+class Push:
+    run: Path = word("run directory", "the run")
+    folder: Path = word("new folder", "where to write")
+    hub: str | None = key("a repository of the hub to upload it to", None, example="owner/name")
+    step: int | None = key("of the checkpoint; without it, the one that `rlvr evaluate` takes", None, least=0)
+    dtype: str | None = key(
+        "of the weights; without it, as they were trained", None, choices=("float32", "bfloat16", "float16")
+    )
+
+
+def push(keys: Push) -> None:
+    """Write a run's model with a card of its config, pass@k and provenance, and upload it if asked.
+
+    rlvr push results/runs/adhoc/grpo-99f03341/seed-1 my-policy
+    rlvr push results/runs/... my-policy hub=owner/name       a private repository, made where there is none
+    """
+    run_folder(keys.run)
+    from rlvr.runs.push import push_run
+
+    print(push_run(keys.run, keys.folder, step=keys.step, dtype=keys.dtype, hub=keys.hub))
 
 
 @dataclass(kw_only=True)
@@ -191,6 +214,7 @@ def watch(keys: Watch) -> None:
 
 VERBS = (
     Verb("export", export, Export),
+    Verb("push", push, Push),
     Verb("select", select, Select),
     Verb("claims", claims, Claims),
     Verb("table", table, TableOfRuns),

@@ -1,0 +1,32 @@
+# rlvr in an image, for CPUs (the default) or NVIDIA GPUs with vLLM:
+#   docker build -t rlvr .
+#   docker build -t rlvr-cuda --target cuda .
+#   docker run --rm -v "$PWD/results:/work/results" rlvr reproduce table=fgrpo/table1 scale=smoke
+#   docker run --rm --gpus all --ipc=host -v "$PWD/results:/work/results" rlvr-cuda doctor
+FROM python:3.11-slim AS wheel
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY rlvr rlvr
+COPY hydra_plugins hydra_plugins
+COPY conf conf
+COPY experiments experiments
+COPY results/published results/published
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM python:3.11-slim AS base
+ENV PIP_NO_CACHE_DIR=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HOME=/work/.cache/huggingface
+RUN pip install --upgrade pip uv
+COPY requirements/lock.txt /lock.txt
+COPY --from=wheel /wheels /wheels
+WORKDIR /work
+ENTRYPOINT ["rlvr"]
+CMD ["doctor"]
+
+# vLLM pins torch, whose default wheels bring CUDA (asking for auto would find no GPU in a build); Triton compiles at run time and wants a C compiler
+FROM base AS cuda
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+RUN uv pip install --system "rlvr[vllm,ifeval] @ file://$(ls /wheels/*.whl)"
+
+FROM base AS cpu
+RUN uv pip install --system --torch-backend=cpu torch==2.13.0
+RUN pip install -c /lock.txt "rlvr[ifeval] @ file://$(ls /wheels/*.whl)"
