@@ -84,7 +84,8 @@ def train(keys: Train) -> None:
     rlvr train backend=verl rollout=vllm --dry-run    write verl's files, print its command and stop
 
     The run's folder is results/runs/<experiment>/<arm>/seed-<seed>; the same command goes on where
-    a broken-off run stopped, and leaves a finished one alone.
+    a broken-off run stopped, and leaves a finished one alone. More training.steps go on from its end. The
+    arms of a sweep are named by the keys that differ; `rlvr table` makes a table of them.
     """
     overrides = keys.overrides
     if show(keys, overrides):

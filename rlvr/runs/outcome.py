@@ -92,12 +92,14 @@ def arms_table(runs: Sequence[RunFiles]) -> Table:
     frame = frame[(frame["benchmark"] == AVERAGE) & frame["metric"].isin(spec.metrics)]
     cells = frame.set_index(["arm", "group", "metric"])
     places = [(group, metric) for group in spec.columns for metric in spec.metrics]
-    heads = (Column(f"{spec.label(group)}\n{metric}, %") for group, metric in places)
-    table = Table("", "seeds", *heads)
+    narrow = {"out_of_domain": "Out of\ndomain"}  # four columns and the arms on 80 characters
+    heads = (Column(f"{narrow.get(group, spec.label(group))}\n{metric} %") for group, metric in places)
+    table = Table(Column("", no_wrap=True), "seeds", *heads, box=None, pad_edge=False)
     for arm in spec.arms:
         row = [cells.loc[(arm.name, *place)] for place in places]
-        texts = (f"{100 * c.value:.1f} ± {50 * (c.high - c.low):.1f}" if c.seeds else "–" for c in row)
-        table.add_row(Text(printable(arm.label)), str(max(cell.seeds for cell in row)), *texts)
+        texts = (f"{100 * c.value:.1f}±{50 * (c.high - c.low):.1f}" if c.seeds else "–" for c in row)
+        label = ",\n".join(map(printable, arm.label.split(", ")))
+        table.add_row(Text(label), str(max(cell.seeds for cell in row)), *texts)
     return table
 
 

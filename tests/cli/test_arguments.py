@@ -167,7 +167,7 @@ TRAIN = {
     "-m group_size=4,8": "did you mean group_size.n=4,8?",
     "scale=smoke advantage_scaling.gamma=1": "accepted are name; gamma is a key of "
     "advantage_scaling=focal",
-    "training.lr=1e-3": "weight_decay; did you mean learning_rate?",
+    "training.lr=1e-3": "; did you mean learning_rate?",
     "lr=1e-3": "did you mean training.learning_rate=1e-3?",
     "gamma=1": "did you mean advantage_scaling.gamma=1?",
     "path=x.jsonl": "did you mean data.path=x.jsonl or model.path=x.jsonl",
