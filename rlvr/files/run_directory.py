@@ -263,8 +263,8 @@ def damaged_files(path: Path, pattern: str = "*") -> dict[str, str]:
             continue
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise UserError(f"summary.json of {path} names {name}, which is outside: it is not of this run")
-        if not file.exists():
-            found[name] = "is missing"
+        if not file.is_file():
+            found[name] = "is no file" if file.exists() else "is missing"
         elif file.suffix == ".jsonl" and (lines := step_lines.claim(file)["lines"]) != expected.get("lines"):
             found[name] = f"has {lines} lines, not {expected.get('lines')}"
         elif file_digest(file) != expected["blake2b"]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
 from rlvr.config import ModelConfig
@@ -11,11 +10,12 @@ from rlvr.errors import UserError
 from rlvr.policy.location import find
 from rlvr.policy.policy import load_tokenizer
 from rlvr.policy.prompts import Prompts, render
+from rlvr.policy.weights import ODD_CONFIG
 from rlvr.problems.lazy import LazyProblems
 
 SEEN_OF_LAZY = 100  # problems that are generated on access are alike in length
 # what transformers raises for a model that `load_policy` then refuses with its reason
-NOT_READ = (OSError, KeyError, RuntimeError, TypeError, ValueError, StrictDataclassError)
+NOT_READ = (OSError, *ODD_CONFIG)
 
 
 def context_of(config: PreTrainedConfig) -> int | None:
@@ -98,8 +98,8 @@ def longest_sequence(
     """
     path = find(model)
     try:
+        tokenizer = load_tokenizer(model)  # looks through the files first
         context = context_of(AutoConfig.from_pretrained(path, trust_remote_code=False))
-        tokenizer = load_tokenizer(model)
     except UserError:
         raise
     except NOT_READ:

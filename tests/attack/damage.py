@@ -76,11 +76,46 @@ def a_line_of_nul(file: Path, rng: random.Random) -> None:
     file.write_bytes(file.read_bytes() + bytes(64) + b"\n")
 
 
-ANYWHERE = (removed, emptied, halved, zeroed, one_bit)
+def one_byte_short(file: Path, rng: random.Random) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def bytes_after_the_end(file: Path, rng: random.Random) -> None:
+    file.write_bytes(file.read_bytes() + b"rubbish")
+
+
+def a_folder(file: Path, rng: random.Random) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def a_digit_changed(file: Path, rng: random.Random) -> None:
+    """Good JSON or YAML with another number in it."""
+    content = bytearray(file.read_bytes())
+    places = [place for place, byte in enumerate(content) if chr(byte).isdigit()]
+    if places:
+        place = rng.choice(places)
+        content[place] = ord("1") if content[place] != ord("1") else ord("2")
+    file.write_bytes(content)
+
+
+def first_lines_swapped(file: Path, rng: random.Random) -> None:
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[1:2], *lines[:1], *lines[2:]]))
+
+
+def first_line_lost(file: Path, rng: random.Random) -> None:
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[1:]))
+
+
+ANYWHERE = (removed, emptied, halved, zeroed, one_bit, one_byte_short, bytes_after_the_end, a_folder)
 KINDS: dict[str, tuple[Callable[[Path, random.Random], None], ...]] = {
-    ".jsonl": (*ANYWHERE, last_line_twice, last_line_lost, a_line_of_nul),
-    ".json": (*ANYWHERE, null, braces),
-    ".yaml": (*ANYWHERE, null, braces),
+    ".jsonl": (
+        *(*ANYWHERE, last_line_twice, last_line_lost, a_line_of_nul),
+        *(first_lines_swapped, first_line_lost, a_digit_changed),
+    ),
+    ".json": (*ANYWHERE, null, braces, a_digit_changed),
+    ".yaml": (*ANYWHERE, null, braces, a_digit_changed),
 }
 
 
