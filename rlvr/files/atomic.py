@@ -43,9 +43,8 @@ def user_errors_for(path: Path) -> Iterator[None]:
         number = getattr(error, "errno", None)
         # torch and safetensors wrap the system's error in one of their own
         if number == errno.EISDIR:
-            raise UserError(
-                f"{error.filename2 or error.filename or path} is a folder, and should be a file: remove it, and start again"
-            ) from error
+            place = error.filename2 or error.filename or path
+            raise UserError(f"{place} is a folder, not a file: remove it, and start again") from error
         if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise UserError(unwritable(path, error)) from error
         if number == errno.EFBIG or "File too large" in str(error):

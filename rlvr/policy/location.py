@@ -20,6 +20,7 @@ from rlvr.config import ModelConfig, fingerprint
 from rlvr.errors import UserError
 from rlvr.files.atomic import file_digest
 from rlvr.files.hub import reachable
+from rlvr.policy.model_files import check_folder
 from rlvr.policy.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def fetch(model: ModelConfig) -> Path:
 @cache
 def digests_of_files(folder: Path) -> dict[str, str]:
     """{name: digest} of the weights, configs and tokenizer of a transformers folder; read once a process."""
+    check_folder(folder)
     files = {file for pattern in FILES for file in folder.glob(pattern)}
     return {file.name: file_digest(file) for file in sorted(files)}
 

@@ -125,7 +125,13 @@ class Policy:
 
     def encode(self, problem: Problem) -> list[int]:
         """Token ids of a problem's prompt, up to where the answer begins."""
-        return render(self.tokenizer, problem, self.prompts)
+        ids = render(self.tokenizer, problem, self.prompts)
+        if (last := max(ids)) >= (vocabulary := len(self.model.get_input_embeddings().weight)):
+            raise UserError(
+                f"the tokenizer of {self.tokenizer.name_or_path!r} has token {last} for problem {problem.id}, "
+                f"and the model has {vocabulary} tokens: fetch the tokenizer of this model"
+            )
+        return ids
 
     def weights(self) -> Iterable[tuple[str, Tensor]]:
         """All parameters by name, tied ones once, an adapter's too: what an engine takes over."""
