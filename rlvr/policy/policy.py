@@ -128,7 +128,7 @@ class Policy:
         ids = render(self.tokenizer, problem, self.prompts)
         if (last := max(ids)) >= (vocabulary := len(self.model.get_input_embeddings().weight)):
             raise UserError(
-                f"the tokenizer of {self.tokenizer.name_or_path!r} has token {last} for problem {problem.id}, "
+                f"the tokenizer {self.tokenizer.name_or_path!r} has token {last} in problem {problem.id}, "
                 f"and the model has {vocabulary} tokens: fetch the tokenizer of this model"
             )
         return ids
