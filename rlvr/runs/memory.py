@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from rlvr.config import Config
+from rlvr.config.schema import LoRAConfig
 from rlvr.policy.activations import Activations
 from rlvr.policy.architecture import Architecture
 from rlvr.tables.assumptions import Assumptions
@@ -59,13 +60,12 @@ class Trained(NamedTuple):
 
 def trained(config: Config, model: Architecture) -> Trained:
     """All parameters, or those of the adapter, which are float32."""
-    adapter = getattr(config, "adapter", None)
-    rank = getattr(adapter, "rank", None)
-    optimizer = getattr(config.training, "optimizer", "adamw")
-    if rank is None:
+    optimizer, adapter = config.training.optimizer, config.adapter
+    if adapter.name == "none":
         stored = BYTES[config.model.dtype]
         return Trained(model.parameters, stored, *state_bytes(optimizer, stored))
-    return Trained(model.adapter_parameters(rank, adapter.target_modules), 4, *state_bytes(optimizer, 4))
+    parameters = model.adapter_parameters(adapter.rank, adapter.target_modules)
+    return Trained(parameters, 4, *state_bytes(optimizer, 4))
 
 
 def plan_memory(config: Config, model: Architecture, given: Assumptions) -> Memory:
@@ -184,7 +184,7 @@ class Way(NamedTuple):
 
 
 def ways(config: Config) -> Iterator[Way]:
-    """Single changes, those that cost least first; a later one comes on top of the earlier ones."""
+    """Single changes, those that cost least first."""
     if config.rollout.name == "vllm" and not config.rollout.sleep:
         yield Way("rollout.sleep=true", {"rollout": {"sleep": True}})
     if config.rollout.name == "transformers" and config.rollout.max_rows > 128:
@@ -192,13 +192,15 @@ def ways(config: Config) -> Iterator[Way]:
     if not config.training.activation_checkpointing:
         keys = {"activation_checkpointing": True}
         yield Way("training.activation_checkpointing=true", {"training": keys})
-    if not config.training.offload_activations:
+    if config.rollout.name == "vllm" and not config.training.offload_optimizer:
+        yield Way("training.offload_optimizer=true", {"training": {"offload_optimizer": True}})
+    if config.training.optimizer == "adamw":
+        yield Way("training.optimizer=adamw_host", {"training": {"optimizer": "adamw_host"}})
+    if config.training.activation_checkpointing and not config.training.offload_activations:
         yield Way("training.offload_activations=true", {"training": {"offload_activations": True}})
     if config.training.micro_batch != "auto" and config.training.max_tokens_per_micro_batch > 1:
         keys = {"max_tokens_per_micro_batch": 1}  # the longest rollout alone
         yield Way("training.max_tokens_per_micro_batch=1", {"training": keys})
-    if config.training.optimizer == "adamw":
-        yield Way("training.optimizer=adamw_host", {"training": {"optimizer": "adamw_host"}})
 
 
 def changed(config: Config, way: Way) -> Config:
@@ -207,15 +209,31 @@ def changed(config: Config, way: Way) -> Config:
 
 
 def fitting(config: Config, model: Architecture, given: Assumptions) -> tuple[str, Memory] | None:
-    """The fewest changes, as overrides, with which a run fits ("" for none of them); None if none help."""
-    taken: list[str] = []
-    for way in (None, *ways(config)):
-        if way is not None:
-            config = changed(config, way)
-            taken.append(way.overrides)
-        memory = plan_memory(config, model, given)
+    """Changes, as overrides, with which a run fits ("" for none of them); None if none help.
+
+    All of the model is trained as long as that fits; only then an adapter is.
+    """
+    found = fitting_as_trained(config, model, given)
+    if found is None and config.adapter.name == "none":
+        for dtype in dict.fromkeys((config.model.dtype, "bfloat16")):
+            adapted = replace(config, adapter=LoRAConfig(), model=replace(config.model, dtype=dtype))
+            if found := fitting_as_trained(adapted, model, given):
+                words = ["adapter=lora", *([] if dtype == config.model.dtype else [f"model.dtype={dtype}"])]
+                return " ".join([*words, found[0]]).strip(), found[1]
+    return found
+
+
+def fitting_as_trained(config: Config, model: Architecture, given: Assumptions) -> tuple[str, Memory] | None:
+    """`fitting` without a change of what is trained: one change, else the first ones together."""
+    steps = list(ways(config))
+    chains = [steps[:0], *([way] for way in steps), *(steps[:end] for end in range(2, len(steps) + 1))]
+    for chain in chains:
+        planned = config
+        for way in chain:
+            planned = changed(planned, way)
+        memory = plan_memory(planned, model, given)
         if memory.fits(given.gpu_gib):
-            return " ".join(taken), memory
+            return " ".join(way.overrides for way in chain), memory
     return None
 
 
