@@ -165,7 +165,8 @@ def table(keys: TableOfRuns) -> None:
     from rlvr.report.ad_hoc import write_table_of_runs
     from rlvr.tables.adhoc import Wish
 
-    wish = Wish(keys.x, keys.series, keys.baseline, keys.k, keys.name, repeat=typed())
+    again = " ".join(word for word in typed().split() if not word.startswith("file="))  # it is written once
+    wish = Wish(keys.x, keys.series, keys.baseline, keys.k, keys.name, repeat=again)
     folder = keys.results or keys.path
     files = write_table_of_runs(keys.path, wish, selection, folder, file=keys.file)
     print(files[0].read_text())
