@@ -1,8 +1,8 @@
 # rlvr in an image, for CPUs (the default) or NVIDIA GPUs with vLLM:
 #   docker build -t rlvr .
 #   docker build -t rlvr-cuda --target cuda .
-#   docker run --rm -v "$PWD/results:/work/results" rlvr reproduce table=fgrpo/table1 scale=smoke
-#   docker run --rm --gpus all --ipc=host -v "$PWD/results:/work/results" rlvr-cuda doctor
+#   docker run --rm -v "$PWD/results:/rlvr/results" rlvr reproduce table=fgrpo/table1 scale=smoke
+#   docker run --rm --gpus all --ipc=host -v "$PWD/results:/rlvr/results" rlvr-cuda doctor
 FROM python:3.11-slim AS wheel
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
@@ -14,11 +14,11 @@ COPY results/published results/published
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.11-slim AS base
-ENV PIP_NO_CACHE_DIR=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HOME=/work/.cache/huggingface
+ENV PIP_NO_CACHE_DIR=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HOME=/rlvr/.cache/huggingface
 RUN pip install --upgrade pip uv
 COPY requirements/lock.txt /lock.txt
 COPY --from=wheel /wheels /wheels
-WORKDIR /work
+WORKDIR /rlvr
 ENTRYPOINT ["rlvr"]
 CMD ["doctor"]
 
