@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce-table audit claims test test-fast test-slow gpu-test gpu-check browser test-browser test-launchers \
-  test-verl test-parity verl-env test-vllm vllm-env kill-anywhere doctor bench docs lint clean
+  test-verl test-parity verl-env test-vllm vllm-env kill-anywhere attack doctor bench docs lint clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ test-fast: setup ## the pure tests, under half a minute
 
 kill-anywhere: setup ## kill a run at 50 random moments and see that nothing is lost (KILLS=)
 	$(VENV)/bin/python tests/runs/kill_anywhere.py $(or $(KILLS),50)
+
+attack: setup ## odd and hostile answers, settings, data, models and run folders by the hundred (SECTIONS=, ABOUT=)
+	$(VENV)/bin/python -m tests.attack $(SECTIONS) $(if $(ABOUT),--about $(ABOUT))
 
 test-slow: setup ## the tests that take longer
 	$(VENV)/bin/python -m pytest -m 'slow and not vllm and not browser'

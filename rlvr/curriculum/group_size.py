@@ -62,7 +62,7 @@ def inverse_success_group_size(
     return np.where(successes > 0, sizes, maximum)[()]
 
 
-Rollouts = Annotated[int, Limits(at_least=2, accepted="2 or more rollouts a problem")]
+Rollouts = Annotated[int, Limits(at_least=2, at_most=10**6, accepted="2 to 1,000,000 rollouts a problem")]
 
 
 def fixed(*, n: Rollouts = 8) -> int:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from rlvr.errors import UserError
 from rlvr.rollout.engine import Sampling
 
 BLOCK = 256  # columns of a row of weights that one number stands for
@@ -69,6 +70,11 @@ def invert_cdf(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> tuple[Te
     """
     # all functions one after the other, that of row s rising from s to s + 1
     cumulative_SV = weights_SV.cumsum(-1, dtype=torch.float64)
+    if not cumulative_SV[:, -1].isfinite().all():
+        raise UserError(
+            "the policy's probabilities are NaN, as its weights are too large to compute with: go back to an "
+            "earlier checkpoint, with a lower training.learning_rate"
+        )
     cumulative_SV /= cumulative_SV[:, -1:].clone()
     cumulative_SV += torch.arange(len(weights_SV), device=weights_SV.device)[:, None]
     # a sum that is rounded up to row + 1 would be in the row after
