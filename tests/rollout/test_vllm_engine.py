@@ -189,6 +189,38 @@ def test_an_incomplete_or_foreign_update_is_an_error_that_a_whole_update_heals(e
 
 
 @pytest.mark.vllm
+def test_weights_are_awake_for_the_hand_over_and_the_cache_after_it(engine, monkeypatch):
+    """On a CPU vLLM has no sleep mode, so what it is asked for is noted; the hand-over is real."""
+    asked = []
+    monkeypatch.setattr(engine, "_sleeps", True)
+    monkeypatch.setattr(engine._llm, "sleep", lambda level: asked.append(("sleep", level)))
+    monkeypatch.setattr(engine._llm, "wake_up", lambda tags: asked.append(("wake_up", tags)))
+
+    def arriving():
+        for name, tensor in tiny_model(3).named_parameters():
+            if asked[-1] != ("reload",):
+                asked.append(("reload",))
+            yield name, tensor
+
+    engine.rest()
+    with pytest.raises(RuntimeError, match="has no weights"):
+        engine.generate(REQUESTS, SAMPLING, seed=1)
+    engine.update_weights(arriving(), version=5)
+    assert asked == [("sleep", 2), ("wake_up", ["weights"]), ("reload",), ("wake_up", ["kv_cache"])]
+    assert engine.generate(REQUESTS, SAMPLING, seed=1)[0].completions[0].policy_version == 5
+
+
+@pytest.mark.vllm
+def test_an_update_warns_of_nothing(engine, caplog, monkeypatch):
+    import logging
+
+    monkeypatch.setattr(logging.getLogger("vllm"), "propagate", True)
+    with caplog.at_level(logging.WARNING, logger="vllm"):
+        engine.update_weights(tiny_model(4).named_parameters(), version=6)
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.mark.vllm
 def test_logprobs_are_those_of_the_truncated_distribution(engine):
     sampling = Sampling(max_tokens=24, temperature=0.7, top_p=0.8, top_k=6)
     groups = engine.generate(REQUESTS, sampling, seed=0)
@@ -347,38 +379,6 @@ def rank_main(folder):
 
 if __name__ == "__main__":
     rank_main(sys.argv[1])
-
-
-@pytest.mark.vllm
-def test_weights_are_awake_for_the_hand_over_and_the_cache_after_it(engine, monkeypatch):
-    """On a CPU vLLM has no sleep mode, so what it is asked for is noted; the hand-over is real."""
-    asked = []
-    monkeypatch.setattr(engine, "_sleeps", True)
-    monkeypatch.setattr(engine._llm, "sleep", lambda level: asked.append(("sleep", level)))
-    monkeypatch.setattr(engine._llm, "wake_up", lambda tags: asked.append(("wake_up", tags)))
-
-    def arriving():
-        for name, tensor in tiny_model(3).named_parameters():
-            if asked[-1] != ("reload",):
-                asked.append(("reload",))
-            yield name, tensor
-
-    engine.rest()
-    with pytest.raises(RuntimeError, match="has no weights"):
-        engine.generate(REQUESTS, SAMPLING, seed=1)
-    engine.update_weights(arriving(), version=5)
-    assert asked == [("sleep", 2), ("wake_up", ["weights"]), ("reload",), ("wake_up", ["kv_cache"])]
-    assert engine.generate(REQUESTS, SAMPLING, seed=1)[0].completions[0].policy_version == 5
-
-
-@pytest.mark.vllm
-def test_an_update_warns_of_nothing(engine, caplog, monkeypatch):
-    import logging
-
-    monkeypatch.setattr(logging.getLogger("vllm"), "propagate", True)
-    with caplog.at_level(logging.WARNING, logger="vllm"):
-        engine.update_weights(tiny_model(4).named_parameters(), version=6)
-    assert [record.getMessage() for record in caplog.records] == []
 
 
 @pytest.mark.vllm
