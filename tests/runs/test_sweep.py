@@ -35,7 +35,7 @@ TINY = [
         ("seed=range(1,6,2)", ["1", "3", "5"]),
         ("training.learning_rate=range(0.5,1.5,0.5)", ["0.5", "1.0"]),
         ("algorithm=glob(d*)", ["dapo", "dr_grpo", "ds_grpo"]),
-        ("algorithm=glob(*po,exclude=[d*,g*])", ["cispo"]),
+        ("algorithm=glob(*ispo,exclude=[d*,g*])", ["cispo"]),
         ("evaluation.k=[1],[1,2]", ["[1]", "[1,2]"]),
     ],
 )
@@ -165,9 +165,9 @@ def test_what_is_not_finished_has_no_objective(tmp_path: Path):
         objective(load_config(TINY), tmp_path)
     base = load_config([*TINY, "training.steps=0"])
     evaluation = {
-        "a": {"domain": "in_domain", "pass@k": {"1": 0.25}},
-        "b": {"domain": "in_domain", "pass@k": {"1": 0.75}},
-        "c": {"domain": "out_of_domain", "pass@k": {"1": 1.0}},
+        "a": {"domain": "in_domain", "problems": 1, "samples": 1, "pass@k": {"1": 0.25}},
+        "b": {"domain": "in_domain", "problems": 1, "samples": 1, "pass@k": {"1": 0.75}},
+        "c": {"domain": "out_of_domain", "problems": 1, "samples": 1, "pass@k": {"1": 1.0}},
     }
     (tmp_path / "summary.json").write_text(json.dumps({"trained_steps": 0, "evaluation": evaluation}))
     assert objective(base, tmp_path) == 0.5
