@@ -43,6 +43,7 @@ LATER: dict[str, Any] = {
     "training.liger": False,
     "training.optimizer": "adamw",
     "training.offload_optimizer": False,
+    "training.deterministic": False,
 }
 
 

@@ -79,8 +79,8 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
     [
         (
             ["algorithm=grop"],
-            r"unknown algorithm .grop.: accepted are cispo, dapo, dr_grpo, ds_grpo, gmpo, grpo, gspo, "
-            r"reinforce_plus_plus, rloo; did you mean grpo",
+            r"unknown algorithm .grop.: accepted are cispo, clip_cov, dapo, dr_grpo, .*"
+            r"rloo, w_reinforce; did you mean grpo",
         ),
         (["algoritm=grpo"], r"unknown key in the configuration 'algoritm'.*did you mean algorithm\?"),
         (["algorithm.clip_hihg=1"], r"unknown key in algorithm 'clip_hihg'.*did you mean clip_high\?"),
@@ -91,7 +91,7 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
         (["advantage_scaling.gamma=1"], r"unknown key in advantage_scaling 'gamma'"),
         (["algorithm=ds_grpo"], r"algorithm.differential_smoothing.correct has no value"),
         (["model.stop_strings=['']"], r"model.stop_strings=\[''\]: accepted is texts of one character"),
-        (["group_size.n=1"], r"group_size.n=1: accepted is 2 or more.*nearest valid choice is 2"),
+        (["group_size.n=1"], r"group_size.n=1: accepted is 2 to 1,000,000 .*nearest valid choice is 2"),
         (["advantage_scaling=focal", "advantage_scaling.gamma=-1"], r"gamma=-1.0: accepted is 0 or more"),
         (
             ["algorithm=cispo", "algorithm.is_weight_max=1"],
@@ -120,7 +120,7 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
             ["algorithm=rloo", "algorithm.ddof=0"],
             r"'ddof'.*is a key of algorithm.advantage=group_relative, not",
         ),
-        (["algorithm.loss=gspoo"], r"unknown algorithm.loss 'gspoo': accepted are cispo, gmpo, grpo, gspo"),
+        (["algorithm.loss=gspoo"], r"unknown algorithm.loss 'gspoo': accepted are cispo, .*mean gspo"),
         (["algorithm.advantage=rlo"], r"unknown algorithm.advantage 'rlo'.*did you mean rloo\?"),
         (["algorithm=null"], "Config group override must be a string"),
         (

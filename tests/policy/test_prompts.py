@@ -31,6 +31,8 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 QWEN25 = CHATML.replace("DEFAULT", "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n")
+QWEN = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+QWEN25_INSTRUCT = CHATML.replace("DEFAULT", f"<|im_start|>system\n{QWEN}<|im_end|>\n")
 QWEN25_MATH = CHATML.replace("DEFAULT", f"<|im_start|>system\n{BOX}<|im_end|>\n")
 SMOLLM2 = CHATML.replace(
     "DEFAULT",
@@ -94,6 +96,12 @@ EXPECTED = [
     ("qwen2.5-7b", QWEN25, "multiple_choice", chatml(BOX)),
     ("qwen2.5-7b", QWEN25, "ifeval", chatml(HELPFUL)),
     ("qwen2.5-7b", QWEN25, "synlogic", chatml(HELPFUL)),
+    *((f"qwen2.5-{size}", QWEN25, "math", chatml(BOX)) for size in ("0.5b", "1.5b", "3b")),
+    *(
+        (f"qwen2.5-{size}-instruct", QWEN25_INSTRUCT, verifier, chatml(system))
+        for size in ("0.5b", "1.5b", "3b", "7b", "coder-0.5b")
+        for verifier, system in (("math", BOX), ("ifeval", QWEN))
+    ),
     ("qwen3-4b-base", QWEN3, "math", chatml(BOX)),
     ("qwen3-4b-base", QWEN3, "multiple_choice", chatml(BOX)),
     ("qwen3-4b-base", QWEN3, "ifeval", chatml(None) + NO_THOUGHT),
@@ -105,6 +113,8 @@ EXPECTED = [
     ("llama-3.2-1b-instruct", LLAMA3, "math", llama(BOX)),
     ("qwen2.5-math-7b", QWEN25_MATH, "math", chatml(BOX)),
     ("qwen2.5-math-1.5b", QWEN25_MATH, "math", chatml(BOX)),
+    ("qwen2.5-math-7b-instruct", QWEN25_MATH, "math", chatml(BOX)),
+    ("qwen2.5-math-1.5b-instruct", QWEN25_MATH, "math", chatml(BOX)),
     ("deepseek-r1-distill-qwen-1.5b", DEEPSEEK, "math", DISTILLED),
     ("smollm2-135m", SMOLLM2, "math", chatml(SMOL_SYSTEM, SMOL_USER)),
     ("smollm2-135m", SMOLLM2, "ifeval", chatml(SMOL_SYSTEM)),

@@ -11,6 +11,7 @@ from rlvr.curriculum.profile import profile_file
 from rlvr.errors import UserError
 from rlvr.runs.reproduce import run_missing, schedule_runs
 from rlvr.runs.select import selection_file
+from rlvr.runs.start import Start
 from rlvr.tables.spec import TableSpec, read_spec
 
 
@@ -57,7 +58,7 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
         file.touch()
         events.append(event)
 
-    def launch(jobs: list[list[str]]) -> None:
+    def launch(jobs: list[list[str]], *_: object, **__: object) -> None:
         events.append(("launch", *sorted(map(arm, jobs))))
         trained.update(map(arm, jobs))
 
@@ -78,7 +79,7 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
     def arm(job: list[str]) -> str:
         return next(text.removeprefix("arm=") for text in job if text.startswith("arm="))
 
-    run_missing(spec, scheduled)
+    run_missing(spec, scheduled, Start())
     assert events == [
         ("profile",),
         ("launch", "f-grpo-sgpo", "grpo", "grpo-sgpo"),

@@ -118,14 +118,14 @@ def test_a_benchmark_cut_short_is_sampled_again(tmp_path: Path):
 
 def test_w_and_b_is_told_of_a_step_after_it_is_noted(tmp_path: Path):
     """So a kill between the two never gives W&B a step twice."""
-    tracker = Tracker(tiny(tmp_path), tmp_path)
+    tracker = Tracker(tiny(tmp_path, "tracking=wandb", "tracking.mode=offline"), tmp_path)
     noted = []
 
     class Recorder:
         def log(self, _: dict) -> None:
             noted.append((tmp_path / "wandb_step").read_text())
 
-    tracker._wandb = Recorder()
+    tracker._sinks["wandb"]._run = Recorder()
     for step in (1, 2, 2):
         tracker.log(step, {"reward/mean": 0.0})
     assert noted == ["1", "2"]

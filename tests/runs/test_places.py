@@ -94,7 +94,8 @@ def test_names_of_benchmarks_are_checked_in_a_strangers_run_too(finished: Path, 
 
 
 def test_a_summary_names_no_files_outside(tmp_path: Path):
-    (tmp_path / "summary.json").write_text(json.dumps({"files": {"evaluation/../../x.parquet": {}}}))
+    files = {"evaluation/../../x.parquet": {"blake2b": "", "rows": 0}}
+    (tmp_path / "summary.json").write_text(json.dumps({"files": files}))
     with pytest.raises(UserError, match=r"names evaluation/../../x.parquet, which is outside"):
         damaged_files(tmp_path)
 

@@ -20,6 +20,8 @@ from rlvr.errors import UserError
 from rlvr.evaluation.samples_key import key_name
 from rlvr.evaluation.sampling import SCHEMA, key_of, write_rows
 from rlvr.files.atomic import user_errors_for
+from rlvr.files.run_directory import read_summary
+from rlvr.files.run_files import sealed_json
 from rlvr.problems import load_problems
 from rlvr.runs.deadline import OutOfTime
 from rlvr.runs.evaluate import chosen_step, is_finished
@@ -184,8 +186,8 @@ def test_an_evaluation_goes_on_from_its_last_whole_shard(finished: Path, tmp_pat
     whole = pd.read_parquet(path / "evaluation" / "countdown_3.parquet")
     key = key_of(path / "evaluation" / "countdown_3.parquet")
     (path / "evaluation" / "countdown_3.parquet").unlink()
-    summary = json.loads((path / "summary.json").read_text())
-    (path / "summary.json").write_text(json.dumps(summary | {"status": "trained"}))
+    summary = read_summary(path) | {"status": "trained"}
+    (path / "summary.json").write_text(sealed_json(summary))
     shards = path / "evaluation" / key_name(key) / "countdown_3.shards"
     shards.mkdir(parents=True)
     first = pa.Table.from_pandas(

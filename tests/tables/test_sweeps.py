@@ -61,7 +61,9 @@ def trained(run_dirs):
         (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in steps))
         validation = [{"step": step, "in_domain/pass@1": step / 24} for step in (0, 12)]
         (run / "validation.jsonl").write_text("".join(json.dumps(line) + "\n" for line in validation))
-        results = {name: {"pass@k": {"8": share}} for name, share in (("easy", 0.5), ("hard", 0.75))}
+        asked = {"domain": "in_domain", "problems": 2, "samples": 8}
+        shares = (("easy", 0.5), ("hard", 0.75))
+        results = {name: asked | {"pass@k": {"8": share}} for name, share in shares}
         summary = json.loads((run / "summary.json").read_text())
         summary |= {"evaluation": results, "checkpoint_step": 11}
         (run / "summary.json").write_text(json.dumps(summary))
