@@ -228,9 +228,8 @@ class CheckpointConfig:
 class RareConfig:
     """The set of rare correct answers whose NLL is followed (F-GRPO, section 5.3)."""
 
-    prompts: int = limited(
-        0, at_least=0, nearest="0 (not measured)"
-    )  # training problems asked; 0: it is not measured
+    # training problems asked; 0: it is not measured
+    prompts: int = limited(0, at_least=0, at_most=1_000_000_000, nearest="0 (not measured)")
     samples: int = limited(800, at_least=1)  # of each
     share: float = limited(0.01, above=0, at_most=1)  # of the correct ones that is kept: those least likely
     seed: int = limited(0, **SEED)  # of their samples
@@ -238,8 +237,9 @@ class RareConfig:
 
 @dataclass
 class EvaluationConfig:
-    samples: int = limited(MISSING, at_least=1)  # per problem
-    validation_samples: int = limited(16, at_least=1)  # per in-domain problem, at every checkpoint
+    samples: int = limited(MISSING, at_least=1, at_most=1_000_000)  # per problem
+    # per in-domain problem, at every checkpoint
+    validation_samples: int = limited(16, at_least=1, at_most=1_000_000)
     k: list[int] = limited([1, 2, 4, 8, 16, 32, 64, 128, 256], at_least=1)  # of pass@k
     seed: int = limited(12345, **SEED)  # of its samples
     checkpoint: str = one_of("best", "last")  # the one measured; best is by validation

@@ -134,7 +134,7 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
         (["evaluation.sampling.temperature=0.001"], r"accepted is 0 \(greedy .*0.01 or more; .* is 0"),
         (["evaluation.sampling.temperature=nan"], r"temperature=nan: accepted is a finite number, 0 or more"),
         (["evaluation.sampling.max_tokens=0"], r"max_tokens=0: accepted is 1 or more; .* is 1"),
-        (["evaluation.validation_samples=0"], "validation_samples=0: accepted is 1 or more"),
+        (["evaluation.validation_samples=0"], "validation_samples=0: accepted is 1 to 1000000"),
         (["training.sampling.top_p=0"], r"top_p=0.0: accepted is above 0 and at most 1; .* is 1.0"),
         (["training.sampling.top_p=2"], r"top_p=2.0: accepted is above 0 and at most 1; .* is 1"),
         (["training.sampling.top_k=-1"], "top_k=-1: accepted is 0 or more"),
