@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -29,6 +28,7 @@ from rlvr.files.atomic import (
     user_errors_for,
     write_whole,
 )
+from rlvr.files.git import git
 from rlvr.files.run_files import read_json, sealed_json
 
 RECORDED_PACKAGES = (
@@ -301,18 +301,9 @@ def fingerprint_of(texts: Iterable[str]) -> str:
 
 def git_state() -> dict[str, Any]:
     """Commit and whether files differ from it; empty outside a clone."""
-
-    def git(*arguments: str) -> str | None:
-        done = subprocess.run(
-            ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    try:
-        commit = git("rev-parse", "HEAD")
-    except FileNotFoundError:
+    if not (commit := git(PACKAGE, "rev-parse", "HEAD").strip()):
         return {}
-    return {"commit": commit, "dirty": bool(git("status", "--porcelain", "-uno"))} if commit else {}
+    return {"commit": commit, "dirty": bool(git(PACKAGE, "status", "--porcelain", "-uno"))}
 
 
 def installed_versions() -> dict[str, str]:

@@ -5,8 +5,6 @@ which a copy without a history has the dates.
 """
 
 import json
-import os
-import subprocess
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pandas as pd
 import yaml
 
 from rlvr.files.atomic import write_whole
+from rlvr.files.git import git
 from rlvr.tables.claims_file import SIMULATION, TOY_TREE, SharedKeys
 from rlvr.tables.spec import table_stem
 
@@ -64,12 +63,14 @@ def declarations(claims_file: Path, scale: str, results: Path) -> dict[str, Decl
     if not has_history(claims_file):
         return _read(stored)
     versions = [(commit, time, _claims(text)) for commit, time, text in _versions(claims_file)]
+    claims = _claims(claims_file.read_text())
+    tables = {one["table"] for stated in claims.values() for one in stated}
+    added = {table: _first_added(results, _data_files(table, scale)) for table in tables}
     found = {}
-    for text, stated in _claims(claims_file.read_text()).items():
+    for text, stated in claims.items():
         first = next(((c, t) for c, t, then in versions if then.get(text) == stated), ("", ""))
-        files = [_data_files(table, scale) for table in sorted({one["table"] for one in stated})]
-        added = sorted(filter(None, (_first_added(results, pattern) for pattern in files)))
-        measured, data_commit = added[0] if added else ("", "")
+        data = [first_of for one in stated if (first_of := added[one["table"]])]
+        measured, data_commit = min(data, default=("", ""))
         found[text] = Declaration(*first, data_commit, measured)
     rows = pd.DataFrame([{"claim": text} | asdict(one) for text, one in found.items()])
     write_whole(stored, rows.to_csv(index=False))
@@ -78,8 +79,8 @@ def declarations(claims_file: Path, scale: str, results: Path) -> dict[str, Decl
 
 def has_history(file: Path) -> bool:
     """Whether git knows a file, with all that came before."""
-    shallow = _git(file.parent, "rev-parse", "--is-shallow-repository")
-    return shallow.strip() == "false" and bool(_git(file.parent, "log", "-1", "--format=%h", "--", file.name))
+    shallow = git(file.parent, "rev-parse", "--is-shallow-repository")
+    return shallow.strip() == "false" and bool(git(file.parent, "log", "-1", "--format=%h", "--", file.name))
 
 
 def _claims(text: str) -> dict[str, list[dict[str, Any]]]:
@@ -111,7 +112,7 @@ def _data_files(table: str, scale: str) -> str:
 def _versions(file: Path) -> list[tuple[str, str, str]]:
     """Commit, time and text of each version of a file, the oldest first."""
     commits = _commits(file.parent, "--reverse", "--", file.name)
-    return [(commit, time, _git(file.parent, "show", f"{commit}:./{file.name}")) for time, commit in commits]
+    return [(commit, time, git(file.parent, "show", f"{commit}:./{file.name}")) for time, commit in commits]
 
 
 def _first_added(results: Path, pattern: str) -> tuple[str, str] | None:
@@ -123,19 +124,8 @@ def _first_added(results: Path, pattern: str) -> tuple[str, str] | None:
 def _commits(folder: Path, *arguments: str) -> list[tuple[str, str]]:
     """Time and short name of the commits that `git log` lists."""
     as_utc = ("--date=format-local:%Y-%m-%d %H:%M", "--format=%ad\t%h")
-    lines = _git(folder, "log", "--abbrev=7", *as_utc, *arguments).splitlines()
+    lines = git(folder, "log", "--abbrev=7", *as_utc, *arguments).splitlines()
     return [(time, commit) for time, commit in (line.split("\t") for line in lines)]
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    """What git prints; nothing where there is no git, or it has nothing to say."""
-    command = ["git", "-C", str(folder), *arguments]
-    in_utc = os.environ | {"TZ": "UTC"}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=in_utc)
-    except OSError:
-        return ""
-    return done.stdout if done.returncode == 0 else ""
 
 
 def _read(file: Path) -> dict[str, Declaration]:
