@@ -86,13 +86,12 @@ class Finding:
             return UNTESTABLE
         if not all(difference.has_run for difference in self.differences):
             return NOT_RUN
-        if any(
-            difference.high < difference.no_effect and difference.repeated for difference in self.differences
-        ):
+        repeated = [difference for difference in self.differences if difference.repeated]
+        if any(difference.high < difference.no_effect for difference in repeated):
             return OPPOSITE
-        if any(difference.high < 0 and difference.repeated for difference in self.differences):
+        if any(difference.high < 0 for difference in repeated):
             return LESS
-        if all(difference.low > 0 and difference.repeated for difference in self.differences):
+        if len(repeated) == len(self.differences) and all(difference.low > 0 for difference in repeated):
             return SHOWN
         return NOT_SHOWN
 

@@ -26,7 +26,7 @@ declared is read from git (`rlvr.tables.declared`).
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rlvr.config.strict import load_yaml, strictly
 from rlvr.errors import UserError, unknown
@@ -97,7 +97,7 @@ class DifferenceSpec(SharedKeys):
 
 
 @dataclass(frozen=True)
-class DeclaredClaim(SharedKeys):
+class ClaimSpec(SharedKeys):
     """A claim as its file has it.
 
     Attributes:
@@ -111,16 +111,6 @@ class DeclaredClaim(SharedKeys):
 
 
 @dataclass(frozen=True)
-class ClaimSpec:
-    """A claim whose differences are complete."""
-
-    claim: str
-    source: str
-    differences: list[DifferenceSpec]
-    untestable: dict[str, str]
-
-
-@dataclass(frozen=True)
 class ClaimsFile:
     """A paper's claims.
 
@@ -131,23 +121,13 @@ class ClaimsFile:
     """
 
     paper: str
-    claims: list[DeclaredClaim]
+    claims: list[ClaimSpec]
     left_out: list[str] = field(default_factory=list)
     correction: str | None = None
     figures: list[str] = field(default_factory=list)
 
 
-class Claims(NamedTuple):
-    """What is in a claims file, every difference complete."""
-
-    paper: str
-    claims: list[ClaimSpec]
-    left_out: list[str]
-    correction: str | None
-    figures: list[str]
-
-
-def read_claims(file: Path) -> Claims:
+def read_claims(file: Path) -> ClaimsFile:
     """The paper and its claims, each difference with the keys that stand beside it.
 
     Raises:
@@ -156,11 +136,10 @@ def read_claims(file: Path) -> Claims:
     declared = strictly(ClaimsFile, load_yaml(file), file)
     if declared.correction not in (None, "holm"):
         raise unknown(f"correction of {file}", declared.correction, ["holm"])
-    claims = [_complete(claim, file) for claim in declared.claims]
-    return Claims(declared.paper, claims, declared.left_out, declared.correction, declared.figures)
+    return replace(declared, claims=[_complete(claim, file) for claim in declared.claims])
 
 
-def _complete(declared: DeclaredClaim, file: Path) -> ClaimSpec:
+def _complete(declared: ClaimSpec, file: Path) -> ClaimSpec:
     place = f"claim {declared.claim!r} of {file}"
     check_scales(declared.untestable, f"untestable of {place}")
     shared = {item.name: getattr(declared, item.name) for item in fields(SharedKeys)}
@@ -179,7 +158,7 @@ def _complete(declared: DeclaredClaim, file: Path) -> ClaimSpec:
         if one.kind == "table":
             one = _with_members(one, file)
         differences.append(_with_settings(one, file, declared.claim) if one.kind == SIMULATION else one)
-    return ClaimSpec(declared.claim, declared.source, differences, declared.untestable)
+    return replace(declared, differences=differences)
 
 
 def _with_members(one: DifferenceSpec, file: Path) -> DifferenceSpec:
