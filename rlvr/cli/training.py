@@ -219,9 +219,9 @@ def plan(keys: Any) -> None:
 
         load_config(keys.overrides)  # what is wrong is said before torch is imported
     else:
-        from rlvr.tables.names import read_table
+        from rlvr.tables.names import find_table
 
-        read_table(keys.table, "laptop", keys.experiments)
+        find_table(keys.table, keys.experiments)
     from rlvr.runs.estimate import print_estimate
 
     too_much = print_estimate(
@@ -260,9 +260,9 @@ def reproduce(keys: Reproduce) -> None:
 
     Further key=value pairs go to every run. Finished runs are not run again.
     """
-    from rlvr.tables.names import read_table
+    from rlvr.tables.names import find_table
 
-    read_table(keys.table, keys.scale, keys.experiments)  # what is wrong is said before torch is imported
+    find_table(keys.table, keys.experiments)  # what is wrong is said before torch is imported
     from rlvr.runs.reproduce import reproduce_table
     from rlvr.runs.start import Start
 

@@ -36,7 +36,13 @@ def has_arms(file: Path) -> bool:
 
 
 def read_table(name: str, scale: str, own: Path | None = None) -> TableSpec:
-    """The table of a name, or of a file that is given as `<file>.yaml`, at a scale.
+    """The table of a name at a scale; see `find_table`."""
+    file, root = find_table(name, own)
+    return read_spec(file, scale, root)
+
+
+def find_table(name: str, own: Path | None = None) -> tuple[Path, Path]:
+    """The file of a table, given by name or as `<file>.yaml`, and the folder that names are seen from.
 
     Args:
         own: a folder of tables that is looked through before rlvr's.
@@ -47,10 +53,10 @@ def read_table(name: str, scale: str, own: Path | None = None) -> TableSpec:
     if own is not None and not own.is_dir():
         raise UserError(f"experiments={own}: there is no such folder; accepted is one of YAML files")
     if name.endswith(".yaml") and (file := Path(name)).is_file():
-        return read_spec(file, scale, file.parent)
+        return file, file.parent
     for folder in folders(own):
         if name in tables_of(folder):
-            return read_spec(folder / f"{name}.yaml", scale, folder)
+            return folder / f"{name}.yaml", folder
     looked: Sequence[Path] = [folder for folder in folders(own) if folder != EXPERIMENTS]
     where = f"; it was looked for in {', '.join(map(str, looked))} and among rlvr's own" if looked else ""
     if not where:
