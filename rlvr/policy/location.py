@@ -63,7 +63,7 @@ def converted(parts: list[Path], sha256: str | None) -> Path:
     Raises:
         UserError: when the digest is not that of the config, or something of the conversion is missing.
     """
-    digest = digest_of(parts)
+    digest = _digest_of(tuple(map(stamp, parts)))
     names = " ".join(part.name for part in parts)
     if sha256 not in (None, digest):
         raise UserError(
@@ -85,6 +85,21 @@ def digest_of(parts: list[Path]) -> str:
             while block := file.read(1 << 24):
                 digest.update(block)
     return digest.hexdigest()
+
+
+Stamp = tuple[str, int, int, int, int]
+
+
+def stamp(file: Path) -> Stamp:
+    """Path, inode, size and times of a file: another one once its content is another."""
+    found = file.stat()
+    return str(file), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@cache
+def _digest_of(stamps: tuple[Stamp, ...]) -> str:
+    """`digest_of` files that are many gigabytes and asked for at every turn of a run's start."""
+    return digest_of([Path(path) for path, *_ in stamps])
 
 
 @contextmanager
@@ -141,12 +156,19 @@ def fetch(model: ModelConfig) -> Path:
         raise unavailable(model) from error
 
 
-@cache
 def digests_of_files(folder: Path) -> dict[str, str]:
-    """{name: digest} of the weights, configs and tokenizer of a transformers folder; read once a process."""
+    """{name: digest} of the weights, configs and tokenizer of a transformers folder.
+
+    A process reads them once, and again where one has changed since.
+    """
     check_folder(folder)
     files = {file for pattern in FILES for file in folder.glob(pattern)}
-    return {file.name: file_digest(file) for file in sorted(files)}
+    return {file.name: _file_digest(stamp(file)) for file in sorted(files)}
+
+
+@cache
+def _file_digest(of: Stamp) -> str:
+    return file_digest(Path(of[0]))
 
 
 def unavailable(model: ModelConfig) -> UserError:

@@ -1,6 +1,7 @@
 """A model's files are whole, or named: nothing random takes the place of what is missing."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from rlvr.errors import UserError
 from rlvr.policy.attention import DenseAttention
+from rlvr.policy.location import digests_of_files
 from rlvr.policy.policy import EMBEDDED, Policy, load_policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.trial import check_model
@@ -167,3 +169,17 @@ def test_a_model_in_which_neighbours_in_a_row_meet_is_refused(policy: Policy, mo
 class CausalAttention(DenseAttention):
     def __init__(self, tree: PrefixTree):
         self.mask_TT = torch.ones(len(tree), len(tree)).tril().bool()
+
+
+def test_the_digest_of_a_file_is_that_of_what_it_holds_now(change):
+    """Within one process too, though the new content has the size and the time of the old."""
+    folder = change(weights=lambda w: w)
+    before = digests_of_files(folder)
+    assert digests_of_files(folder) == before and set(before) >= {"model.safetensors", "tokenizer.json"}
+    file = folder / "model.safetensors"
+    times = file.stat()
+    save_file({name: w + 1 for name, w in load_file(file).items()}, file, metadata={"format": "pt"})
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert file.stat().st_size == times.st_size
+    after = digests_of_files(folder)
+    assert {name for name in after if after[name] != before[name]} == {"model.safetensors"}
