@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 from rlvr.config import Config, load_config
 from rlvr.data import Completion, Group, Verdict
 from rlvr.policy.adapter import Adapter
-from rlvr.policy.architecture import Architecture
+from rlvr.policy.architecture import QWEN25, Architecture
 from rlvr.policy.kernels import DTYPES
 from rlvr.policy.policy import Policy, load_tokenizer
 from rlvr.problems import load_problems
@@ -19,11 +19,7 @@ from rlvr.training.learner import Learner
 
 PROMPT = 128  # tokens
 GROUP_SIZE = 8
-SHAPES = {
-    "0.5B": Architecture(24, 896, 4864, 14, 2, 64, 151936, True, attention_bias=True),
-    "1.5B": Architecture(28, 1536, 8960, 12, 2, 128, 151936, True, attention_bias=True),
-    "7B": Architecture(28, 3584, 18944, 28, 4, 128, 152064, False, attention_bias=True),
-}
+SHAPES = {size: QWEN25[size] for size in ("0.5B", "1.5B", "7B")}
 DTYPE = {"7B": "bfloat16"}  # of the weights; the others are float32
 WORKS = ((64, 512), (16, 4096), (4, 8192))  # rollouts, tokens of each
 WAYS = {

@@ -7,6 +7,7 @@ and no scores.
 
 from dataclasses import dataclass
 
+from rlvr.config.schema import TrainingConfig
 from rlvr.policy.architecture import Architecture
 from rlvr.policy.kernels import Kernels
 
@@ -57,6 +58,16 @@ class Activations:
         if attention:
             kept += self.compute * heads * self.model.head_size + 4 * heads  # with log sum exp
         return self.model.layers * kept
+
+    def a_token(self, training: TrainingConfig) -> int:
+        """Of a token on the device, at the moment of the backward that takes most, in a training."""
+        checkpointing = training.activation_checkpointing
+        kept = self.kept(
+            checkpointing=checkpointing,
+            attention=training.keep_attention,
+            offload=training.offload_activations,
+        )
+        return kept + self.transient(checkpointing=checkpointing)
 
     def transient(self, *, checkpointing: bool = False) -> int:
         """Of a token while its backward is in one layer: gradients, and what checkpointing computes again."""

@@ -106,12 +106,7 @@ def activation_bytes(config: Config, model: Architecture) -> int:
     training = config.training
     fused = training.liger or training.compile
     kinds = Activations(model, BYTES[config.model.dtype], BYTES[training.precision], fused)
-    kept = kinds.kept(
-        checkpointing=training.activation_checkpointing,
-        attention=training.keep_attention,
-        offload=training.offload_activations,
-    )
-    return kept + kinds.transient(checkpointing=training.activation_checkpointing)
+    return kinds.a_token(training)
 
 
 def in_gib(parts: Sizes) -> Sizes:

@@ -20,7 +20,7 @@ from rlvr.tables.collect import AVERAGE, measure, tidy
 from rlvr.tables.panels import duration
 from rlvr.tracking.symptoms import symptoms
 
-UNSAID = ("arm", "experiment", "runs", "folder", "verb", "deadline", "tracking", "hydra", "training.steps")
+UNSAID = ("arm", "experiment", "runs", "folder", "tracking", "hydra", "training.steps")
 
 
 def print_outcome(runs: Sequence[tuple[Config, Path]], again: str = "") -> None:

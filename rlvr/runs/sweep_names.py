@@ -12,7 +12,7 @@ from rlvr.files.run_directory import conflicts
 from rlvr.tables.adhoc import short_names
 
 # where a run goes and what watches it, and seeds, which are runs of one arm
-NO_NAME = ("seed", "experiment", "runs", "folder", "verb", "deadline", "tracking", "cluster", "hydra")
+NO_NAME = ("seed", "experiment", "runs", "folder", "tracking", "cluster", "hydra")
 LONGEST = 100  # characters of a name, of 200 that a folder may have
 
 

@@ -83,14 +83,8 @@ class TokenBudget:
         stored, compute = weight.element_size(), COMPUTE_BYTES[self.training.precision]
         training = self.training
         kinds = Activations(shape, stored, compute, fused=training.liger or training.compile)
-        checkpointing = training.activation_checkpointing
-        a_token = kinds.transient(checkpointing=checkpointing) + kinds.kept(
-            checkpointing=checkpointing,
-            attention=training.keep_attention,
-            offload=training.offload_activations,
-        )
         room = free_bytes(weight.device) - self._to_come(optimizer, compute) - kinds.head
-        return int(room * (1 - MARGIN) / a_token)
+        return int(room * (1 - MARGIN) / kinds.a_token(training))
 
     def _to_come(self, optimizer: torch.optim.Optimizer, compute: int) -> int:
         """Bytes of gradients and optimizer state that are not there yet, and of converted weights."""

@@ -17,7 +17,7 @@ from rlvr.tables.assumptions import Assumptions
 
 GIB = 2**30
 SMALL = Architecture(3, 128, 512, 8, 2, 16, 200, True, attention_bias=True)
-HALF_B = Architecture(24, 896, 4864, 14, 2, 64, 151936, True, attention_bias=True)  # Qwen2.5-0.5B
+HALF_B = KNOWN["Qwen/Qwen2.5-0.5B"]
 
 
 def kept_bytes(dtype: torch.dtype, precision: str) -> float:
