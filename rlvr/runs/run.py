@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing as closing_at_end
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 
@@ -113,16 +113,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
     say_if_greedy(config, "validation_samples")
     torch.manual_seed(config.seed)
     found = checkpoint_to_go_on_from(config, path)
-    policy, engine, learner, methods, curriculum = open_run(config, data, found.path if found else None)
-    sampler = StepSampler(
-        config,
-        curriculum,
-        partial(sample_and_verify, config, engine, curriculum, methods),
-        overlap=overlaps(config),
-    )
-    if found:
-        sampler.load_state_dict(load_state(found.path, mapped=True).get("ahead"))
-    state = {"learner": learner, "curriculum": curriculum, "methods": methods, "sampler": sampler}
+    policy, engine, state = open_run(config, data, found.path if found else None)
     save = partial(save_checkpoint, path, policy=policy, **state)
     done = found.step if found else 0
     with closing(engine), closing_at_end(RunLogs(config, path, policy.tokenizer)) as logs:
@@ -154,7 +145,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
                     save(step)
                 raise
     remove_unneeded(config, path, steps, trained=True)
-    write_training_summary(config, directory, learner.updates, data)
+    write_training_summary(config, directory, state["learner"].updates, data)
 
 
 def checkpoint_to_go_on_from(config: Config, path: Path) -> Checkpoint | None:
@@ -232,9 +223,18 @@ def say_what_surrounds(config: Config, sets: Sequence[Sequence[Problem]]) -> Non
             )
 
 
+class State(TypedDict):
+    """What changes in training beside the policy's weights, and is in every checkpoint."""
+
+    learner: Learner
+    curriculum: Curriculum
+    methods: Methods
+    sampler: StepSampler
+
+
 def open_run(
     config: Config, data: TrainingData, checkpoint: Path | None
-) -> tuple[Policy, RolloutEngine, Learner, Methods, Curriculum]:
+) -> tuple[Policy, RolloutEngine, State]:
     """All that changes in training, as it is at a checkpoint, or at the start where there is none."""
     if data.profile and not checkpoint:
         data.profile.check_policy(weights_digest(initial_policy(config).model), profile_file(config))
@@ -243,11 +243,18 @@ def open_run(
     methods = Methods(config)
     sequence = lengths_in(config, data.problems, data.all_benchmarks)
     policy, engine, learner = open_training(config, checkpoint, sequence)
+    sampler = StepSampler(
+        config,
+        curriculum,
+        partial(sample_and_verify, config, engine, curriculum, methods),
+        overlap=overlaps(config),
+    )
     if checkpoint:
         state = load_state(checkpoint, mapped=True)  # the learner has its part already
         curriculum.load_state_dict(state["curriculum"])
         methods.load_state_dict(state["methods"])
-    return policy, engine, learner, methods, curriculum
+        sampler.load_state_dict(state.get("ahead"))
+    return policy, engine, State(learner=learner, curriculum=curriculum, methods=methods, sampler=sampler)
 
 
 def log_validation(
