@@ -53,7 +53,7 @@ class Adapter:
         self.base = weights_digest(model)
         self.path = path
         self.scaling = settings.alpha / settings.rank
-        whole = settings.alpha.is_integer()  # vLLM reads no other number
+        whole = float(settings.alpha).is_integer()  # vLLM reads no other number
         self.config = peft.LoraConfig(
             r=settings.rank,
             lora_alpha=int(settings.alpha) if whole else settings.alpha,

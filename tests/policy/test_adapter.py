@@ -64,7 +64,7 @@ def test_its_gradient_is_the_full_one_by_the_chain_rule(layer: str):
     parameters = dict(policy.model.named_parameters())
     a_RI, b_OR = (parameters[f"{name}.lora_{part}.default.weight"] for part in "AB")
 
-    full = filled(adapted(rank=4, alpha=10.0))
+    full = filled(adapted(rank=4, alpha=10))  # from Python it may be an int
     full.merge_adapter()
     full.logprobs(TREE)[0].sum().backward()
     full_OI = dict(full.model.named_parameters())[f"{name}.weight"].grad
