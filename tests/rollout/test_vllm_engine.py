@@ -165,7 +165,7 @@ def test_a_state_dict_updates_too_and_repeats_the_tied_embedding(engine):
 @pytest.mark.vllm
 def test_an_adapter_arrives_merged(engine, monkeypatch):
     model = tiny_model(3)
-    # a sum of the size of the weights: where one is much larger, rounding of W + BA and of Wx + BAx differs by 1e-4
+    # BA is of the size of W: where one is much larger, (W + BA)x and Wx + BAx differ by 1e-4 of rounding
     adapter = Adapter(model, LoRAConfig(rank=2, alpha=2.0), path="tiny", seed=0)
     for parameter in trained(model).values():
         torch.nn.init.normal_(parameter, std=0.3)
