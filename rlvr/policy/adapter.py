@@ -39,7 +39,7 @@ class Adapter:
         seed: of A.
 
     Attributes:
-        base: `weights_digest` of the model as it was.
+        base: `weights_digest` of the model as it was; empty where it is on the meta device.
         layers: peft's layers by name.
         scaling: alpha / rank.
 
@@ -50,7 +50,7 @@ class Adapter:
     def __init__(self, model: PreTrainedModel, settings: LoRAConfig, *, path: str, seed: int):
         import peft  # takes seconds, and a run without an adapter does without
 
-        self.base = weights_digest(model)
+        self.base = "" if model.device.type == "meta" else weights_digest(model)
         self.path = path
         self.scaling = settings.alpha / settings.rank
         whole = float(settings.alpha).is_integer()  # vLLM reads no other number

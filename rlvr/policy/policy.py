@@ -29,7 +29,7 @@ from rlvr.policy.model_files import check_folder, reason
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.prompts import Prompts, check_template, render
 from rlvr.policy.trial import check_model, check_tokens
-from rlvr.policy.weights import load_weights
+from rlvr.policy.weights import load_weights, model_without_weights
 
 __all__ = ["EMBEDDED", "Policy", "load_policy", "load_tokenizer"]
 
@@ -193,19 +193,20 @@ def load_policy(
         path: of the weights and tokenizer; may be a checkpoint of the model that `settings` describes.
         settings: what the config says of the model: its prompts, end tokens and package.
         dtype: of the weights: "float32", "bfloat16" or "float16".
-        device: where it is put.
+        device: where it is put; on "meta" it has no weights, and what is wrong with them is not found.
         runs_on: where it is moved later, if that is another device.
         adapt: puts an adapter into the model.
     """
     described = replace(settings or ModelConfig(), path=str(path))
+    load = model_without_weights if device == "meta" else load_weights
     try:
         tokenizer = load_tokenizer(described)
-        model = load_weights(find(described), dtype=DTYPES[dtype], attn_implementation=ATTENTION)
+        model = load(find(described), dtype=DTYPES[dtype], attn_implementation=ATTENTION)
     except OSError as error:
         raise unavailable(described) from error
     adapter = adapt(model) if adapt else None
     policy = Policy(
-        model.to(device).eval(),
+        (model if device == "meta" else model.to(device)).eval(),
         tokenizer,
         prompts=described.prompts,
         end_tokens=described.end_tokens,
@@ -215,5 +216,6 @@ def load_policy(
     )
     check_tokens(policy, str(path))
     check_template(policy.tokenizer, policy.prompts)
-    check_model(policy, str(path))
+    if device != "meta":
+        check_model(policy, str(path))
     return policy

@@ -3,13 +3,21 @@
 import hashlib
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -61,6 +69,20 @@ def load_weights(path: str, **settings: Any) -> PreTrainedModel:
     check_whole(model, found, path)
     if bad := next((name for name, weight in model.named_parameters() if not weight.isfinite().all()), None):
         raise UserError(f"the weights at {path} have NaN or infinity in {bad}: fetch the model again")
+    return model
+
+
+def model_without_weights(path: str, **settings: Any) -> PreTrainedModel:
+    """As `load_weights` gives it, but its parameters are on the meta device: no file of weights is opened.
+
+    Buffers, such as the frequencies of rotary embeddings, are computed. Nothing is checked.
+    """
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    with init_empty_weights(include_buffers=False):
+        model = AutoModelForCausalLM.from_config(config, **settings)
+    model.tie_weights()
+    with suppress(OSError):  # without a file it is that of the config
+        model.generation_config = GenerationConfig.from_pretrained(path)
     return model
 
 

@@ -7,7 +7,8 @@ from rlvr.rollout.transformers_engine import TransformersEngine
 
 
 def build_engine(config: Config, policy: Policy, sequence: int | None = None) -> RolloutEngine:
-    """The engine a config names. The transformers engine samples from the trainer's own weights.
+    """The engine a config names. The transformers engine samples from the policy's own weights; another has
+    those of the model as it is, until `update_weights`.
 
     Args:
         sequence: tokens of the longest prompt and completion there will be, which vLLM reserves memory for

@@ -62,11 +62,11 @@ Merge = Callable[[NamedTensors], Iterator[tuple[str, Tensor]]]
 
 
 def build_vllm_engine(config: Config, policy: Policy, sequence: int | None = None) -> "VLLMEngine":
-    """The engine a config names, with the weights that `policy` has now; see `build_engine`."""
+    """The engine a config names, with the weights of its model's files; see `build_engine`."""
     rollout = config.rollout
     # under autocast the weights stay float32 and the forward is in `precision`; so it is here
     dtype = config.training.precision if config.model.dtype == "float32" else config.model.dtype
-    engine = VLLMEngine(
+    return VLLMEngine(
         find(config.model),
         policy.tokenizer,
         policy.encode,
@@ -82,8 +82,6 @@ def build_vllm_engine(config: Config, policy: Policy, sequence: int | None = Non
         engine_args=rollout.engine_args,
         merge=policy.adapter.merged if policy.adapter else iter,
     )
-    engine.update_weights(policy.weights(), version=0)
-    return engine
 
 
 class VLLMEngine:

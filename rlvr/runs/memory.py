@@ -158,11 +158,10 @@ def engine_bytes(config: Config, model: Architecture, given: Assumptions) -> tup
 def host_bytes(config: Config, model: Architecture, given: Assumptions, learns: Trained) -> Sizes:
     """Of all ranks of the first node together, at the moment that takes most."""
     ranks = min(max(given.gpus, 1), GPUS_A_NODE)
-    whole = model.parameters * BYTES[config.model.dtype]
     state = learns.host_state + (learns.state if config.training.offload_optimizer else 0)
     parts: Sizes = {
         "processes": ranks * HOST_PROCESS,
-        "weights at load": ranks * whole,
+        "weights at load": model.parameters * BYTES[config.model.dtype],  # read by rank 0 alone
         "optimizer state": learns.parameters * state * ranks / max(given.gpus, 1),
     }
     if config.training.offload_activations:

@@ -50,7 +50,7 @@ def train(
             batch = make_batch(groups, config, methods)
         ahead = Clock()
         with sampler.sampling_ahead(step + 1, ahead.stage), clock.stage("update"):
-            if not sampler.is_ahead:
+            if not sampler.overlap:
                 engine.rest()
             metrics = learner.update(batch)
         clock.add(ahead)

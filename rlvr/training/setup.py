@@ -7,17 +7,23 @@ import copy
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from rlvr.config import Config
-from rlvr.errors import UserError
 from rlvr.policy.adapter import Adapter
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.training.checkpoint import load_state
 from rlvr.training.distributed.data_parallel import DataParallelEngine
-from rlvr.training.distributed.ranks import on_every_rank, world_size
+from rlvr.training.distributed.ranks import (
+    from_rank_zero,
+    on_every_rank,
+    rank,
+    rank_zero_first,
+    world_size,
+)
 from rlvr.training.distributed.sharding import ShardedLearner, ShardedPolicy
 from rlvr.training.layers import choose_attention, prepare_layers
 from rlvr.training.learner import Learner
@@ -35,11 +41,12 @@ def initial_policy(config: Config, weights: Path | None = None, device: str | No
 
 
 def open_policy(config: Config, weights: Path | None, device: str | None, with_adapter: bool) -> Policy:
+    """As `initial_policy`; on the device "meta" it has no weights, see `load_policy`."""
     adapted = with_adapter and config.adapter.name == "lora"  # then a checkpoint has no weights but its own
 
     def adapt(model: PreTrainedModel) -> Adapter:
         adapter = Adapter(model, config.adapter, path=config.model.path, seed=config.seed)
-        if weights:
+        if weights and device != "meta":
             adapter.load(model, weights)
         return adapter
 
@@ -53,6 +60,15 @@ def open_policy(config: Config, weights: Path | None, device: str | None, with_a
     )
 
 
+def _policy_of_ranks(config: Config, weights: Path | None, *, with_adapter: bool) -> Policy:
+    """Of one process `open_policy`. Of several, rank 0 alone reads the weights, into host memory, and the
+    others have none: they are about to be sharded, or handed to an engine."""
+    if world_size() == 1:
+        return open_policy(config, weights, None, with_adapter)
+    with rank_zero_first():
+        return open_policy(config, weights, "meta" if rank() else "cpu", with_adapter)
+
+
 @on_every_rank("loading the policy")
 def open_training(
     config: Config, found: Path | None, sequence: int | None = None
@@ -63,26 +79,21 @@ def open_training(
         sequence: see `build_engine`.
     """
     several = world_size() > 1
-    if several and config.training.off_policy_steps:
-        raise UserError(
-            f"training.off_policy_steps=1 with {world_size()} processes: there sampling and update take "
-            "turns, so it would gain nothing; the nearest valid choice is 0"
-        )
-    device = "cpu" if several else None  # what will be sharded never has to be whole on the device
-    policy = open_policy(config, found, device, with_adapter=True)
+    on_cuda = device_of(config).startswith("cuda")
+    sharded = {"precision": config.training.precision, "device": device_of(config)}
+    policy = _policy_of_ranks(config, found, with_adapter=True)
+    engine = _build_engine(config, policy, sequence, of_its_own=several or overlaps(config))
+    prepare_layers(policy, config, on_cuda=on_cuda)
+    if several:
+        policy = ShardedPolicy(policy, **sharded)
     reference = None
     if config.algorithm.kl_coefficient > 0 and policy.adapter is None:
-        reference = initial_policy(config, None, device)
+        reference = _policy_of_ranks(config, None, with_adapter=False)
         reference.model.requires_grad_(False)
-        choose_attention(reference, config, on_cuda=device_of(config).startswith("cuda"))
-    engine = _engine_beside_trainer(config, policy, sequence)
-    prepare_layers(policy, config, on_cuda=device_of(config).startswith("cuda"))
-    if several:
-        settings = {"precision": config.training.precision, "device": device_of(config)}
-        policy = ShardedPolicy(policy, **settings)
-        learner = ShardedLearner(policy, config, reference and ShardedPolicy(reference, **settings))
-    else:
-        learner = Learner(policy, config, reference)
+        choose_attention(reference, config, on_cuda=on_cuda)
+        if several:
+            reference = ShardedPolicy(reference, **sharded)
+    learner = (ShardedLearner if several else Learner)(policy, config, reference)
     if found:
         learner.load_state_dict(load_state(found)["learner"], found)
     engine.update_weights(policy.weights(), version=learner.updates)
@@ -96,24 +107,42 @@ def open_engine(config: Config, weights: Path | None, sequence: int | None = Non
     Args:
         sequence: see `build_engine`.
     """
-    return _of_all_ranks(config, build_engine(config, initial_policy(config, weights), sequence))
+    policy = _policy_of_ranks(config, weights, with_adapter=weights is not None)
+    engine = _build_engine(config, policy, sequence, of_its_own=world_size() > 1)
+    engine.update_weights(from_rank_zero(policy.weights(), device_of(config)), version=0)
+    return engine
 
 
-def _engine_beside_trainer(config: Config, policy: Policy, sequence: int | None) -> RolloutEngine:
-    """It samples from the trainer's own weights, or from a copy where those are about to be sharded, or to be
-    updated while it samples."""
-    if (world_size() > 1 or overlaps(config)) and config.rollout.name == "transformers":
-        policy = copy.deepcopy(policy)
-        policy.model.to(device_of(config))
-    return _of_all_ranks(config, build_engine(config, policy, sequence))
+def _build_engine(config: Config, policy: Policy, sequence: int | None, *, of_its_own: bool) -> RolloutEngine:
+    """An engine that `update_weights` has to be called of, unless it samples from the policy's weights.
 
-
-def overlaps(config: Config) -> bool:
-    """Whether the next step is sampled at the same time as this one is trained."""
-    return config.training.off_policy_steps > 0 and torch.device(device_of(config)).type == "cuda"
-
-
-def _of_all_ranks(config: Config, engine: RolloutEngine) -> RolloutEngine:
+    Args:
+        of_its_own: whether it has weights of its own whatever engine it is: those of the policy are about to
+            be sharded, are not here, or are updated while it samples.
+    """
+    if of_its_own and config.rollout.name == "transformers":
+        policy = _with_room_for_weights(policy, device_of(config))
+    engine = build_engine(config, policy, sequence)
     if world_size() == 1:
         return engine
     return DataParallelEngine(engine, getattr(config.rollout, "tensor_parallel_size", 1))
+
+
+def _with_room_for_weights(policy: Policy, device: str) -> Policy:
+    """A copy whose parameters are to be filled; those that are tied are one."""
+    room = {
+        id(parameter): nn.Parameter(torch.empty_like(parameter, device=device), parameter.requires_grad)
+        for parameter in policy.model.parameters()
+    }
+    copied = copy.deepcopy(policy, room)
+    copied.model.to(device)  # buffers
+    return copied
+
+
+def overlaps(config: Config) -> bool:
+    """Whether the next step is sampled at the same time as this one is trained: on a GPU, by one process.
+
+    Several have one controller, which has their engines sample, or their learners update.
+    """
+    on_cuda = torch.device(device_of(config)).type == "cuda"
+    return config.training.off_policy_steps > 0 and on_cuda and world_size() == 1

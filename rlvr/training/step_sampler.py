@@ -57,13 +57,8 @@ class StepSampler:
         self.config = config
         self.curriculum = curriculum
         self._sample = sample
-        self._overlap = overlap
+        self.overlap = overlap
         self._ahead: Sampled | None = None  # of the next step
-
-    @property
-    def is_ahead(self) -> bool:
-        """Whether the engine samples while the policy is updated."""
-        return self.config.training.off_policy_steps > 0
 
     def take(self, step: int, stage: Stage) -> Sampled:
         """The rollouts of a step."""
@@ -74,9 +69,10 @@ class StepSampler:
     def sampling_ahead(self, step: int, stage: Stage) -> Iterator[None]:
         """In the block the policy may be updated; after it the rollouts of `step` are there, of the policy of
         before. Nothing is done on-policy, and after the last step."""
-        if not self.is_ahead or step > self.config.training.steps:
+        training = self.config.training
+        if training.off_policy_steps == 0 or step > training.steps:
             yield
-        elif self._overlap:
+        elif self.overlap:
             with _meanwhile(lambda: self._of(step, stage)) as result:
                 yield
             self._ahead = result[0]

@@ -10,7 +10,7 @@ With one process none of this does anything, and torch.distributed is not initia
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -128,9 +128,31 @@ def _instance(number: int) -> OnEveryRank:
 
 
 @on_every_rank("ending")
-def release() -> None:
-    """Drop the references to all `OnEveryRank` objects, so that their memory is freed."""
-    OnEveryRank._instances.clear()
+def release(*kept: Any) -> None:
+    """Drop the references to all `OnEveryRank` objects but these, so that their memory is freed."""
+    OnEveryRank._instances[:] = [instance for instance in kept if isinstance(instance, OnEveryRank)]
+    for number, instance in enumerate(OnEveryRank._instances):
+        instance._number = number
+
+
+@contextmanager
+def rank_zero_first() -> Iterator[None]:
+    """The block on rank 0, then on the others: what it downloads or converts is there for them."""
+    if rank() > 0:
+        gather(None)
+    yield
+    if rank() == 0:
+        gather(None)
+
+
+def from_rank_zero(named_tensors: Iterable[tuple[str, Tensor]], device: str) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of rank 0, each sent to all ranks when its turn comes. The others' are looked at for shapes
+    and dtypes alone, and may be on the meta device. Of one process its own, as they are."""
+    for name, tensor in named_tensors:
+        if world_size() > 1:
+            tensor = tensor.detach().to(device) if rank() == 0 else torch.empty_like(tensor, device=device)
+            torch.distributed.broadcast(tensor, src=0)
+        yield name, tensor
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
     FSDPModule,
@@ -42,7 +43,8 @@ class ShardedPolicy(OnEveryRank, Policy):
     """A policy whose parameters are spread over all ranks; of each layer the whole is there while it works.
 
     Args:
-        policy: the same on every rank; its model is sharded in place, and moved to `device`.
+        policy: its model is sharded in place, and moved to `device`. The weights are those of rank 0, which
+            sends them out one tensor at a time; the others' may be on the meta device.
         precision: of the forward: "float32", or "bfloat16", in which layers are then gathered, while
             gradients are summed over the ranks in float32.
     """
@@ -55,8 +57,14 @@ class ShardedPolicy(OnEveryRank, Policy):
         if precision == "bfloat16":
             mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
         self.model.get_input_embeddings().sparse = False  # gradients are sharded, so they are dense
+        whole = self.model.state_dict() if rank() == 0 else {}
         for module in (*decoder_layers(self.model), self.model):
             fully_shard(module, mesh=mesh, mp_policy=mixed)
+        self.model._apply(
+            lambda tensor: torch.empty_like(tensor, device=device) if tensor.is_meta else tensor
+        )
+        options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+        set_model_state_dict(self.model, whole, options=options)
         for module in self.model.modules():
             if isinstance(module, FSDPModule):  # the loss has one normaliser: gradients are summed
                 module.set_gradient_divide_factor(1.0)

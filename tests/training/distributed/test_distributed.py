@@ -12,15 +12,17 @@ import time
 from pathlib import Path
 
 import pytest
+import rank_load
 import rank_main
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlvr.config import load_config, run_directory
 from rlvr.policy.blocks import BlockAttention
 from rlvr.policy.packing import cut, spread
-from rlvr.policy.policy import Policy
+from rlvr.policy.policy import EMBEDDED, Policy, load_policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path, checkpoints
@@ -145,6 +147,35 @@ def test_any_number_of_processes_gives_the_same_loss_gradients_and_rollouts(
             assert one == pytest.approx(other, abs=1e-5)
 
 
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A model of 200 MB in float32, half of that on disk: random weights for rank 0, NaN for rank 1."""
+    config = AutoConfig.from_pretrained(EMBEDDED)
+    config.intermediate_size = 2**15
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    for number in range(2):
+        folder = tmp_path / f"rank-{number}" / "model"
+        shutil.copytree(EMBEDDED, folder)
+        model.save_pretrained(folder)
+        for weight in model.parameters():
+            weight.data.fill_(torch.nan)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_rank_zero_alone_reads_the_weights(large: Path):
+    done = torchrun(2, str(HERE / "rank_load.py"), str(large))
+    assert done.returncode == 0, done.stderr[-4000:]
+    zero, one = torch.load(large / "results.pt", weights_only=True)
+    model = load_policy(large / "rank-0" / "model").model
+    assert zero["weights"] == one["weights"] == [rank_load.digest(model.named_parameters())] * 4
+    assert zero["buffers"] == one["buffers"] == [rank_load.digest(model.named_buffers())] * 4
+    assert zero["tied"] == one["tied"] == [True] * 4
+    assert zero["end_ids"] == one["end_ids"]
+    # both hold their shards and a whole engine; rank 0 has had the whole policy besides
+    assert zero["peak"] - one["peak"] > 0.25 * sum(weight.nbytes for weight in model.parameters())
+
+
 RUN = [
     "scale=smoke",
     "tracking=local",
@@ -160,9 +191,9 @@ RUN = [
 ]
 
 
-def train(folder: Path, processes: int) -> Path:
+def train(folder: Path, processes: int, *more: str) -> Path:
     """A run of `rlvr train`; goes on where a run in `folder` stopped."""
-    overrides = [*RUN, f"runs={folder}"]
+    overrides = [*RUN, *more, f"runs={folder}"]
     if processes == 1:
         return run(load_config(overrides))
     done = torchrun(processes, "-m", "rlvr", "train", *overrides)
@@ -208,11 +239,12 @@ def test_a_run_is_the_same_on_two_processes_and_goes_on_with_another_number(tmp_
 
 @pytest.mark.slow
 def test_two_nodes_with_a_folder_in_common_give_the_same_run(tmp_path: Path):
-    """Two agents of torchrun, each as it would be started on a node of its own, that meet at an address."""
+    """Two agents of torchrun, each as it would be started on a node of its own, that meet at an address; one
+    step off-policy, so that a checkpoint has rollouts too."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    overrides = [*RUN, f"runs={tmp_path / 'nodes'}"]
+    overrides = [*RUN, "training.off_policy_steps=1", f"runs={tmp_path / 'nodes'}"]
     agents = [
         subprocess.Popen(
             [
@@ -235,7 +267,8 @@ def test_two_nodes_with_a_folder_in_common_give_the_same_run(tmp_path: Path):
     assert [agent.returncode for agent in agents] == [0, 0], "\n".join(said)[-4000:]
     path = run_directory(load_config(overrides))
     assert len(list((checkpoint_path(path, 4) / "optimizer").glob("*.distcp"))) == 2
-    assert_same_run(path, train(tmp_path / "one", 1))
+    assert_same_run(path, train(tmp_path / "one", 1, "training.off_policy_steps=1"))
+    assert min(line["mismatch/log_ratio_max"] for line in lines(path / "metrics.jsonl")[1:]) > 1e-4
 
 
 def test_a_rank_is_missed_within_a_minute():
