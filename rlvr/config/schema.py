@@ -243,7 +243,11 @@ class EvaluationConfig:
     k: list[int] = limited([1, 2, 4, 8, 16, 32, 64, 128, 256], at_least=1)  # of pass@k
     seed: int = limited(12345, **SEED)  # of its samples
     checkpoint: str = one_of("best", "last")  # the one measured; best is by validation
+    # what the best is best on: the benchmarks' own problems, or as many others of the same generator; a
+    # benchmark that is a fixed list has no others
+    select_on: str = one_of("test", "validation")
     latest_step: int | None = limited(None, at_least=0)  # choose among checkpoints up to this one
+    last_too: bool = False  # measure the last checkpoint as well where it is not the chosen one
     after_training: bool = True  # evaluate when training is done
     samples_per_shard: int = limited(16384, at_least=1)  # what a kill can cost
     rare: RareConfig = field(default_factory=RareConfig)

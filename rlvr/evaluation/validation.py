@@ -1,30 +1,76 @@
 """Validation: in-domain pass@k at every checkpoint, from a few samples a problem."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rlvr.config import Config
-from rlvr.config.schema import EvaluationConfig
+from rlvr.config.schema import BenchmarkTaskConfig, EvaluationConfig
 from rlvr.data import UNSCORABLE, Problem, Verdict
+from rlvr.errors import UserError
 from rlvr.evaluation.passk import pass_at_k
 from rlvr.files import step_lines
 from rlvr.files.shapes import NUMBERS
-from rlvr.problems import load_problems
+from rlvr.problems import FIXED_SOURCES, load_problems
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.verification import verify
 from rlvr.verification.grading import grade, mean_reward
 
+Benchmarks = dict[str, list[Problem]]  # by name
+VALIDATION_SEED = 1_000_000  # added to a benchmark's own
 
-def benchmark_problems(config: Config, domain: str | None = None) -> dict[str, list[Problem]]:
+
+def benchmark_problems(config: Config, domain: str | None = None) -> Benchmarks:
     """The problems of each benchmark of the config, or of those of one domain."""
     return {
         name: list(load_problems(task, held_out=True))
         for name, task in config.benchmark.tasks.items()
         if domain in (None, task.domain)
     }
+
+
+def is_fixed(task: BenchmarkTaskConfig) -> bool:
+    """Whether a benchmark is a list of problems beside which there are no others."""
+    return task.source in FIXED_SOURCES
+
+
+def validation_problems(config: Config, benchmarks: Benchmarks) -> Benchmarks:
+    """The problems that choose a checkpoint, for each benchmark in domain.
+
+    With `evaluation.select_on=validation` as many as the benchmark has, drawn as those were with another
+    seed, and none that is in any benchmark in domain; those of a fixed list are its own.
+
+    Args:
+        benchmarks: all problems of those in domain, at least.
+    """
+    tasks = {name: task for name, task in config.benchmark.tasks.items() if task.domain == "in_domain"}
+    if config.evaluation.select_on == "test":
+        return {name: benchmarks[name] for name in tasks}
+    reported = {_question(problem) for name in tasks for problem in benchmarks[name]}
+    return {
+        name: benchmarks[name] if is_fixed(task) else _others(task, reported) for name, task in tasks.items()
+    }
+
+
+def _others(task: BenchmarkTaskConfig, reported: set[str]) -> list[Problem]:
+    size = task.size or 0
+    wider = replace(task, size=2 * size, seed=task.seed + VALIDATION_SEED)
+    drawn = load_problems(wider, held_out=True)
+    others = [problem for problem in drawn if _question(problem) not in reported]
+    if len(others) < size:
+        raise UserError(
+            f"evaluation.select_on=validation: {task.source} has only {len(others)} problems beside the "
+            f"{size} of benchmark {task.name}; accepted are a smaller benchmark.tasks.{task.name}.size, and "
+            "evaluation.select_on=test, which chooses checkpoints on the benchmark's own"
+        )
+    return others[:size]
+
+
+def _question(problem: Problem) -> str:
+    return problem.prompt[-1]["content"]  # an id may hold the seed
 
 
 def validate(

@@ -216,7 +216,8 @@ def _validation(config: Config, trained: bool) -> dict[str, Any]:
     Once it is trained, an evaluation may draw in another way than the validation did.
     """
     evaluation = asdict(config.evaluation)
-    names = ("validation_samples",) if trained else ("validation_samples", "seed", "sampling")
+    names = ("validation_samples", "select_on")
+    names += () if trained else ("seed", "sampling")
     tasks = {
         name: asdict(task) for name, task in config.benchmark.tasks.items() if task.domain == "in_domain"
     }

@@ -14,6 +14,7 @@ from rlvr.files import step_lines
 from rlvr.files.shapes import ENTRIES, NUMBERS, ROLLOUTS, misfit
 
 Line = dict[str, Any]  # of a file of steps: {"step": 7, ...}
+LAST = "evaluation-last"  # the folder of the last checkpoint's samples, where another one was chosen
 SEAL = "blake2b"  # the entry of a JSON object that is the digest of all others
 
 
@@ -23,8 +24,10 @@ class RunFiles:
     What is damaged is a `UserError` that names the file; what is not there yet is empty.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, *, arm: str = "", samples_in: str = "evaluation"):
         self.directory = Path(directory)
+        self._arm = arm  # what a table calls it, where that is not its own name
+        self._samples_in = samples_in
 
     @cached_property
     def config(self) -> Config:
@@ -69,12 +72,17 @@ class RunFiles:
 
     def samples(self, name: str) -> Path | None:
         """The Parquet file of an evaluation's samples; None if there is none."""
-        file = self.directory / "evaluation" / f"{name}.parquet"
+        file = self.directory / self._samples_in / f"{name}.parquet"
         return file if file.exists() else None
+
+    def at_last_step(self) -> "RunFiles":
+        """The same run with the samples of its last checkpoint."""
+        chosen = self.summary.get("checkpoint_step") == self.summary.get("trained_steps")
+        return RunFiles(self.directory, arm=self.arm, samples_in="evaluation" if chosen else LAST)
 
     @property
     def arm(self) -> str:
-        return self.summary.get("arm") or arm_name(self.config)
+        return self._arm or self.summary.get("arm") or arm_name(self.config)
 
     @property
     def seed(self) -> int:

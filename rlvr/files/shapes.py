@@ -9,7 +9,7 @@ NUMBER = (int, float)
 MAYBE = (int, float, type(None))
 NUMBERS_BY_NAME = {"*": NUMBER}
 OBJECTS = (
-    *("evaluated", "rare", "packages", "hardware"),
+    *("evaluated", "last", "rare", "packages", "hardware"),
     *("data", "contents", "overlap"),
 )
 TEXTS = ("status", "arm", "experiment", "scale", "command", "python", "stage")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rlvr.data import Problem
-from rlvr.errors import unknown
+from rlvr.errors import UserError, unknown
 from rlvr.problems.split import held_out_by_hash
 
 # reasoning-gym task -> (default parameters, how its metadata becomes a question)
@@ -58,8 +58,13 @@ def endless_entries(task: str, *, seed: int, **parameters: object) -> Iterator[d
 def gym_problems(task: str, *, size: int, held_out: bool, seed: int, **parameters) -> list[Problem]:
     """`size` different problems of a reasoning-gym task."""
     problems: dict[str, Problem] = {}
-    for problem, _ in solved_gym(task, held_out=held_out, seed=seed, **parameters):
+    for draws, (problem, _) in enumerate(solved_gym(task, held_out=held_out, seed=seed, **parameters)):
         problems.setdefault(problem.id, problem)
         if len(problems) == size:
-            break
-    return list(problems.values())
+            return list(problems.values())
+        if draws > 1000 * size:
+            raise UserError(
+                f"{size} different problems of {task} asked for, but only {len(problems)} were found "
+                f"with {parameters}: ask for fewer, or widen its parameters"
+            )
+    raise AssertionError("the stream is endless")

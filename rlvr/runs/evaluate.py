@@ -15,20 +15,18 @@ from rlvr.evaluation import counts, pass_at_k_of
 from rlvr.evaluation.rare import ANSWERS
 from rlvr.evaluation.samples_key import key_name, samples_key
 from rlvr.evaluation.sampling import key_of, mean_reward_of, sample_benchmarks
-from rlvr.evaluation.validation import benchmark_problems, read_validation
+from rlvr.evaluation.validation import Benchmarks, benchmark_problems, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
-from rlvr.policy.location import digests_of_files, fetch
+from rlvr.files.run_files import LAST
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.lengths import longest_sequence
 from rlvr.runs import rare
 from rlvr.runs.deadline import check_time, closing
+from rlvr.runs.weights import digests_of, weights_of
 from rlvr.tracking.tracker import Tracker
-from rlvr.training.checkpoint import checkpoint_path, damage_of, read_manifest
-from rlvr.training.distributed import optimizer_state
+from rlvr.training.checkpoint import checkpoint_path, damage_of
 from rlvr.training.setup import open_engine
 from rlvr.verification.grading import is_graded
-
-Benchmarks = dict[str, list[Problem]]
 
 
 def chosen_step(config: Config, path: Path) -> int:
@@ -59,12 +57,6 @@ def ranked_steps(config: Config, path: Path) -> list[int]:
             "judged: choose others with benchmark=, or the last checkpoint with evaluation.checkpoint=last"
         )
     return sorted(judged, key=lambda step: (-scores[step], step))
-
-
-def weights_of(config: Config, path: Path, step: int) -> Path | None:
-    """The folder of a checkpoint; None for the model as it is, which a run without training does not copy."""
-    folder = checkpoint_path(path, step)
-    return folder if config.training.steps or folder.exists() else None
 
 
 def damage_at(config: Config, path: Path, step: int) -> str | None:
@@ -102,6 +94,8 @@ def evaluate_run(config: Config, directory: RunDirectory) -> None:
         say(f"{where}, the better one, is damaged ({damage}): evaluating step {step} instead")
     named = {str(damaged): text for damaged, text in damages.items()}
     evaluate_benchmarks(config, directory, step, named, problems)
+    if not is_last_measured(config, path, problems):
+        evaluate_last(config, directory, problems)
     if config.evaluation.rare.prompts and not has_rare_answers(config, directory.path):
         file = rare.measure(config, directory.path, step)
         answers = pq.read_table(file).to_pandas()
@@ -117,6 +111,31 @@ def evaluate_run(config: Config, directory: RunDirectory) -> None:
     directory.write_config(config)
 
 
+def evaluate_last(config: Config, directory: RunDirectory, problems: Benchmarks) -> None:
+    """Sample all benchmarks with the last checkpoint, beside what the chosen one answered."""
+    step = config.training.steps
+    with directory.timed("evaluation"):
+        files = sample_checkpoint(config, directory, step, problems, directory.path / LAST)
+    directory.record_files(*(str(file.relative_to(directory.path)) for file in files.values()))
+    directory.update_summary(
+        last={
+            "evaluated": what_is_evaluated(config, directory.path, step, {}, problems),
+            "evaluation": {name: benchmark_result(config, name, file) for name, file in files.items()},
+        }
+    )
+
+
+def is_last_measured(config: Config, path: Path, problems: Benchmarks) -> bool:
+    """Whether nothing is left to do of the last checkpoint: not asked for, done, or the chosen one."""
+    step, summary = config.training.steps, read_summary(path)
+    if not config.evaluation.last_too or step == summary["checkpoint_step"]:
+        return True
+    if damage_at(config, path, step):
+        return True  # its better one was chosen, or this would have been said
+    wanted = what_is_evaluated(config, path, step, {}, problems)
+    return summary.get("last", {}).get("evaluated") == wanted and not damaged_files(path, f"{LAST}/*.parquet")
+
+
 def has_rare_answers(config: Config, path: Path) -> bool:
     """Whether the NLL of the rare answers that a config asks for is that of the evaluated checkpoint."""
     summary = read_summary(path)
@@ -124,17 +143,6 @@ def has_rare_answers(config: Config, path: Path) -> bool:
     wanted = {"step": summary.get("checkpoint_step"), "settings": asdict(config.evaluation.rare)}
     lost = damaged_files(path, f"evaluation/{ANSWERS}.parquet")
     return not lost and {key: measured.get(key) for key in wanted} == wanted
-
-
-def digests_of(config: Config, weights: Path | None) -> dict[str, str]:
-    """Digests of the files with weights and tokenizer: of a checkpoint, or of the model as it is."""
-    if weights is None:
-        return digests_of_files(fetch(config.model))
-    return {
-        name: digest
-        for name, digest in read_manifest(weights).get("blake2b", {}).items()
-        if name != "trainer.pt" and not name.startswith(f"{optimizer_state.FOLDER}/")
-    }
 
 
 def sampling_settings(config: Config, weights: Path | None) -> dict[str, Any]:
@@ -194,7 +202,7 @@ def evaluate_benchmarks(
         if (key := key_of(file)) and key_name(key) in summary["evaluated"]["benchmarks"].values():
             file.unlink()  # damaged; samples of another evaluation are set aside
     with directory.timed("evaluation"):
-        files = sample_checkpoint(config, directory, step, problems)
+        files = sample_checkpoint(config, directory, step, problems, directory.path / "evaluation")
     results = {name: benchmark_result(config, name, file) for name, file in files.items()}
     tracker = Tracker(config, directory.path)
     tracker.catch_up()
@@ -205,13 +213,13 @@ def evaluate_benchmarks(
 
 
 def sample_checkpoint(
-    config: Config, directory: RunDirectory, step: int, problems: Benchmarks
+    config: Config, directory: RunDirectory, step: int, problems: Benchmarks, folder: Path
 ) -> dict[str, Path]:
-    """All samples of a checkpoint; the file of each benchmark."""
+    """All samples of a checkpoint; the file of each benchmark in a folder."""
     check_time()
     say_if_greedy(config, "samples")
     weights = weights_of(config, directory.path, step)
-    engine = open_engine(config, weights, lengths_in(config, benchmarks=problems))
+    engine = open_engine(config, weights, lengths_in(config, None, problems))
 
     def report(done: int, total: int) -> None:
         directory.report("evaluation", done, total)
@@ -222,7 +230,7 @@ def sample_checkpoint(
         return sample_benchmarks(
             engine,
             problems,
-            folder=directory.path / "evaluation",
+            folder=folder,
             report=report,
             reward=config.reward,
             **sampling_settings(config, weights),
@@ -230,12 +238,13 @@ def sample_checkpoint(
 
 
 def lengths_in(
-    config: Config, training: Sequence[Problem] | None = None, benchmarks: Benchmarks | None = None
+    config: Config, training: Sequence[Problem] | None = None, *benchmarks: Benchmarks
 ) -> int | None:
     """`longest_sequence` of training problems and benchmarks, in a completion of the length of each."""
+    evaluated = [problems for of_name in benchmarks for problems in of_name.values()]
     asked = [
         (problems, getattr(config, part).sampling.max_tokens, f"{part}.sampling.max_tokens")
-        for part, several in (("training", [training or []]), ("evaluation", (benchmarks or {}).values()))
+        for part, several in (("training", [training or []]), ("evaluation", evaluated))
         for problems in several
     ]
     return longest_sequence(config.model, asked, exact=config.rollout.name == "vllm")
@@ -304,5 +313,7 @@ def is_finished(config: Config, path: Path, problems: Benchmarks | None = None) 
     damages = evaluated.get("damaged", {})
     wanted = what_is_evaluated(config, path, summary["checkpoint_step"], damages, problems)
     if evaluated != wanted or damaged_files(path, "evaluation/*.parquet"):
+        return False
+    if not is_last_measured(config, path, problems):
         return False
     return not config.evaluation.rare.prompts or has_rare_answers(config, path)

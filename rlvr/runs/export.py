@@ -6,7 +6,8 @@ from rlvr.config import config_from_yaml
 from rlvr.errors import UserError, unknown
 from rlvr.policy.location import find
 from rlvr.policy.policy import DTYPES
-from rlvr.runs.evaluate import chosen_step, weights_of
+from rlvr.runs.evaluate import chosen_step
+from rlvr.runs.weights import weights_of
 from rlvr.training.checkpoint import checkpoints, damage_of
 from rlvr.training.setup import initial_policy
 

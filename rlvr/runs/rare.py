@@ -24,7 +24,8 @@ from rlvr.policy.policy import Policy
 from rlvr.problems import load_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.lengths import longest_sequence
-from rlvr.training.checkpoint import checkpoint_path, read_manifest
+from rlvr.runs.weights import digests_of, weights_of
+from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.distributed.ranks import release
 from rlvr.training.setup import initial_policy, open_engine
 from rlvr.verification import verify
@@ -32,9 +33,8 @@ from rlvr.verification import verify
 
 def rare_file(config: Config, run: Path) -> Path:
     """The set of the policy that a run started from; the same for all runs that can share one."""
-    if not (manifest := read_manifest(checkpoint_path(run, 0))):
+    if not (digests := digests_of(config, weights_of(config, run, 0))):
         raise UserError(f"{checkpoint_path(run, 0)} has no manifest that can be read: train the run anew")
-    digests = manifest["blake2b"]
     # an adapter does nothing yet at step 0: the policy is its base
     of_policy = [BASE] if BASE in digests else [name for name in digests if name.endswith(".safetensors")]
     weights = {name: digests[name] for name in of_policy}
@@ -59,7 +59,7 @@ def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda 
     size = max(1, config.evaluation.samples_per_shard // rare.samples)
     starts = range(0, len(asked), size)
     shards = [file.parent / f"shard-{start:06d}.parquet" for start in starts]
-    weights = checkpoint_path(run, 0)
+    weights = weights_of(config, run, 0)
     max_tokens = config.training.sampling.max_tokens
     asked_of_all = [(asked, max_tokens, "training.sampling.max_tokens")]
     sequence = longest_sequence(config.model, asked_of_all, exact=config.rollout.name == "vllm")
@@ -109,7 +109,7 @@ def is_readable(shard: Path) -> bool:
 def measure(config: Config, run: Path, step: int) -> Path:
     """The NLL of the set under a run's checkpoint, nats a token: `problem_id`, `nll`, `initial_nll`."""
     answers = pq.read_table(draw(config, run))
-    policy = initial_policy(config, checkpoint_path(run, step))
+    policy = initial_policy(config, weights_of(config, run, step))
     nll = _nll_of(policy, config, load_problems(config.data, held_out=False), answers)
     file = run / "evaluation" / f"{ANSWERS}.parquet"
     write_parquet(

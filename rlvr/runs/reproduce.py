@@ -76,7 +76,7 @@ def reproduce_table(
         if not finished:
             lock.close()
             return []
-    table = assemble(spec, [RunFiles(run.directory) for run in scheduled])
+    table = assemble(spec, [RunFiles(run.directory, arm=run.arm.name) for run in scheduled])
     files = write_table(table, results)
     if (paper := name.partition("/")[0]) in papers() and name in tables_of(EXPERIMENTS):
         files.append(write_claims(paper, scale, results, EXPERIMENTS))
@@ -162,13 +162,18 @@ def schedule_runs(spec: TableSpec, seeds: list[int], base: list[str]) -> list[Sc
     given = {o.partition("=")[0]: o for o in base if o.partition("=")[0] in asked}
     base = [override for override in base if override not in given.values()]
     configs: dict[str, Config] = {}  # composing is slow, and seeds differ in nothing else
+    rates: dict[str, float] = {}
     for seed in seeds:
         for arm in spec.arms:
             if arm.ask not in (None, *given):
                 continue
-            overrides = [*spec.overrides, *base, *arm.overrides]
+            overrides = [*spec.overrides, *base, f"arm={arm.name}", *arm.overrides]
             overrides += [given[arm.ask]] if arm.ask else []
-            overrides += [f"arm={arm.name}", f"seed={seed}"]
+            overrides += ["evaluation.last_too=true"] if spec.last_step else []
+            overrides += [f"seed={seed}"]
+            if arm.times and arm.name not in rates:
+                rates[arm.name] = arm.times * load_config(overrides).training.learning_rate
+            overrides += [f"training.learning_rate={rates[arm.name]}"] if arm.times else []
             if arm.name not in configs:
                 configs[arm.name] = load_config(overrides)
             run = ScheduledRun(arm, seed, overrides, replace(configs[arm.name], seed=seed))

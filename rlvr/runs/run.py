@@ -16,7 +16,7 @@ from rlvr.curriculum.profile import Profile, load_profile, profile_file
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
 from rlvr.evaluation.samples_key import content_fingerprint
-from rlvr.evaluation.validation import benchmark_problems, validate
+from rlvr.evaluation.validation import Benchmarks, benchmark_problems, validate, validation_problems
 from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
 from rlvr.files.run_directory import RunDirectory, check_files, fingerprint_of
@@ -167,16 +167,15 @@ class TrainingData(NamedTuple):
     """All that a run reads before it opens a policy.
 
     Attributes:
-        benchmarks: the in-domain ones, which checkpoints are validated on.
-        all_benchmarks: those and what else is evaluated after training, read now so that what is wrong with
-            them is said before it.
+        validation: by in-domain benchmark, the problems that checkpoints are validated on.
+        benchmarks: what is evaluated after training, read now so that what is wrong with it is said before.
         profile: success rates of the initial policy, where curriculum or group size need them.
         selection: the problems to train on, where the curriculum reads them from a file.
     """
 
     problems: Sequence[Problem]
-    benchmarks: dict[str, list[Problem]]
-    all_benchmarks: dict[str, list[Problem]]
+    validation: Benchmarks
+    benchmarks: Benchmarks
     profile: Profile | None
     selection: Selection | None
 
@@ -185,17 +184,17 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     """Read the data, and record in the run's provenance what it is."""
     problems = load_problems(config.data, held_out=False)
     domain = None if config.evaluation.after_training and config.backend.name == "native" else "in_domain"
-    all_benchmarks = benchmark_problems(config, domain)
-    tasks = config.benchmark.tasks
-    benchmarks = {name: all_benchmarks[name] for name in tasks if tasks[name].domain == "in_domain"}
-    say_what_surrounds(config, [problems, *all_benchmarks.values()])
-    shared = overlap(problems, benchmarks)
+    benchmarks = benchmark_problems(config, domain)
+    validation = validation_problems(config, benchmarks)
+    in_domain = {name: benchmarks[name] for name in validation}
+    say_what_surrounds(config, [problems, *benchmarks.values()])
+    shared = overlap(problems, in_domain)
     # problems that are drawn are a function of the config, which is held against the run's already
     contents = {
         name: content_fingerprint(read)
         for name, read in [
             (config.data.name, problems),
-            *((f"benchmark {name}", read) for name, read in benchmarks.items()),
+            *((f"benchmark {name}", read) for name, read in in_domain.items()),
         ]
         if not isinstance(read, LazyProblems)
     }
@@ -207,7 +206,7 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
         resumed=bool(checkpoints(directory.path)),
     )
     profile, selection = load_profile(config, problems), load_selection(config, problems)
-    return TrainingData(problems, benchmarks, all_benchmarks, profile, selection)
+    return TrainingData(problems, validation, benchmarks, profile, selection)
 
 
 def say_what_surrounds(config: Config, sets: Sequence[Sequence[Problem]]) -> None:
@@ -241,7 +240,7 @@ def open_run(
     # before the policies, which take long
     curriculum = build_curriculum(config, data.problems, data.profile, data.selection)
     methods = Methods(config)
-    sequence = lengths_in(config, data.problems, data.all_benchmarks)
+    sequence = lengths_in(config, data.problems, data.benchmarks, data.validation)
     policy, engine, learner = open_training(config, checkpoint, sequence)
     sampler = StepSampler(
         config,
@@ -261,7 +260,7 @@ def log_validation(
     config: Config, logs: RunLogs, step: int, engine: RolloutEngine, data: TrainingData
 ) -> None:
     with at_stage("validation"):
-        logs.log_validation(step, validate(engine, data.benchmarks, config.evaluation, config.reward))
+        logs.log_validation(step, validate(engine, data.validation, config.evaluation, config.reward))
 
 
 def is_due(config: Config, saved_at: float) -> bool:

@@ -21,6 +21,7 @@ from rlvr.tables.claims_file import (
 )
 from rlvr.tables.declared import Declaration, declarations
 from rlvr.tables.holm import holm_intervals
+from rlvr.tables.read_spec import read_spec
 from rlvr.tables.spec import (
     DELTA_NLL,
     EFFORT_UNITS,
@@ -28,7 +29,6 @@ from rlvr.tables.spec import (
     TableSpec,
     differences_file,
     metric_k,
-    read_spec,
     savings_file,
 )
 from rlvr.theory import SimulationGrid

@@ -31,7 +31,7 @@ from typing import Any
 from rlvr.config.strict import load_yaml, strictly
 from rlvr.errors import UserError, unknown
 from rlvr.tables.names import CLAIMS
-from rlvr.tables.spec import check_scales, read_layout
+from rlvr.tables.read_spec import check_scales, read_layout
 
 SIMULATION, TOY_TREE = "simulation", "toy_tree"
 NEEDED = {  # keys of a difference, by what it is measured in

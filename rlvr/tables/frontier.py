@@ -43,8 +43,8 @@ def rates_frame(spec: TableSpec, runs: Sequence[RunFiles]) -> pd.DataFrame:
     """Validation of each member, at its own strength, at every learning rate, and which rate is best.
 
     Returns:
-        `RATES`: pass@k in validation at the last checkpoint, mean over seeds, from 0 to 1, for k = 1 and the
-        largest there is; `best` is true of one arm for each member and k, the first of equals.
+        `RATES`: pass@k in validation at the checkpoint measured, mean over seeds, from 0 to 1, for k = 1 and
+        the largest there is; `best` is true of one arm for each member and k, the first of equals.
     """
     rows = []
     for member, arms in members(spec).items():
@@ -52,16 +52,20 @@ def rates_frame(spec: TableSpec, runs: Sequence[RunFiles]) -> pd.DataFrame:
             of_arm = [run for run in runs if run.arm == arm.name and run.validation]
             if not of_arm:
                 continue
-            last = [run.validation[-1] for run in of_arm]
-            ks = [metric_k(key.removeprefix("in_domain/")) for key in last[0] if "/pass@" in key]
+            measured = [_measured_line(run) for run in of_arm]
+            ks = [metric_k(key.removeprefix("in_domain/")) for key in measured[0] if "/pass@" in key]
             for k in sorted({1, max(ks)}):
-                value = float(np.mean([line[f"in_domain/pass@{k}"] for line in last]))
+                value = float(np.mean([line[f"in_domain/pass@{k}"] for line in measured]))
                 rate = of_arm[0].config.training.learning_rate
                 rows.append([member, arm.name, rate, len(of_arm), k, value, False])
     frame = pd.DataFrame(rows, columns=RATES)
     if len(frame):
         frame.loc[frame.groupby(["member", "k"])["value"].idxmax(), "best"] = True
     return frame
+
+
+def _measured_line(run: RunFiles) -> dict[str, float]:
+    return next(line for line in run.validation if line["step"] == run.entry("checkpoint_step"))
 
 
 def rates_panel(frame: pd.DataFrame) -> Panel:
@@ -75,7 +79,7 @@ def rates_panel(frame: pd.DataFrame) -> Panel:
         rows.append([str(member), *texts])
     header = ["", *(f"pass@{k}, rate {rate:g}" for k in ks for rate in rates)]
     return Panel(
-        "Validation at the last checkpoint, %; the best rate of each member in brackets", header, rows
+        "Validation at the checkpoint measured, %; the best rate of each member in brackets", header, rows
     )
 
 

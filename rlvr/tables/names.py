@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError, nearest, unknown
-from rlvr.tables.spec import TableSpec, read_spec
+from rlvr.tables.read_spec import read_spec
+from rlvr.tables.spec import TableSpec
 
 CLAIMS = "claims.yaml"  # beside the tables of a paper
 

@@ -25,7 +25,7 @@ from rlvr.tables import (
 from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.panels import Panel
 from rlvr.tables.published import published_table
-from rlvr.tables.runs import finished_runs, remark
+from rlvr.tables.runs import choice, finished_runs, remark
 from rlvr.tables.spec import TableSpec, check_spec, table_stem
 
 CAPTIONS = figures.CAPTIONS | sweep_figures.CAPTIONS | training_figures.CAPTIONS | effort_panels.CAPTIONS
@@ -112,6 +112,8 @@ def assemble(
         graded_part(spec, finished),
         *(curves, effort_part(spec, finished), measures_part(spec, finished), rare),
         frontier_part(spec, frame, finished),
+        last_step_part(spec, finished, iterations),
+        rates_part(spec, finished),
     ]
     printed, caption = [], ""
     if source := spec.published:
@@ -121,7 +123,7 @@ def assemble(
     return TablePage(
         panels=[panel for part in parts for panel in part.panels],
         notes=[note for part in parts for note in part.notes]
-        + [note for run in finished if (note := remark(run))],
+        + [note for note in (choice(spec, finished), *map(remark, finished)) if note],
         figures={kind: figure for part in parts for kind, figure in part.figures.items()},
         numbers={name: numbers for part in parts for name, numbers in part.numbers.items()},
         spec=spec,
@@ -190,14 +192,30 @@ def measures_part(spec: TableSpec, runs: list[RunFiles]) -> Part:
 
 
 def frontier_part(spec: TableSpec, frame: pd.DataFrame, runs: list[RunFiles]) -> Part:
-    """Members of a family against each other, and the learning rates of each, where the table asks for it."""
+    """Members of a family against each other, where the table asks for it."""
     if not spec.frontier:
         return Part()
-    rates = frontier.rates_frame(spec, runs)
     caption = frontier.CAPTION.format(x=spec.metrics[0], y=spec.metrics[-1])
-    figure = TableFigure(caption, lambda: frontier.frontier_figure(spec, frame, runs))
+    return Part(
+        figures={"frontier": TableFigure(caption, lambda: frontier.frontier_figure(spec, frame, runs))}
+    )
+
+
+def rates_part(spec: TableSpec, runs: list[RunFiles]) -> Part:
+    """The learning rates of each member, where arms differ in it."""
+    if not any(arm.rate for arm in spec.arms):
+        return Part()
+    rates = frontier.rates_frame(spec, runs)
     panel = [frontier.rates_panel(rates)] if len(rates) else []
-    return Part(panels=panel, figures={"frontier": figure}, numbers={"-rates": rates})
+    return Part(panels=panel, numbers={"-rates": rates})
+
+
+def last_step_part(spec: TableSpec, runs: list[RunFiles], iterations: int) -> Part:
+    """The averages at the last step of every run, where the table asks for it."""
+    if not spec.last_step:
+        return Part()
+    frame = tidy(spec, measure(spec, [run.at_last_step() for run in runs], iterations=iterations))
+    return Part(panels=panels.last_step_panels(spec, frame), numbers={"-last-step": frame})
 
 
 def rare_part(spec: TableSpec, runs: list[RunFiles]) -> tuple[Part, list[pd.DataFrame]]:

@@ -56,6 +56,23 @@ def measured_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
     return panels
 
 
+def last_step_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
+    """The averages of each metric at the last step; nothing where no run has another checkpoint measured."""
+    averages = frame[frame["benchmark"] == AVERAGE].set_index(["metric", "group", "arm"])
+    columns = [(metric, group) for group in spec.columns for metric in spec.metrics]
+    rows = []
+    for arm in spec.arms:
+        cells = [averages.loc[(*column, arm.name)] for column in columns]
+        rows.append([arm.label, str(max(cell.seeds for cell in cells)), *map(_value, cells)])
+        if arm.baseline:
+            label = f"{arm.label} − {spec.arm_labels[arm.baseline]}"
+            rows.append([label, "", *map(_difference, cells)])
+    heads = [f"{spec.label(group)} {metric}" for metric, group in columns]
+    return [
+        Panel("At the last step instead of the chosen checkpoint: averages, %", ["", "seeds", *heads], rows)
+    ]
+
+
 def published_panels(spec: TableSpec, published: Published) -> list[Panel]:
     """The printed numbers, a panel a metric, rows and columns in the paper's order."""
     rows = published.rows

@@ -1,10 +1,12 @@
 """Which runs a table is made of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rlvr.errors import UserError
+from rlvr.evaluation.validation import is_fixed
 from rlvr.files.run_directory import check_files
 from rlvr.files.run_files import RunFiles
+from rlvr.tables.spec import TableSpec
 
 
 def finished_runs(runs: Iterable[RunFiles]) -> list[RunFiles]:
@@ -29,6 +31,24 @@ def finished_runs(runs: Iterable[RunFiles]) -> list[RunFiles]:
     if len(scales := {run.scale for run in found.values()}) > 1:
         raise UserError(f"a table got runs of the scales {', '.join(sorted(scales))}: accepted is one scale")
     return [found[key] for key in sorted(found)]
+
+
+def choice(spec: TableSpec, runs: Sequence[RunFiles]) -> str:
+    """A sentence on which checkpoints are measured, for the table's notes; "" where nothing was trained."""
+    whole = (run for run in runs if (run.directory / "config.yaml").is_file())
+    config = next((run.config for run in whole if run.trains), None)
+    if not config:
+        return ""
+    if config.evaluation.checkpoint == "last":
+        return "Measured is the last checkpoint of every run."
+    tasks = [task for task in config.benchmark.tasks.values() if task.domain == "in_domain"]
+    own = [spec.label(task.name) for task in tasks if config.evaluation.select_on == "test" or is_fixed(task)]
+    on = "on other problems than these, of the same generators"
+    if own:
+        on = f"on the problems of this table ({', '.join(own)}), with other samples"
+        on += " and else on others of the same generators" if len(own) < len(tasks) else ""
+    limit = ", among those up to its baseline's" if spec.checkpoint == "baseline" else ""
+    return f"Measured is the checkpoint of each run with the best pass@1 in validation{limit}: {on}."
 
 
 def remark(run: RunFiles) -> str:

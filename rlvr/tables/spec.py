@@ -1,21 +1,12 @@
-"""A table's file in `experiments/`: its arms, benchmarks and metrics, and the published numbers beside them.
+"""What a table is: its arms, benchmarks and metrics, and the published numbers beside them.
 
-`Layout` has the keys of such a file; on top of them a file may say
-
-extends: fgrpo/table1                       # another file, whose keys hold where this one has none
-scales: {paper: {columns: ...}}             # what replaces the keys at one scale
-
-Reading one imports neither torch nor pandas, so that a misspelt name is answered at once.
+`Layout` has the keys of a file in `experiments/`; `rlvr.tables.read_spec` reads one.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from rlvr.config import CONF, EXPERIMENTS
-from rlvr.config.strict import check_keys, load_yaml, strictly
 from rlvr.errors import UserError, unknown
 from rlvr.tables.assumptions import Assumptions
 
@@ -59,6 +50,8 @@ class Arm:
         member, strength: of a family whose members the figure `frontier` compares, and the value of the
             member's own knob; arms of one member are a line.
         rate: what is other about the learning rate of this arm, such as "slower"; none for the table's own.
+        times: the learning rate, in multiples of what the arm would have without it.
+        of: the arm of the table that this one `shares` which this one is, with its overrides and its runs.
     """
 
     name: str
@@ -74,6 +67,8 @@ class Arm:
     member: str | None = None
     strength: int | float | None = None
     rate: str | None = None
+    times: int | float | None = None
+    of: str | None = None
 
     def __post_init__(self) -> None:
         self.label = self.label or self.name
@@ -127,6 +122,17 @@ class Measures:
 
 
 @dataclass(frozen=True)
+class Rates:
+    """A check of an arm's learning rate: the same arm at multiples of it, compared in validation.
+
+    They are more arms of the table, named as `grpo-x0.5`.
+    """
+
+    arm: str
+    times: list[int | float]
+
+
+@dataclass(frozen=True)
 class Sweep:
     """A figure over the `x` of arms, a line for each `series`; with a `base` its axis is logarithmic."""
 
@@ -153,6 +159,7 @@ class Layout:
 
     Attributes:
         runs: the table whose runs it shows, where they are not its own.
+        shares: another table; arms that say what they are `of` it are run once for both.
         experiment: the experiment whose runs it shows, as `rlvr train -m` made them; it starts none. Arms are
             named as their folders are.
         metrics: a panel each, as "pass@1".
@@ -161,14 +168,16 @@ class Layout:
         arms: the rows, in order.
         figures: which of `FIGURES` to draw; the last two need arms that say their group_size and gamma.
         entropy: whether to draw entropy against pass@k.
-        frontier: whether to draw the last metric against the first, by member, and to compare learning rates.
+        frontier: whether to draw the last metric against the first, by member.
         seeds, overrides: of every run.
         checkpoint: "best" evaluates every arm's best; "baseline" an arm's best among those that cost no more
-            than its baseline's.
+            than its baseline's (F-GRPO, App. L.2).
+        last_step: whether to measure and show the last checkpoint of every run too.
     """
 
     title: str = ""
     runs: str | None = None
+    shares: str | None = None
     experiment: str | None = None
     metrics: list[str] = field(default_factory=list)
     columns: dict[str, list[str]] = field(default_factory=dict)
@@ -176,6 +185,7 @@ class Layout:
     arms: list[Arm] = field(default_factory=list)
     published: PublishedSource | None = None
     effort: Effort | None = None
+    rates: Rates | None = None
     figures: list[str] = field(default_factory=lambda: list(FIGURES[:2]))
     sweep: Sweep | None = None
     dynamics: Dynamics | None = None
@@ -185,6 +195,7 @@ class Layout:
     seeds: list[int] = field(default_factory=lambda: [1])
     overrides: list[str] = field(default_factory=list)
     checkpoint: str = "baseline"
+    last_step: bool = False
     plan: Assumptions | None = None
 
 
@@ -225,70 +236,6 @@ class TableSpec(Layout):
     def folder(self, scale: str) -> str:
         """The folder of the runs that the table shows, below that of all runs."""
         return self.experiment or f"{self.runs or self.name}/{scale}"
-
-
-def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
-    """The table of a file at a scale.
-
-    Args:
-        root: the folder of all tables, which names are seen from; without it, that of `<paper>/<table>.yaml`.
-
-    Raises:
-        UserError: for a key that there is not, or if the table is incomplete or refers to what is not there.
-    """
-    root = root or path.parents[1]
-    layout = read_layout(path, root)
-    layout = joined(layout, layout.pop("scales", {}).get(scale) or {})
-    spec = strictly(TableSpec, layout | {"name": path.relative_to(root).with_suffix("").as_posix()}, path)
-    for group in spec.columns:
-        if group not in DOMAINS:
-            raise unknown(f"group in columns of {path}", group, DOMAINS)
-    check_spec(spec)
-    return spec
-
-
-def read_layout(path: Path, root: Path | None = None) -> dict[str, Any]:
-    """A table's file for all scales, on top of the files that it extends, as plain YAML with known keys.
-
-    It stays YAML until a scale is chosen, since what a file does not say has to be told from what it sets
-    to a default.
-
-    Raises:
-        UserError: for a key or a value that no table has, or if a file that it extends is not there.
-    """
-    layout = load_yaml(path)
-    check_keys(TableFile, layout, path)
-    check_scales(layout.get("scales", {}), f"scales of {path}")
-    if not (parent := layout.pop("extends", None)):
-        return layout
-    roots = (root or path.parents[1], EXPERIMENTS)
-    for folder in roots:
-        if (file := folder / f"{parent}.yaml").is_file():
-            return joined(read_layout(file, folder), layout)
-    there = {str(f.relative_to(folder).with_suffix("")) for folder in roots for f in folder.rglob("*.yaml")}
-    raise unknown(f"file that {path} extends", parent, there)
-
-
-def check_scales(names: Iterable[str], place: str) -> None:
-    """Refuse scales that `conf/scale` does not have."""
-    accepted = [file.stem for file in (CONF / "scale").glob("*.yaml")]
-    for name in names:
-        if name not in accepted:
-            raise unknown(f"scale in {place}", name, accepted)
-
-
-def joined(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
-    """Two layouts, the second's keys before the first's; `labels`, `published` and `scales` key by key."""
-    result = first | then
-    for key in ("labels", "published"):
-        if first.get(key) and then.get(key):
-            result[key] = first[key] | then[key]
-    if "scales" in first and "scales" in then:
-        names = first["scales"] | then["scales"]
-        result["scales"] = {
-            name: joined(first["scales"].get(name, {}), then["scales"].get(name, {})) for name in names
-        }
-    return result
 
 
 def check_spec(spec: TableSpec) -> None:

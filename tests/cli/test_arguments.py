@@ -165,8 +165,7 @@ TRAIN = {
     "stop_after_minutes=x": "stop_after_minutes=x: accepted is a number above 0, as in stop_after_minutes=10",
     "group_size=8": "accepted are fixed, inverse_success; did you mean group_size.n=8?",
     "-m group_size=4,8": "did you mean group_size.n=4,8?",
-    "scale=smoke advantage_scaling.gamma=1": "accepted are name; gamma is a key of "
-    "advantage_scaling=focal",
+    "scale=smoke advantage_scaling.gamma=1": "accepted are name; gamma is a key of advantage_scaling=focal",
     "training.lr=1e-3": "; did you mean learning_rate?",
     "lr=1e-3": "did you mean training.learning_rate=1e-3?",
     "gamma=1": "did you mean advantage_scaling.gamma=1?",

@@ -72,7 +72,7 @@ assert not {SLOW!r} & sys.modules.keys(), {SLOW!r} & sys.modules.keys()
 
 def test_a_tables_file_is_read_without_torch():
     code = (
-        "import sys; from rlvr.config import EXPERIMENTS; from rlvr.tables.spec import read_spec; "
+        "import sys; from rlvr.config import EXPERIMENTS; from rlvr.tables.read_spec import read_spec; "
         "read_spec(EXPERIMENTS / 'fgrpo/table1.yaml', 'laptop'); "
         "from rlvr.tables.names import tables; assert 'fgrpo/table1' in tables(); "
         "sys.exit(bool({'torch', 'pandas'} & sys.modules.keys()))"

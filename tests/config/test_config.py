@@ -22,7 +22,7 @@ from rlvr.errors import UserError
 from rlvr.runs.reproduce import schedule_runs
 from rlvr.runs.sweep import expand
 from rlvr.tables.names import tables
-from rlvr.tables.spec import read_layout, read_spec
+from rlvr.tables.read_spec import read_layout, read_spec
 
 GROUPS = [group for group in config_groups() if group != "hydra"]
 OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]

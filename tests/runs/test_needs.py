@@ -12,7 +12,8 @@ from rlvr.errors import UserError
 from rlvr.runs.reproduce import run_missing, schedule_runs
 from rlvr.runs.select import selection_file
 from rlvr.runs.start import Start
-from rlvr.tables.spec import TableSpec, read_spec
+from rlvr.tables.read_spec import read_spec
+from rlvr.tables.spec import TableSpec
 
 
 def spec_of(table: str, *arms: str) -> TableSpec:

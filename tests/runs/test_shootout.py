@@ -10,7 +10,7 @@ from rlvr.config import EXPERIMENTS
 from rlvr.runs.reproduce import reproduce_table, schedule_runs
 from rlvr.tables.claims_file import BestRate, read_claims
 from rlvr.tables.frontier import members, own_strength
-from rlvr.tables.spec import read_spec
+from rlvr.tables.read_spec import read_spec
 
 FOLDER = EXPERIMENTS / "shootout"
 ON_COUNTDOWN_ALONE = {"kl-cov", "rare-answer"}

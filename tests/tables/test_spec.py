@@ -9,7 +9,8 @@ import yaml
 from rlvr.errors import UserError
 from rlvr.tables.claims_file import read_claims
 from rlvr.tables.names import tables
-from rlvr.tables.spec import Arm, Dynamics, PublishedSource, check_spec, read_spec
+from rlvr.tables.read_spec import read_spec
+from rlvr.tables.spec import Arm, Dynamics, PublishedSource, check_spec
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -194,7 +195,7 @@ def test_claims_are_as_strict(tmp_path, layout, claim, said):
 
 def test_reading_a_table_imports_neither_torch_nor_pandas():
     code = (
-        "import sys; from pathlib import Path; from rlvr.tables.spec import read_spec; "
+        "import sys; from pathlib import Path; from rlvr.tables.read_spec import read_spec; "
         f"read_spec(Path({str(EXPERIMENTS / 'fgrpo' / 'table1.yaml')!r}), 'laptop'); "
         "print([name for name in ('torch', 'pandas', 'scipy', 'matplotlib') if name in sys.modules])"
     )

@@ -17,6 +17,7 @@ from rlvr.config import Config, arm_name
 from rlvr.curriculum.lim import load_selection
 from rlvr.data import Problem
 from rlvr.errors import UserError
+from rlvr.evaluation.validation import benchmark_problems, validation_problems
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.policy.location import find
@@ -62,11 +63,7 @@ def prepare(config: Config, directory: RunDirectory) -> Launch:
     if selection := load_selection(config, problems):
         selected = set(selection.selected)
         problems = [problem for problem in problems if problem.id in selected]
-    validation = {
-        name: load_problems(task, held_out=True)
-        for name, task in config.benchmark.tasks.items()
-        if task.domain == "in_domain"
-    }
+    validation = validation_problems(config, benchmark_problems(config, "in_domain"))
     if not validation:
         raise UserError(
             f"backend=verl validates, and of {', '.join(sorted(config.benchmark.tasks))} none is in domain: "

@@ -1,0 +1,131 @@
+"""A table's YAML file, read: what it extends, what a scale changes, and arms that are another table's.
+
+On top of the keys of `rlvr.tables.spec.Layout` a file may say
+
+extends: fgrpo/table1                       # another file, whose keys hold where this one has none
+scales: {paper: {columns: ...}}             # what replaces the keys at one scale
+
+Reading one imports neither torch nor pandas, so that a misspelt name is answered at once.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rlvr.config import CONF, EXPERIMENTS
+from rlvr.config.strict import check_keys, load_yaml, strictly
+from rlvr.errors import UserError, unknown
+from rlvr.tables.spec import DOMAINS, Arm, TableFile, TableSpec, check_spec
+
+
+def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
+    """The table of a file at a scale.
+
+    Args:
+        root: the folder of all tables, which names are seen from; without it, that of `<paper>/<table>.yaml`.
+
+    Raises:
+        UserError: for a key that there is not, or if the table is incomplete or refers to what is not there.
+    """
+    root = root or path.parents[1]
+    layout = read_layout(path, root)
+    layout = joined(layout, layout.pop("scales", {}).get(scale) or {})
+    spec = strictly(TableSpec, layout | {"name": path.relative_to(root).with_suffix("").as_posix()}, path)
+    if spec.rates:
+        spec.arms += arms_at_other_rates(spec)
+    if any(arm.of for arm in spec.arms):
+        share_arms(spec, scale, root)
+    for group in spec.columns:
+        if group not in DOMAINS:
+            raise unknown(f"group in columns of {path}", group, DOMAINS)
+    check_spec(spec)
+    return spec
+
+
+def arms_at_other_rates(spec: TableSpec) -> list[Arm]:
+    """The arm whose learning rate is checked, at the others; it becomes the member that they are of."""
+    by_name = {arm.name: arm for arm in spec.arms}
+    if spec.rates.arm not in by_name:
+        raise unknown(f"arm in rates of table {spec.name}", spec.rates.arm, by_name)
+    arm = by_name[spec.rates.arm]
+    arm.member = arm.member or arm.label
+    return [
+        Arm(
+            name=f"{arm.name}-x{times:g}",
+            label=f"{arm.label} at {times:g} x its rate",
+            overrides=arm.overrides,
+            of=arm.of and f"{arm.of}-x{times:g}",
+            member=arm.member,
+            strength=arm.strength,
+            rate=f"x {times:g}",
+            times=times,
+        )
+        for times in spec.rates.times
+    ]
+
+
+def share_arms(spec: TableSpec, scale: str, root: Path) -> None:
+    """Give the arms that are `of` another table what makes them that table's.
+
+    Raises:
+        UserError: where the table or the arm is not there, or an arm has overrides of its own too.
+    """
+    file = root / f"{spec.shares}.yaml"
+    if not file.is_file():
+        raise UserError(f"table {spec.name} shares {spec.shares}: accepted is <paper>/<table> in {root}")
+    other = read_spec(file, scale, root)
+    by_name = {arm.name: arm for arm in other.arms}
+    for arm in spec.arms:
+        if not arm.of:
+            continue
+        if arm.of not in by_name:
+            raise unknown(f"arm of {spec.shares}, which arm {arm.name} of {spec.name} is,", arm.of, by_name)
+        if arm.overrides:
+            raise UserError(f"arm {arm.name} of {spec.name} is {spec.shares}'s {arm.of}: it has no overrides")
+        where = [f"arm={arm.of}", f"experiment={other.folder(scale)}"]
+        arm.overrides = [*other.overrides, *by_name[arm.of].overrides, *where]
+        arm.times = by_name[arm.of].times
+
+
+def read_layout(path: Path, root: Path | None = None) -> dict[str, Any]:
+    """A table's file for all scales, on top of the files that it extends, as plain YAML with known keys.
+
+    It stays YAML until a scale is chosen, since what a file does not say has to be told from what it sets
+    to a default.
+
+    Raises:
+        UserError: for a key or a value that no table has, or if a file that it extends is not there.
+    """
+    layout = load_yaml(path)
+    check_keys(TableFile, layout, path)
+    check_scales(layout.get("scales", {}), f"scales of {path}")
+    if not (parent := layout.pop("extends", None)):
+        return layout
+    roots = (root or path.parents[1], EXPERIMENTS)
+    for folder in roots:
+        if (file := folder / f"{parent}.yaml").is_file():
+            return joined(read_layout(file, folder), layout)
+    there = {str(f.relative_to(folder).with_suffix("")) for folder in roots for f in folder.rglob("*.yaml")}
+    raise unknown(f"file that {path} extends", parent, there)
+
+
+def check_scales(names: Iterable[str], place: str) -> None:
+    """Refuse scales that `conf/scale` does not have."""
+    accepted = [file.stem for file in (CONF / "scale").glob("*.yaml")]
+    for name in names:
+        if name not in accepted:
+            raise unknown(f"scale in {place}", name, accepted)
+
+
+def joined(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """Two layouts, the second's keys before the first's; `labels`, `published` and `scales` key by key."""
+    result = first | then
+    for key in ("labels", "published"):
+        if first.get(key) and then.get(key):
+            result[key] = first[key] | then[key]
+    if "scales" in first and "scales" in then:
+        names = first["scales"] | then["scales"]
+        result["scales"] = {
+            name: joined(first["scales"].get(name, {}), then["scales"].get(name, {})) for name in names
+        }
+    return result
