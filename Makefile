@@ -39,8 +39,7 @@ reproduce-table: setup ## train, evaluate and render a published table (TABLE=, 
 	$(VENV)/bin/rlvr reproduce table=$(TABLE) scale=$(SCALE) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
 
 audit: setup ## compute a rendered table anew from its runs, with nothing of rlvr (TABLE=, SCALE=)
-	$(VENV)/bin/python -m tests.audit results/runs/$(TABLE)/$(SCALE) \
-	  results/tables/$(subst /,-,$(TABLE))-$(SCALE).csv
+	$(VENV)/bin/python -m tests.audit results/tables/$(subst /,-,$(TABLE))-$(SCALE).csv
 
 claims: setup ## what the papers claim against what is measured here, from the tables in results/
 	$(VENV)/bin/rlvr claims $(ARGS)

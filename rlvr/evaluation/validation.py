@@ -49,7 +49,7 @@ def validation_problems(config: Config, benchmarks: Benchmarks) -> Benchmarks:
     tasks = {name: task for name, task in config.benchmark.tasks.items() if task.domain == "in_domain"}
     if config.evaluation.select_on == "test":
         return {name: benchmarks[name] for name in tasks}
-    reported = {_question(problem) for name in tasks for problem in benchmarks[name]}
+    reported = {key for name in tasks for problem in benchmarks[name] for key in _keys(problem)}
     return {
         name: benchmarks[name] if is_fixed(task) else _others(task, reported) for name, task in tasks.items()
     }
@@ -59,7 +59,7 @@ def _others(task: BenchmarkTaskConfig, reported: set[str]) -> list[Problem]:
     size = task.size or 0
     wider = replace(task, size=2 * size, seed=task.seed + VALIDATION_SEED)
     drawn = load_problems(wider, held_out=True)
-    others = [problem for problem in drawn if _question(problem) not in reported]
+    others = [problem for problem in drawn if reported.isdisjoint(_keys(problem))]
     if len(others) < size:
         raise UserError(
             f"evaluation.select_on=validation: {task.source} has only {len(others)} problems beside the "
@@ -69,8 +69,9 @@ def _others(task: BenchmarkTaskConfig, reported: set[str]) -> list[Problem]:
     return others[:size]
 
 
-def _question(problem: Problem) -> str:
-    return problem.prompt[-1]["content"]  # an id may hold the seed
+def _keys(problem: Problem) -> tuple[str, str]:
+    """What two equal problems have one of: an id may hold the seed, and a question is put in several ways."""
+    return problem.id, problem.prompt[-1]["content"]
 
 
 def validate(

@@ -25,7 +25,7 @@ from rlvr.tables import (
 from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.panels import Panel
 from rlvr.tables.published import published_table
-from rlvr.tables.runs import choice, finished_runs, remark
+from rlvr.tables.runs import choice, finished_runs, remark, runs_frame
 from rlvr.tables.spec import TableSpec, check_spec, table_stem
 
 CAPTIONS = figures.CAPTIONS | sweep_figures.CAPTIONS | training_figures.CAPTIONS | effort_panels.CAPTIONS
@@ -108,7 +108,7 @@ def assemble(
     curves = curve_figures(spec, frame, finished)
     parts = [
         Part(panels.measured_panels(spec, frame), panels.notes(spec, frame)),
-        Part(numbers={"": frame, "-differences": pairs}),
+        Part(numbers={"": frame, "-differences": pairs, "-runs": runs_frame(finished)}),
         graded_part(spec, finished),
         *(curves, effort_part(spec, finished), measures_part(spec, finished), rare),
         frontier_part(spec, frame, finished),

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
+
 from rlvr.errors import UserError
 from rlvr.evaluation.validation import is_fixed
 from rlvr.files.run_directory import check_files
@@ -31,6 +33,15 @@ def finished_runs(runs: Iterable[RunFiles]) -> list[RunFiles]:
     if len(scales := {run.scale for run in found.values()}) > 1:
         raise UserError(f"a table got runs of the scales {', '.join(sorted(scales))}: accepted is one scale")
     return [found[key] for key in sorted(found)]
+
+
+def runs_frame(runs: Sequence[RunFiles]) -> pd.DataFrame:
+    """Where a table's numbers are from: of each run its arm, seed, folder, commit and measured step."""
+    rows = [
+        (run.arm, run.seed, run.directory.as_posix(), run.commit, run.summary.get("checkpoint_step"))
+        for run in runs
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "folder", "commit", "step"])
 
 
 def choice(spec: TableSpec, runs: Sequence[RunFiles]) -> str:

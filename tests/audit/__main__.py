@@ -1,10 +1,11 @@
-"""An audit of a rendered table that anyone can repeat: `python -m tests.audit RUNS TABLE.csv`.
+"""An audit of a rendered table that anyone can repeat: `python -m tests.audit TABLE.csv`.
 
 Everything is computed anew from the files that the runs left, with pandas and nothing of rlvr: digests and
 counts, verdicts on puzzles, pass@k, differences, which checkpoint was chosen, rewards, advantages and focal
-weights of the rollouts that were logged, and whether training saw a test problem.
+weights of the rollouts that were logged, and whether training saw a test problem. Where the runs are stands
+beside the table, in the file that ends in -runs.csv.
 
-    python -m tests.audit results/runs/fgrpo/table1/smoke results/tables/fgrpo-table1-smoke.csv
+    python -m tests.audit results/tables/fgrpo-table1-smoke.csv
 """
 
 import argparse
@@ -59,8 +60,11 @@ class Run:
         file = self.folder / f"{name}.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    def samples(self, benchmark: str) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "evaluation" / f"{benchmark}.parquet")
+    def samples(self, benchmark: str, *, at_last_step: bool = False) -> pd.DataFrame:
+        other = at_last_step and self.summary["checkpoint_step"] != self.config["training"]["steps"]
+        return pd.read_parquet(
+            self.folder / ("evaluation-last" if other else "evaluation") / f"{benchmark}.parquet"
+        )
 
 
 def check_files(audit: Audit, run: Run) -> None:
@@ -94,9 +98,9 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return float(1 - Fraction(comb(n - c, k), comb(n, k)))
 
 
-def measured(run: Run, benchmark: str, k: int) -> float:
+def measured(run: Run, benchmark: str, k: int, at_last_step: bool) -> float:
     """Mean pass@k over problems."""
-    samples = run.samples(benchmark)
+    samples = run.samples(benchmark, at_last_step=at_last_step)
     judged = samples[~samples["verdict"].isin(NOT_JUDGED)]
     tally = (
         judged.assign(right=judged["verdict"] == "correct")
@@ -106,13 +110,17 @@ def measured(run: Run, benchmark: str, k: int) -> float:
     return float(np.mean([pass_at_k(int(n), int(c), k) for n, c in tally.itertuples(index=False)]))
 
 
-def check_table(audit: Audit, runs: dict[str, list[Run]], table: pd.DataFrame) -> None:
-    """Every cell, average and difference of the table."""
+def check_table(
+    audit: Audit, runs: dict[str, list[Run]], table: pd.DataFrame, at_last_step: bool = False
+) -> None:
+    """Every cell, average and difference of a table."""
     cells: dict[tuple[str, str, str, int], float] = {}
     for (arm, group), rows in table[table["seeds"] > 0].groupby(["arm", "group"], sort=False):
         benchmarks = [name for name in rows["benchmark"].unique() if name != "average"]
         for k in sorted(rows["k"].unique()):
-            each = [np.mean([measured(run, name, k) for run in runs[arm]]) for name in benchmarks]
+            each = [
+                np.mean([measured(run, name, k, at_last_step) for run in runs[arm]]) for name in benchmarks
+            ]
             cells |= {(arm, group, name, k): value for name, value in zip(benchmarks, each, strict=True)}
             cells[arm, group, "average", k] = float(np.mean(each))
     for row in table[table["seeds"] > 0].itertuples():
@@ -175,16 +183,18 @@ def check_overlap(audit: Audit, run: Run) -> None:
         audit.check("overlap", not shared, f"{run.name} was trained on {sorted(shared)[:3]} of {benchmark}")
 
 
-def audit_table(folder: Path, table: Path) -> Audit:
-    """Hold a table against the runs below a folder."""
+def audit_table(table: Path) -> Audit:
+    """Hold a table, and that of the last steps where there is one, against the runs that it is of."""
     audit = Audit()
     runs: dict[str, list[Run]] = {}
-    for file in sorted(folder.glob("*/seed-*/summary.json")):
-        run = Run(file.parent)
-        runs.setdefault(run.summary["arm"], []).append(run)
+    for arm, folder in pd.read_csv(table.with_name(f"{table.stem}-runs.csv"))[["arm", "folder"]].to_numpy():
+        run = Run(Path(folder))
+        runs.setdefault(arm, []).append(run)
         for check in (check_files, check_verdicts, check_checkpoint, check_rollouts, check_overlap):
             check(audit, run)
     check_table(audit, runs, pd.read_csv(table))
+    if (last := table.with_name(f"{table.stem}-last-step.csv")).exists():
+        check_table(audit, runs, pd.read_csv(last), at_last_step=True)
     return audit
 
 
@@ -192,10 +202,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", type=Path, help="the folder with a folder for each arm")
     parser.add_argument("table", type=Path, help="the table's CSV")
     asked = parser.parse_args()
-    audit = audit_table(asked.runs, asked.table)
+    audit = audit_table(asked.table)
     for subject, count in audit.compared.items():
         wrong = sum(fault.startswith(f"{subject}: ") for fault in audit.faults)
         print(f"{subject:28} {count:>9,} compared, {wrong:,} disagree")

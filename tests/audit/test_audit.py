@@ -103,7 +103,9 @@ def audited(tmp_path: Path) -> Callable[[], Audit]:
             rows.append(place | numbers | {"baseline": baseline})
     table = tmp_path / "table.csv"
     pd.DataFrame(rows).to_csv(table, index=False)
-    return lambda: audit_table(tmp_path / "runs", table)
+    where = [(arm, tmp_path / "runs" / arm / "seed-1") for arm in ANSWERS]
+    pd.DataFrame(where, columns=["arm", "folder"]).to_csv(tmp_path / "table-runs.csv", index=False)
+    return lambda: audit_table(table)
 
 
 def test_a_table_that_follows_from_its_files_agrees(audited):

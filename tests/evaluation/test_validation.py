@@ -8,7 +8,7 @@ from tiny_runs import tiny
 
 from rlvr.data import Verdict
 from rlvr.errors import UserError
-from rlvr.evaluation.validation import validate
+from rlvr.evaluation.validation import benchmark_problems, validate, validation_problems
 from rlvr.files import step_lines
 from rlvr.policy.policy import Policy
 from rlvr.problems.countdown import countdown_problems
@@ -37,6 +37,39 @@ def test_problems_that_cannot_be_judged_are_in_no_average(frozen_policy: Policy,
     )
     assert "none" not in scores
     assert validate(engine, {"none": LOST}, evaluation) == {}
+
+
+def test_checkpoints_are_chosen_on_other_problems_than_those_reported(tmp_path: Path):
+    two = ("benchmark=[countdown_3,countdown_4,gcd]", "benchmark.tasks.gcd.size=4")  # gcd is out of domain
+    config = tiny(tmp_path, *two)
+    assert config.evaluation.select_on == "validation"  # at the scales that draw their problems
+    reported = benchmark_problems(config)
+    others = validation_problems(config, reported)
+    assert {name: len(problems) for name, problems in others.items()} == {"countdown_3": 4, "countdown_4": 48}
+    asked = {problem.id for problems in reported.values() for problem in problems}
+    for name, problems in others.items():
+        assert not asked & {problem.id for problem in problems}
+        numbers = {len(problem.metadata["numbers"]) for problem in problems}
+        assert numbers == {int(name[-1])}  # of the same generator
+        trained = countdown_problems(size=2000, count=int(name[-1]), held_out=False, seed=0)
+        assert not {problem.id for problem in trained} & {problem.id for problem in problems}
+    assert validation_problems(config, reported) == others
+    on_test = tiny(tmp_path, *two, "evaluation.select_on=test")
+    assert validation_problems(on_test, reported) == {name: reported[name] for name in others}
+
+
+def test_a_fixed_list_chooses_on_its_own_and_a_small_generator_says_it_has_no_others(tmp_path: Path):
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"problem": "1 + 1", "answer": "2"}\n{"problem": "1 + 2", "answer": "3"}\n')
+    config = tiny(tmp_path, "benchmark=[countdown_3,jsonl]", f"benchmark.tasks.jsonl.path={file}")
+    reported = benchmark_problems(config)
+    chosen_on = validation_problems(config, reported)
+    assert chosen_on["jsonl"] == reported["jsonl"]
+    assert chosen_on["countdown_3"] != reported["countdown_3"]
+    narrow = ["benchmark.tasks.countdown_3.parameters={count: 3, smallest: 1, largest: 3}"]
+    narrow = tiny(tmp_path, *narrow, "benchmark.tasks.countdown_3.size=9")
+    with pytest.raises(UserError, match=r"countdown has only \d problems beside the 9|were found"):
+        validation_problems(narrow, benchmark_problems(narrow))
 
 
 def test_a_checkpoint_without_an_average_is_not_the_best(tmp_path: Path):

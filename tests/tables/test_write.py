@@ -12,6 +12,7 @@ NAMES = [
     "tables/paper-table9-laptop.md",
     "tables/paper-table9-laptop.csv",
     "tables/paper-table9-laptop-differences.csv",
+    "tables/paper-table9-laptop-runs.csv",
     "tables/paper-table9-laptop.tex",
     "figures/paper-table9-laptop-pass-at-k.png",
     "figures/paper-table9-laptop-pass-at-k.svg",
@@ -33,7 +34,7 @@ def test_writes_every_file_the_same_twice(tmp_path, spec, run_dirs):
     page = written[0].read_text()
     assert page.startswith("# A table\n\n- Scale: laptop\n")
     assert "## Published" in page and "70.3" in page
-    for path in written[4:]:
+    for path in written[5:]:
         if path.suffix == ".png":
             assert f"(../figures/{path.name})" in page
     numbers = pd.read_csv(written[1])
@@ -48,7 +49,7 @@ def test_a_table_without_differences_has_no_figure_of_them(tmp_path, spec, run_d
 
 def test_one_k_makes_no_curve(tmp_path, spec, run_dirs):
     written = write_table(page_of(replace(spec, metrics=["pass@1"]), run_dirs), tmp_path / "results")
-    assert [path.suffix for path in written] == [".md", ".csv", ".csv", ".tex"]
+    assert [path.suffix for path in written] == [".md", ".csv", ".csv", ".csv", ".tex"]
 
 
 def test_refuses_to_make_a_table_of_nothing(tmp_path, spec):
