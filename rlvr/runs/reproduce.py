@@ -76,11 +76,12 @@ def reproduce_table(
         if not finished:
             lock.close()
             return []
-    table = assemble(spec, [RunFiles(run.directory, arm=run.arm.name) for run in scheduled])
+    runs = [RunFiles(run.directory, arm=run.arm.name) for run in scheduled]
+    table = assemble(spec, runs)
     files = write_table(table, results)
     if (paper := name.partition("/")[0]) in papers() and name in tables_of(EXPERIMENTS):
         files.append(write_claims(paper, scale, results, EXPERIMENTS))
-    started_runs = [RunFiles(run.directory) for run in scheduled if (run.directory / "config.yaml").exists()]
+    started_runs = [run for run in runs if (run.directory / "config.yaml").exists()]
     files.append(write_report(started_runs, results / "reports" / f"{table.stem}.html", table=table))
     tracker = Tracker(replace(scheduled[0].config, arm="table"), folder)
     tracker.log_table(files)

@@ -66,7 +66,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A claim with its differences, and why it cannot be tried if it cannot."""
+    """A claim with its differences, and why it cannot be tried if it cannot.
+
+    Attributes:
+        corrected: the verdict with intervals that hold together, where `differences` have plain ones.
+    """
 
     claim: str
     source: str
@@ -74,6 +78,7 @@ class Finding:
     differences: tuple[Difference, ...]
     untestable: str = ""
     declared: Declaration | None = None
+    corrected: str = ""
 
     @property
     def verdict(self) -> str:
@@ -108,15 +113,27 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
             raise UserError(f"claim {claim.claim!r} of {declared}: accepted is at least one difference")
     known = declarations(declared, scale, results)
     found = [_finding(claim, declared.parents[1], scale, results) for claim in file.claims]
-    found = holm_corrected(found) if file.correction else found
+    if file.correction:
+        found = holm_corrected(found)
+    else:
+        together = holm_corrected(found, by_seeds=False)
+        pairs = zip(found, together, strict=True)
+        found = [replace(plain, corrected=corrected.verdict) for plain, corrected in pairs]
     return [replace(finding, declared=known.get(finding.claim)) for finding in found]
 
 
-def holm_corrected(found: list[Finding]) -> list[Finding]:
-    """The findings with intervals that hold together; what has not run counts among them."""
+def holm_corrected(found: list[Finding], *, by_seeds: bool = True) -> list[Finding]:
+    """The findings with intervals that hold together; what has not run counts among them.
+
+    Args:
+        by_seeds: take Student's t with the degrees of freedom of the seeds, and not the normal distribution.
+    """
     family = [difference for finding in found for difference in finding.differences]
     measured = [item for item in family if item.has_run and item.repeated and np.isfinite(item.low)]
-    freedoms = [min(len(seeds.split()) - 1 or np.inf for seeds in item.seeds) for item in measured]
+    freedoms = [
+        min(len(seeds.split()) - 1 or np.inf for seeds in item.seeds) if by_seeds else np.inf
+        for item in measured
+    ]
     rows = [(item.value, item.low, item.high) for item in measured]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
     bounds = iter(holm_intervals(*columns, freedoms, len(family)))

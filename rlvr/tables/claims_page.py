@@ -86,7 +86,9 @@ def markdown(
     chance = (
         f"The page has {intervals} intervals, none corrected for their number: were all true differences "
         f"zero and each interval right 95 times in 100, {0.05 * intervals:.1f} would exclude zero by chance, "
-        "half of them on the claimed side; with two or three seeds it may be more."
+        "half of them on the claimed side; with two or three seeds it may be more. The column *all together* "
+        "has the verdicts with all of them widened until they hold together with 95 % (Holm 1979, taking them "
+        "for normal)."
     )
     if correction:
         chance = HOLM
@@ -94,11 +96,12 @@ def markdown(
         f"Made by `rlvr claims paper={paper} scale={scale}` from the files named below and "
         f"experiments/{paper}/{CLAIMS}; no run is needed for it."
     )
-    overview = ["| | claim | verdict | declared |", "|---|---|---|---|"]
-    overview += [
-        f"| {n} | {item.claim} | {item.verdict} | {item.declared.word if item.declared else ''} |"
-        for n, item in enumerate(found, start=1)
-    ]
+    heads = ["claim", "verdict", *([] if correction else ["all together"]), "declared"]
+    overview = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for number, item in enumerate(found, start=1):
+        verdicts = [item.verdict, *([] if correction else [item.corrected])]
+        declared = item.declared.word if item.declared else ""
+        overview.append("| " + " | ".join([str(number), item.claim, *verdicts, declared]) + " |")
     blocks = [f"# What is claimed, and what is measured here: {title}", f"Scale: {scale}. {remake}"]
     blocks += [HOW_TO_READ, chance, "\n".join(overview)]
     blocks += [summary(found)] if correction else []

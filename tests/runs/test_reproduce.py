@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 TINY = [
     "table=fgrpo/table1",
@@ -61,6 +62,48 @@ def test_a_killed_reproduction_ends_with_the_same_table(tmp_path: Path):
     pd.testing.assert_frame_equal(table(tmp_path / "killed"), table(tmp_path / "whole"))
 
     again = reproduce(tmp_path / "killed")
-    assert "7 of them finished" in again.communicate()[1]
+    assert "9 of them finished" in again.communicate()[1]
     figures = [file.name for file in (tmp_path / "whole" / "figures").iterdir()]
     assert {Path(name).suffix for name in figures} == {".png", ".svg"}
+
+
+@pytest.mark.slow
+def test_two_tables_share_an_arm_that_is_trained_once(tmp_path: Path):
+    common = {"metrics": ["pass@1", "pass@4"], "columns": {"in_domain": ["countdown_3"]}, "figures": []}
+    common |= {"checkpoint": "best", "last_step": True}
+    arms = [{"name": "base", "overrides": ["training.steps=0"]}, {"name": "grpo"}]
+    one = common | {"title": "One", "arms": arms, "rates": {"arm": "grpo", "times": [2]}}
+    taken = {"name": "plain", "label": "Plain", "of": "grpo"}
+    other = {"name": "f-grpo", "baseline": "plain", "overrides": ["advantage_scaling=focal"]}
+    two = common | {"title": "Two", "shares": "own/one", "arms": [taken, other]}
+    folder = tmp_path / "experiments" / "own"
+    folder.mkdir(parents=True)
+    for name, content in (("one", one), ("two", two)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    tiny = ["benchmark=countdown_3", "benchmark.tasks.countdown_3.size=4", *TINY[2:7], "evaluation.k=[1,4]"]
+    for name in ("one", "two"):
+        keys = [f"table=own/{name}", f"experiments={folder.parent}", "scale=smoke", f"results={tmp_path}"]
+        command = [sys.executable, "-m", "rlvr", "reproduce", *keys, *tiny]
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    runs = tmp_path / "runs" / "own"
+    assert {path.name for path in (runs / "one" / "smoke").iterdir() if path.is_dir()} == {
+        *("base", "grpo", "grpo-x2"),
+    }
+    assert (runs / "two" / "smoke" / "f-grpo").is_dir() and not (runs / "two" / "smoke" / "plain").exists()
+    tables = tmp_path / "tables"
+    first, second = (pd.read_csv(tables / f"own-{name}-smoke.csv") for name in ("one", "two"))
+    of_grpo, of_plain = (
+        table[table["arm"] == arm]["value"].tolist() for table, arm in ((first, "grpo"), (second, "plain"))
+    )
+    assert of_grpo == of_plain
+    where = pd.read_csv(tables / "own-two-smoke-runs.csv").set_index("arm")["folder"]
+    assert where["plain"] == (runs / "one" / "smoke" / "grpo" / "seed-1").as_posix()
+    rates = pd.read_csv(tables / "own-one-smoke-rates.csv")
+    assert rates[rates["k"] == 1]["rate"].tolist() == [1e-4, 2e-4]
+    page = (tables / "own-two-smoke.md").read_text()
+    assert "At the last step instead of the chosen checkpoint" in page
+    assert "on other problems than these, of the same generators" in page
+    audit = subprocess.run(
+        [sys.executable, "-m", "tests.audit", tables / "own-two-smoke.csv"], capture_output=True, text=True
+    )
+    assert audit.returncode == 0, audit.stdout

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
 from rlvr.tables.claims import Difference, Finding, holm_corrected
-from rlvr.tables.claims_page import summary
+from rlvr.tables.claims_page import markdown, summary
 from rlvr.tables.holm import holm_intervals
 
 WIDTH = norm.ppf(0.975)
@@ -64,3 +66,15 @@ def test_what_has_not_run_is_said_to_be_pending_and_counts():
     found = holm_corrected([finding("A", 3.4), missing])
     assert found[0].verdict == "not shown"  # alone it would be: t of 4 degrees at 0.05 / 2 is 2.78
     assert summary(found).startswith("**The run is pending**: 1 of 2 claims have not run.")
+
+
+def test_a_plain_page_has_the_verdicts_of_all_together_beside_its_own():
+    """The normal quantile is 2.24 at 0.05 / 2 / 2 and 1.96 at 0.05 / 2: 2.1 fails beside another, not after it."""
+    found = holm_corrected([finding("A", 2.1), finding("B", 0.5)], by_seeds=False)
+    assert [item.verdict for item in found] == ["not shown", "not shown"]
+    assert finding("A", 2.1).verdict == "shown"
+    found = holm_corrected([finding("A", 2.1), finding("B", 2.3)], by_seeds=False)
+    assert [item.verdict for item in found] == ["shown", "shown"]
+    page = markdown("T", "p", "laptop", [replace(finding("A", 2.1), corrected="not shown")])
+    assert "| | claim | verdict | all together | declared |" in page
+    assert "| 1 | A | shown | not shown |  |" in page

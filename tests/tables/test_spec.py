@@ -53,6 +53,31 @@ def test_a_table_starts_from_what_it_extends(tmp_path, layout):
     assert read_spec(two, "paper") == replace(spec, published=published, columns={"in_domain": ["hard"]})
 
 
+def test_a_learning_rate_is_checked_by_more_arms_and_an_arm_can_be_anothers(tmp_path, layout):
+    arms = [ARM, {"name": "kl", "overrides": ["algorithm.kl_coefficient=0.1"]}]
+    (tmp_path / "paper").mkdir()
+    one = layout | {"arms": arms, "overrides": ["data.size=8"], "rates": {"arm": "kl", "times": [0.5, 2]}}
+    (tmp_path / "paper" / "one.yaml").write_text(yaml.safe_dump(one))
+    slower = read_spec(tmp_path / "paper" / "one.yaml", "laptop").arms[2]
+    assert (slower.name, slower.member, slower.times) == ("kl-x0.5", "kl", 0.5)
+    assert slower.overrides == ["algorithm.kl_coefficient=0.1"]
+
+    shared = layout | {"shares": "paper/one", "arms": [{"name": "mine", "of": "kl-x2"}, ARM]}
+    (mine, own) = read_spec(write(tmp_path, shared), "smoke").arms
+    where = ["arm=kl-x2", "experiment=paper/one/smoke"]
+    assert mine.overrides == ["data.size=8", "algorithm.kl_coefficient=0.1", *where]
+    assert (mine.times, own.overrides) == (2, [])
+
+    for change, said in (
+        ({"arms": [{"name": "mine", "of": "lk"}]}, r"arm of paper/one.*'lk'.*did you mean kl"),
+        ({"arms": [{"name": "mine", "of": "kl", "overrides": ["seed=2"]}]}, "it has no overrides"),
+        ({"shares": "paper/two"}, r"shares paper/two: accepted is <paper>/<table>"),
+        ({"rates": {"arm": "grop", "times": [2]}}, r"arm in rates .*'grop'.*did you mean grpo"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read_spec(write(tmp_path, shared | change), "laptop")
+
+
 def test_extending_what_is_not_there_names_the_nearest(tmp_path):
     file = tmp_path / "paper" / "two.yaml"
     file.parent.mkdir()
