@@ -86,9 +86,9 @@ def markdown(
     chance = (
         f"The page has {intervals} intervals, none corrected for their number: were all true differences "
         f"zero and each interval right 95 times in 100, {0.05 * intervals:.1f} would exclude zero by chance, "
-        "half of them on the claimed side; with two or three seeds it may be more. The column *all together* "
-        "has the verdicts with all of them widened until they hold together with 95 % (Holm 1979, taking them "
-        "for normal)."
+        "half of them on the claimed side; with two or three seeds it may be more. The column *all "
+        "together* has the verdicts with all of them widened until they hold together with 95 % (Holm "
+        "1979, taking them for normal)."
     )
     if correction:
         chance = HOLM

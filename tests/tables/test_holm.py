@@ -69,7 +69,7 @@ def test_what_has_not_run_is_said_to_be_pending_and_counts():
 
 
 def test_a_plain_page_has_the_verdicts_of_all_together_beside_its_own():
-    """The normal quantile is 2.24 at 0.05 / 2 / 2 and 1.96 at 0.05 / 2: 2.1 fails beside another, not after it."""
+    """The normal quantile is 2.24 at 0.05 / 2 / 2 and 1.96 at 0.05 / 2: 2.1 fails beside another alone."""
     found = holm_corrected([finding("A", 2.1), finding("B", 0.5)], by_seeds=False)
     assert [item.verdict for item in found] == ["not shown", "not shown"]
     assert finding("A", 2.1).verdict == "shown"
