@@ -14,13 +14,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from rlvr.errors import say
-from rlvr.rollout.engine import RolloutEngine
 from rlvr.training.distributed.ranks import gather, on_every_rank, rank, release, world_size
 
 STOP_FILE = "RLVR_STOP_FILE"  # the variable that names a file with the number of a signal
 EXIT_STATUS = 75  # EX_TEMPFAIL: nothing is wrong, the same command goes on
+
+
+class Closes(Protocol):
+    def close(self) -> None: ...
+
 
 _deadline: float | None = None
 _asked: int | None = None  # the signal that asked this process to stop
@@ -94,16 +99,22 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def closing(engine: RolloutEngine) -> Iterator[None]:
-    """Close the engine at the end of the block, also where time is up.
+def closing(engine: Closes, *, keep: bool = False) -> Iterator[None]:
+    """Close an engine, or what has one, at the end of the block, also where time is up.
 
     After any other error it is left as it is: closing takes all ranks, and one of them may be gone.
+
+    Args:
+        keep: leave it open for what comes after the block, unless time is up.
     """
     out_of_time = None
     try:
         yield
     except OutOfTime as reason:
         out_of_time = reason
+    if keep and not out_of_time:
+        release(engine)
+        return
     engine.close()
     release()
     if out_of_time:

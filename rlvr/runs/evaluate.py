@@ -18,7 +18,7 @@ from rlvr.evaluation.sampling import key_of, mean_reward_of, sample_benchmarks
 from rlvr.evaluation.validation import Benchmarks, benchmark_problems, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
 from rlvr.files.run_files import LAST
-from rlvr.rollout.engine import Sampling
+from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.rollout.lengths import longest_sequence
 from rlvr.runs import rare
 from rlvr.runs.deadline import check_time, closing
@@ -82,8 +82,12 @@ def choose(config: Config, path: Path) -> tuple[int, dict[int, str]]:
     raise UserError(f"{path} has no whole checkpoint up to step {latest}: train it first")
 
 
-def evaluate_run(config: Config, directory: RunDirectory) -> None:
-    """Do what is left to do of the evaluation of the chosen checkpoint."""
+def evaluate_run(config: Config, directory: RunDirectory, engine: RolloutEngine | None = None) -> None:
+    """Do what is left to do of the evaluation of the chosen checkpoint.
+
+    Args:
+        engine: see `CheckpointSampler`.
+    """
     path, problems = directory.path, benchmark_problems(config)
     first_choice = next(iter(ranked_steps(config, path)), None)
     if is_finished(config, path, problems) and read_summary(path)["checkpoint_step"] == first_choice:
@@ -93,9 +97,11 @@ def evaluate_run(config: Config, directory: RunDirectory) -> None:
         where = checkpoint_path(path, damaged)
         say(f"{where}, the better one, is damaged ({damage}): evaluating step {step} instead")
     named = {str(damaged): text for damaged, text in damages.items()}
-    evaluate_benchmarks(config, directory, step, named, problems)
-    if not is_last_measured(config, path, problems):
-        evaluate_last(config, directory, problems)
+    sampler = CheckpointSampler(config, directory, problems, engine)
+    with closing(sampler):
+        evaluate_benchmarks(config, directory, step, named, sampler)
+        if not is_last_measured(config, path, problems):
+            evaluate_last(config, directory, sampler)
     if config.evaluation.rare.prompts and not has_rare_answers(config, directory.path):
         file = rare.measure(config, directory.path, step)
         answers = pq.read_table(file).to_pandas()
@@ -111,15 +117,15 @@ def evaluate_run(config: Config, directory: RunDirectory) -> None:
     directory.write_config(config)
 
 
-def evaluate_last(config: Config, directory: RunDirectory, problems: Benchmarks) -> None:
+def evaluate_last(config: Config, directory: RunDirectory, sampler: "CheckpointSampler") -> None:
     """Sample all benchmarks with the last checkpoint, beside what the chosen one answered."""
     step = config.training.steps
     with directory.timed("evaluation"):
-        files = sample_checkpoint(config, directory, step, problems, directory.path / LAST)
+        files = sampler.sample(step, directory.path / LAST)
     directory.record_files(*(str(file.relative_to(directory.path)) for file in files.values()))
     directory.update_summary(
         last={
-            "evaluated": what_is_evaluated(config, directory.path, step, {}, problems),
+            "evaluated": what_is_evaluated(config, directory.path, step, {}, sampler.problems),
             "evaluation": {name: benchmark_result(config, name, file) for name, file in files.items()},
         }
     )
@@ -184,7 +190,11 @@ def what_is_evaluated(
 
 
 def evaluate_benchmarks(
-    config: Config, directory: RunDirectory, step: int, damages: dict[str, str], problems: Benchmarks
+    config: Config,
+    directory: RunDirectory,
+    step: int,
+    damages: dict[str, str],
+    sampler: "CheckpointSampler",
 ) -> None:
     """Sample all benchmarks with a checkpoint and add pass@k to the summary.
 
@@ -192,7 +202,7 @@ def evaluate_benchmarks(
         damages: of the checkpoints that would have been evaluated rather than this one, by step.
     """
     summary = directory.read_summary()
-    wanted = what_is_evaluated(config, directory.path, step, damages, problems)
+    wanted = what_is_evaluated(config, directory.path, step, damages, sampler.problems)
     lost = damaged_files(directory.path, "evaluation/*.parquet")
     if summary.get("status") == "finished" and summary.get("evaluated") == wanted and not lost:
         return
@@ -202,7 +212,7 @@ def evaluate_benchmarks(
         if (key := key_of(file)) and key_name(key) in summary["evaluated"]["benchmarks"].values():
             file.unlink()  # damaged; samples of another evaluation are set aside
     with directory.timed("evaluation"):
-        files = sample_checkpoint(config, directory, step, problems, directory.path / "evaluation")
+        files = sampler.sample(step, directory.path / "evaluation")
     results = {name: benchmark_result(config, name, file) for name, file in files.items()}
     tracker = Tracker(config, directory.path)
     tracker.catch_up()
@@ -212,29 +222,45 @@ def evaluate_benchmarks(
     directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
 
 
-def sample_checkpoint(
-    config: Config, directory: RunDirectory, step: int, problems: Benchmarks, folder: Path
-) -> dict[str, Path]:
-    """All samples of a checkpoint; the file of each benchmark in a folder."""
-    check_time()
-    say_if_greedy(config, "samples")
-    weights = weights_of(config, directory.path, step)
-    engine = open_engine(config, weights, lengths_in(config, None, problems))
+class CheckpointSampler:
+    """Samples all benchmarks with checkpoints of a run, all of them with one engine.
 
-    def report(done: int, total: int) -> None:
-        directory.report("evaluation", done, total)
-        if done < total:
-            check_time()
+    Args:
+        engine: what training left, to be taken over; made at the first checkpoint, if there is none.
+    """
 
-    with closing(engine):
+    def __init__(
+        self, config: Config, directory: RunDirectory, problems: Benchmarks, engine: RolloutEngine | None
+    ):
+        self.config = config
+        self.directory = directory
+        self.problems = problems
+        self.engine = engine
+
+    def sample(self, step: int, folder: Path) -> dict[str, Path]:
+        """All samples of a checkpoint; the file of each benchmark in a folder."""
+        config = self.config
+        check_time()
+        say_if_greedy(config, "samples")
+        weights = weights_of(config, self.directory.path, step)
+        self.engine = open_engine(config, weights, lengths_in(config, None, self.problems), self.engine)
         return sample_benchmarks(
-            engine,
-            problems,
+            self.engine,
+            self.problems,
             folder=folder,
-            report=report,
+            report=self._report,
             reward=config.reward,
             **sampling_settings(config, weights),
         )
+
+    def _report(self, done: int, total: int) -> None:
+        self.directory.report("evaluation", done, total)
+        if done < total:
+            check_time()
+
+    def close(self) -> None:
+        if self.engine:
+            self.engine.close()
 
 
 def lengths_in(

@@ -44,7 +44,7 @@ from rlvr.training.learner import Learner
 from rlvr.training.logs import RunLogs
 from rlvr.training.loop import sample_and_verify, train
 from rlvr.training.methods import Methods
-from rlvr.training.setup import initial_policy, open_training, overlaps
+from rlvr.training.setup import initial_policy, open_training, outlives_training, overlaps
 from rlvr.training.step_sampler import StepSampler
 
 
@@ -72,17 +72,16 @@ def configure_process(config: Config) -> None:
 def run_on_rank_zero(config: Config, start: Start) -> Path:
     """Train and evaluate; what takes all ranks is marked `on_every_rank` where it is defined."""
     directory = RunDirectory(config)
+    engine = None
     try:
         with user_errors_for(directory.path):
             if directory.read_summary().get("trained_steps") != config.training.steps:
                 with directory.timed("training"):
-                    trainer_of(config)(config, directory)
+                    engine = trainer_of(config)(config, directory)
             check_files(directory.path, "*.jsonl")
-            # verl's environment has other versions than the engines here: evaluated by a command of its own
-            after_training = config.evaluation.after_training and config.backend.name == "native"
-            if start.evaluate or after_training:
+            if start.evaluate or evaluates_after_training(config):
                 with at_stage("evaluation"):
-                    evaluate_run(config, directory)
+                    evaluate_run(config, directory, engine)
     except OutOfTime:
         pass  # what was done is kept, and the run goes on when it is started again
     finally:
@@ -90,7 +89,12 @@ def run_on_rank_zero(config: Config, start: Start) -> Path:
     return directory.path
 
 
-def trainer_of(config: Config) -> Callable[[Config, RunDirectory], None]:
+def evaluates_after_training(config: Config) -> bool:
+    """verl's environment has other versions than the engines here: evaluated by a command of its own."""
+    return config.evaluation.after_training and config.backend.name == "native"
+
+
+def trainer_of(config: Config) -> Callable[[Config, RunDirectory], RolloutEngine | None]:
     """What trains: the loop of this package, or verl."""
     if config.backend.name == "native":
         return train_run
@@ -99,24 +103,28 @@ def trainer_of(config: Config) -> Callable[[Config, RunDirectory], None]:
     return train_with_verl
 
 
-def train_run(config: Config, directory: RunDirectory) -> None:
+def train_run(config: Config, directory: RunDirectory) -> RolloutEngine | None:
     """Train from the last checkpoint to the end, with a validation at every checkpoint.
 
     Without a step to take nothing is opened or copied: what is evaluated is the model itself.
+
+    Returns:
+        The engine, where the evaluation after training can sample with it; closed otherwise.
     """
     check_time()
     path, steps = directory.path, config.training.steps
     data = load_data(config, directory)
     if steps == 0 and not config.evaluation.rare.prompts:  # the set of rare answers is named by a checkpoint
         write_training_summary(config, directory, 0, data)
-        return
+        return None
     say_if_greedy(config, "validation_samples")
     torch.manual_seed(config.seed)
     found = checkpoint_to_go_on_from(config, path)
     policy, engine, state = open_run(config, data, found.path if found else None)
     save = partial(save_checkpoint, path, policy=policy, **state)
     done = found.step if found else 0
-    with closing(engine), closing_at_end(RunLogs(config, path, policy.tokenizer)) as logs:
+    keep = evaluates_after_training(config) and outlives_training(config)
+    with closing(engine, keep=keep), closing_at_end(RunLogs(config, path, policy.tokenizer)) as logs:
         logs.rewind(done, found.logs if found else {})
         if not found:
             save(0)
@@ -146,6 +154,7 @@ def train_run(config: Config, directory: RunDirectory) -> None:
                 raise
     remove_unneeded(config, path, steps, trained=True)
     write_training_summary(config, directory, state["learner"].updates, data)
+    return engine if keep else None
 
 
 def checkpoint_to_go_on_from(config: Config, path: Path) -> Checkpoint | None:
@@ -183,7 +192,7 @@ class TrainingData(NamedTuple):
 def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     """Read the data, and record in the run's provenance what it is."""
     problems = load_problems(config.data, held_out=False)
-    domain = None if config.evaluation.after_training and config.backend.name == "native" else "in_domain"
+    domain = None if evaluates_after_training(config) else "in_domain"
     benchmarks = benchmark_problems(config, domain)
     validation = validation_problems(config, benchmarks)
     in_domain = {name: benchmarks[name] for name in validation}

@@ -60,11 +60,13 @@ def open_policy(config: Config, weights: Path | None, device: str | None, with_a
     )
 
 
-def _policy_of_ranks(config: Config, weights: Path | None, *, with_adapter: bool) -> Policy:
+def _policy_of_ranks(
+    config: Config, weights: Path | None, *, with_adapter: bool, device: str | None = None
+) -> Policy:
     """Of one process `open_policy`. Of several, rank 0 alone reads the weights, into host memory, and the
     others have none: they are about to be sharded, or handed to an engine."""
     if world_size() == 1:
-        return open_policy(config, weights, None, with_adapter)
+        return open_policy(config, weights, device, with_adapter)
     with rank_zero_first():
         return open_policy(config, weights, "meta" if rank() else "cpu", with_adapter)
 
@@ -82,7 +84,7 @@ def open_training(
     on_cuda = device_of(config).startswith("cuda")
     sharded = {"precision": config.training.precision, "device": device_of(config)}
     policy = _policy_of_ranks(config, found, with_adapter=True)
-    engine = _build_engine(config, policy, sequence, of_its_own=several or overlaps(config))
+    engine = _build_engine(config, policy, sequence, apart=several or overlaps(config))
     prepare_layers(policy, config, on_cuda=on_cuda)
     if several:
         policy = ShardedPolicy(policy, **sharded)
@@ -101,26 +103,31 @@ def open_training(
 
 
 @on_every_rank("loading the policy")
-def open_engine(config: Config, weights: Path | None, sequence: int | None = None) -> RolloutEngine:
+def open_engine(
+    config: Config, weights: Path | None, sequence: int | None = None, engine: RolloutEngine | None = None
+) -> RolloutEngine:
     """An engine for a policy that does not change: a checkpoint, or the model as it is.
 
     Args:
         sequence: see `build_engine`.
+        engine: one that is there, which takes over these weights; made if there is none.
     """
-    policy = _policy_of_ranks(config, weights, with_adapter=weights is not None)
-    engine = _build_engine(config, policy, sequence, of_its_own=world_size() > 1)
+    # an engine with weights of its own copies them to the device, which need not have them twice
+    device = "cpu" if engine or config.rollout.name == "vllm" else None
+    policy = _policy_of_ranks(config, weights, with_adapter=weights is not None, device=device)
+    engine = engine or _build_engine(config, policy, sequence, apart=world_size() > 1)
     engine.update_weights(from_rank_zero(policy.weights(), device_of(config)), version=0)
     return engine
 
 
-def _build_engine(config: Config, policy: Policy, sequence: int | None, *, of_its_own: bool) -> RolloutEngine:
-    """An engine that `update_weights` has to be called of, unless it samples from the policy's weights.
+def _build_engine(config: Config, policy: Policy, sequence: int | None, *, apart: bool) -> RolloutEngine:
+    """An engine, of whom `update_weights` has to be called next.
 
     Args:
-        of_its_own: whether it has weights of its own whatever engine it is: those of the policy are about to
+        apart: whether it can't sample from the policy's own weights, whatever engine it is: they are about to
             be sharded, are not here, or are updated while it samples.
     """
-    if of_its_own and config.rollout.name == "transformers":
+    if apart and config.rollout.name == "transformers":
         policy = _with_room_for_weights(policy, device_of(config))
     engine = build_engine(config, policy, sequence)
     if world_size() == 1:
@@ -137,6 +144,11 @@ def _with_room_for_weights(policy: Policy, device: str) -> Policy:
     copied = copy.deepcopy(policy, room)
     copied.model.to(device)  # buffers
     return copied
+
+
+def outlives_training(config: Config) -> bool:
+    """Whether the engine that sampled in training can do so in an evaluation: it has weights of its own."""
+    return config.rollout.name == "vllm" or world_size() > 1
 
 
 def overlaps(config: Config) -> bool:

@@ -323,14 +323,16 @@ def test_the_trainers_random_state_and_threads_are_left_alone(tmp_path):
 
 
 @pytest.mark.vllm
-def test_the_engine_of_a_config_samples_from_the_policy_and_not_from_its_files(folder):
+def test_the_engine_of_a_config_has_the_policys_prompts_ends_and_weights(folder):
     from rlvr.rollout.vllm_engine import build_vllm_engine
 
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
     rollout = VLLMRolloutConfig(enforce_eager=True)
     config = Config(model=ModelConfig(path=str(folder)), rollout=rollout)
-    engine = build_vllm_engine(config, Policy(tiny_model(4), tokenizer, stop_strings=["w5"]), sequence=27)
+    policy = Policy(tiny_model(4), tokenizer, stop_strings=["w5"])
+    engine = build_vllm_engine(config, policy, sequence=27)
+    engine.update_weights(policy.weights(), version=0)
     assert engine.max_model_len == 27 == engine._llm.llm_engine.model_config.max_model_len
     question = Problem("words", "test", ({"role": "user", "content": "w1 w2 w3"},), "", "none")
     groups = engine.generate([(question, 8)], SAMPLING, seed=0)
