@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.problems.split import held_out_by_hash
+from rlvr.problems.split import first_different, held_out_by_hash
 
 OPERATORS = ("+", "-", "*")
 MOST_NUMBERS = 12
@@ -130,15 +130,5 @@ def countdown_problem(numbers: Sequence[int], target: int, operators: Sequence[s
 
 def countdown_problems(*, size: int, held_out: bool, seed: int | str, **parameters) -> list[Problem]:
     """`size` different countdown problems; the parameters are those of `solved_countdowns`."""
-    problems: dict[str, Problem] = {}
     stream = solved_countdowns(held_out=held_out, seed=seed, **parameters)
-    for draws, (problem, _) in enumerate(stream):
-        problems.setdefault(problem.id, problem)
-        if len(problems) == size:
-            return list(problems.values())
-        if draws > 1000 * size:
-            raise UserError(
-                f"{size} different countdown problems asked for, but only {len(problems)} were found "
-                f"with {parameters}: ask for fewer, or widen the range of numbers or targets"
-            )
-    raise AssertionError("the stream is endless")
+    return first_different(stream, size, "countdown", "widen the range of numbers or targets", parameters)

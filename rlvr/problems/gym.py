@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rlvr.data import Problem
-from rlvr.errors import UserError, unknown
-from rlvr.problems.split import held_out_by_hash
+from rlvr.errors import unknown
+from rlvr.problems.split import first_different, held_out_by_hash
 
 # reasoning-gym task -> (default parameters, how its metadata becomes a question)
 TASKS: dict[str, tuple[dict, Callable[[dict], str]]] = {
@@ -57,14 +57,5 @@ def endless_entries(task: str, *, seed: int, **parameters: object) -> Iterator[d
 
 def gym_problems(task: str, *, size: int, held_out: bool, seed: int, **parameters) -> list[Problem]:
     """`size` different problems of a reasoning-gym task."""
-    problems: dict[str, Problem] = {}
-    for draws, (problem, _) in enumerate(solved_gym(task, held_out=held_out, seed=seed, **parameters)):
-        problems.setdefault(problem.id, problem)
-        if len(problems) == size:
-            return list(problems.values())
-        if draws > 1000 * size:
-            raise UserError(
-                f"{size} different problems of {task} asked for, but only {len(problems)} were found "
-                f"with {parameters}: ask for fewer, or widen its parameters"
-            )
-    raise AssertionError("the stream is endless")
+    stream = solved_gym(task, held_out=held_out, seed=seed, **parameters)
+    return first_different(stream, size, task, "widen its parameters", parameters)
