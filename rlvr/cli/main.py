@@ -4,8 +4,11 @@ Every verb's work is imported when the verb is called, so that help and errors a
 """
 
 import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from rlvr.cli import results, tools, training
 from rlvr.cli.arguments import Verb, help_of, listing, read
@@ -31,7 +34,31 @@ rlvr: reinforcement learning with verifiable rewards, from a paper's table to yo
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `rlvr` command."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            run_verb(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if stream and nobody_reads(stream)]
+        if not unread:
+            raise  # of a pipe of the work's own
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in unread:  # what is left in it is flushed once more when Python ends
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def nobody_reads(stream: TextIO) -> bool:
+    """Whether the other end of a stream's pipe is closed, as that of `| head` once it has its lines."""
+    poll = select.poll()
+    poll.register(stream, 0)  # what is asked for is nothing; errors are told always
+    return bool(poll.poll(0))
+
+
+def run_verb(arguments: list[str]) -> None:
+    """Do what a command line says; what is wrong with it goes to stderr as a sentence, with exit status 2."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP.format(verbs=listing({f"rlvr {name}": [verb.summary] for name, verb in VERBS.items()})))
         return

@@ -194,6 +194,7 @@ def _check_together(config: Config) -> None:
             f"{training.prompts_per_step}; the nearest valid choice is "
             f"{_nearest_divisor(training.prompts_per_step, training.mini_batch_prompts)}"
         )
+    _check_latest_step(config)
     if not training.activation_checkpointing:
         for name in ("keep_attention", "offload_activations"):
             if getattr(training, name):
@@ -209,6 +210,17 @@ def _check_together(config: Config) -> None:
         )
     if not evaluation.k:
         raise UserError("evaluation.k=[]: accepted is one k or more; the nearest valid choice is [1]")
+
+
+def _check_latest_step(config: Config) -> None:
+    """Refuse to choose among no checkpoints, which would be found out at the end of the run."""
+    latest, training = config.evaluation.latest_step, config.training
+    first = min(training.checkpoint_every, training.steps)
+    if latest and latest < first:
+        raise UserError(
+            f"evaluation.latest_step={latest}: the first checkpoint is that of step {first}, accepted are "
+            f"{first} or more and 0 (the policy before training); the nearest valid choice is {first}"
+        )
 
 
 def _check_temperatures(config: Config) -> None:

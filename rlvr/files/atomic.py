@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, BinaryIO, TextIO
 
 from safetensors import SafetensorError
 
@@ -16,12 +16,27 @@ from rlvr.errors import UserError
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file aside, then rename it: a reader sees the old file or the new one, never a part."""
-    aside = path.with_name(f".{path.name}.partial")
+    """Write a file aside, then rename it: a reader sees the old file or the new one, never a part.
+
+    Of several writers each waits for the one before, and the last one's content stays.
+    """
     with user_errors_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(aside, path)
+        with locked(path.with_name(f".{path.name}.partial")) as aside:
+            aside.truncate(0)
+            aside.write(content.encode() if isinstance(content, str) else content)
+            aside.flush()
+            os.replace(aside.name, path)
+
+
+def locked(file: Path) -> BinaryIO:
+    """A file open for writing, there or new, that no other process has; free when it is closed."""
+    while True:
+        opened = open(file, "ab")  # noqa: SIM115 (the caller closes it)
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        if still_holds(opened):
+            return opened
+        opened.close()  # who had it has renamed it meanwhile
 
 
 # where other packages keep what they download, and the place they have by default
@@ -98,7 +113,7 @@ def flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def still_holds(lock: TextIO) -> bool:
+def still_holds(lock: IO) -> bool:
     """Whether the file that `hold` locked is still in its folder; else another process may lock it."""
     try:
         there, held = os.stat(lock.name), os.fstat(lock.fileno())

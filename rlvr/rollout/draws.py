@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from rlvr.errors import UserError
-from rlvr.rollout.engine import Sampling
+from rlvr.rollout.engine import Sampling, not_numbers
 
 BLOCK = 256  # columns of a row of weights that one number stands for
 BELOW_ONE = 1 - 2.0**-53
@@ -28,6 +27,8 @@ def sample_tokens(
     if sampling.is_greedy:
         token_S = logits_SV.argmax(-1)
         logprob_S = logits_SV.log_softmax(-1).gather(-1, token_S[:, None])[:, 0]
+        if not logprob_S.isfinite().all():  # NaN counts as the likeliest
+            raise not_numbers()
         return token_S[node_R], logprob_S[node_R]
     if sampling.temperature != 1.0:
         logits_SV = logits_SV / sampling.temperature
@@ -71,10 +72,7 @@ def invert_cdf(weights_SV: Tensor, row_R: Tensor, uniform_R: Tensor) -> tuple[Te
     # all functions one after the other, that of row s rising from s to s + 1
     cumulative_SV = weights_SV.cumsum(-1, dtype=torch.float64)
     if not cumulative_SV[:, -1].isfinite().all():
-        raise UserError(
-            "the policy's probabilities are NaN, as its weights are too large to compute with: go back to an "
-            "earlier checkpoint, with a lower training.learning_rate"
-        )
+        raise not_numbers()
     cumulative_SV /= cumulative_SV[:, -1:].clone()
     cumulative_SV += torch.arange(len(weights_SV), device=weights_SV.device)[:, None]
     # a sum that is rounded up to row + 1 would be in the row after

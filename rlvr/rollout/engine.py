@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 
 from rlvr.data import Group, Problem
+from rlvr.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class Sampling:
     @property
     def is_greedy(self) -> bool:
         return self.temperature == 0
+
+
+def not_numbers() -> UserError:
+    """The sentence for logits with NaN or infinity among them, from which any engine would draw something."""
+    return UserError(
+        "the policy's probabilities are NaN, as its weights are too large to compute with: go back to an "
+        "earlier checkpoint, with a lower training.learning_rate"
+    )
 
 
 class RolloutEngine(Protocol):

@@ -30,7 +30,7 @@ from rlvr.data.group import before, has_any
 from rlvr.errors import UserError, unknown
 from rlvr.policy.location import find
 from rlvr.policy.policy import Policy
-from rlvr.rollout.engine import Sampling
+from rlvr.rollout.engine import Sampling, not_numbers
 from rlvr.rollout.lengths import check_fits, context_of
 
 # vLLM reads these when it is imported. A process of its own would need the weights sent to it.
@@ -187,7 +187,8 @@ class VLLMEngine:
         """See `RolloutEngine.generate`.
 
         Raises:
-            UserError: when a prompt leaves less than `sampling.max_tokens` of `max_model_len`.
+            UserError: when a prompt leaves less than `sampling.max_tokens` of `max_model_len`, and when the
+                policy's probabilities are no numbers.
         """
         positions = range(len(requests)) if only is None else only
         groups = [Group(requests[i][0], self._encode_prompt(requests[i][0]), []) for i in positions]
@@ -214,6 +215,8 @@ class VLLMEngine:
             outputs = self._llm.generate(prompts, parameters, use_tqdm=False)
         for group, output in zip(groups, outputs, strict=True):
             samples = output.outputs
+            if not all(np.isfinite(s.logprobs.logprobs).all() for s in samples):
+                raise not_numbers()
             texts = self._tokenizer.batch_decode([s.token_ids for s in samples], skip_special_tokens=True)
             group.completions = [
                 self._cut(

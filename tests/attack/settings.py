@@ -46,6 +46,8 @@ def tried(about: int | None) -> Iterator[tuple[str, Outcome, str]]:
 
 def may_be(key: str, value: str) -> bool:
     """The odd values that mean something: null in other words, no limit, and keys that any number suits."""
+    if key == "training.gradient_clip" and value in ("inf", "1e400"):  # gradients as they are
+        return True
     return value in ("''", HUGE) or (key.endswith("entropy_coefficient") and value == "-1")
 
 

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -68,6 +69,32 @@ assert not {SLOW!r} & sys.modules.keys(), {SLOW!r} & sys.modules.keys()
     assert done.returncode == 0, done.stderr
     wrong = not {"--help", "--cfg", "--line"} & set(command.split())
     assert done.stdout.endswith("2\n") == wrong
+
+
+@pytest.mark.parametrize(
+    ("command", "unread"),
+    [("--help", 1), ("train --cfg job", 1), ("doctor", 1), ("trian", 2), ("train --cfg job trian=1", 2)],
+)
+def test_output_that_nobody_reads_ends_a_command_without_a_word(command: str, unread: int):
+    """As `| head` does: the pipe's other end is closed before anything is written."""
+    end, pipe = os.pipe()
+    os.close(end)
+    streams = {"stdout": pipe, "stderr": subprocess.PIPE if unread == 1 else pipe}
+    done = subprocess.run([sys.executable, "-m", "rlvr", *command.split()], check=False, **streams)
+    os.close(pipe)
+    assert not done.stderr
+    assert done.returncode == (1 if command == "doctor" else 141)  # rich's own way out; 128 + SIGPIPE
+
+
+def test_the_end_of_another_pipe_is_not_that_of_the_output(monkeypatch: pytest.MonkeyPatch):
+    end, pipe = os.pipe()
+    os.close(end)
+    monkeypatch.setattr(cli, "run_verb", lambda arguments: os.write(pipe, b"x"))
+    with pytest.raises(BrokenPipeError), open(os.devnull, "w") as nowhere:
+        monkeypatch.setattr(sys, "stdout", nowhere)
+        monkeypatch.setattr(sys, "stderr", nowhere)
+        cli.main([])
+    os.close(pipe)
 
 
 def test_a_tables_file_is_read_without_torch():

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from reported_runs import EASY, write_run
 from rlvr.config import config_from_yaml, load_config, to_yaml
 from rlvr.errors import UserError
 from rlvr.files import step_lines
-from rlvr.files.atomic import user_errors_for
+from rlvr.files.atomic import user_errors_for, write_whole
 from rlvr.files.run_directory import RunDirectory
 from rlvr.files.run_files import RunFiles
 from rlvr.files.shapes import MAYBE, NUMBER, misfit
@@ -173,6 +174,25 @@ def test_what_cannot_be_written_is_named_as_itself(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     with pytest.raises(UserError, match=said), user_errors_for(tmp_path / "run"):
         raise OSError(errno.EROFS, "Read-only file system", str(tmp_path / file))
+
+
+def test_several_writers_of_a_file_wait_for_each_other(tmp_path: Path):
+    """Each would otherwise rename what another has just opened, or find that it is gone."""
+    contents = [str(n) * 50_000 for n in range(4)]
+    writers = [
+        threading.Thread(target=lambda text=text: [write_whole(tmp_path / "x", text) for _ in range(100)])
+        for text in contents
+    ]
+    failed: list[object] = []
+    threading.excepthook, before = failed.append, threading.excepthook
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        if (tmp_path / "x").exists():
+            assert (tmp_path / "x").read_text() in contents
+    threading.excepthook = before
+    assert not failed
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 from scipy.stats import chisquare
 
 from rlvr.data import Group
+from rlvr.errors import UserError
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.problems.countdown import countdown_problems
@@ -231,6 +232,17 @@ def test_of_equally_likely_tokens_the_first_is_taken():
     )
     assert tokens.tolist() == [1, 0, 1]
     torch.testing.assert_close(logprobs.exp(), torch.tensor([0.4, 0.5, 0.4]))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("row", [[0.0, math.nan, 1.0], [0.0, math.inf, 1.0], [-math.inf] * 3])
+def test_of_what_is_no_distribution_nothing_is_drawn(temperature: float, row: list[float]):
+    draws = torch.tensor([0, 1]), torch.tensor([0.5, 0.5], dtype=torch.float64)
+    sampling = Sampling(max_tokens=1, temperature=temperature)
+    with pytest.raises(UserError, match="probabilities are NaN"):
+        sample_tokens(torch.tensor([[0.0, 1.0, 2.0], row]), *draws, sampling)
+    minus_infinity = torch.tensor([[0.0, -math.inf, 2.0]] * 2)  # a token that is never drawn
+    assert sample_tokens(minus_infinity, *draws, sampling)[0].tolist() == [2, 2]
 
 
 @pytest.mark.parametrize("max_rows", [1000, 5])

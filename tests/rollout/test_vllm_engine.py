@@ -243,6 +243,17 @@ def test_temperature_0_takes_the_likeliest_token_each_time(engine):
 
 
 @pytest.mark.vllm
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_of_what_is_no_distribution_nothing_is_drawn(engine, temperature):
+    model = tiny_model(3)
+    with torch.no_grad():
+        model.model.norm.weight.fill_(torch.nan)
+    engine.update_weights(model.named_parameters(), 1)
+    with pytest.raises(UserError, match="probabilities are NaN"):
+        engine.generate(REQUESTS, Sampling(24, temperature), seed=0)
+
+
+@pytest.mark.vllm
 def test_tokens_depend_on_seed_and_weights_only(engine):
     def tokens(groups):
         return [[completion.token_ids for completion in group.completions] for group in groups]
