@@ -198,7 +198,13 @@ def _take_word(verb: Verb, places: list[Field], text: str, given: dict[str, Any]
         raise UserError(f"{text!r} is one too many: write {usage(verb)}")
     if (accepted := choices_of(item)) and text not in accepted:
         raise unknown(item.metadata["what"], text, accepted)
-    given[item.name] = Path(text) if _type_of(verb, item) is Path else text
+    given[item.name] = _path(text) if _type_of(verb, item) is Path else text
+
+
+def _path(text: str) -> Path:
+    from rlvr.config.places import at_home
+
+    return at_home(text)
 
 
 def _stray(verb: Verb, text: str) -> UserError:
@@ -262,7 +268,7 @@ def _one(item: Field, name: str, text: str, hint: Any, whole: str) -> Any:
     if (accepted := choices_of(item)) and text not in accepted and not item.metadata.get("others"):
         raise unknown(name, text, accepted)
     if hint not in (int, float):
-        return hint(text)
+        return _path(text) if hint is Path else hint(text)
     about = item.metadata
     least, above = about.get("least"), about.get("above")
     try:

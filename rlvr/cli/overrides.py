@@ -111,12 +111,16 @@ def parse(text: str) -> Any:
     """An override as Hydra reads it; what it can't read gets the sentence how to write it."""
     from hydra.core.override_parser.overrides_parser import OverrideParseException, OverridesParser
 
+    from rlvr.config.places import is_path
+
     parser = OverridesParser.create()
     try:
         return parser.parse_overrides([text])[0]
     except OverrideParseException:
         name, _, value = text.partition("=")
     if value.startswith("~"):
+        if is_path(name.lstrip("+")) and "," not in value:  # which the config expands, see `settable`
+            return parse(f"{name}='{value}'")
         raise UserError(f'{text!r}: only the shell knows a home by ~; write {name}="$HOME{value[1:]}"')
     quoted = "{}='{}'".format(name, value.replace("'", "\\'"))
     try:

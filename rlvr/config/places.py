@@ -1,5 +1,6 @@
 """Names and paths of a config that decide where files are written: they stay where they are said to be."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,18 +9,37 @@ from omegaconf import DictConfig, OmegaConf
 from rlvr.errors import UserError
 
 PATHS = (
-    *("runs", "folder", "model.path", "data.path", "data.parameters.path"),
+    *("runs", "folder", "model.path", "data.path", "data.root", "data.parameters.path"),
     *("profile.file", "curriculum.selection"),
 )
+_OF_BENCHMARK = re.compile(r"benchmark\.tasks\.\w+\.(path|root)")
+
+
+def is_path(key: str) -> bool:
+    """Whether a key of the config is the place of a file or folder."""
+    return key in PATHS or _OF_BENCHMARK.fullmatch(key) is not None
 
 
 def expand_home(config: DictConfig) -> None:
     """`~` at the start of a path is the home folder, whatever the shell made of it."""
     tasks = OmegaConf.select(config, "benchmark.tasks") or {}
-    for key in (*PATHS, *(f"benchmark.tasks.{name}.path" for name in tasks)):
+    of_tasks = (f"benchmark.tasks.{name}.{key}" for name in tasks for key in ("path", "root"))
+    for key in (*PATHS, *of_tasks):
         given = OmegaConf.select(config, key)
         if isinstance(given, str) and given.startswith("~"):
-            OmegaConf.update(config, key, str(Path(given).expanduser()))
+            OmegaConf.update(config, key, str(at_home(given)))
+
+
+def at_home(path: str) -> Path:
+    """A path with the home folder for `~`.
+
+    Raises:
+        UserError: for `~name` where there is no such user, and where this one has no home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: no home folder is known for {Path(path).parts[0]}; write it out") from error
 
 
 def check_names(experiment: str, arm: str | None, benchmarks: Iterable[str]) -> None:

@@ -7,7 +7,6 @@ Scores take a float array [problems, epochs] of shares of right answers in [0, 1
 not asked in an epoch, and give NaN to problems that still have a gap.
 """
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,8 @@ from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import fingerprint_of
+from rlvr.files.run_files import read_whole_json, sealed_json
+from rlvr.files.shapes import NUMBER
 from rlvr.problems.lazy import ids_of
 
 
@@ -105,6 +106,12 @@ class Selection:
     scores: dict[str, float]
 
 
+SELECTION = {
+    **dict.fromkeys(("method", "data", "run"), str),
+    **{"settings": dict, "flops": NUMBER, "selected": [str], "scores": {"*": NUMBER}},
+}
+
+
 def load_selection(config: Config, problems: Sequence[Problem]) -> Selection | None:
     """The selection that a config's curriculum needs; None where it needs none.
 
@@ -119,7 +126,7 @@ def load_selection(config: Config, problems: Sequence[Problem]) -> Selection | N
             f"curriculum={method} needs curriculum.selection=<file>, given is {file}: "
             f"make one with `rlvr select method={method} run=<a run on all of the data>`"
         )
-    selection = Selection(**json.loads(Path(file).read_text()))
+    selection = Selection(**read_whole_json(Path(file), SELECTION))
     if selection.method != method:
         raise UserError(
             f"{file} was made with method={selection.method}: accepted is curriculum={selection.method}, "
@@ -130,11 +137,13 @@ def load_selection(config: Config, problems: Sequence[Problem]) -> Selection | N
             f"{file} was selected from another data set than data={config.data.name} with data.size="
             f"{config.data.size}: select again from a run on this data"
         )
+    if not selection.selected or set(selection.selected) - set(ids_of(problems)):
+        raise UserError(f"{file} selects no problem, or one that is not in data={config.data.name}")
     return selection
 
 
 def write_selection(selection: Selection, file: Path) -> None:
-    write_whole(file, json.dumps(asdict(selection), indent=1) + "\n")
+    write_whole(file, sealed_json(asdict(selection)))
 
 
 def selected_curriculum(

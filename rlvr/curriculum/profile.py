@@ -3,7 +3,6 @@
 `rlvr profile` makes it (`rlvr.runs.profile`); `curriculum=sgpo` and `group_size=inverse_success` read it.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import fingerprint_of
+from rlvr.files.run_files import read_whole_json, sealed_json
+from rlvr.files.shapes import NUMBER
 from rlvr.problems.lazy import ids_of
 
 
@@ -93,13 +94,28 @@ def load_profile(config: Config, problems: Sequence[Problem]) -> Profile | None:
             f"{file} is a profile of another data set than data={config.data.name} with data.size="
             f"{config.data.size}: make one of this data with `rlvr profile`"
         )
+    if lacking := [name for name in ids_of(problems) if name not in profile.counts]:
+        raise UserError(f"{file} has no counts of {lacking[0]}: remove it and make it with `rlvr profile`")
     return profile
 
 
+PROFILE = {
+    **dict.fromkeys(("policy", "data"), str),
+    **dict.fromkeys(("prompt_tokens", "generated_tokens"), int),
+    **{"counts": {"*": [int]}, "flops": NUMBER, "seconds": NUMBER},
+}
+
+
 def read_profile(file: Path) -> Profile:
-    content = json.loads(file.read_text())
-    return Profile(**content | {"counts": {key: tuple(pair) for key, pair in content["counts"].items()}})
+    content = read_whole_json(file, PROFILE)
+    counts = {key: tuple(pair) for key, pair in content["counts"].items()}
+    if wrong := [key for key, pair in counts.items() if len(pair) != 2 or not 0 <= pair[0] <= pair[1]]:
+        raise UserError(
+            f"{file} has the counts {list(counts[wrong[0]])} of {wrong[0]}: accepted are right answers and "
+            "scorable ones; remove it and make it with `rlvr profile`"
+        )
+    return Profile(**content | {"counts": counts})
 
 
 def write_profile(profile: Profile, file: Path) -> None:
-    write_whole(file, json.dumps(asdict(profile), indent=1) + "\n")
+    write_whole(file, sealed_json(asdict(profile)))

@@ -156,17 +156,36 @@ def read_json(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     with damage_as_sentence(file):
-        try:
-            content = json.loads(file.read_bytes())
-        except RecursionError as error:
-            raise ValueError("brackets nested too deep") from error
-        if not isinstance(content, dict):
-            raise ValueError(f"a {type(content).__name__} in the place of an object")
-        if (seal := content.pop(SEAL, None)) and seal != seal_of(content):
-            raise ValueError("its entries are not those that were written")
+        content = _object_in(file)
         if wrong := misfit(content, {key: ENTRIES[key] for key in content.keys() & ENTRIES.keys()}):
             raise ValueError(wrong)
         return content
+
+
+def read_whole_json(file: Path, shape: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a JSON file that a shape names, all of which have to be there.
+
+    Raises:
+        UserError: for a file that is none, or is damaged.
+    """
+    with damage_as_sentence(file):
+        content = _object_in(file)
+        if wrong := misfit(content, shape):
+            raise ValueError(wrong)
+        return {key: content[key] for key in shape}
+
+
+def _object_in(file: Path) -> dict[str, Any]:
+    """What a sealed file holds; ValueError for what is no object, or not what was sealed."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except RecursionError as error:
+        raise ValueError("brackets nested too deep") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"a {type(content).__name__} in the place of an object")
+    if (seal := content.pop(SEAL, None)) and seal != seal_of(content):
+        raise ValueError("its entries are not those that were written")
+    return content
 
 
 def sealed_json(content: dict[str, Any]) -> str:

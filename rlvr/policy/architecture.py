@@ -1,14 +1,14 @@
 """The shape of a model, and what follows from it without its weights: parameters, memory, operations."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rlvr.config import ModelConfig
-from rlvr.errors import unknown
+from rlvr.errors import UserError, unknown
 from rlvr.policy.location import local_files
+from rlvr.policy.model_files import read_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,19 @@ def architecture_of(model: ModelConfig) -> Architecture:
 
 
 def architecture_from(file: Path) -> Architecture:
-    """Read a transformers config.json of the Llama, Qwen2 or Qwen3 family."""
-    return architecture_in(json.loads(file.read_text()))
+    """Read a transformers config.json of the Llama, Qwen2 or Qwen3 family.
+
+    Raises:
+        UserError: for a file that is damaged or missing, or of another family.
+    """
+    content = read_object(file)
+    try:
+        return architecture_in(content or {})
+    except (KeyError, TypeError, ZeroDivisionError) as error:
+        raise UserError(
+            f"{file} is missing, or of no model of the Llama, Qwen2 or Qwen3 family ({error!r}), whose shape "
+            "would follow from it"
+        ) from error
 
 
 def architecture_in(config: Mapping[str, Any]) -> Architecture:

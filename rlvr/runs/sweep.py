@@ -30,6 +30,7 @@ from rlvr.config import (
     run_directory,
     settable,
 )
+from rlvr.config.places import at_home
 from rlvr.errors import UserError, printable
 from rlvr.files.run_directory import read_summary
 from rlvr.runs.display import Display
@@ -340,7 +341,7 @@ def overrides_of_evaluation(
 
 def config_of_run(path: str | Path, overrides: Sequence[str]) -> Config:
     """The config of an existing run with some keys changed."""
-    folder = Path(path).expanduser()
+    folder = at_home(str(path))
     if not (folder / "config.yaml").exists():
         raise UserError(f"{path} is not a run directory: it has no config.yaml")
     stored = read_yaml(folder / "config.yaml")

@@ -89,6 +89,25 @@ def test_parameters_by_hand_and_by_torch(frozen_policy: Policy):
         architecture_of(ModelConfig(path="Qwen/Qwen2.5-7b"))
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is damaged"),
+        ("[]", "holds a list, not an object"),
+        ("{}", "of no model of the Llama, Qwen2 or Qwen3 family"),
+        ('{"model_type": "gpt2", "n_layer": 2, "n_head": 2}', r"of no model .*'num_attention_heads'"),
+        (
+            '{"num_attention_heads": 0, "num_hidden_layers": 1, "hidden_size": 4, "intermediate_size": 1}',
+            "no",
+        ),
+    ],
+)
+def test_a_config_that_gives_no_shape_is_a_sentence(content: str, said: str, tmp_path: Path):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError, match=rf"config\.json.*{said}"):
+        architecture_of(ModelConfig(path=str(tmp_path)))
+
+
 def test_operations_and_bytes_by_hand():
     assert TINY.forward_operations(context=10) == 2 * TINY.parameters + 2 * 2 * 10 * 2 * (2 * 2)
     assert TINY.key_value_bytes() == 2 * 2 * 1 * 2 * 2  # keys and values, layers, heads, numbers, bytes

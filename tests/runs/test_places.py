@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from tiny_runs import tiny
 
+from rlvr.cli.arguments import read
+from rlvr.cli.main import VERBS, main
 from rlvr.config import Config, config_from_yaml, load_config, run_directory
 from rlvr.errors import UserError
 from rlvr.files.run_directory import damaged_files, read_provenance
@@ -100,7 +102,7 @@ def test_a_summary_names_no_files_outside(tmp_path: Path):
         damaged_files(tmp_path)
 
 
-def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     monkeypatch.setenv("HOME", str(tmp_path))
     config = load_config(["runs=~/runs", "data=jsonl", "data.path=~/data.jsonl", "profile.file=~/p.json"])
     assert (config.runs, config.data.path, config.profile.file) == (
@@ -108,6 +110,11 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         f"{tmp_path}/data.jsonl",
         f"{tmp_path}/p.json",
     )
+    typed = ["runs=~/x", "+data.root=~/y", "benchmark.tasks.countdown_3.path=~/z", "--cfg"]
+    main(["train", *typed])
+    printed = capsys.readouterr().out
+    assert all(f": {tmp_path}/{name}\n" in printed for name in "xyz")
+    assert read(VERBS["report"], ["~/run", "file=~/page.html"]).file == tmp_path / "page.html"
     with pytest.raises(UserError, match="is not a run directory"):
         evaluation_of("~/run")
     (tmp_path / "run").mkdir()

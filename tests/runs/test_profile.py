@@ -1,6 +1,8 @@
 """Profiles of the embedded policy: made, resumed, used and refused."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,7 +11,7 @@ import pytest
 import rlvr.evaluation.sampling
 import rlvr.runs.profile
 from rlvr.config import Config, load_config
-from rlvr.curriculum.profile import Profile, load_profile, profile_file, read_profile
+from rlvr.curriculum.profile import Profile, load_profile, profile_file, read_profile, write_profile
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
 from rlvr.policy.policy import Policy
@@ -109,14 +111,49 @@ def test_a_broken_off_profile_goes_on_from_its_last_shard(tmp_path: Path, monkey
     assert resumed.seconds > seconds["profiling"] > 0
 
 
-def test_a_profile_of_another_policy_or_data_set_is_refused(runs: Path, tmp_path: Path):
+def test_a_profile_of_another_policy_or_data_set_is_refused(runs: Path, made: Profile, tmp_path: Path):
     file = profile_file(tiny(runs))
     other = tmp_path / "profile.json"
-    other.write_text(json.dumps(json.loads(file.read_text()) | {"policy": "0123456789abcdef"}))
+    write_profile(replace(made, policy="0123456789abcdef"), other)
     with pytest.raises(UserError, match="is a profile of another policy \\(weights 0123456789abcdef"):
         run(tiny(tmp_path, f"profile.file={other}"))
     with pytest.raises(UserError, match=r"another data set than data=countdown with data.size=25"):
         run(tiny(tmp_path, f"profile.file={file}", "data.size=25"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"counts"', '"count"', "its entries are not those that were written"),
+        ('"blake2b"', '"other"', None),  # of an older version, without a digest
+        ('"generated_tokens": ', '"generated_tokens": 9', "its entries are not those that were written"),
+        ("{", "", "damaged"),
+    ],
+)
+def test_a_damaged_profile_is_a_sentence(runs: Path, tmp_path: Path, old: str, new: str, said: str | None):
+    file = tmp_path / "profile.json"
+    file.write_text(profile_file(tiny(runs)).read_text().replace(old, new, 1))
+    if said is None:
+        assert read_profile(file) == read_profile(profile_file(tiny(runs)))
+    else:
+        with pytest.raises(UserError, match=rf"profile\.json is damaged.*{said}|{said}"):
+            read_profile(file)
+
+
+def test_a_profile_with_other_counts_than_there_are_problems_is_refused(
+    runs: Path, made: Profile, tmp_path: Path
+):
+    config = tiny(tmp_path, f"profile.file={tmp_path / 'profile.json'}")
+    problems = load_problems(config.data, held_out=False)
+    first, *others = made.counts
+    for given, said in (
+        ({name: made.counts[name] for name in others}, f"has no counts of {re.escape(first)}"),
+        (made.counts | {first: (3, 2)}, r"has the counts \[3, 2\]"),
+        (made.counts | {first: (3,)}, r"has the counts \[3\]"),
+    ):
+        write_profile(replace(made, counts=given), tmp_path / "profile.json")
+        with pytest.raises(UserError, match=said):
+            load_profile(config, problems)
 
 
 def test_a_missing_profile_is_one_sentence_and_one_that_is_not_needed_is_not_read(tmp_path: Path):

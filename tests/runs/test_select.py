@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from rlvr.cli.main import main
 from rlvr.config import load_config, to_yaml
 from rlvr.curriculum import build_curriculum, learning_impact
-from rlvr.curriculum.lim import load_selection
+from rlvr.curriculum.lim import load_selection, write_selection
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.problems import load_problems
@@ -117,6 +118,21 @@ def test_a_selection_by_another_method_or_of_other_data_is_refused(finished: Pat
         load_selection(load_config([*TINY, "curriculum=lim", file]), problems()[:5])
     with pytest.raises(UserError, match=r"needs curriculum.selection=<file>, given is None"):
         load_selection(load_config([*TINY, "curriculum=lim"]), problems())
+
+
+def test_a_damaged_selection_is_a_sentence(finished: Path, tmp_path: Path):
+    whole = select(finished, "lim")
+    file = tmp_path / "lim.json"
+    config = load_config([*TINY, "curriculum=lim", f"curriculum.selection={file}"])
+    text = selection_file(finished, "lim").read_text()
+    for content in ("", "[]", "{}", text.replace("selected", "chosen"), text.replace('"lim"', "7")):
+        file.write_text(content)
+        with pytest.raises(UserError, match=r"lim\.json is damaged"):
+            load_selection(config, problems())
+    for selected in ([], [*whole.selected, "unheard of"]):
+        write_selection(replace(whole, selected=selected), file)
+        with pytest.raises(UserError, match="selects no problem, or one that is not in data=countdown"):
+            load_selection(config, problems())
 
 
 def test_a_selection_smaller_than_a_batch_is_refused(finished: Path):
