@@ -266,7 +266,12 @@ class TrackingConfig:
     entity: str | None = None  # of W&B; null: the account's own
     group: str | None = None  # of W&B; null: the experiment
     # of MLflow: a server, file:///folder or sqlite:///file; null: MLFLOW_TRACKING_URI, else <runs>/mlruns
-    uri: str | None = None
+    uri: str | None = limited(
+        None,
+        pattern=r"(?!\S*://[^/@]*:[^/@]*@).*",
+        accepted="an address without a password, which config.yaml would keep (but not MLFLOW_TRACKING_URI)",
+        nearest="null",
+    )
 
 
 @dataclass

@@ -67,7 +67,8 @@ def user_errors_for(path: Path) -> Iterator[None]:
                 f"{path}: a file may not become as large as is needed (ulimit -f): raise that limit and "
                 "start again; what was finished is kept"
             ) from error
-        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error) or disk_is_full(path):
+        full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        if full or (number is None and disk_is_full(path)):
             raise UserError(
                 f"no space left on the disk of {path}: free some and start again; what was finished is kept"
             ) from error

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -121,7 +122,7 @@ class RunDirectory:
             sealed_json(
                 {
                     "started": [*history, datetime.now(UTC).isoformat(timespec="seconds")],
-                    "command": " ".join(["rlvr", *sys.argv[1:]]),
+                    "command": shlex.join(["rlvr", *sys.argv[1:]]),
                     "git": git_state(),
                     "python": platform.python_version(),
                     "packages": installed_versions(),

@@ -13,13 +13,16 @@ from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import flat
 
 AT_ONCE = 100  # parameters of one request, as MLflow's servers take them
+# how long a server that is gone may hold a run up: half a minute, where MLflow's own are a quarter of an hour
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 
 
 class MLflow:
     """See `rlvr.tracking.tracker.Sink`. `mlflow_id` has the run's id, `mlflow_step` the last step it has."""
 
     def __init__(self, config: Config, path: Path):
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        for name, value in {"MLFLOW_DISABLE_TELEMETRY": "true", **PATIENCE}.items():
+            os.environ.setdefault(name, value)
         uri = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
         if uri is None:
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # else MLflow wants a database

@@ -6,13 +6,17 @@ have, so one that is chosen later, or failed before, gets it all.
 """
 
 import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from rlvr.config import Config
+from rlvr.errors import printable
 from rlvr.files import step_lines
 from rlvr.tracking.weights_and_biases import wandb_mode, wandb_run_id
+
+_PASSWORD = re.compile(r"(?<=:)//[^/@\s]*@")  # with the name before it, in an address
 
 __all__ = ["TRACKERS", "Sink", "Tracker", "wandb_mode", "wandb_run_id"]
 
@@ -112,8 +116,8 @@ class Tracker:
         except Exception as error:
             self._sinks.pop(name, None)
             advice = f": `pip install 'rlvr[{name}]'`" if isinstance(error, ImportError) else ""
-            title = TRACKERS[name][0]
-            print(f"{title} is off for this run ({error}{advice}); metrics go on to {self.metrics}")
+            title, reason = TRACKERS[name][0], _PASSWORD.sub("//", printable(error))
+            print(f"{title} is off for this run ({reason}{advice}); metrics go on to {self.metrics}")
 
 
 def chosen(config: Config) -> list[str]:

@@ -7,12 +7,12 @@ r"""Do an answer and a reference mean the same? The rules, one for each kind of 
 | quantity | its value is the same; if both name a unit of measure, the same quantity |
 | number in a base | it has the same digits, and that base or none |
 | time of day | it is the same time; am or pm may be added, not left out |
-| ratio | its parts are proportional; a ratio of two is also a quotient |
+| ratio | its parts are proportional, also as `2 to 3`; a ratio of two is also a quotient |
 | words | they are the same letters in the same order, case apart |
 | list | it has the same parts, each as often, in any order; named parts (`x=1, y=2`) by name or in order |
 | tuple, interval | the same brackets, the same parts in order; a bare list, or named parts, for a tuple |
 | set | the same parts, repeats apart |
-| union, inequality for an interval | the same set of real numbers |
+| union, inequality for an interval | the same set of real numbers; `> 3`, `]0,1[` are such sets |
 | name = value | the same value, with the same name or none |
 | equation, inequality | one side minus the other is the same up to a factor |
 | formula, matrix | the same value everywhere (`equality.same_value`) |
@@ -75,6 +75,8 @@ def compare(reference: str | Sequence, answer: str) -> Verdict:
         targets = readings(answer, letters=not has_variables(told.answer))
         if any(isinstance(gold, Quantity) for gold in golds):  # `5 m`, where lengths are asked for
             targets += readings(_LETTER_FOR_UNIT.sub(r"\\text{ \1}", answer))
+        if any(isinstance(gold, Ratio) for gold in golds):  # where none is asked for, `2 to 3` is a range
+            targets += readings(_TO.sub(":", answer))
         equal = any(_fits(told, gold, target) for gold in golds for target in targets)
     except MemoryError:
         raise  # whatever is left of this process, a new one is better
@@ -83,6 +85,7 @@ def compare(reference: str | Sequence, answer: str) -> Verdict:
     return Verdict.CORRECT if equal else Verdict.WRONG
 
 
+_TO = re.compile(r"\s*(?:\\text\s*\{\s*to\s*\}|(?<![A-Za-z])to(?![A-Za-z]))\s*")
 _LETTER_FOR_UNIT = re.compile(r"(?<=[\d}])\s*([A-Za-z])$")
 
 

@@ -32,7 +32,8 @@ class Number:
     """An exact rational, and how it was written: `places` after the point where it is an approximation.
 
     A decimal counts as one if it has at least SIGNIFICANT digits, zeros at its end not counted. It then
-    stands for whatever rounds or is cut to it. All others are exactly what they say.
+    stands for whatever rounds or is cut to it. All others are exactly what they say; one that goes on with
+    the period that it ends with (`0.333...`, `0.1616...`) is that fraction.
     """
 
     value: Fraction

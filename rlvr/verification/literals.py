@@ -14,8 +14,23 @@ _NUMBER = re.compile(
 )
 
 
+_GOES_ON = re.compile(r"([+-]?\s*\d*\.\d+)\s*\\ldots")
+_PERIOD = re.compile(r"\.(\d*?)(?:(\d)\2\2+|(\d{2,}?)\3+)$")
+
+
 def read_number(text: str) -> Number | None:
-    """An integer, decimal, fraction or mixed number."""
+    r"""An integer, decimal, fraction or mixed number.
+
+    A decimal with dots behind it (`0.333\ldots`) has the period that its digits end with, if a digit stands
+    there three times or several digits twice; any other is what it says, cut.
+    """
+    if match := _GOES_ON.fullmatch(text):
+        number = read_number(match[1])
+        if period := _PERIOD.search(match[1]):
+            digits = period[2] or period[3]
+            rest = Fraction(int(digits), (10 ** len(digits) - 1) * 10 ** (len(match[1]) - period.start() - 1))
+            return Number(number.value + (rest if number.value >= 0 and match[1][0] != "-" else -rest))
+        return number if number.places is not None else None
     match = _NUMBER.fullmatch(text)
     if match is None:
         return None

@@ -24,12 +24,16 @@ from rlvr.verification.units import Unit, split_quantity, unit_of
 
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,]|\.\d*,)")
 _SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
+_INTERVAL = re.compile(r"([]\[])([^][,;]+[,;][^][,;]+)([]\[])")
+_UNION = re.compile(rf"(?:[A-Za-z]\s*\\in\s*)?{_INTERVAL.pattern}(?:\s*\\cup\s*{_INTERVAL.pattern})*")
 
 
 @lru_cache(maxsize=8192)
 def readings(text: str, letters: bool = False) -> tuple[Form, ...]:
     """The ways to read a normal form: two where `1,100` may be a number or a pair, one otherwise."""
     text = _SPACED.sub(lambda m: m[0].replace(" ", ""), text)
+    if _UNION.fullmatch(text):  # ]0,1[ is the interval (0,1)
+        text = _INTERVAL.sub(lambda m: f"{'(['[m[1] == '[']}{m[2]}{')]'[m[3] == ']']}", text)
     text = re.sub(r"(?<=\{)\d{1,3}(?:,\d{3})+(?=\})", lambda m: m[0].replace(",", ""), text)
     grouped = "".join(
         _GROUPED.sub(lambda m: m[0].replace(",", ""), piece) if depth == 0 else piece
@@ -101,7 +105,8 @@ def _read(text: str, letters: bool) -> Form:
         operators = ["=" if o in (r"\approx", r"\simeq", r"\cong") else o for o in operators]
         return Relation(tuple(_read(part, letters) for part in parts), tuple(operators), tuple(parts))
     if operators:
-        return Formula(text)  # `\ne 5` says what it is not
+        half_line = _half_line(operators[0], _read(parts[1], letters)) if len(parts) == 2 else None
+        return half_line or Formula(text)
     parts, operators = split_top(text, _JOIN)
     if operators and all(parts):
         joined = _read(parts[0], letters)
@@ -109,6 +114,23 @@ def _read(text: str, letters: bool) -> Form:
             joined = Joined(operator, (joined, _read(part, letters)))
         return joined
     return _bracketed(text, letters) or _simple(text, letters)
+
+
+_INFINITE = Formula(r"\infty"), Formula(r"-\infty")
+
+
+def _half_line(operator: str, bound: Form) -> Form | None:
+    """`> 5` as the numbers that it leaves, whatever their name; None for what bounds no numbers."""
+    if not isinstance(bound, Number | Formula) or not getattr(bound, "text", "0"):
+        return None
+    above, below = _INFINITE
+    return {
+        ">": Bracketed("(", (bound, above), ")"),
+        r"\ge": Bracketed("[", (bound, above), ")"),
+        "<": Bracketed("(", (below, bound), ")"),
+        r"\le": Bracketed("(", (below, bound), "]"),
+        r"\ne": Joined(r"\setminus", (Formula(r"\mathbb{R}"), Collection((bound,)))),
+    }.get(operator)
 
 
 def _stripped(text: str) -> str:

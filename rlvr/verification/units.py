@@ -6,7 +6,7 @@ both name one are compared as quantities: `5 cm` is not `5 m`, and `60 minutes` 
 it, the unit may stand or fall. Nouns are never compared.
 
 A symbol of one letter is a unit only inside `\text{}` or `\mathrm{}` (`3 c` is three times c), or in a
-quotient or a power (`9 m/s`) after the value of a reference that has no variables.
+quotient, a power or a product (`9 m/s`, `9 N·m`) after the value of a reference that has no variables.
 """
 
 import re
@@ -239,13 +239,17 @@ def _temperature(reading: _Reading, word: str) -> bool:
 def _read_tail(tokens: list[re.Match[str]], powers: bool, slash: bool) -> tuple[Fraction, Unit] | None:
     """The factor and the unit that tokens are; None where anything of them is neither.
 
-    Plain letters count as units in a quotient where `slash` is given, and with a power where `powers` is.
+    Plain letters count as units in a quotient where `slash` is given, and in a power or a product with a
+    sign where `powers` is.
     """
+    if tokens[-1][0] in ("/", r"\cdot"):
+        return None
     reading = _Reading({})
     single = [t for t in tokens if t.lastgroup == "word" and len(t[0].rstrip(".")) == 1 and t[0] != "¢"]
     kinds = {t.lastgroup for t in tokens} | {t[0] for t in tokens if t.lastgroup == "other"}
     if single and "degree" not in kinds:
-        compound = (slash and "/" in kinds) or (powers and "power" in kinds)
+        product = any(t[0] == r"\cdot" for t in tokens)
+        compound = (slash and "/" in kinds) or (powers and ("power" in kinds or product))
         if not compound or tokens[0][0] != " ":
             return None
     for token in tokens:

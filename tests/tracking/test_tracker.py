@@ -9,6 +9,7 @@ import pytest
 from wandb_file import history, offline_records, values
 
 from rlvr.config import Config, load_config
+from rlvr.errors import UserError
 from rlvr.tracking.tracker import Tracker, chosen, wandb_mode
 
 
@@ -185,6 +186,24 @@ def test_mlflow_has_every_step_once_and_the_config(tmp_path: Path):
 
     assert history("reward/mean") == [(1, 0.25), (2, 0.5), (3, 0.75)]
     assert history("pass_at_k/gcd") == [(1, 0.5), (8, 0.75)]
+
+
+def test_an_address_with_a_password_is_kept_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    address = "http://me:secret@127.0.0.1:9"  # where nobody answers
+    with pytest.raises(UserError, match=r"accepted is an address without a password.*MLFLOW_TRACKING_URI"):
+        load_config(["tracking=mlflow", f"tracking.uri='{address}'"])
+    assert load_config(["tracking=mlflow", "tracking.uri='http://me@host:80/a:b@c'"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    tracker = Tracker(load_config(["tracking=mlflow"]), tmp_path)
+    tracker.log(1, {"reward/mean": 0.5})
+    tracker.close()
+    said = capsys.readouterr().out
+    assert said.count("MLflow is off for this run") == 1
+    assert "127.0.0.1" in said and "secret" not in said
+    assert not any(b"secret" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
 
 
 def test_several_at_once_and_one_that_fails_leaves_the_others(

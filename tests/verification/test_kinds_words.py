@@ -46,7 +46,7 @@ CASES = [
     (r"2:3:5", r"2:5:3", WRONG),
     (r"2:3", r"3:2", WRONG),
     (r"2:3", r"\frac{2}{3}", CORRECT),
-    (r"2:3", r"2 to 3", WRONG),
+    (r"2:3", r"2 to 3", CORRECT),
     # Words of size are factors; other words after a value are not units.
     (r"1.5 million", r"1.5 thousand", WRONG),
     (r"1.5 million", r"1500000", CORRECT),
