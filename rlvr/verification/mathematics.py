@@ -63,7 +63,9 @@ def settled(golds: tuple[Form, ...], targets: tuple[Form, ...]) -> bool | None:
 def plainly_equal(gold: Form, target: Form) -> bool | None:
     """Equality of numbers, words, times of day and numbers in a base; None where another kind is involved."""
     if isinstance(gold, Words) or isinstance(target, Words):
-        known = isinstance(gold, Words | Number | Clock | Based) and isinstance(target, _PLAIN)
+        if isinstance(gold, Based):  # `FF` without its base
+            return target.text.upper() == gold.digits
+        known = isinstance(gold, Words | Number | Clock) and isinstance(target, _PLAIN)
         return words(gold) == words(target) if type(gold) is type(target) else False if known else None
     if isinstance(gold, Based):
         if isinstance(target, Formula):  # `2A` without its base
@@ -92,8 +94,8 @@ def _same_digits(gold: Based, target: Form) -> bool:
 
 
 def _same_time(gold: Clock, target: Clock) -> bool:
-    """am or pm may be said where the reference does not, but not left out; 15:00 is 3 pm."""
-    if gold.half and not target.half and target.seconds <= _HALF_DAY + 3599:
+    """am or pm may be said where the reference does not, but not left out; 15:00 is 3 pm, 0:30 12:30 am."""
+    if gold.half and not target.half and 3600 <= target.seconds <= _HALF_DAY + 3599:
         return False
     if target.half and not gold.half:
         return gold.seconds % _HALF_DAY == target.seconds % _HALF_DAY

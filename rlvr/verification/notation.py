@@ -37,7 +37,7 @@ _SIGNS = {
     "ℕ": r"\mathbb{N}", "∶": ":", "：": ":", "、": ",", "。": ".", "…": r"\ldots ", "∠": r"\angle ",
     "△": r"\triangle ",
     "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ",
-    "℃": r"^\circ\text{C}", "℉": r"^\circ\text{F}", "٫": ".", "\u00a0": " ", "∖": r"\setminus ",
+    "℃": r"^\circ\text{C}", "℉": r"^\circ\text{F}", "٫": ".", "٪": "%", "\u00a0": " ", "∖": r"\setminus ",
     **{letter: rf"\{name} " for letter, name in _GREEK.items()},
 }  # fmt: skip
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni", strict=True))
@@ -49,6 +49,8 @@ def characters(text: str) -> str:
     """Text with one character for each meaning: ASCII and LaTeX wherever there is such a spelling."""
     written = []
     for c in text:
+        if "\U0001d400" <= c <= "\U0001d7ff":  # a letter or digit in a mathematical font
+            c = unicodedata.normalize("NFKC", c)
         if c.isascii():
             written.append(c if c.isprintable() else " " if c.isspace() else "")
         elif c in _SIGNS:
@@ -139,6 +141,10 @@ _ROOT = re.compile(r"\\sqrt\s*(\[\d+\])?\s*(?:\(([^()]*)\)|(\d+|[A-Za-z]))")
 def normal_form(answer: str) -> str:
     """The same answer in plain LaTeX; two equal forms are equal answers, but not the reverse."""
     answer = characters(answer)
+    if re.fullmatch(r"\s*~~.*~~\s*", answer):  # Markdown's, for what is struck out
+        return UNKNOWN
+    if answer.count("$") == 1:  # delimiters come in pairs
+        answer = re.sub(r"^(\s*-?\s*)\$(?=\s*[\d.])", r"\1USD ", answer)
     answer = answer.replace("...", r"\ldots ").replace("\\!", "").replace("{,}", ",").replace("{.}", ".")
     answer = re.sub(r"(\\\\)\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]", r"\1 ", answer)  # space between rows
     answer = re.sub(r"\\\$\s*(?=[\d.])", "USD ", answer)

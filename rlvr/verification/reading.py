@@ -30,7 +30,8 @@ _UNION = re.compile(rf"(?:[A-Za-z]\s*\\in\s*)?{_INTERVAL.pattern}(?:\s*\\cup\s*{
 
 @lru_cache(maxsize=8192)
 def readings(text: str, letters: bool = False) -> tuple[Form, ...]:
-    """The ways to read a normal form: two where `1,100` may be a number or a pair, one otherwise."""
+    """The ways to read a normal form: two where `1,100` may be a number or a pair, and where `3-2` may be a
+    difference or a score; one otherwise."""
     text = _SPACED.sub(lambda m: m[0].replace(" ", ""), text)
     if _UNION.fullmatch(text):  # ]0,1[ is the interval (0,1)
         text = _INTERVAL.sub(lambda m: f"{'(['[m[1] == '[']}{m[2]}{')]'[m[3] == ']']}", text)
@@ -39,7 +40,22 @@ def readings(text: str, letters: bool = False) -> tuple[Form, ...]:
         _GROUPED.sub(lambda m: m[0].replace(",", ""), piece) if depth == 0 else piece
         for depth, piece in _by_depth(text)
     )
-    return tuple(_read(spelling, letters) for spelling in dict.fromkeys((grouped, text)))
+    spellings = list(dict.fromkeys((grouped, text)))
+    forms = [_read(spelling, letters) for spelling in spellings]
+    return (*forms, *filter(None, map(as_written, forms, spellings)))
+
+
+_DIFFERENCE = re.compile(r"\d[\d.:]*(?:\s*-\s*\d[\d.:]*)+|\d{1,2}/\d{1,2}/\d{2,4}")
+
+
+def as_written(form: Form, text: str) -> Words | None:
+    """A date, a score, a range or the like, which would be read as a difference: `2024-01-05`, `5-6 days`."""
+    value = form.value if isinstance(form, Percent | Quantity) else form
+    if isinstance(form, Ratio):
+        value = Formula(text)
+    if not isinstance(value, Formula) or not _DIFFERENCE.fullmatch(value.text.strip()):
+        return None
+    return Words(re.sub(r"\s*([-/])\s*", r"\1", " ".join(_unwrapped(text).split())))
 
 
 _BRACKET = re.compile(r"\\[{}]|\\langle|\\rangle|\\begin\s*\{[^{}]*\}|\\end\s*\{[^{}]*\}|\\.|[()\[\]{}]")
@@ -246,8 +262,7 @@ def _simple(text: str, letters: bool) -> Form:
         return Joined("mod", (_read(match[1], letters), _read(match[2], letters)))
     if (number := read_number(text.removesuffix("''"))) is not None:
         return number
-    unwrapped = re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r" \1 ", text).strip()
-    unwrapped = " ".join(unwrapped.split())
+    unwrapped = " ".join(_unwrapped(text).split())
     if (clock := read_clock(unwrapped)) is not None:
         return clock
     if (based := read_based(re.sub(r"\\text\s*", "", text))) is not None:
@@ -269,6 +284,10 @@ def _simple(text: str, letters: bool) -> Form:
     if _is_words(unwrapped, text):
         return Words(unwrapped)
     return Formula(re.sub(r"\\text\s*\{\s*([^{}A-Za-z]*?)\s*\}", r"\1", text))
+
+
+def _unwrapped(text: str) -> str:
+    return re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r" \1 ", text).strip()
 
 
 def _scaled(form: Form, text: str, scale: Fraction) -> Form:

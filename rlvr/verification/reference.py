@@ -20,7 +20,7 @@ from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.verification.forms import Form, Formula, Number, Percent, Quantity, Several
 from rlvr.verification.notation import normal_form
-from rlvr.verification.reading import readings
+from rlvr.verification.reading import as_written, readings
 
 
 class Reference(NamedTuple):
@@ -60,8 +60,12 @@ def references_of(problem: Problem) -> list[str | Reference]:
 
 @lru_cache(maxsize=4096)
 def golds_of(told: Reference) -> tuple[Form, ...]:
-    """The readings of a reference in normal form; of one that is known to be a list, or none, those alone."""
+    """The readings of a reference in normal form; of one that is known to be a list, or none, those alone.
+
+    A difference of plain numbers is no reference, so `2024-01-05` is a date and not 2018.
+    """
     found = readings(told.answer)
+    found = tuple(form for form in found if as_written(form, told.answer) is None)
     if told.several is not None:
         fitting = tuple(form for form in found if isinstance(form, Several) == told.several)
         found = fitting or found
