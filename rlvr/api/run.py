@@ -1,6 +1,5 @@
 """A run as data frames and plots."""
 
-import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,20 +95,11 @@ class Run:
 
     @cached_property
     def pass_at_k(self) -> pd.DataFrame:
-        """pass@k of the evaluation: benchmark, domain, k, value, and low and high, the 95 % interval over
-        problems."""
-        from rlvr.evaluation import counts, pass_at_k_of, share_interval
+        """pass@k of the evaluation: benchmark, domain, problems, k, value, and low and high, the 95 %
+        interval over problems."""
+        from rlvr.evaluation.results import pass_at_k_of_run
 
-        rows = []
-        for name, result in self.summary.get("evaluation", {}).items():
-            file = self._files.samples(name)
-            tally = counts(file) if file else None
-            for k in sorted(map(int, result["pass@k"])):
-                low = high = math.nan
-                if tally is not None and len(values := pass_at_k_of(tally, k)):
-                    _, low, high = share_interval(values)
-                rows.append((name, result["domain"], k, result["pass@k"][str(k)], low, high))
-        return pd.DataFrame(rows, columns=["benchmark", "domain", "k", "value", "low", "high"])
+        return pass_at_k_of_run(self._files)
 
     def plot(self, *what: str, ax: "Axes | None" = None, smoothing: int = 1) -> "Axes":
         """Draw curves, and return matplotlib's axes, on which another run can be drawn: `other.plot(ax=ax)`.

@@ -46,8 +46,8 @@ def hydra_errors_as_sentences():
         if group == "hydra/sweeper" and option in ("optuna", "ax", "nevergrad"):
             package = "'rlvr[optuna]'" if option == "optuna" else f"hydra-{option}-sweeper"
             raise UserError(f"hydra/sweeper={option} needs its plug-in: `pip install {package}`") from error
-        root, _, folder = group.partition("/")
-        if root in ("model", "data", "benchmark") and folder:  # a path was given as an option's name
+        root, slash, folder = group.partition("/")
+        if root in ("model", "data", "benchmark") and slash:  # a path was given as an option's name
             group, option = root, f"{folder}/{option}"
         raise unknown(group or "config", option, error.options, hint_of_a_place(group, option)) from error
     except OverrideParseException as error:

@@ -18,8 +18,6 @@ from rlvr.policy.packing import pack_micro_batches
 from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
 
-ANSWERS = "rare-answers"  # of a run, beside its benchmarks
-
 
 def rarest(nll: np.ndarray, share: float) -> np.ndarray:
     """Positions of the `share` of values that are highest, at least one, highest first; ties in order."""

@@ -15,6 +15,7 @@ from rlvr.files.shapes import ENTRIES, NUMBERS, ROLLOUTS, misfit
 
 Line = dict[str, Any]  # of a file of steps: {"step": 7, ...}
 LAST = "evaluation-last"  # the folder of the last checkpoint's samples, where another one was chosen
+ANSWERS = "rare-answers"  # among the samples of a run, beside its benchmarks
 SEAL = "blake2b"  # the entry of a JSON object that is the digest of all others
 
 

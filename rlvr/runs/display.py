@@ -3,7 +3,7 @@
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -12,9 +12,6 @@ from rlvr.config import Config, arm_name
 from rlvr.errors import UserError, printable
 from rlvr.files.run_directory import read_summary
 from rlvr.files.run_files import read_progress
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TRAINING_SHARE = 0.8  # of a run's time, until both stages have been seen; the rest is evaluation
 INTERVAL = 1.0  # seconds between looks at the run directories
@@ -117,17 +114,6 @@ def time_left(done: float, found: float, seconds: float) -> str:
 def title_of(config: Config) -> str:
     """A run as its bar and its lines name it."""
     return printable(f"{arm_name(config)} seed {config.seed}")
-
-
-def percent_with_interval(tally: "pd.DataFrame", k: int) -> str:
-    """Mean pass@k over the problems with k scorable samples, such as "12.5 ± 3.1"."""
-    from rlvr.evaluation import pass_at_k_of, share_interval
-
-    values = pass_at_k_of(tally, k)
-    if not len(values):
-        return "–"
-    mean, low, high = (100 * value for value in share_interval(values))
-    return f"{mean:.1f} ± {(high - low) / 2:.1f}"
 
 
 def fraction_done(

@@ -12,12 +12,11 @@ from rlvr.config import Config, fingerprint
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
 from rlvr.evaluation import counts, pass_at_k_of
-from rlvr.evaluation.rare import ANSWERS
 from rlvr.evaluation.samples_key import key_name, samples_key
 from rlvr.evaluation.sampling import key_of, mean_reward_of, sample_benchmarks
 from rlvr.evaluation.validation import Benchmarks, benchmark_problems, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
-from rlvr.files.run_files import LAST
+from rlvr.files.run_files import ANSWERS, LAST
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.rollout.lengths import longest_sequence
 from rlvr.runs import rare

@@ -3,7 +3,9 @@
 import re
 import shlex
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -11,15 +13,20 @@ from rich.text import Text
 
 from rlvr.config import Config
 from rlvr.errors import UserError, printable
+from rlvr.evaluation.results import pass_at_k_of_run, percent
 from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.provenance import flops
-from rlvr.runs.display import percent_with_interval
-from rlvr.tables.adhoc import chosen, differing, said, settings_of, table_of_runs, value_of
+from rlvr.tables.adhoc import chosen, table_of_runs
 from rlvr.tables.collect import AVERAGE, measure, tidy
 from rlvr.tables.panels import duration
+from rlvr.tables.settings import differing, said, settings_of, value_of
 from rlvr.tracking.symptoms import symptoms
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+CELL = len("  100.0±10.0")
 UNSAID = ("arm", "experiment", "runs", "folder", "tracking", "hydra", "training.steps")
 
 
@@ -36,7 +43,7 @@ def print_outcome(runs: Sequence[tuple[Config, Path]], again: str = "") -> None:
     if len(files) == 1 and done:
         print_run(console, done[0])
     elif done:
-        console.print(arms_table(done))
+        console.print(arms_table(done, console.width))
         console.print("± is half of a 95 % interval over problems and seeds, averaged over benchmarks.")
     elif trained:
         console.print(validation_table(trained))
@@ -51,54 +58,88 @@ def print_outcome(runs: Sequence[tuple[Config, Path]], again: str = "") -> None:
 
 def print_run(console: Console, run: RunFiles) -> None:
     """pass@k and verdicts of a finished run, benchmark by benchmark, and how fast it was sampled."""
-    from rlvr.evaluation import counts
-    from rlvr.evaluation.sampling import sampled_tokens, verdict_shares
+    from rlvr.evaluation.sampling import sampled_tokens
 
-    if not (evaluation := run.summary.get("evaluation", {})):
+    if (results := pass_at_k_of_run(run)).empty:
         return
-    columns = (
-        Column(Text(f"{printable(name)}\n{result['problems']} problems"))
-        for name, result in evaluation.items()
-    )
-    table = Table("k", *columns, title="pass@k, and how the samples were judged, %")
-    files = [run.directory / "evaluation" / f"{name}.parquet" for name in evaluation]
-    if lost := next((file for file in files if not file.exists()), None):
-        raise UserError(f"{lost} is missing, whose results summary.json has: restore it from a copy")
-    tallies = [counts(file) for file in files]
-    first = next(iter(evaluation.values()))
-    for k in sorted(map(int, first["pass@k"])):
-        table.add_row(str(k), *(percent_with_interval(tally, k) for tally in tallies))
-    table.add_section()
-    verdicts = [verdict_shares(file) for file in files]
-    for verdict in dict.fromkeys(verdict for shares in verdicts for verdict in shares):
-        shown = (f"{100 * shares.get(verdict, 0):.1f}" for shares in verdicts)
-        table.add_row(Text(printable(verdict)), *shown)
-    if any("reward" in result for result in evaluation.values()):
-        rewards = (result.get("reward") for result in evaluation.values())
-        table.add_section()
-        table.add_row("mean reward", *("–" if value is None else f"{value:.3f}" for value in rewards))
-    console.print(table)
-    tokens, seconds = sum(map(sampled_tokens, files)), run.entry("seconds", "evaluation")
+    room = console.width - max(map(len, [*results["benchmark"], "out-of-domain average"]))
+    console.print(pass_at_k_grid(results, spread(sorted(results["k"].unique()), room // CELL)))
+    console.print()
+    console.print(verdict_grid(run))
+    evaluation = run.summary["evaluation"]
+    tokens = sum(sampled_tokens(file) for name in evaluation if (file := run.samples(name)))
+    seconds, samples = run.entry("seconds", "evaluation"), next(iter(evaluation.values()))["samples"]
     console.print(
-        f"± is half of a 95 % interval over problems. {first['samples']} samples a problem, {tokens:,} "
-        f"tokens sampled and judged in {seconds:,.0f} s, {tokens / seconds:,.0f} a second."
+        f"± is half of a 95 % interval over problems. {samples} samples a problem, {tokens:,} tokens sampled "
+        f"and judged in {seconds:,.0f} s, {tokens / seconds:,.0f} a second."
     )
 
 
-def arms_table(runs: Sequence[RunFiles]) -> Table:
-    """A line an arm: the averages of each group of benchmarks, over seeds and problems."""
+def spread(items: Sequence[int], room: int) -> list[int]:
+    """At most `room` of some items, and at least two: the first, the last, and some evenly between them."""
+    room, last = max(room, 2), len(items) - 1
+    if len(items) <= room:
+        return list(items)
+    return [items[round(place * last / (room - 1))] for place in range(room)]
+
+
+def pass_at_k_grid(results: "pd.DataFrame", ks: Sequence[int]) -> Table:
+    """A line a benchmark, then one for the plain average of each domain with several."""
+    table = grid("pass@k, %", *map(str, ks))
+    for name, rows in results.groupby("benchmark", sort=False):
+        cells = {row.k: percent(row.value, row.low, row.high, "±") for row in rows.itertuples()}
+        table.add_row(Text(printable(str(name))), *(cells.get(k, "–") for k in ks))
+    for domain, rows in results.groupby("domain"):
+        if rows["benchmark"].nunique() > 1:
+            means = rows.pivot(index="k", columns="benchmark", values="value").mean(axis=1, skipna=False)
+            label = f"{str(domain).replace('_', '-')} average"
+            table.add_row(Text(label, "bold"), *(Text(percent(means.get(k, nan)), "bold") for k in ks))
+    return table
+
+
+def verdict_grid(run: RunFiles) -> Table:
+    """A line a benchmark: how many problems, and how the samples were judged, in percent."""
+    from rlvr.evaluation.sampling import verdict_shares
+
+    evaluation = run.summary["evaluation"]
+    shares = {name: verdict_shares(file) for name in evaluation if (file := run.samples(name))}
+    verdicts = dict.fromkeys(verdict for found in shares.values() for verdict in found)
+    rewards = {name: result["reward"] for name, result in evaluation.items() if "reward" in result}
+    heads = [verdict.replace("_", "\n") for verdict in verdicts] + ["mean\nreward"] * bool(rewards)
+    table = grid("verdicts, %", "problems", *heads)
+    for name, result in evaluation.items():
+        found = [f"{100 * shares[name].get(v, 0):.1f}" if name in shares else "–" for v in verdicts]
+        reward = [f"{rewards[name]:.3f}" if name in rewards else "–"] if rewards else []
+        table.add_row(Text(printable(name)), str(result["problems"]), *found, *reward)
+    return table
+
+
+def grid(*heads: str) -> Table:
+    """A table without lines, whose first column gives way where the terminal is narrow."""
+    numbers = (Column(head, justify="right", no_wrap=True) for head in heads[1:])
+    return Table(Column(heads[0], overflow="fold"), *numbers, box=None, pad_edge=False)
+
+
+def arms_table(runs: Sequence[RunFiles], width: int) -> Table:
+    """A line an arm: the averages of each group of benchmarks, over seeds and problems.
+
+    Args:
+        width: of the terminal, in characters.
+    """
     spec = table_of_runs(runs)
     frame = tidy(spec, measure(spec, runs, iterations=1))  # no test is printed
     frame = frame[(frame["benchmark"] == AVERAGE) & frame["metric"].isin(spec.metrics)]
     cells = frame.set_index(["arm", "group", "metric"])
     places = [(group, metric) for group in spec.columns for metric in spec.metrics]
     narrow = {"out_of_domain": "Out of\ndomain"}  # four columns and the arms on 80 characters
-    heads = (Column(f"{narrow.get(group, spec.label(group))}\n{metric} %") for group, metric in places)
-    table = Table(Column("", no_wrap=True), "seeds", *heads, box=None, pad_edge=False)
+    heads = (f"{narrow.get(group, spec.label(group))}\n{metric} %" for group, metric in places)
+    table = grid("", "seeds", *heads)
+    room = width - len("  seeds") - CELL * len(places)
     for arm in spec.arms:
         row = [cells.loc[(arm.name, *place)] for place in places]
-        texts = (f"{100 * c.value:.1f}±{50 * (c.high - c.low):.1f}" if c.seeds else "–" for c in row)
-        label = ",\n".join(map(printable, arm.label.split(", ")))
+        texts = (percent(c.value, c.low, c.high, "±") if c.seeds else "–" for c in row)
+        label = printable(arm.label)
+        label = label if len(label) <= room else label.replace(", ", ",\n")
         table.add_row(Text(label), str(max(cell.seeds for cell in row)), *texts)
     return table
 

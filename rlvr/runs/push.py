@@ -9,10 +9,9 @@ import yaml
 
 from rlvr.config import Config
 from rlvr.errors import UserError
-from rlvr.evaluation import counts
+from rlvr.evaluation.results import pass_at_k_of_run, percent
 from rlvr.files.hub import reachable
 from rlvr.files.run_files import RunFiles
-from rlvr.runs.display import percent_with_interval
 from rlvr.runs.evaluate import chosen_step
 from rlvr.runs.export import export_run
 from rlvr.runs.outcome import cost
@@ -103,13 +102,12 @@ def metadata(config: Config) -> dict[str, Any]:
 
 def pass_at_k_table(run: RunFiles) -> str:
     """pass@k of every benchmark as Markdown, with intervals over problems."""
-    results = run.entry("evaluation")
-    ks = sorted({int(k) for result in results.values() for k in result["pass@k"]})
+    results = pass_at_k_of_run(run)
+    ks = sorted(results["k"].unique())
     lines = ["| pass@k, % | problems | " + " | ".join(map(str, ks)) + " |", "|---" * (len(ks) + 2) + "|"]
-    for name, result in results.items():
-        tally = counts(run.directory / "evaluation" / f"{name}.parquet")
-        cells = (percent_with_interval(tally, k) for k in ks)
-        lines.append(f"| {name} | {result['problems']} | {' | '.join(cells)} |")
+    for (name, problems), rows in results.groupby(["benchmark", "problems"], sort=False):
+        cells = {row.k: percent(row.value, row.low, row.high) for row in rows.itertuples()}
+        lines.append(f"| {name} | {problems} | {' | '.join(cells.get(k, '–') for k in ks)} |")
     note = "± is half of a 95 % interval over problems. One seed says nothing about the noise of training."
     return "\n".join(lines) + f"\n\n{note}"
 

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from rlvr.config import Config, fingerprint
 from rlvr.data import Problem, Verdict
 from rlvr.errors import UserError
-from rlvr.evaluation.rare import ANSWERS, mean_nll, rarest
+from rlvr.evaluation.rare import mean_nll, rarest
 from rlvr.evaluation.sampling import write_parquet
 from rlvr.files.atomic import hold
+from rlvr.files.run_files import ANSWERS
 from rlvr.policy.adapter import BASE
 from rlvr.policy.policy import Policy
 from rlvr.problems import load_problems

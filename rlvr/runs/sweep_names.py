@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rlvr.config import Config, config_from_yaml, load_config, run_directory
 from rlvr.files.run_directory import conflicts
-from rlvr.tables.adhoc import short_names
+from rlvr.functions.source import is_file_function
+from rlvr.tables.settings import short_names, short_values, with_function
 
 # where a run goes and what watches it, and seeds, which are runs of one arm
 NO_NAME = ("seed", "experiment", "runs", "folder", "tracking", "cluster", "hydra")
@@ -39,13 +40,18 @@ def named(jobs: Sequence[Sequence[str]], config_name: str = "config") -> list[li
 def settings_of(job: Sequence[str]) -> dict[str, str]:
     """The overrides of a run that may name it: key -> value as it is written."""
     pairs = (override.lstrip("+").partition("=") for override in job if "=" in override)
-    return {key: value.strip("'\"") for key, _, value in pairs if re.split(r"[.@/]", key)[0] not in NO_NAME}
+    named = {key: value.strip("'\"") for key, _, value in pairs if re.split(r"[.@/]", key)[0] not in NO_NAME}
+    for key, value in named.items():
+        if is_file_function(plain := value.replace("\\:", ":")):  # as Hydra writes it
+            named[key] = plain
+    return with_function(named, "reward")
 
 
 def names_of(settings: Sequence[Mapping[str, str]], keys: Sequence[str]) -> list[str]:
     """A name for each run, of some of its settings."""
     short = short_names(keys)
-    return [name_of({short[key]: one[key] for key in keys if key in one}) for one in settings]
+    said = {key: short_values(one[key] for one in settings if key in one) for key in keys}
+    return [name_of({short[key]: said[key][one[key]] for key in keys if key in one}) for one in settings]
 
 
 def name_of(settings: Mapping[str, str]) -> str:

@@ -7,13 +7,26 @@ from typing import Any
 
 import yaml
 
-from rlvr.config import Config, identity
 from rlvr.errors import UserError, nearest, unknown
-from rlvr.files.run_directory import flat
 from rlvr.files.run_files import RunFiles
+from rlvr.tables.settings import (
+    Settings,
+    differing,
+    filled,
+    is_number,
+    named_key,
+    names_of,
+    ranks,
+    said,
+    settings_of,
+    short_names,
+    short_values,
+    telling,
+    trained_settings,
+    value_of,
+)
 from rlvr.tables.spec import Arm, Sweep, TableSpec
 
-Settings = dict[str, Any]  # key with dots -> value; a key that the chosen options do not have is absent
 FILE_KEYS = ("metrics", "columns", "labels", "sweep", "arms")
 DOMAIN_LABELS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
 
@@ -59,8 +72,18 @@ class Grid:
 
     def label(self, arm: str, without: Sequence[str] = ()) -> str:
         """The settings of an arm in short, as in "gamma=0.5, n=8"."""
-        settings = {key: value for key, value in self.arms[arm].items() if key not in without}
-        return ", ".join(f"{self.short(key)}={said(value)}" for key, value in settings.items())
+        return ", ".join(self.setting(arm, key) for key in self.arms[arm] if key not in without)
+
+    def setting(self, arm: str, key: str) -> str:
+        """A key with an arm's value of it, in short."""
+        values = short_values(settings.get(key) for settings in self.arms.values())
+        return f"{self.short(key)}={values[said(self.arms[arm].get(key))]}"
+
+    def value(self, key: str, given: str) -> Any:
+        """The value that a person means by what is said of it, or what YAML makes of that."""
+        value = yaml.safe_load(given)
+        known = (settings[key] for settings in self.arms.values() if key in settings)
+        return next((one for one in known if said(value) in names_of(one)), value)
 
     def key(self, given: str) -> str:
         """The differing key that a person means by its name, or by the end of it.
@@ -130,10 +153,12 @@ def grid_of(runs: Sequence[RunFiles]) -> Grid:
     arms: dict[str, Settings] = {}
     untrained: set[str] = set()  # of which most keys say nothing
     for run in runs:
-        arms.setdefault(run.arm, flat(identity(run.config)))
+        arms.setdefault(run.arm, trained_settings(run.config))
         if not run.trains:
             untrained.add(run.arm)
-    keys = telling([settings for arm, settings in arms.items() if arm not in untrained])
+    trained = [settings for arm, settings in arms.items() if arm not in untrained]
+    filled(trained)
+    keys = telling(trained)
     kept = {
         arm: {} if arm in untrained else {key: settings[key] for key in keys if key in settings}
         for arm, settings in arms.items()
@@ -155,7 +180,7 @@ def check_seeds(runs: Iterable[RunFiles]) -> None:
     """
     arms: dict[str, Settings] = {}
     for run in runs:
-        settings = flat(identity(run.config))
+        settings = trained_settings(run.config)
         before = arms.setdefault(run.arm, settings)
         for key in differing([before, settings]):
             raise UserError(
@@ -163,79 +188,6 @@ def check_seeds(runs: Iterable[RunFiles]) -> None:
                 f"{said(settings.get(key))}), so they are no one arm: choose some, as in "
                 f"{key}={said(settings.get(key))}"
             )
-
-
-def differing(settings: Sequence[Settings]) -> list[str]:
-    """The keys whose values are not the same everywhere; where a key is absent its value is another one."""
-    keys = dict.fromkeys(key for one in settings for key in one)
-    return [key for key in keys if len({said(one.get(key)) for one in settings}) > 1]
-
-
-def telling(settings: Sequence[Settings]) -> list[str]:
-    """The keys that differ, less those that follow from others of their group, as algorithm.loss does from
-    algorithm=cispo; a group's choice comes before its keys."""
-    kept: list[str] = []
-    keys = differing(settings)
-    groups = list(dict.fromkeys(key.split(".")[0] for key in keys))
-    for key in sorted(keys, key=lambda key: (groups.index(key.split(".")[0]), not key.endswith(".name"))):
-        of_group = [other for other in kept if other.split(".")[0] == key.split(".")[0]]
-        outcomes: dict[tuple, set[str]] = {}
-        for one in settings:
-            cause = tuple(said(one.get(other)) for other in of_group)
-            outcomes.setdefault(cause, set()).add(said(one.get(key)))
-        if any(len(values) > 1 for values in outcomes.values()):
-            kept.append(key)
-    return kept
-
-
-def ranks(values: Iterable[Any]) -> dict[str, int]:
-    """The place of each value among all, numbers by their size and before texts; by what is said of it."""
-    distinct = {said(value): value for value in values}
-
-    def order(name: str) -> tuple:
-        value = distinct[name]
-        return (0, value, "") if is_number(value) else (1, 0, name)
-
-    return {name: place for place, name in enumerate(sorted(distinct, key=order))}
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def said(value: Any) -> str:
-    """A value as a person writes it: 0.5, 8, none, [1,2]."""
-    if is_number(value):
-        return f"{value:g}" if abs(value) < 1e6 or isinstance(value, float) else str(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list):
-        return f"[{','.join(map(said, value))}]"
-    return str(value)
-
-
-def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The shortest ends of keys that tell them apart; a group's `name` is the group."""
-    plain = {key: key.removesuffix(".name") for key in keys}
-    names: dict[str, str] = {}
-    for key, name in plain.items():
-        parts = name.split(".")
-        ends = [".".join(parts[i:]) for i in reversed(range(len(parts)))]
-        others = [other for other in plain.values() if other != name]
-        names[key] = next(
-            end for end in ends if not any(other == end or other.endswith(f".{end}") for other in others)
-        )
-    return names
-
-
-def named_key(given: str, keys: Iterable[str]) -> str | None:
-    """The one key that a name stands for: itself, a group's choice, or the only one that ends so."""
-    keys = list(keys)
-    for exact in (f"{given}.name", given):
-        if exact in keys:
-            return exact
-    ends = [key for key in keys if key.endswith((f".{given}", f".{given}.name"))]
-    return ends[0] if len(ends) == 1 else None
 
 
 def baselines_of(grid: Grid, given: str, arms: Sequence[Arm]) -> dict[str, str]:
@@ -252,7 +204,8 @@ def baselines_of(grid: Grid, given: str, arms: Sequence[Arm]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals:
             raise unknown("baseline", given, [arm.label for arm in arms])
-        changed[grid.key(name)] = yaml.safe_load(value)
+        key = grid.key(name)
+        changed[key] = grid.value(key, value)
     found = {}
     for arm, settings in grid.arms.items():
         groups = tuple(key.removesuffix("name") for key in changed if key.endswith(".name"))
@@ -288,7 +241,7 @@ def with_sweep(spec: TableSpec, grid: Grid, wish: Wish) -> TableSpec:
     for arm in spec.arms:
         settings = grid.arms[arm.name]
         if is_number(settings.get(x)):
-            first = f"{grid.short(line)}={said(settings.get(line))}" if line else ""
+            first = grid.setting(arm.name, line) if line else ""
             rest = grid.label(arm.name, without=[x] + ([line] if line else []))
             series = ", ".join(text for text in (first, rest) if text) or spec.name
             arm = replace(arm, x=settings[x], series=series)
@@ -329,18 +282,9 @@ def chosen(runs: Sequence[RunFiles], wanted: Mapping[str, Sequence[Any]]) -> lis
         names = {said(value) for value in values}
         configs = {run.directory: settings_of(run.config) for run in left}
         there = {said(value) for settings in configs.values() for value in [value_of(settings, key)]}
-        left = [run for run in left if said(value_of(configs[run.directory], key)) in names]
+        left = [run for run in left if names & names_of(value_of(configs[run.directory], key))]
         if not left:
             raise UserError(
                 f"no run has {key}={','.join(map(said, values))}: they have {', '.join(sorted(there))}"
             )
     return left
-
-
-def settings_of(config: Config) -> Settings:
-    """Every key of a run with its value."""
-    return flat(asdict(config))
-
-
-def value_of(settings: Settings, key: str) -> Any:
-    return settings.get(f"{key}.name", settings.get(key))

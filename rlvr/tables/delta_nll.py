@@ -8,8 +8,7 @@ import pandas as pd
 
 from rlvr.errors import UserError
 from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
-from rlvr.evaluation.rare import ANSWERS
-from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.files.run_files import ANSWERS, RunFiles, damage_as_sentence
 from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, DIFFERENCES
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import DELTA_NLL, RARE, TableSpec

@@ -4,6 +4,7 @@ Both are grids: a row for the average of each group of benchmarks, a column for 
 of its arms. The arms of a sweep (see `rlvr.tables.sweep_figures`) are a fan in a column of their own.
 """
 
+import textwrap
 from collections.abc import Sequence
 from io import BytesIO
 from itertools import cycle
@@ -22,6 +23,8 @@ from rlvr.tables.spec import TableSpec
 
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]  # Okabe and Ito's: told apart by everyone
 BASELINE, REFERENCE = "#444444", "#999999"
+INSIDE = 6  # entries of a legend that a panel has room for
+LABEL = 36  # characters of a line of it
 CAPTIONS = {
     "pass-at-k": "pass@k averaged over benchmarks; bands are the 95 % intervals of the cells.",
     "difference": "Difference to the baseline in average pass@k, with its 95 % interval; filled markers are "
@@ -59,8 +62,10 @@ def pass_at_k_curves(spec: TableSpec, frame: pd.DataFrame) -> Figure:
     if columns:
         columns = [dict.fromkeys(others, (REFERENCE, ":")) | column for column in columns]
     else:
-        columns = [{name: (colour, "-") for name, colour in zip(others, cycle(COLOURS), strict=False)}]
-    labels = spec.arm_labels
+        many = [to_hex(colour) for colour in matplotlib.colormaps["tab20"].colors]  # type: ignore[attr-defined]
+        colours = cycle(COLOURS if len(others) <= len(COLOURS) else many)
+        columns = [{name: (colour, "-") for name, colour in zip(others, colours, strict=False)}]
+    labels = {name: wrapped(label) for name, label in spec.arm_labels.items()}
     with matplotlib.rc_context(STYLE):
         figure, grid = _grid(spec, len(columns))
         for group, row in zip(spec.columns, grid, strict=True):
@@ -72,14 +77,19 @@ def pass_at_k_curves(spec: TableSpec, frame: pd.DataFrame) -> Figure:
                     if line != ":":
                         band(axes, curve["k"], curve["low"], curve["high"], colour)
             row[0].set_ylabel(f"{spec.label(group)} avg. pass@k (%)")
-        for axes in grid[0]:
-            axes.legend(loc="lower right", handlelength=2.4)
+        if len(columns) == 1 and len(columns[0]) > INSIDE:
+            figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside right upper")
+            figure.set_figwidth(figure.get_figwidth() + 2.2)
+        else:
+            for axes in grid[0]:
+                axes.legend(loc="lower right", handlelength=2.4)
     return figure
 
 
 def difference_curves(spec: TableSpec, frame: pd.DataFrame) -> Figure:
     """Arm minus baseline in average pass@k; filled markers where it is significant."""
-    columns, labels = _by_baseline(spec), spec.arm_labels
+    columns = _by_baseline(spec)
+    labels = {name: wrapped(label) for name, label in spec.arm_labels.items()}
     with matplotlib.rc_context(STYLE):
         figure, grid = _grid(spec, len(columns))
         for group, row in zip(spec.columns, grid, strict=True):
@@ -148,6 +158,11 @@ def _average(frame: pd.DataFrame, group: str, arm: str) -> pd.DataFrame:
     rows = (frame["group"] == group) & (frame["benchmark"] == AVERAGE) & (frame["arm"] == arm)
     shares = ["value", "low", "high", "difference", "difference_low", "difference_high"]
     return frame[rows].assign(**{name: 100 * frame[name] for name in shares})
+
+
+def wrapped(label: str) -> str:
+    """An arm's label in lines that a panel has room for."""
+    return textwrap.fill(label, LABEL, break_on_hyphens=False)
 
 
 def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str) -> None:

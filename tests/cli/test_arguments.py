@@ -174,6 +174,7 @@ TRAIN = {
     "data=questions.jsonl": "did you mean data=jsonl data.path=questions.jsonl?",
     "model=org/name-1.5B": "unknown model 'org/name-1.5B': accepted are deepseek",
     "model=org/name": "did you mean model=local model.path=org/name?",
+    "model=/no/model": "did you mean model=local model.path=/no/model?",
     "hydra.sweeper=optuna": "a config group has a slash; did you mean hydra/sweeper=optuna?",
     "advantage_scaling=0.5": "did you mean advantage_scaling.gamma=0.5?",
     "arm=\x1b[2J": "'arm=\\x1b[2J': Hydra takes this value in quotes of its own only: write \"arm='·[2J'\"",

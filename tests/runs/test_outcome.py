@@ -1,15 +1,28 @@
 """What is printed when runs end."""
 
+import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from reported_runs import EASY, HARD, write_run
 
 from rlvr.files.run_files import RunFiles
-from rlvr.runs.outcome import print_outcome
+from rlvr.runs.outcome import print_outcome, spread
 
 SAMPLES = {EASY: [("correct", "1+2")] * 2 + [("wrong", "3")] * 2, HARD: [("wrong", "7")] * 4}
+
+
+EVALUATED = {
+    f"countdown_{name}": {
+        "domain": "out_of_domain" if name == "sum" else "in_domain",
+        "problems": 2,
+        "samples": 64,
+        "pass@k": {str(2**i): value for i in range(7)},
+    }
+    for name, value in (("3", 1.0), ("large", 0.5), ("sum", None))
+}
 
 
 @pytest.fixture
@@ -66,3 +79,30 @@ def test_a_run_that_is_not_done_goes_on_by_its_command(tmp_path: Path, told):
     folder = write_run(tmp_path, "half", SAMPLES, status="training")
     (folder / "summary.json").write_text("{}")
     assert told([folder], "rlvr train seed=1")[-1] == "next: rlvr train seed=1 (goes on with 1 of 1)"
+
+
+def test_a_run_ends_with_lines_that_80_columns_hold(tmp_path: Path, told, monkeypatch: pytest.MonkeyPatch):
+    """A line a benchmark, those k that there is room for; what is always right has Jeffreys' interval."""
+    monkeypatch.setenv("COLUMNS", "80")
+    right = {problem: [("correct", "1+2")] * 64 for problem in (EASY, HARD)}
+    folder = write_run(tmp_path, "right", right)
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | {"evaluation": EVALUATED}))
+    samples = folder / "evaluation/countdown_3.parquet"
+    pd.read_parquet(samples).assign(num_tokens=3).to_parquet(samples)
+    lines = told([folder])
+    assert lines[:5] == [
+        "pass@k, % 1 4 16 64",  # four, of seven
+        "countdown_3 100.0±33.3 100.0±33.3 100.0±33.3 100.0±33.3",  # (1 - 0.333) / 2, two problems
+        "countdown_large 50.0 50.0 50.0 50.0",  # its samples are not there
+        "countdown_sum – – – –",
+        "in-domain average 75.0 75.0 75.0 75.0",
+    ]
+    assert lines[6:8] == ["verdicts, % problems correct", "countdown_3 2 100.0"]
+    assert any("64 samples a problem, 384 tokens" in line for line in lines)
+
+
+def test_some_of_many_are_the_first_the_last_and_some_between():
+    assert spread([1, 2, 4, 8], 9) == [1, 2, 4, 8]
+    assert spread([1, 2, 4, 8, 16, 32, 64], 4) == [1, 4, 16, 64]
+    assert spread([1, 2, 4], 0) == [1, 4]

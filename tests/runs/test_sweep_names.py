@@ -28,6 +28,15 @@ def test_names_say_the_keys_that_differ_and_nothing_else(tmp_path: Path):
     ]
 
 
+def test_reward_functions_of_files_are_called_by_their_names(tmp_path: Path):
+    file, other = tmp_path / "mine.py", tmp_path / "yours.py"
+    for path in (file, other):
+        path.write_text("def short(text): return 1\ndef plain(text): return 0\n")
+    assert arms(named(expand([f"reward={file}:short,{file}:plain"]))) == ["reward=short", "reward=plain"]
+    first, second = arms(named(expand([f"reward={file}:short,{other}:short", "group_size.n=4"])))
+    assert first != second and len({first.split("~")[0], second.split("~")[0]}) == 2
+
+
 def test_seeds_alone_are_one_arm_and_given_names_stay():
     assert named(expand(["seed=1,2", "scale=smoke"])) == [
         ["++seed=1", "scale=smoke"],

@@ -9,17 +9,8 @@ from rlvr.errors import UserError
 from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.ad_hoc import write_table_of_runs
-from rlvr.tables.adhoc import (
-    Wish,
-    base_of,
-    check_seeds,
-    chosen,
-    grid_of,
-    named_key,
-    short_names,
-    table_of_runs,
-    telling,
-)
+from rlvr.tables.adhoc import Wish, base_of, check_seeds, chosen, grid_of, table_of_runs
+from rlvr.tables.settings import named_key, short_names, telling
 
 FOCAL = "advantage_scaling=focal"
 
@@ -161,3 +152,28 @@ def test_any_folder_of_runs_becomes_a_table(sweep: Path, tmp_path: Path):
         "gamma=1, n=16 − gamma=0, n=16": "+12.5",
     }
     assert "- Repeat: `rlvr table runs/sweep`" in page
+
+
+def test_a_reward_function_is_called_by_its_name(tmp_path: Path):
+    """By the file's too where two have one, and by its digest where the file has changed."""
+    samples = {EASY: [("correct", "")] * 2 + [("wrong", "")] * 2}
+    mine, yours = tmp_path / "mine.py", tmp_path / "yours.py"
+    for file in (mine, yours):
+        file.write_text("def short(text, verdict): return 1\ndef plain(text): return 0\n")
+    write_run(tmp_path, "a", samples)
+    write_run(tmp_path, "b", samples, overrides=[f"reward={mine}:plain"])
+    write_run(tmp_path, "c", samples, overrides=[f"reward={mine}:short"])
+    runs = find_runs(tmp_path / "sweep")
+    wish = Wish(baseline="reward=plain")
+    labels = {arm.name: (arm.label, arm.baseline) for arm in table_of_runs(runs, wish).arms}
+    assert labels == {"a": ("a", "b"), "b": ("b", None), "c": ("c", "b")}
+    grid = grid_of(runs)
+    assert [grid.label(arm) for arm in "abc"] == ["reward=correctness", "reward=plain", "reward=short"]
+    assert {run.arm for run in chosen(runs, {"reward": ["short", "correctness"]})} == {"a", "c"}
+
+    write_run(tmp_path, "d", samples, overrides=[f"reward={yours}:short"])
+    mine.write_text("def plain(text): return 2\n")
+    write_run(tmp_path, "e", samples, overrides=[f"reward={mine}:plain"])
+    grid = grid_of(find_runs(tmp_path / "sweep"))
+    assert [grid.label(arm) for arm in "cd"] == [f"reward={mine}:short", f"reward={yours}:short"]
+    assert grid.label("b") != grid.label("e") and grid.label("b").startswith(f"reward={mine}:plain@")

@@ -1,9 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 from table_runs import finished
 
 from rlvr.tables import figures
 from rlvr.tables.collect import collect
+from rlvr.tables.spec import Arm
 
 
 @pytest.fixture
@@ -32,6 +34,19 @@ def test_a_table_without_pairs_is_one_column_of_curves(spec, frame):
     assert len(axes) == 2
     colours = {line.get_color() for line in axes[0].get_lines()}
     assert len(colours) == 3
+
+
+def test_many_arms_differ_in_colour_and_stand_beside_the_panel(spec, frame):
+    names = [f"arm {number}" for number in range(7)]
+    spec.arms = [Arm(name, label=f"{name}, with a label that a panel has no room for") for name in names]
+    one = frame[frame["arm"] == "grpo"]
+    figure = figures.pass_at_k_curves(
+        spec, pd.concat([one.assign(arm=name) for name in names], ignore_index=True)
+    )
+    assert len({line.get_color() for line in figure.axes[0].get_lines()}) == 7
+    (legend,) = figure.legends
+    first, *_ = legend.get_texts()
+    assert first.get_text() == "arm 0, with a label that a panel has\nno room for"
 
 
 def test_differences_in_points_filled_where_significant(spec, frame):
