@@ -27,7 +27,15 @@ from rlvr.tables.page import TablePage, assemble
 from rlvr.tables.spec import TableSpec
 
 PAGE = Path(__file__).parent / "page"
-SCRIPTS = ("vendor/uPlot.iife.min.js", "page.js", "charts.js", "curves.js", "forgotten.js", "completions.js")
+SCRIPTS = (
+    "vendor/uPlot.iife.min.js",
+    "page.js",
+    "charts.js",
+    "curves.js",
+    "frontier.js",
+    "forgotten.js",
+    "completions.js",
+)
 STYLES = ("vendor/uPlot.min.css", "page.css")
 ESCAPES = str.maketrans(
     {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
@@ -66,6 +74,7 @@ def render_page(runs: Sequence[RunFiles], spec: TableSpec, table: TablePage | No
     facts = dict(table.facts) if table else {}
     if not (spec.repeat or is_table(spec.name)):
         facts.pop("Repeat", None)  # it names a command that knows the tables of `experiments/` only
+    data = page_data(runs, spec, table)
     script = "\n".join((PAGE / name).read_text() for name in SCRIPTS)
     style = "\n".join((PAGE / name).read_text() for name in STYLES)
     environment = Environment(
@@ -80,7 +89,8 @@ def render_page(runs: Sequence[RunFiles], spec: TableSpec, table: TablePage | No
         unfinished=sum(not run.finished for run in runs),
         table=table,
         facts=facts,
-        data=as_json(page_data(runs, spec, table)),
+        data=as_json(data),
+        has_frontier=any(len(a["k"]) > 1 for entry in data["passk"] for a in entry["arms"].values()),
         script=script,
         style=style,
         script_digest=csp_hash(script),
@@ -98,6 +108,9 @@ def page_data(runs: Sequence[RunFiles], spec: TableSpec, table: TablePage | None
                 "label": arm.label,
                 "baseline": arm.baseline,
                 "before": arm.name in untrained,
+                "line": arm.member or arm.series,
+                "place": arm.x if arm.strength is None else arm.strength,
+                "rate": arm.rate,
             }
             for arm in spec.arms
         ],

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from reported_runs import EASY, HARD, HOSTILE, write_run
 
+from rlvr.files import step_lines
 from rlvr.report import find_runs, write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'rlvr[browser]'")
@@ -64,7 +65,7 @@ def texts(cells) -> list[str]:
 
 
 def test_everything_is_drawn(page):
-    assert page.locator("section").count() == 6
+    assert page.locator("section").count() == 7
     for section in ("passk", "learning"):
         canvas = page.locator(f"#{section} canvas")
         assert canvas.evaluate(
@@ -218,6 +219,10 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = write_run(runs, name, {EASY: [("correct", "1+2")] * 4}, overrides=keys)
         for task in ("countdown_4", "countdown_5", "countdown_add", "countdown_large", "chain_sum", "gcd"):
             shutil.copy(folder / "evaluation/countdown_3.parquet", folder / f"evaluation/{task}.parquet")
+        (folder / "validation.jsonl").unlink()
+        for step in (0, 2, 4):
+            scores = {"in_domain/pass@1": 0.1 + 0.01 * step * gamma, "in_domain/pass@4": 0.5 - 0.01 * step}
+            step_lines.append(folder / "validation.jsonl", step, scores)
     return write_report(find_runs(runs / "sweep"), runs / "report.html", iterations=20)
 
 
@@ -298,3 +303,62 @@ def test_what_is_chosen_is_in_the_address(page, report: Path):
     assert "grpo" not in readout(page, "passk")
     choose(page, "forgotten", "Colour by", "rate")
     assert "forgotten.colour" not in page.url
+
+
+def test_the_frontier_is_where_the_numbers_are(page):
+    """pass@1 is 50 % for both; at four tries the base policy has 100 % and grpo 50."""
+    page.locator("#frontier summary").click()
+    rows = page.locator("#frontier tbody tr")
+    assert texts(rows.nth(0).locator("td"))[1] == "100.0 (33.3 to 100.0)"
+    assert texts(rows.nth(1).locator("td"))[1].startswith("50.0 (")
+    marks = page.locator("#frontier .picture circle:has(title)")
+    places = [(mark.get_attribute("cx"), float(mark.get_attribute("cy"))) for mark in marks.all()]
+    (base_x, base_y), (grpo_x, grpo_y) = places
+    assert base_x == grpo_x
+    assert base_y < grpo_y  # further up
+    choose(page, "frontier", "Up", "1")
+    assert texts(rows.nth(0).locator("td"))[1].startswith("50.0 (")
+    page.locator("#frontier").get_by_label("grpo").uncheck()
+    assert rows.count() == 1
+    with page.expect_download() as download:
+        page.locator("#frontier").get_by_role("button", name="save as SVG").click()
+    assert download.value.suggested_filename == "sweep-frontier.svg"
+    root = ElementTree.parse(download.value.path()).getroot()
+    assert [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")][-1] == "base"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1300, 2560])
+def test_the_frontier_and_the_map_come_back_from_the_address(chromium, wide: Path, width: int, scheme: str):
+    complaints: list[str] = []
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(wide.as_uri())
+    assert page.locator("#frontier .picture svg").bounding_box()["width"] <= width
+    assert page.locator("#frontier .picture circle:has(title)").count() == 15
+    joined = page.locator("#frontier .picture polyline").first.get_attribute("points").split()
+    assert len(joined) == 15  # the exponents of one series
+    choose(page, "frontier", "Up", "2")
+    choose(page, "frontier", "Show", "way")
+    assert page.locator("#frontier select").count() == 3  # validation is of one average
+    assert page.locator("#frontier .picture circle:has(title)").count() == 45  # three checkpoints
+    choose(page, "frontier", "Across", "4")
+    choose(page, "forgotten", "Sort by", "gamma=3,n=8,learning_rate=0.001")
+    page.locator("#forgotten").get_by_role("button", name=EASY).click()
+    page.locator("#frontier").get_by_label("gamma=0", exact=True).uncheck()
+    address = page.url
+    for part in ("frontier.show=way", "frontier.x=4", "forgotten.sort=gamma%3D3", "off=gamma%3D0"):
+        assert part in address
+    page.goto("about:blank")
+    page.goto(address)
+    assert page.locator("#frontier").get_by_label("Show").input_value() == "way"
+    assert page.locator("#frontier").get_by_label("Across").input_value() == "4"
+    assert page.locator("#frontier .picture circle:has(title)").count() == 42
+    assert page.locator("#forgotten").get_by_label("Sort by").input_value().startswith("gamma=3")
+    assert page.locator("#forgotten h3").inner_text() == EASY
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    choose(page, "frontier", "Show", "end")
+    choose(page, "frontier", "Across", "1")
+    assert "frontier.show" not in page.url and "frontier.x" not in page.url
+    assert complaints == []
+    page.close()

@@ -83,14 +83,7 @@ class Chart {
     this.readout.replaceChildren(el("strong", {}, `${this.options.x} ${number(this.options.log2 ? 2 ** x : x)}`), ...parts);
   }
 
-  /** The figure as a file, in the colours of the page, with a legend: for a talk. */
-  download() {
-    const text = new XMLSerializer().serializeToString(figure(this.lines, this.options, this.plot.scales));
-    const address = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
-    const name = `${document.querySelector("h1").textContent} ${this.options.y || "curve"}`.replace(/[^\w=@.+-]+/g, "-").replace(/^-|-$/g, "");
-    el("a", { href: address, download: `${name}.svg` }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 10000);
-  }
+  download() { saveAsSvg(figure(this.lines, this.options, this.plot.scales), this.options.y || "curve"); }
 
   key(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
@@ -102,6 +95,15 @@ class Chart {
   }
 }
 
+/** A figure as a file, in the colours of the page, with its legend: for a talk. */
+function saveAsSvg(root, what) {
+  const text = new XMLSerializer().serializeToString(root);
+  const address = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+  const name = `${document.querySelector("h1").textContent} ${what}`.replace(/[^\w=@.+-]+/g, "-").replace(/^-|-$/g, "");
+  el("a", { href: address, download: `${name}.svg` }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
 /** Round numbers between two bounds, five or so. */
 function ticks(low, high) {
   const raw = (high - low) / 5, power = 10 ** Math.floor(Math.log10(raw));
@@ -109,9 +111,12 @@ function ticks(low, high) {
   return Array.from({ length: Math.floor(high / step) - Math.ceil(low / step) + 1 }, (_, i) => (Math.ceil(low / step) + i) * step);
 }
 
-/** Lines, bands, axes and a legend as one SVG element; `scales` are those of the chart on the screen. */
-function figure(lines, options, scales) {
-  const width = 760, plot = { left: 62, right: 744, top: 14, bottom: 360 }, rows = Math.ceil(lines.length / 2);
+/** Lines, bands, axes and a legend as one SVG element; `scales` are the bounds of its axes.
+ * An entry with `marks` is points with a line through them: of another look where `hollow`, with crosses where
+ * it has `low` and `high`, `left` and `right`; `quiet` ones are not in the legend. */
+function figure(lines, options, scales, width = 760) {
+  const plot = { left: 62, right: width - 16, top: 14, bottom: 360 }, columns = width > 560 ? 2 : 1;
+  const named = lines.filter((entry) => !entry.quiet), rows = Math.ceil(named.length / columns);
   const svg = (tag, attributes, text) => {
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
     for (const [name, value] of Object.entries(attributes)) if (value != null) element.setAttribute(name, value);
@@ -136,13 +141,23 @@ function figure(lines, options, scales) {
   }
   root.append(svg("text", { x: (plot.left + plot.right) / 2, y: plot.bottom + 38, "text-anchor": "middle", fill: ink }, options.x));
   root.append(svg("text", { transform: `translate(16 ${(plot.top + plot.bottom) / 2}) rotate(-90)`, "text-anchor": "middle", fill: ink }, options.y));
-  lines.forEach((entry, i) => {
-    const look = LOOKS.get(entry.arm), colour = style(look.colour), dash = look.dash?.join(" ");
+  for (const entry of lines) {
+    const look = LOOKS.get(entry.arm), colour = entry.quiet ? style("--soft") : style(look.colour), dash = entry.marks || entry.quiet ? null : look.dash?.join(" ");
     const known = entry.x.map((x, j) => [x, j]).filter(([, j]) => entry.y[j] != null);
-    if (entry.low) root.append(svg("polygon", { points: [...known.map(([x, j]) => at(x, entry.high[j])), ...known.slice().reverse().map(([x, j]) => at(x, entry.low[j]))].join(" "), fill: colour, "fill-opacity": 0.12 }));
-    root.append(svg("polyline", { points: known.map(([x, j]) => at(x, entry.y[j])).join(" "), fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": dash }));
-    const left = plot.left + (i % 2) * 345, top = plot.bottom + 62 + 20 * Math.floor(i / 2);
-    root.append(svg("path", { d: `M${left} ${top - 4}h28`, stroke: colour, "stroke-width": 2.4, "stroke-dasharray": dash }));
+    if (entry.low && !entry.marks) root.append(svg("polygon", { points: [...known.map(([x, j]) => at(x, entry.high[j])), ...known.slice().reverse().map(([x, j]) => at(x, entry.low[j]))].join(" "), fill: colour, "fill-opacity": 0.12 }));
+    root.append(svg("polyline", { points: known.map(([x, j]) => at(x, entry.y[j])).join(" "), fill: "none", stroke: colour, "stroke-width": entry.marks || entry.quiet ? 1 : 2, "stroke-dasharray": dash }));
+    for (const [x, j] of entry.marks ? known : []) {
+      if (entry.left) root.append(svg("path", { d: `M${X(entry.left[j])} ${Y(entry.y[j])}H${X(entry.right[j])}M${X(x)} ${Y(entry.low[j])}V${Y(entry.high[j])}`, stroke: colour, "stroke-opacity": 0.45 }));
+      const mark = svg("circle", { cx: X(x).toFixed(1), cy: Y(entry.y[j]).toFixed(1), r: known.length > 1 && j < known.length - 1 ? 2.5 : 5.5, fill: entry.hollow ? style("--paper") : colour, stroke: colour, "stroke-width": 2 });
+      mark.append(svg("title", {}, `${entry.label}: ${options.x} ${x}, ${options.y} ${entry.y[j]}`));
+      root.append(mark);
+    }
+  }
+  named.forEach((entry, i) => {
+    const look = LOOKS.get(entry.arm), colour = style(look.colour);
+    const left = plot.left + (i % columns) * ((plot.right - plot.left) / columns + 4), top = plot.bottom + 62 + 20 * Math.floor(i / columns);
+    if (entry.marks) root.append(svg("circle", { cx: left + 14, cy: top - 4, r: 5, fill: entry.hollow ? style("--paper") : colour, stroke: colour, "stroke-width": 2 }));
+    else root.append(svg("path", { d: `M${left} ${top - 4}h28`, stroke: colour, "stroke-width": 2.4, "stroke-dasharray": look.dash?.join(" ") }));
     root.append(svg("text", { x: left + 36, y: top, fill: ink }, entry.label));
   });
   return root;
