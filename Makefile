@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce-table audit claims test test-fast test-slow gpu-test gpu-check browser test-browser test-launchers \
-  test-verl test-parity verl-env test-vllm vllm-env kill-anywhere attack doctor bench docs lint clean
+  test-verl test-parity verl-env test-vllm vllm-env kill-anywhere attack doctor bench image docs lint clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -135,6 +135,9 @@ bench: $(BENCH_VENV)/.ready ## measure rlvr against TRL, and vLLM where make vll
 
 doctor: setup ## what this machine can run, and what to do about the rest
 	$(VENV)/bin/rlvr doctor
+
+image: ## the image for CPUs with buildah, which needs no daemon, and a table made in it
+	scripts/build_image.sh
 
 docs: setup ## the documentation, in build/site; a broken link or reference is an error
 	$(VENV)/bin/python -m pip install --quiet -c requirements/lock.txt -e '.[docs]'

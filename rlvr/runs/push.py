@@ -29,7 +29,7 @@ def push_run(
         hub: `owner/name` of a repository of models, which is made (private) where there is none.
 
     Returns:
-        Where it is: the folder, or the repository's address.
+        Where it is: the folder, or the address of the commit in the repository.
 
     Raises:
         UserError: what `export_run` refuses, or where the hub can't be reached or does not take it.

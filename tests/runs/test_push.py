@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from local_hub import TOKEN, local_hub
 from tiny_runs import tiny
 from transformers import AutoModelForCausalLM
 
 from rlvr.cli.main import main
 from rlvr.config import config_from_yaml, identity
+from rlvr.files.hub import reachable
 from rlvr.files.run_directory import read_summary
 from rlvr.runs.run import run
 
@@ -49,3 +51,29 @@ def test_without_a_hub_nothing_is_written(
         main(["push", str(finished), str(tmp_path / "mine"), "hub=owner/name"])
     assert "hub=owner/name: the hub can't be reached; without hub= it is" in capsys.readouterr().err
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_hub_gets_all_of_it(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """huggingface_hub's own client, against a server that speaks its protocol: LFS for the weights."""
+    reachable.cache_clear()
+    with local_hub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # it has LFS alone
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        main(["push", str(finished), str(tmp_path / "mine"), "hub=owner/name"])
+        assert capsys.readouterr().out == f"{hub.address}/owner/name/commit/1\n"
+        monkeypatch.setenv("HF_TOKEN", "of somebody else")
+        with pytest.raises(SystemExit):
+            main(["push", str(finished), str(tmp_path / "again"), "hub=owner/name"])
+    refused = capsys.readouterr().err
+    assert "hub=owner/name was not uploaded (" in refused and "401" in refused
+    assert f"log in with `hf auth login`; {tmp_path / 'again'} holds all of it" in refused
+    (repository,) = hub.created
+    assert (repository["organization"], repository["name"]) == ("owner", "name")
+    assert repository["visibility"] == "private"
+    written = {file.name: file.read_bytes() for file in (tmp_path / "mine").iterdir()}
+    assert hub.files == written
+    assert {"README.md", "model.safetensors", "rlvr-config.yaml", "tokenizer.json"} <= written.keys()
+    reachable.cache_clear()
