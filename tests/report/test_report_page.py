@@ -175,7 +175,7 @@ def test_the_report_has_every_panel_of_the_table(tmp_path: Path):
     page = write_report(runs, tmp_path / "table.html", iterations=50).read_text()
     assert write_report(runs, tmp_path / "table.html", table=table).read_text() == page
     titles = [panel.title for panel in table.panels]
-    assert titles[-1] == "ΔNLL of 1 rare correct answers to 1 problems, nats a token"
+    assert "ΔNLL of 1 rare correct answers to 1 problems, nats a token" in titles
     assert re.findall("<figcaption>(.*?)</figcaption>", page)[: len(titles)] == titles
     # 1.75 - 1 for GRPO, 1.5 - 1 for F-GRPO, whose baseline it is
     assert "<td>+0.750 ± 0.000</td><td>–</td>" in page

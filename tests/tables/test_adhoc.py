@@ -135,6 +135,7 @@ def test_any_folder_of_runs_becomes_a_table(sweep: Path, tmp_path: Path):
         "tables/sweep-smoke.md",
         "tables/sweep-smoke.csv",
         "tables/sweep-smoke-differences.csv",
+        "tables/sweep-smoke-runs.csv",
         "tables/sweep-smoke.tex",
         "figures/sweep-smoke-sweep.png",
         "figures/sweep-smoke-sweep.svg",
