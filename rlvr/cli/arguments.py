@@ -148,10 +148,7 @@ def read(verb: Verb, words: Sequence[str]) -> Any:
         else:
             raise _stray(verb, text)
     _ask_for_the_missing(verb, given)
-    keys = verb.keys(**given)
-    if verb.takes_overrides:
-        keys.overrides = list(overrides.values())
-    return keys
+    return verb.keys(**given, **({"overrides": list(overrides.values())} if verb.takes_overrides else {}))
 
 
 def is_key(verb: Verb, name: str) -> bool:

@@ -78,12 +78,9 @@ def roots() -> set[str]:
 
 def options_of(group: str) -> list[str]:
     """The options of a config group, those of plug-ins and of --config-dir included."""
-    from rlvr.config import CONF
-    from rlvr.config.plugins import config_folders
-    from rlvr.config.search_path import CONFIG_DIRS
+    from rlvr.config import options_of  # what it takes is imported where it is asked for
 
-    folders = (CONF, *config_folders(), *CONFIG_DIRS)
-    return sorted({file.stem for folder in folders for file in folder.glob(f"{group}/*.yaml")})
+    return options_of(group)
 
 
 def whole_keys(name: str, value: str) -> str:
@@ -139,7 +136,31 @@ def _values(parsed: Any) -> list[Any]:
 
 
 @dataclass(kw_only=True)
-class HydraFlags(Overrides):
+class ConfigFolder(Overrides):
+    """Where further configs are: in the folder of --config-dir, and those of hydra.searchpath=."""
+
+    config_dir: str | None = flag(
+        *("--config-dir", "-cd"), help="a folder of configs of your own, beside conf/", value="<folder>"
+    )
+
+    def __post_init__(self) -> None:
+        from rlvr.config import CONFIG_DIRS
+
+        if self.config_dir is not None and not Path(self.config_dir).is_dir():
+            raise UserError(f"--config-dir {self.config_dir}: there is no such folder")
+        given = [] if self.config_dir is None else [self.config_dir]
+        CONFIG_DIRS[:] = [Path(folder) for folder in [*given, *searched(self.overrides)]]
+
+
+def searched(overrides: list[str]) -> list[str]:
+    """The folders that `hydra.searchpath=[file://...]` names."""
+    texts = [text for text in overrides if text.lstrip("+").startswith("hydra.searchpath=")]
+    paths = [path for text in texts for path in parse(text).value()]
+    return [path.removeprefix("file://") for path in paths if path.startswith("file://")]
+
+
+@dataclass(kw_only=True)
+class HydraFlags(ConfigFolder):
     """The flags of a Hydra program that look at a config, or say where it comes from."""
 
     cfg: str | None = flag(
@@ -160,9 +181,6 @@ class HydraFlags(Overrides):
         value="<what>",
         choices=("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
         bare="all",
-    )
-    config_dir: str | None = flag(
-        *("--config-dir", "-cd"), help="a folder of configs of your own, beside conf/", value="<folder>"
     )
     config_name: str = flag(
         *("--config-name", "-cn"), help="another primary config than conf/config.yaml", value="<name>"
@@ -189,11 +207,7 @@ class HydraFlags(Overrides):
             )
         if self.cfg and self.info:
             raise UserError("--cfg and --info: accepted is one of the two")
-        if self.config_dir is not None and not Path(self.config_dir).is_dir():
-            raise UserError(f"--config-dir {self.config_dir}: there is no such folder")
-        from rlvr.config.search_path import CONFIG_DIRS
-
-        CONFIG_DIRS[:] = [Path(self.config_dir)] if self.config_dir is not None else []
+        super().__post_init__()
         if self.config_name not in (names := options_of(".")):
             raise unknown("primary config", self.config_name, names)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.cli.arguments import Verb, flag, given_of, key, optional_keys
-from rlvr.cli.overrides import HydraFlags, Overrides, options_of, part_of, show
-from rlvr.errors import UserError
+from rlvr.cli.overrides import ConfigFolder, HydraFlags, options_of, part_of, show
+from rlvr.errors import UserError, unknown
 from rlvr.tables.assumptions import Assumptions
 
 
@@ -193,7 +193,7 @@ def profile(keys: Profile) -> None:
 
 
 @dataclass(kw_only=True)
-class OfATable(Overrides):
+class OfATable(ConfigFolder):
     table: str | None = key(
         "a table of experiments/ in the place of one run", None, choices=tables, others=True
     )
@@ -237,17 +237,24 @@ def plan(keys: Any) -> None:
 
 
 @dataclass(kw_only=True)
-class Reproduce(Overrides):
+class Reproduce(ConfigFolder):
     table: str = key(
         "a table of experiments/, as <paper>/<table>", choices=tables, others=True, example="fgrpo/table1"
     )
     experiments: Path | None = key("a folder of tables of your own; without it, ./experiments", None)
-    scale: str = key("laptop, or another one of conf/scale", "laptop", choices=lambda: options_of("scale"))
+    scale: str = key(
+        "laptop, or another one of conf/scale", "laptop", choices=lambda: options_of("scale"), others=True
+    )
     seeds: list[int] = key("of every arm; without it, those of the table's file", (), example="1,2,3")
     results: Path = key("where runs, tables and figures go", Path("results"))
     stop_after_minutes: float | None = stop_after_minutes()
     gpus_per_run: int = gpus_per_run()
     render: bool = flag("--render", help="render what has been run so far, and start nothing")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scale not in (scales := options_of("scale")):
+            raise unknown("scale", self.scale, scales)
 
 
 def reproduce(keys: Reproduce) -> None:

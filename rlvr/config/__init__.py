@@ -3,6 +3,7 @@
 from rlvr.config.check import check
 from rlvr.config.compose import (
     CONF,
+    CONFIG_DIRS,
     EXPERIMENTS,
     PACKAGE,
     compose,
@@ -11,6 +12,7 @@ from rlvr.config.compose import (
     hydra_errors_as_sentences,
     hydra_with_conf,
     load_config,
+    options_of,
     project_folder,
     read_yaml,
     settable,
@@ -26,6 +28,7 @@ from rlvr.config.schema import (
 
 __all__ = [
     "CONF",
+    "CONFIG_DIRS",
     "EXPERIMENTS",
     "PACKAGE",
     "BackendConfig",
@@ -43,6 +46,7 @@ __all__ = [
     "hydra_with_conf",
     "identity",
     "load_config",
+    "options_of",
     "project_folder",
     "read_yaml",
     "run_directory",

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.config.check import LATER, check, groups_with_variants
+from rlvr.config.plugins import config_folders
 from rlvr.config.schema import Config
 from rlvr.errors import UserError, unknown
 from rlvr.functions.source import is_file_function
@@ -27,6 +28,9 @@ def project_folder(name: str, packaged: str) -> Path:
 
 CONF = project_folder("conf", "_conf")
 EXPERIMENTS = project_folder("experiments", "_experiments")
+CONFIG_DIRS: list[
+    Path
+] = []  # further folders of configs, of this process: Hydra's own state is the process's too
 
 
 @contextmanager
@@ -83,6 +87,12 @@ def hint_of_a_place(group: str, given: str) -> str:
 def config_groups() -> list[str]:
     """Names of the config groups: the folders of `conf/`."""
     return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+
+
+def options_of(group: str) -> list[str]:
+    """The options of a config group, those of plug-ins and of `CONFIG_DIRS` included."""
+    folders = (CONF, *config_folders(), *CONFIG_DIRS)
+    return sorted({file.stem for folder in folders for file in folder.glob(f"{group}/*.yaml")})
 
 
 def settable(overrides: Sequence[str]) -> list[str]:

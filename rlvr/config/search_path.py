@@ -3,15 +3,12 @@
 A search-path plug-in of Hydra's, imported when something is composed, since Hydra takes a while.
 """
 
-from pathlib import Path
-
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from rlvr.config import plugins
-
-CONFIG_DIRS: list[Path] = []  # of this process; Hydra's own state is the process's too
+from rlvr.config.compose import CONFIG_DIRS
 
 
 class ConfigFolders(SearchPathPlugin):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlvr.config import EXPERIMENTS
+from rlvr.config import CONFIG_DIRS, EXPERIMENTS
 from rlvr.errors import UserError, nearest, unknown
 from rlvr.tables.read_spec import read_spec
 from rlvr.tables.spec import TableSpec
@@ -13,10 +13,12 @@ CLAIMS = "claims.yaml"  # beside the tables of a paper
 
 
 def folders(own: Path | None = None) -> list[Path]:
-    """Where tables are looked for: a person's own folder, `experiments/` here, and rlvr's."""
+    """Where tables are looked for: a person's own folder, or `experiments/` here, and that of each of
+    `CONFIG_DIRS`; then rlvr's."""
     here = Path("experiments")
     found = [own] if own else [here] if here.is_dir() and not here.samefile(EXPERIMENTS) else []
-    return [*found, EXPERIMENTS]
+    further = [there for folder in CONFIG_DIRS if (there := folder / "experiments").is_dir()]
+    return [*found, *further, EXPERIMENTS]
 
 
 def tables(own: Path | None = None) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rlvr.config import CONF, EXPERIMENTS
+from rlvr.config import EXPERIMENTS, options_of
 from rlvr.config.strict import check_keys, load_yaml, strictly
 from rlvr.errors import UserError, unknown
 from rlvr.tables.spec import DOMAINS, Arm, TableFile, TableSpec, check_spec
@@ -110,8 +110,8 @@ def read_layout(path: Path, root: Path | None = None) -> dict[str, Any]:
 
 
 def check_scales(names: Iterable[str], place: str) -> None:
-    """Refuse scales that `conf/scale` does not have."""
-    accepted = [file.stem for file in (CONF / "scale").glob("*.yaml")]
+    """Refuse scales that neither `conf/scale` nor a folder of one's own has."""
+    accepted = options_of("scale")
     for name in names:
         if name not in accepted:
             raise unknown(f"scale in {place}", name, accepted)

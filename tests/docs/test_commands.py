@@ -37,6 +37,7 @@ OWN_TESTS = (
     "the plug-in, which tests/config installs",
     "the files of this page",  # tests/docs/test_rewards_page.py
     "the runs of this page",  # tests/docs/test_own_table_page.py
+    "the folder of this page",  # the same
 )
 
 

@@ -67,6 +67,31 @@ def test_the_files_of_the_page_are_read(tmp_path: Path):
     assert own.metrics == ["pass@1", "pass@256"]  # of rlvr's common.yaml
 
 
+def test_a_folder_of_configs_holds_tables_and_their_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """The page's scale, a table of one arm, and its two ways to say where they are."""
+    monkeypatch.chdir(tmp_path)
+    (scale,) = re.findall(r'```yaml title="(.*?)"\n(.*?)```', PAGE.read_text(), re.DOTALL)
+    table = (
+        "title: Mine\nmetrics: [pass@1]\ncolumns: {in_domain: [countdown_3]}\nscales: {short: {seeds: [3]}}\n"
+    )
+    arm = "arms: [{name: base, overrides: [training.steps=0]}]\n"
+    for name, text in (scale, ("my-conf/experiments/mine.yaml", table + arm)):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).write_text(text)
+    one, other = ([*c.words[1:]] for c in all_commands() if c.page == PAGE and "folder" in str(c.needs))
+    main([*one, *SMALLER])
+    assert "| base | 1 " in capsys.readouterr().out
+    (config,) = Path("results/runs/mine/short/base").glob("*/config.yaml")
+    assert config.parent.name == "seed-3"
+    main([*other, *SMALLER, "--render"])
+    assert "| base | 1 " in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["reproduce", "table=mine", "scale=short"])
+    assert "unknown scale 'short'" in capsys.readouterr().err
+
+
 def test_where_tables_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"unknown table 'mine': .*is experiments/mine.yaml here, or in the"):
