@@ -99,7 +99,7 @@ $(VERL_VENV)/.ready: requirements/verl.txt pyproject.toml
 	@touch $@
 
 test-verl: verl-env ## the tests of the verl backend, in that environment
-	$(VERL_VENV)/bin/python -m pytest -m verl tests/backends
+	$(VERL_VENV)/bin/python -m pytest -m verl tests/backends tests/bench
 
 test-parity: verl-env ## steps and advantages against verl's and TRL's own functions, in that environment
 	$(VERL_VENV)/bin/python -m pytest -m parity tests/parity

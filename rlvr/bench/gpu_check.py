@@ -57,6 +57,7 @@ PARTS = (
     Part("update", 75, {"shape": "1.5B"}),
     Part("step", 110),
     Part("TRL", 70),
+    Part("verl", 45),
     Part("update", 60, {"shape": "0.5B"}),
 )
 

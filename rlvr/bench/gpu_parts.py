@@ -8,15 +8,11 @@ What fails is a line too, with the sentence why; the part then goes on with the 
 import gc
 import json
 import os
-import re
 import sys
-import time
 from collections.abc import Callable, Iterator
 from tempfile import mkdtemp
-from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 from rlvr.bench.gpu_shapes import (
     GROUP_SIZE,
@@ -28,9 +24,9 @@ from rlvr.bench.gpu_shapes import (
     learner_of,
     random_batch,
     random_model,
-    update_flops,
 )
-from rlvr.bench.side import peak_bytes
+from rlvr.bench.gpu_timing import Clock, Line, kernels_of, memory_by_part, seconds_of, synchronized, timings
+from rlvr.bench.gpu_verl import verl_updates
 from rlvr.config import load_config
 from rlvr.data import Verdict
 from rlvr.errors import UserError
@@ -41,10 +37,6 @@ from rlvr.rollout.engine import Sampling
 from rlvr.training.batch import make_batch
 from rlvr.training.setup import open_training
 
-GIB = 2**30
-# dense bfloat16
-PEAK_TFLOPS = {"H100": 989, "H200": 989, "B200": 2250, "A100": 312, "L40S": 362, "4090": 165}
-FUSED = re.compile("flash|fmha|cudnn.*sdpa|flex|attention", re.IGNORECASE)
 COLOCATED = {"use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": 0.4}
 NOT_ON_CPU = ("compiled", "Liger", "flex")  # no kernel, no backward, or minutes of compilation
 # of other people's libraries, on machines that have not been seen before
@@ -52,90 +44,19 @@ FAILURES = (
     *(AssertionError, AttributeError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError),
     *(SystemExit, UserError),
 )
-Line = dict[str, Any]
-
-
-class Clock:
-    """How much of a part's time is left."""
-
-    def __init__(self, seconds: float):
-        self.end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        return self.end - time.monotonic()
-
-
-def synchronized() -> float:
-    if device() == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    started = synchronized()
-    work()
-    return synchronized() - started
 
 
 def measure_update(work: Work, clock: Clock, kernels: bool) -> Line:
     """Seconds, tokens a second, share of the peak, memory by part, and the kernels of one update."""
-    on_gpu = device() == "cuda"
     learner, batch = learner_of(work), random_batch(work)
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
-    first = seconds_of(lambda: learner.update(batch))
-    seconds = [seconds_of(lambda: learner.update(batch)) for _ in range(3 if clock.left() > 6 * first else 1)]
-    best = min(seconds)
-    tokens = work.rollouts * work.tokens + work.config.training.prompts_per_step * work.prompt
-    line: Line = {
-        "first_seconds": first,
-        "seconds": seconds,
-        "tokens_per_second": tokens / best,
+    line = timings(work, lambda: learner.update(batch), clock)
+    line |= {
         "tokens_together": learner.budget.tokens(learner.optimizer),
-        "memory_gib": memory_by_part(learner),
+        "memory_gib": memory_by_part(learner.policy.model, learner.optimizer),
     }
-    if on_gpu and (peak := peak_tflops()):
-        line["share_of_peak"] = update_flops(work) / best / peak / 1e12
     if kernels:
         line |= kernels_of(lambda: learner.update(batch))
     return line
-
-
-def memory_by_part(learner: Any) -> dict[str, float]:
-    """GiB: what is there between two updates, and the peak since the last reset; of the process on a CPU."""
-    weights = list(learner.policy.model.parameters())
-    states = [value for of in learner.optimizer.state.values() for value in of.values()]
-    parts = {
-        "weights": sum(weight.nbytes for weight in weights),
-        "optimizer state": sum(value.nbytes for value in states if isinstance(value, torch.Tensor)),
-        "gradients": sum(weight.nbytes for weight in weights if weight.requires_grad),
-        "peak": torch.cuda.max_memory_allocated() if device() == "cuda" else peak_bytes(),
-    }
-    return {name: size / GIB for name, size in parts.items()}
-
-
-def peak_tflops() -> int | None:
-    name = torch.cuda.get_device_name()
-    return next((value for card, value in PEAK_TFLOPS.items() if card in name), None)
-
-
-def kernels_of(work: Callable[[], object]) -> Line:
-    """The kernels that take most, and those of attention; without any, it fell back to plain products."""
-    on_gpu = device() == "cuda"
-    with profile(activities=[ProfilerActivity.CUDA] if on_gpu else [ProfilerActivity.CPU]) as run:
-        work()
-        synchronized()
-    spent = {
-        event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6
-        for event in run.key_averages()
-    }
-    ordered = sorted(spent, key=lambda name: -spent[name])
-    fused = [name for name in ordered if FUSED.search(name)]
-    return {
-        "kernels": {name[:120]: spent[name] for name in ordered[:12]},
-        "attention_kernels": {name[:120]: spent[name] for name in fused[:4]},
-        "falls_back": not fused,
-    }
 
 
 def updates(shape: str, dry: bool, clock: Clock) -> Iterator[tuple[Line, Callable[[], Line]]]:
@@ -184,7 +105,7 @@ def measure_step(folder: str, engine: str, dry: bool, clock: Clock) -> Line:
             f"training.sampling.max_tokens={tokens}",
         ]
     )
-    started = time.perf_counter()
+    started = synchronized()
     policy, sampler, learner = open_training(config, None, 2 * tokens + 128)
     opened = synchronized() - started
     problems = load_problems(load_config().data, held_out=False)[:prompts]
@@ -214,7 +135,7 @@ def measure_step(folder: str, engine: str, dry: bool, clock: Clock) -> Line:
         "seconds": sum(stages.values()),
         "stages": dict(stages),
         "sampled_tokens_per_second": sampled / stages["sampling"],
-        "memory_gib": memory_by_part(learner),
+        "memory_gib": memory_by_part(learner.policy.model, learner.optimizer),
     }
     sampler.close() if engine == "vllm" else None
     return line
@@ -282,6 +203,7 @@ PARTS = {
     "update": lambda given, clock: updates(given["shape"], given["dry"], clock),
     "step": lambda given, clock: steps(given["dry"], clock),
     "TRL": lambda given, clock: trl_step(given["dry"], clock),
+    "verl": lambda given, clock: verl_updates(saved_model(given["dry"]), given["dry"], clock),
 }
 
 
