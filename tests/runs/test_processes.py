@@ -156,3 +156,15 @@ def test_a_run_of_two_processes_that_is_asked_to_stop_goes_on_to_its_end(tmp_pat
     assert len(list((checkpoint_path(path, 12) / "optimizer").glob("*.distcp"))) == 2
     steps = [json.loads(line)["step"] for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 13))
+
+
+@pytest.mark.slow
+def test_a_sweep_on_this_machine_starts_each_run_in_two_processes(tmp_path: Path):
+    overrides = [*(text for text in tiny_runs.TINY if "steps" not in text), "training.steps=1"]
+    overrides += ["evaluation.after_training=false", f"runs={tmp_path}"]
+    command = [sys.executable, "-m", "rlvr", "train", "-m", *overrides, "seed=1,2", "gpus_per_run=2"]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    for seed in (1, 2):
+        path = run_directory(load_config([*overrides, f"seed={seed}"]))
+        assert read_summary(path)["status"] == "trained"
+        assert len(list((checkpoint_path(path, 1) / "optimizer").glob("*.distcp"))) == 2
