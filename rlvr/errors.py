@@ -1,6 +1,8 @@
 """The one kind of error a user is meant to read: a sentence, without a traceback."""
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 
@@ -10,6 +12,20 @@ class UserError(ValueError):
     The command line prints the sentence alone; anything else that is raised is a fault of
     rlvr's own and keeps its traceback.
     """
+
+
+# of a place that a person named; never a fault of rlvr's own
+OF_PLACES = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.ENOSPC, errno.EDQUOT),
+)
+
+
+def of_a_place(error: OSError) -> UserError | None:
+    """The sentence for what the system says of a file or folder as such; None where rlvr may be at fault."""
+    if error.errno not in OF_PLACES or error.filename is None:
+        return None
+    return UserError(f"{os.fsdecode(error.filename)}: {os.strerror(error.errno)}; choose another place")
 
 
 def printable(text: object) -> str:

@@ -22,7 +22,8 @@ def is_path(key: str) -> bool:
 
 def expand_home(config: DictConfig) -> None:
     """`~` at the start of a path is the home folder, whatever the shell made of it."""
-    tasks = OmegaConf.select(config, "benchmark.tasks") or {}
+    tasks = OmegaConf.select(config, "benchmark.tasks")
+    tasks = tasks if isinstance(tasks, DictConfig) else ()  # anything else the schema refuses
     of_tasks = (f"benchmark.tasks.{name}.{key}" for name in tasks for key in ("path", "root"))
     for key in (*PATHS, *of_tasks):
         given = OmegaConf.select(config, key)

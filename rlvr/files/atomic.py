@@ -21,7 +21,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Of several writers each waits for the one before, and the last one's content stays.
     """
     with user_errors_for(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with locked(path.with_name(f".{path.name}.partial")) as aside:
             aside.truncate(0)
             aside.write(content.encode() if isinstance(content, str) else content)
@@ -29,10 +29,27 @@ def write_whole(path: Path, content: str | bytes) -> None:
             os.replace(aside.name, path)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        UserError: where none can be made: something else is there, or no folder may be (in /proc).
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(
+            f"{folder} can't be made a folder ({error.strerror}): choose another place"
+        ) from error
+
+
 def locked(file: Path) -> BinaryIO:
     """A file open for writing, there or new, that no other process has; free when it is closed."""
     while True:
-        opened = open(file, "ab")  # noqa: SIM115 (the caller closes it)
+        try:
+            opened = open(file, "ab")  # noqa: SIM115 (the caller closes it)
+        except FileNotFoundError as error:  # in a folder that is there
+            raise UserError(f"{file.parent} takes no files: choose another place") from error
         fcntl.flock(opened, fcntl.LOCK_EX)
         if still_holds(opened):
             return opened
@@ -130,7 +147,7 @@ def hold(folder: Path, what: str, advice: str) -> TextIO:
         UserError: where another process has it: "<folder> <what> by process <id>: <advice>".
     """
     with user_errors_for(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         lock = open(folder / "lock", "a+")  # noqa: SIM115 (the caller holds it)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

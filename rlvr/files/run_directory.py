@@ -25,6 +25,7 @@ from rlvr.files.atomic import (
     file_digest,
     flush_to_disk,
     hold,
+    make_folder,
     still_holds,
     user_errors_for,
     write_whole,
@@ -58,8 +59,8 @@ class RunDirectory:
     def __init__(self, config: Config):
         self.path = run_directory(config)
         with user_errors_for(self.path):
-            (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
-            (self.path / "checkpoints").mkdir(exist_ok=True)
+            make_folder(self.path / "evaluation")
+            make_folder(self.path / "checkpoints")
         self._lock = hold(
             self.path, "is being written", "wait for it, or choose another arm=, seed= or runs="
         )

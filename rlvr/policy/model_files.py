@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from rlvr.errors import UserError
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
 TOKENIZER_CONFIG, TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 OBJECTS = (
     *(CONFIG, "generation_config.json", INDEX, "tokenizer.json", TOKENIZER_CONFIG),
@@ -23,7 +24,12 @@ SPECIAL_TOKEN = re.compile(r"\b(?:bos|eos|unk|pad)_token\b")
 
 TOKENIZERS = ("tokenizer.*", "vocab.*", "*.model", "*.tiktoken", "*.spm", "tekken.json")
 LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
-BYTES = ("I8", "U8")  # what quantised weights are kept in, which transformers would take for the numbers
+FLOATS = (
+    "F64",
+    "F32",
+    "F16",
+    "BF16",
+)  # transformers would take all others, quantised ones too, for the numbers
 
 Shapes = dict[str, tuple[int, ...]]  # of the tensors in safetensors files, by name
 
@@ -33,6 +39,11 @@ def check_folder(folder: Path) -> None:
     contents = {name: read_object(folder / name) for name in OBJECTS}
     if not contents[CONFIG]:
         raise UserError(f"{folder / CONFIG} is missing or empty: it says what model the folder has; fetch it")
+    if exists(folder / ADAPTER):
+        raise UserError(
+            f"{folder / ADAPTER} is there beside a whole model, and names another one that transformers would "
+            "load in its place: merge the adapter into that model, or take the file away"
+        )
     tensors = len(stored_shapes(folder, contents[INDEX]))
     for key in LAYERS:
         # before transformers makes a list of them
@@ -93,10 +104,11 @@ def header(file: Path) -> Shapes:
             shapes = {name: tuple(tensor.get_shape()) for name, tensor in tensors.items()}
     except (SafetensorError, OSError) as error:
         raise damaged(file, error) from error
-    if quantised := [name for name in kinds if kinds[name] in BYTES and name.endswith("weight")]:
+    weights_in = {name: kind for name, kind in kinds.items() if name.endswith(("weight", "bias"))}
+    if other := [name for name, kind in weights_in.items() if kind not in FLOATS]:
         raise UserError(
-            f"{file} has {quantised[0]} in whole numbers of eight bits: quantised weights are not read, give "
-            "them in float32, bfloat16 or float16"
+            f"{file} has {other[0]} as {kinds[other[0]]}: quantised weights, and others that are no plain "
+            "numbers, are not read; give them in float32, bfloat16 or float16"
         )
     return shapes
 
@@ -111,7 +123,7 @@ def read_object(file: Path) -> dict[str, Any] | None:
     if not exists(file):
         return None
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(file.read_text("utf-8"))  # as transformers reads it
     except (ValueError, OSError, RecursionError) as error:
         raise damaged(file, error) from error
     if not isinstance(content, dict):

@@ -73,7 +73,12 @@ class Policy:
         linears = [module for module in model.base_model.modules() if isinstance(module, nn.Linear)]
         self._largest = max((layer.weight.numel() for layer in linears), default=0)
         ends = model.generation_config.eos_token_id
-        ends = [ends] if isinstance(ends, int) else list(ends or [])
+        ends = list(ends or []) if isinstance(ends, list | None) else [ends]
+        if odd := [end for end in ends if type(end) is not int]:
+            raise UserError(
+                f"the model of {tokenizer.name_or_path!r} ends at token {odd[0]!r}: accepted are whole "
+                "numbers; correct eos_token_id in generation_config.json"
+            )
         named = [token_id(tokenizer, token) for token in end_tokens]
         self.end_ids: list[int] = sorted({*ends, *named, tokenizer.eos_token_id} - {None})
 

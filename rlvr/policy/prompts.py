@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rlvr.config import PromptConfig
 from rlvr.data import Problem
-from rlvr.errors import UserError
+from rlvr.errors import UserError, say
 
 Prompts = Mapping[str, PromptConfig]
 
@@ -112,6 +112,11 @@ def apply_template(
         if fault := outcome_apart(lambda: len(rendered()) <= given + MAX_AROUND):
             raise UserError(f"{name} {fault}: put another one beside it as chat_template.jinja")
         _tried.add(template)
+        if "strftime_now" in template and "date_string" not in switches:
+            say(
+                f"{name} may write today's date, so that prompts are others tomorrow: "
+                "model.prompts.default.date='1 Jan 2026' keeps them, where the template has date_string"
+            )
     try:
         text = rendered()
     except TEMPLATE_ERRORS as error:

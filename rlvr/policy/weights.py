@@ -67,6 +67,7 @@ def load_weights(path: str, **settings: Any) -> PreTrainedModel:
             "again"
         ) from error
     check_whole(model, found, path)
+    check_head(model, path)
     if bad := next((name for name, weight in model.named_parameters() if not weight.isfinite().all()), None):
         raise UserError(f"the weights at {path} have NaN or infinity in {bad}: fetch the model again")
     return model
@@ -159,6 +160,18 @@ def check_whole(model: PreTrainedModel, found: dict[str, Collection], path: str)
         raise UserError(
             f"the weights at {path} have {listed(left_out)}, for which the model of config.json has no "
             "place: correct its model_type"
+        )
+
+
+def check_head(model: PreTrainedModel, path: str) -> None:
+    """Raise UserError for a head that is not the embedding, where the config says that they are one."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    tied = getattr(model.config, "tie_word_embeddings", False)
+    # transformers takes the stored head then, and vLLM the embedding
+    if tied and head is not None and not torch.equal(head.weight, embedding.weight):
+        raise UserError(
+            f"the weights at {path} have a head of their own, and config.json says that it is the embedding: "
+            "correct tie_word_embeddings there"
         )
 
 

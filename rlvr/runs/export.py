@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rlvr.config import config_from_yaml
 from rlvr.errors import UserError, unknown
+from rlvr.files.atomic import make_folder
 from rlvr.policy.location import find
 from rlvr.policy.policy import DTYPES
 from rlvr.runs.evaluate import chosen_step
@@ -36,6 +37,7 @@ def export_run(
         raise UserError(f"{run} is not a run directory: it has no config.yaml")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already: name a folder that is not, or is empty")
+    make_folder(folder)  # what can't be written is said before a model is loaded
     config = config_from_yaml(run / "config.yaml")
     if dtype not in (None, *DTYPES):
         raise unknown("dtype", dtype, DTYPES)

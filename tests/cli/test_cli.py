@@ -86,6 +86,33 @@ def test_output_that_nobody_reads_ends_a_command_without_a_word(command: str, un
     assert done.returncode == (1 if command == "doctor" else 141)  # rich's own way out; 128 + SIGPIPE
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["report", "x" * 300], r"x{300}: File name too long; choose another place"),
+        (["watch", "loop"], "loop is no folder|Too many levels"),
+        (["export", "run", "a/file/x"], r"a/file/x can't be made a folder \(Not a directory\)"),
+        (["export", "run", "/proc/x"], r"/proc/x can't be made a folder \(No such file or directory\)"),
+        (["train", "scale=smoke", "runs=/proc/x"], r"/proc/x\S* can't be made a folder"),
+        (["train", "scale=smoke", f"runs={'x' * 300}"], "File name too long"),
+    ],
+)
+def test_a_place_that_cannot_be_is_a_sentence(
+    command: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.yaml").write_text("")
+    assert re.search(said, fails_with(capsys, *command))
+
+
 def test_the_end_of_another_pipe_is_not_that_of_the_output(monkeypatch: pytest.MonkeyPatch):
     end, pipe = os.pipe()
     os.close(end)

@@ -54,6 +54,14 @@ def layers(count: int) -> Callable[[dict], dict]:
     return lambda config: config | {"num_hidden_layers": count} | (kinds if "layer_types" in config else {})
 
 
+WORDS = "model.embed_tokens.weight"
+
+
+def test_a_head_that_is_the_embedding_may_be_stored(change):
+    policy = load_policy(change(lambda weights: weights | {"lm_head.weight": weights[WORDS].clone()}))
+    assert policy.head.weight.equal(load_file(EMBEDDED / "model.safetensors")[WORDS])
+
+
 def test_whole_weights_load(change):
     name, weight = next(iter(load_policy(change(weights=lambda w: w)).weights()))
     assert weight.equal(load_file(EMBEDDED / "model.safetensors")[name])
@@ -67,6 +75,9 @@ def test_whole_weights_load(change):
         (without("embed_tokens"), r"lack lm_head\.weight, model\.embed_tokens\.weight"),
         (without("model.norm"), r"lack model\.norm\.weight"),
         (cut("layers.0.self_attn.q_proj.weight"), r"q_proj\.weight of shape \[128, 127\], not \[128, 128\]"),
+        (lambda weights: weights | {"lm_head.weight": weights[WORDS] + 1}, r"have a head of their own"),
+        (lambda weights: weights | {WORDS: weights[WORDS].bool()}, r"embed_tokens\.weight as BOOL"),
+        (lambda weights: weights | {WORDS: weights[WORDS].to(torch.complex64)}, r"weight as C64"),
     ],
 )  # fmt: skip
 def test_weights_that_lack_something_are_refused(change, weights, sentence: str):
@@ -148,6 +159,10 @@ def index(name: str) -> Callable[[Path], None]:
         (edit("generation_config.json", eos_token_id=999), r"ends at token 999, and has 215 tokens"),
         (put("chat_template.jinja", "<bos>"), r"leaves '1' of the problem out"),
         (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json is missing"),
+        (put("adapter_config.json", "{}"), r"adapter_config\.json is there beside a whole model"),
+        (edit("generation_config.json", eos_token_id=True), r"ends at token True: accepted are whole numbers"),
+        (edit("generation_config.json", eos_token_id=["2"]), r"ends at token '2': accepted are whole"),
+        (put("config.json", '\ufeff{"model_type": "qwen2"}'), r"config\.json is damaged \(.*BOM"),
     ],
 )  # fmt: skip
 def test_a_folder_with_something_wrong_is_told_what(change, damage, sentence: str):
