@@ -41,8 +41,8 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{folder / CONFIG} is missing or empty: it says what model the folder has; fetch it")
     if exists(folder / ADAPTER):
         raise UserError(
-            f"{folder / ADAPTER} is there beside a whole model, and names another one that transformers would "
-            "load in its place: merge the adapter into that model, or take the file away"
+            f"{folder / ADAPTER} is there beside a whole model, and names another one that transformers "
+            "would load in its place: merge the adapter into that model, or take the file away"
         )
     tensors = len(stored_shapes(folder, contents[INDEX]))
     for key in LAYERS:

@@ -160,7 +160,7 @@ def index(name: str) -> Callable[[Path], None]:
         (put("chat_template.jinja", "<bos>"), r"leaves '1' of the problem out"),
         (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json is missing"),
         (put("adapter_config.json", "{}"), r"adapter_config\.json is there beside a whole model"),
-        (edit("generation_config.json", eos_token_id=True), r"ends at token True: accepted are whole numbers"),
+        (edit("generation_config.json", eos_token_id=True), r"ends at token True: accepted are whole"),
         (edit("generation_config.json", eos_token_id=["2"]), r"ends at token '2': accepted are whole"),
         (put("config.json", '\ufeff{"model_type": "qwen2"}'), r"config\.json is damaged \(.*BOM"),
     ],
