@@ -18,6 +18,9 @@ class Estimate(NamedTuple):
     high: float
 
 
+AS_NONE = 5e-4  # a share below it is printed as 0.0 %
+
+
 def bootstrap_interval(
     per_problem_values: ArrayLike, *, level: float = 0.95, iterations: int = 10_000, seed: int = 0
 ) -> Estimate:
@@ -108,7 +111,8 @@ def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> np.ndarr
 def saturated_bounds(
     value: ArrayLike, low: ArrayLike, high: ArrayLike, problems: int, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of means in [0, 1], with Jeffreys' in the place of the bootstrap's where a mean is 0 or 1.
+    """Bounds of means in [0, 1], with Jeffreys' in the place of the bootstrap's where a mean is 0 or 1, or so
+    near that it is printed as that.
 
     The bootstrap of a benchmark that is solved throughout has no width, as if no other problem could fail.
     Jeffreys' interval for n successes of n begins at the quantile (1 - level) / 2 of Beta(n + 1/2, 1/2), and
@@ -119,5 +123,5 @@ def saturated_bounds(
         problems: that each is a mean over.
     """
     distance = beta.ppf((1 + level) / 2, 0.5, problems + 0.5)
-    none, all_ = np.equal(value, 0), np.equal(value, 1)
+    none, all_ = np.less(value, AS_NONE), np.greater(value, 1 - AS_NONE)
     return np.select([none, all_], [0.0, 1 - distance], low), np.select([none, all_], [distance, 1.0], high)
