@@ -5,6 +5,7 @@ from scipy.stats import binom
 from rlvr.errors import UserError
 from rlvr.evaluation import bootstrap_interval
 from rlvr.evaluation.intervals import (
+    bootstrap_interval,
     percentile_interval,
     resampled_means,
     resampling_weights,
@@ -112,3 +113,12 @@ def test_seeds_and_problems_are_drawn_apart():
     effect = np.arange(12.0)
     _, low, high = bootstrap_interval(effect[:, None] - effect)
     assert high - low > 2
+
+
+def test_what_is_printed_as_all_or_nothing_has_jeffreys_interval_too():
+    """49 problems solved and one in 999 of 1,000 samples: 99.998 %."""
+    nearly = np.array([1.0] * 49 + [0.999])
+    assert share_interval(nearly)[1:] == share_interval(np.ones(50))[1:]
+    assert share_interval(1 - nearly)[1:] == share_interval(np.zeros(50))[1:]
+    clearly = np.array([1.0] * 49 + [0.9])
+    assert share_interval(clearly) == bootstrap_interval(clearly)
