@@ -14,7 +14,7 @@ from rlvr.errors import UserError
 from rlvr.evaluation.passk import pass_at_k
 from rlvr.files import step_lines
 from rlvr.files.shapes import NUMBERS
-from rlvr.problems import FIXED_SOURCES, load_problems
+from rlvr.problems import is_fixed, load_problems
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.verification import verify
 from rlvr.verification.grading import grade, mean_reward
@@ -30,11 +30,6 @@ def benchmark_problems(config: Config, domain: str | None = None) -> Benchmarks:
         for name, task in config.benchmark.tasks.items()
         if domain in (None, task.domain)
     }
-
-
-def is_fixed(task: BenchmarkTaskConfig) -> bool:
-    """Whether a benchmark is a list of problems beside which there are no others."""
-    return task.source in FIXED_SOURCES
 
 
 def validation_problems(config: Config, benchmarks: Benchmarks) -> Benchmarks:

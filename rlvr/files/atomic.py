@@ -39,7 +39,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
-            f"{folder} can't be made a folder ({error.strerror}): choose another place"
+            f"{folder} can't be made a folder ({error.strerror}): choose another place with runs="
         ) from error
 
 

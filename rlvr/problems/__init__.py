@@ -15,7 +15,7 @@ from rlvr.problems.gym_words import worded_gym_problems
 from rlvr.problems.lazy import LazyProblems, ids_of
 from rlvr.problems.maze import maze_problems
 
-__all__ = ["FIXED_SOURCES", "SOURCES", "LazyProblems", "ids_of", "load_problems"]
+__all__ = ["SOURCES", "LazyProblems", "ids_of", "is_fixed", "load_problems"]
 
 SOURCES: dict[str, Callable[..., Sequence[Problem]]] = {
     "countdown": countdown_problems,
@@ -25,7 +25,11 @@ SOURCES: dict[str, Callable[..., Sequence[Problem]]] = {
     "champ": champ_problems,
     **{task: lambda task=task, **arguments: gym_problems(task, **arguments) for task in TASKS},
 }
-FIXED_SOURCES = ("dataset", "champ")  # all others draw as many problems as are asked for
+
+
+def is_fixed(config: ProblemsConfig) -> bool:
+    """Whether they are a list beside which there are no others; else as many are drawn as are asked for."""
+    return config.source in ("dataset", "champ")
 
 
 def load_problems(config: ProblemsConfig, *, held_out: bool) -> Sequence[Problem]:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from rlvr.errors import UserError
-from rlvr.evaluation.validation import is_fixed
 from rlvr.files.run_directory import check_files
 from rlvr.files.run_files import RunFiles
+from rlvr.problems import is_fixed
 from rlvr.tables.spec import TableSpec
 
 

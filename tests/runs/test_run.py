@@ -226,8 +226,8 @@ def test_the_chosen_checkpoint_is_the_best_up_to_the_latest_allowed(finished: Pa
 
     assert chosen_step(tiny(tmp_path), path) == 4  # the untrained policy is no choice
     assert chosen_step(tiny(tmp_path, "evaluation.latest_step=3"), path) == 2
-    with pytest.raises(UserError, match="no whole checkpoint"):
-        chosen_step(tiny(tmp_path, "evaluation.latest_step=1"), path)
+    with pytest.raises(UserError, match=r"latest_step=1: the first checkpoint is that of step 2"):
+        tiny(tmp_path, "evaluation.latest_step=1")
 
 
 def test_the_base_policy_is_a_run_of_no_steps(tmp_path: Path):
