@@ -4,7 +4,6 @@ In one process, without Ray: verl's FSDP2 engine and PPO loss, bfloat16 over flo
 and verl's own limit of tokens that go together. FlashAttention where it is installed, which verl asks for.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -133,7 +132,7 @@ def as_verl_has_it(batch: Batch, old_logprobs_RT: Tensor | None = None) -> Any:
 def _let_verl_run_on_a_cpu() -> None:
     """For a dry run: verl knows accelerators only."""
     from verl.plugin.platform.platform_cuda import PlatformCUDA
-    from verl.plugin.platform.platform_manager import PlatformRegistry
+    from verl.plugin.platform.platform_manager import set_platform
 
     class CPU(PlatformCUDA):
         device_name = "cpu"
@@ -142,5 +141,4 @@ def _let_verl_run_on_a_cpu() -> None:
         def current_device(self) -> str:
             return "cpu"
 
-    PlatformRegistry.register(platform="cpu")(CPU)
-    os.environ["VERL_PLATFORM"] = "cpu"
+    set_platform(CPU())
