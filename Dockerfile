@@ -26,7 +26,8 @@ CMD ["doctor"]
 # vLLM pins torch, whose default wheels bring CUDA (asking for auto would find no GPU in a build); Triton compiles at run time and wants a C compiler
 FROM base AS cuda
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
-RUN uv pip install --system --find-links /wheels "rlvr[vllm,ifeval] @ file://$(ls /wheels/rlvr-*.whl)"
+COPY requirements/cuda.txt /cuda.txt
+RUN uv pip install --system --find-links /wheels -c /cuda.txt "rlvr[vllm,ifeval] @ file://$(ls /wheels/rlvr-*.whl)"
 
 # the plain wheel of torch, larger, where the build for CPUs can't be had
 FROM base AS cpu

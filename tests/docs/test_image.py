@@ -32,3 +32,19 @@ def test_versions_are_those_of_the_makefile():
     (torch,) = re.findall(r"^TORCH *:= (torch==\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert torch in DOCKERFILE
     assert re.findall(r"^FROM \S+ AS (\w+)", DOCKERFILE, re.MULTILINE) == ["wheel", "base", "cuda", "cpu"]
+
+
+def pinned(name: str) -> dict[str, str]:
+    """The versions of a file of requirements; names as PyPI compares them."""
+    lines = (ROOT / "requirements" / name).read_text().splitlines()
+    pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {package.lower().replace("_", "-"): version for package, version in pairs}
+
+
+def test_on_gpus_what_decides_numbers_has_the_versions_of_the_tests():
+    lock, cuda = pinned("lock.txt"), pinned("cuda.txt")
+    deciding = ["transformers", "tokenizers", "sympy", "antlr4-python3-runtime", "reasoning-gym"]
+    for name in [*deciding, "if-verifiable", "peft", "datasets", "hydra-core", "omegaconf"]:
+        assert cuda[name] == lock[name], name
+    (vllm,) = re.findall(r'^vllm = \["vllm==(\S+)"\]$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert cuda["vllm"] == vllm
