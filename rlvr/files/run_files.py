@@ -76,6 +76,11 @@ class RunFiles:
         file = self.directory / self._samples_in / f"{name}.parquet"
         return file if file.exists() else None
 
+    @property
+    def measures_last(self) -> bool:
+        """Whether it is its last checkpoint that was to be evaluated, whatever its pass@1."""
+        return self.summary.get("evaluated", {}).get("checkpoint") == "last"
+
     def at_last_step(self) -> "RunFiles":
         """The same run with the samples of its last checkpoint."""
         chosen = self.summary.get("checkpoint_step") == self.summary.get("trained_steps")

@@ -211,8 +211,8 @@ def rates_part(spec: TableSpec, runs: list[RunFiles]) -> Part:
 
 
 def last_step_part(spec: TableSpec, runs: list[RunFiles], iterations: int) -> Part:
-    """The averages at the last step of every run, where the table asks for it."""
-    if not spec.last_step:
+    """The averages at the last step of every run, where the table asks for it and others could be chosen."""
+    if not spec.last_step or all(run.measures_last for run in runs):
         return Part()
     frame = tidy(spec, measure(spec, [run.at_last_step() for run in runs], iterations=iterations))
     return Part(panels=panels.last_step_panels(spec, frame), numbers={"-last-step": frame})

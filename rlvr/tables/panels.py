@@ -57,7 +57,7 @@ def measured_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
 
 
 def last_step_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
-    """The averages of each metric at the last step; nothing where no run has another checkpoint measured."""
+    """The averages of each metric at the last step, and under each arm its difference to the baseline."""
     averages = frame[frame["benchmark"] == AVERAGE].set_index(["metric", "group", "arm"])
     columns = [(metric, group) for group in spec.columns for metric in spec.metrics]
     rows = []

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pandas as pd
@@ -56,3 +57,13 @@ def test_refuses_to_make_a_table_of_nothing(tmp_path, spec):
     with pytest.raises(UserError, match="no finished run"):
         write_table(page_of(spec, [tmp_path / "grpo" / "seed-0"]), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_last_step_is_shown_where_another_could_be_chosen(spec, run_dirs):
+    spec = replace(spec, last_step=True)
+    page = page_of(spec, run_dirs)
+    assert page.numbers["-last-step"].equals(page.numbers[""])  # these runs say nothing of another
+    for directory in run_dirs:
+        file = directory / "summary.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"evaluated": {"checkpoint": "last"}}))
+    assert "-last-step" not in page_of(spec, run_dirs).numbers
