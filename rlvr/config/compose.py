@@ -168,6 +168,8 @@ def read_yaml(path: Path) -> DictConfig:
         UserError: for an interpolation, which a run never writes and which could read the environment
             (`${oc.env:...}`), and for what is no YAML of a config.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no file: restore it")
     try:
         text = path.read_text(encoding="utf-8")
         # a few lines of them stand for more values than there is memory

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rlvr.data import Group, Problem
-from rlvr.errors import say
+from rlvr.errors import UserError, say
 from rlvr.evaluation.samples_key import difference, key_name, samples_key
 from rlvr.files.atomic import file_digest, user_errors_for
 from rlvr.files.run_files import damage_as_sentence
@@ -129,6 +129,8 @@ def take_up(file: Path, key: dict[str, Any], problems: Sequence[Problem], sample
 
     Of others it is said in what they differ.
     """
+    if file.exists() and not file.is_file():
+        raise UserError(f"{file} is no file: remove it, and it is measured again")
     if is_whole(file, key, problems, samples):
         shutil.rmtree(file.parent / key_name(key) / f"{file.stem}.shards", ignore_errors=True)
         return True
@@ -175,6 +177,8 @@ def set_aside_as(file: Path) -> Path:
 
 def key_of(file: Path) -> dict[str, Any] | None:
     """What the samples in a file depend on; None where the file does not say."""
+    if not file.is_file():
+        return None
     try:
         return json.loads((pq.read_schema(file).metadata or {}).get(KEY, b"null"))
     except UNREADABLE:

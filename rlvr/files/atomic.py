@@ -148,6 +148,8 @@ def hold(folder: Path, what: str, advice: str) -> TextIO:
     """
     with user_errors_for(folder):
         make_folder(folder)
+        if (folder / "lock").exists() and not (folder / "lock").is_file():
+            raise UserError(f"{folder}/lock is no file: remove it")
         lock = open(folder / "lock", "a+")  # noqa: SIM115 (the caller holds it)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -183,6 +183,8 @@ def read_whole_json(file: Path, shape: dict[str, Any]) -> dict[str, Any]:
 
 def _object_in(file: Path) -> dict[str, Any]:
     """What a sealed file holds; ValueError for what is no object, or not what was sealed."""
+    if file.exists() and not file.is_file():
+        raise ValueError("it is no file")  # but a pipe, say, of which reading never ends
     try:
         content = json.loads(file.read_text("utf-8"))
     except RecursionError as error:

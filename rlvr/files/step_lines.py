@@ -110,8 +110,8 @@ def drop(file: Path, steps: Collection[int]) -> None:
 
 
 def _whole_lines(file: Path) -> list[bytes]:
-    if file.is_dir():
-        raise UserError(f"{file} is a folder: restore the file, or remove its folder and start again")
+    if file.exists() and not file.is_file():  # a folder; or a pipe, of which reading never ends
+        raise UserError(f"{file} is no file: restore it, or remove its folder and start again")
     content = file.read_bytes() if file.exists() else b""
     return [line for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
 

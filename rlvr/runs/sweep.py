@@ -5,13 +5,17 @@ or `hydra/launcher=...` names.
 """
 
 import itertools
+import math
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -37,6 +41,8 @@ from rlvr.runs.display import Display
 from rlvr.runs.placement import gpus_here, placement
 from rlvr.runs.start import Start
 from rlvr.runs.sweep_names import named, settings_of, trial_name
+
+MOST_RUNS = 10_000  # of one sweep
 
 
 def sweep(
@@ -82,11 +88,16 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
                     f"{name}=choice(1,2) or range(1,3); an interval is for hydra/sweeper=optuna"
                 )
             if override.is_sweep_override():
-                values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+                found = itertools.islice(override.sweep_string_iterator(), MOST_RUNS + 1)
+                values[key] = [f"{key}={value}" for value in found]
             elif override.is_delete():
                 values[key] = [override.input_line or key]
             else:
                 values[key] = [f"{key}={override.get_value_element_as_str()}"]
+    if empty := [key.lstrip("+") for key, found in values.items() if not found]:
+        raise UserError(f"{empty[0]} is given no value in this sweep: accepted is one or more, as in 1,2")
+    if math.prod(map(len, values.values())) > MOST_RUNS:
+        raise UserError(f"this sweep is of more than {MOST_RUNS:,} runs: give fewer values")
     return [list(job) for job in itertools.product(*values.values())]
 
 
@@ -124,7 +135,14 @@ def launch(
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=partial(run_job, start=start), config=config
         )
-        results = launcher.launch([settable(job) for job in jobs], initial_job_idx=0)
+        try:
+            results = launcher.launch([settable(job) for job in jobs], initial_job_idx=0)
+        except BrokenProcessPool as error:  # loky ends all others with it
+            raise UserError(
+                f"a process of this sweep was killed ({signals_in(error)}), as the system does where memory "
+                "runs out: what its runs have done is kept, and the same command goes on; fewer at a time "
+                "with hydra.launcher.n_jobs=1"
+            ) from error
     failures = []
     for result, path in zip(results, directories, strict=True):
         try:
@@ -142,6 +160,12 @@ def launch(
             f"{len(failures)} of {len(jobs)} runs failed, the others are kept: " + "; ".join(failures)
         )
     return directories
+
+
+def signals_in(error: BaseException) -> str:
+    """The signals that ended loky's workers, as it lists them."""
+    found = re.search(r"exit codes of the workers are \{(.*)\}", str(error))
+    return found[1] if found else type(error).__name__
 
 
 def search(overrides: Sequence[str], *, config_name: str = "config", start: Start | None = None) -> None:
@@ -345,10 +369,12 @@ def config_of_run(path: str | Path, overrides: Sequence[str]) -> Config:
     if not (folder / "config.yaml").exists():
         raise UserError(f"{path} is not a run directory: it has no config.yaml")
     stored = read_yaml(folder / "config.yaml")
-    if run_directory(check(stored)).resolve() != folder.resolve():  # a copy: what is made goes there
+    before = check(stored)
+    if run_directory(before).resolve() != folder.resolve():  # a copy: what is made goes there
         stored.folder, stored.runs = str(folder), str(folder.parent)
     groups = [o for o in overrides if o.split("=")[0] in {folder.name for folder in CONF.iterdir()}]
-    changes = compose(groups) if groups else None
+    with hydra_errors_as_sentences():
+        changes = compose(groups) if groups else None
     for override in overrides:
         key, _, value = override.partition("=")
         if override in groups:
@@ -357,7 +383,15 @@ def config_of_run(path: str | Path, overrides: Sequence[str]) -> Config:
             OmegaConf.update(
                 stored, key, OmegaConf.create({"value": _parse(value)})["value"], merge=False, force_add=True
             )
-    return check(stored)
+    config = check(stored)
+    for key in ("seed", "arm", "experiment", "training.steps"):
+        was, now = (attrgetter(key)(one) for one in (before, config))
+        if was != now:
+            raise UserError(
+                f"{key}={now} with run=: that is {key}={was}, accepted are keys of its evaluation; "
+                f"`rlvr train {key}={now}` is for another run, or more steps of this one"
+            )
+    return config
 
 
 def _parse(value: str):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from rlvr.curriculum import Curriculum
 from rlvr.errors import UserError, say
 from rlvr.files import step_lines
 from rlvr.files.atomic import file_digest, flush_to_disk, user_errors_for, write_whole
+from rlvr.files.shapes import misfit
 from rlvr.policy.policy import Policy
 from rlvr.training.distributed import optimizer_state
 from rlvr.training.distributed.ranks import at_stage
@@ -163,10 +165,19 @@ def load_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:
 
     Args:
         mapped: leave tensors on the disk until they are used, as who wants the plain values does.
+
+    Raises:
+        UserError: for a file that holds anything else, though its digest is that of the manifest.
     """
 
     def read(file: Path) -> Any:
-        return torch.load(file, weights_only=True, map_location="cpu", mmap=mapped)
+        try:
+            return torch.load(file, weights_only=True, map_location="cpu", mmap=mapped)
+        except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError) as error:
+            raise UserError(
+                f"{file} is no state that rlvr wrote ({type(error).__name__}): it is not read; remove "
+                f"{path.name} to go on from the checkpoint before it"
+            ) from error
 
     state = read(path / "trainer.pt")
     if (path / UNSHARDED).exists():
@@ -174,14 +185,21 @@ def load_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     return state
 
 
+# what a manifest has beside its step and digests, since some version
+CLAIMS = {"logs": {"*": {"lines": int, "blake2b": str}}, "finite": bool, "optimizer": bool}
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint; {} where it can't be read or has not the keys of one."""
+    """The manifest of a checkpoint; {} where it can't be read or says what none says."""
     try:
         manifest = json.loads((path / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        claims = {key: CLAIMS[key] for key in manifest.keys() & CLAIMS.keys()}
+    except (OSError, ValueError, RecursionError, AttributeError):
         return {}
-    whole = isinstance(manifest, dict) and isinstance(manifest.get("blake2b"), dict)
-    return manifest if whole else {}
+    if misfit(manifest, {"step": int, "blake2b": {"*": str}, **claims}):
+        return {}
+    parts = [part for name in manifest["blake2b"] for part in Path(name).parts]
+    return {} if {"..", "/"} & set(parts) else manifest
 
 
 def damage_of(path: Path) -> str | None:
@@ -191,11 +209,18 @@ def damage_of(path: Path) -> str | None:
         return "its manifest can't be read"
     if path.name != checkpoint_path(path, manifest.get("step", -1)).name:
         return f"it is that of step {manifest.get('step')}"
+    files = {file.name for pattern in ("*.safetensors", "trainer.pt") for file in path.glob(pattern)}
+    if unnamed := sorted(files - manifest["blake2b"].keys()):
+        return f"its manifest does not name {unnamed[0]}"
     for name, expected in manifest["blake2b"].items():
         if not (path / name).is_file():
             return f"{name} is missing"
         if file_digest(path / name) != expected:
             return f"{name} does not have the digest it was written with"
+    metrics = path.parents[1] / "metrics.jsonl"
+    claimed = manifest.get("logs", {}).get("metrics") if metrics.exists() else None
+    if claimed and (breach := step_lines.breach(metrics, claimed)):  # also where it is another run's
+        return breach
     if not manifest.get("finite") and (bad := next(not_finite(saved_tensors(path)), None)):
         return f"{bad} has NaN or infinity in it"
     return None

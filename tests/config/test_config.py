@@ -158,6 +158,7 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
         ),
         (["group_size=inverse_success", "group_size.minimum=16"], "accepted is at most group_size.maximum=8"),
         (["evaluation.k=[]"], "accepted is one k or more"),
+        (["evaluation.k=[1,2,1]"], r"each once; the nearest valid choice is \[1, 2\]"),
         (
             ["training.steps=30", "training.checkpoint_every=20", "evaluation.latest_step=19"],
             "latest_step=19: the first checkpoint is that of step 20, accepted are 20 or more and 0",

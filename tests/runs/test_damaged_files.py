@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from rlvr.training.checkpoint import (
     checkpoints,
     damage_of,
     latest_checkpoint,
+    load_state,
     save_checkpoint,
     seal,
 )
@@ -175,6 +177,51 @@ def test_a_manifest_that_is_none_is_damage(finished: Path, tmp_path: Path, conte
     (checkpoint_path(path, 4) / "manifest.json").write_text(content)
     assert damage_of(checkpoint_path(path, 4)) == "its manifest can't be read"
     assert latest_checkpoint(path)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"step": "4"}, "its manifest can't be read"),
+        ({"logs": {"metrics": 7}}, "its manifest can't be read"),
+        ({"logs": None}, "its manifest can't be read"),
+        ({"finite": "yes"}, "its manifest can't be read"),
+        ({"blake2b": {"../../config.yaml": "0"}}, "its manifest can't be read"),
+        ({"blake2b": {"/etc/hostname": "0"}}, "its manifest can't be read"),
+        ({"blake2b": {}}, "its manifest does not name model.safetensors"),
+    ],
+)
+def test_a_manifest_that_says_what_none_says_is_damage(
+    finished: Path, tmp_path: Path, entries: dict, said: str
+):
+    folder = checkpoint_path(copy_of(finished, tmp_path), 4)
+    whole = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(whole | entries))
+    assert damage_of(folder) == said
+
+
+def test_a_checkpoint_of_another_run_is_not_evaluated(finished: Path, tmp_path: Path):
+    path = copy_of(finished, tmp_path)
+    lines = (path / "metrics.jsonl").read_text().replace("0.", "1.", 1)
+    assert damage_of(checkpoint_path(path, 4)) is None
+    (path / "metrics.jsonl").write_text(lines)  # as another run's checkpoint would find it
+    assert damage_of(checkpoint_path(path, 4)) == "metrics.jsonl does not have the lines it had"
+
+
+class Code:
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+@pytest.mark.parametrize("content", [pickle.dumps(Code()), b"", b"x" * 99])
+def test_a_state_that_is_code_is_not_run_whatever_its_digest(finished: Path, tmp_path: Path, content: bytes):
+    path = copy_of(finished, tmp_path)
+    folder = checkpoint_path(path, 4)
+    (folder / "trainer.pt").write_bytes(content)
+    (folder / "manifest.json").unlink()
+    seal(folder, folder.with_name("aside"), 4)
+    with pytest.raises(UserError, match=r"trainer\.pt is no state that rlvr wrote \(.*\): it is not read"):
+        load_state(folder.with_name("aside"))
 
 
 @pytest.mark.parametrize("content", [b"", b'{"seed": 1', b"null", b"[]", b"\0\0\0", b"\xff\xfe"])

@@ -123,6 +123,22 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         evaluation_of("~/run")
 
 
+@pytest.mark.parametrize("key", ["seed=2", "arm=other", "experiment=other", "training.steps=9"])
+def test_an_evaluation_is_of_the_run_that_was_given(finished: Path, key: str):
+    """It used to train another one, or the same one further."""
+    with pytest.raises(
+        UserError, match=rf"^{key} with run=: that is .*, accepted are keys of its evaluation"
+    ):
+        evaluation_of(finished, key)
+
+
+def test_an_option_that_a_run_is_evaluated_with_has_to_be_there(finished: Path):
+    with pytest.raises(UserError, match=r"unknown benchmark 'countdwon'.*did you mean countdown"):
+        evaluation_of(finished, "benchmark=countdwon")
+    with pytest.raises(UserError, match="several values are a sweep"):
+        evaluation_of(finished, "benchmark=countdown,mazes")
+
+
 @pytest.mark.parametrize("change", ["an answer", "a problem less"])
 def test_a_run_does_not_go_on_with_another_file_behind_the_same_path(tmp_path: Path, change: str):
     rows = [{"problem": f"make {2 * i} from {i} {i} with +", "answer": str(2 * i)} for i in range(1, 9)]

@@ -63,6 +63,20 @@ def test_an_interval_is_no_grid():
         expand(["training.learning_rate=interval(0,1)"])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["seed=range(5,1)"], "seed is given no value in this sweep"),
+        (["model=glob(nothing*)"], "model is given no value in this sweep"),
+        (["seed=range(0,1000000000)"], "more than 10,000 runs"),
+        (["seed=range(0,200)", "data.seed=range(0,200)"], "more than 10,000 runs"),
+    ],
+)
+def test_a_sweep_of_no_runs_or_far_too_many_is_a_sentence(overrides: list[str], said: str):
+    with pytest.raises(UserError, match=said):
+        expand(overrides)
+
+
 def test_a_sweeper_that_is_not_installed(capsys: pytest.CaptureFixture):
     with pytest.raises(SystemExit):
         main(["train", "-m", "hydra/sweeper=nevergrad", "seed=1,2"])
