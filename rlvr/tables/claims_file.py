@@ -166,8 +166,10 @@ def _with_members(one: DifferenceSpec, file: Path) -> DifferenceSpec:
     given = {key: getattr(one, key) for key in ("arm", "minus")}
     best = {key: strictly(BestRate, arm, file) for key, arm in given.items() if isinstance(arm, dict)}
     if best:
-        arms = read_layout(file.parents[1] / f"{one.table}.yaml").get("arms", [])
-        members = {arm["member"] for arm in arms if "member" in arm}
+        layout = read_layout(file.parents[1] / f"{one.table}.yaml")
+        at_rates = (layout.get("rates") or {}).get("arms", [])
+        named = [(arm.get("member"), arm) for arm in layout.get("arms", [])]
+        members = {member or arm.get("label") for member, arm in named if member or arm["name"] in at_rates}
         for arm in best.values():
             if arm.member not in members:
                 raise unknown(f"member of table {one.table}", arm.member, members)

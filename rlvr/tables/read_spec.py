@@ -8,6 +8,7 @@ scales: {paper: {columns: ...}}             # what replaces the keys at one scal
 Reading one imports neither torch nor pandas, so that a misspelt name is answered at once.
 """
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,25 +44,28 @@ def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
 
 
 def arms_at_other_rates(spec: TableSpec) -> list[Arm]:
-    """The arm whose learning rate is checked, at the others; it becomes the member that they are of."""
+    """The arms whose learning rate is checked, at the others; each becomes the member that they are of."""
     by_name = {arm.name: arm for arm in spec.arms}
-    if spec.rates.arm not in by_name:
-        raise unknown(f"arm in rates of table {spec.name}", spec.rates.arm, by_name)
-    arm = by_name[spec.rates.arm]
-    arm.member = arm.member or arm.label
-    return [
-        Arm(
-            name=f"{arm.name}-x{times:g}",
-            label=f"{arm.label} at {times:g} x its rate",
-            overrides=arm.overrides,
-            of=arm.of and f"{arm.of}-x{times:g}",
-            member=arm.member,
-            strength=arm.strength,
-            rate=f"x {times:g}",
-            times=times,
+    found = []
+    for times, name in itertools.product(spec.rates.times, spec.rates.arms):
+        if name not in by_name:
+            raise unknown(f"arm in rates of table {spec.name}", name, by_name)
+        arm = by_name[name]
+        arm.member = arm.member or arm.label
+        found.append(
+            Arm(
+                name=f"{arm.name}-x{times:g}",
+                label=f"{arm.label} at {times:g} x its rate",
+                baseline=f"{arm.baseline}-x{times:g}" if arm.baseline in spec.rates.arms else None,
+                overrides=arm.overrides,
+                of=arm.of and f"{arm.of}-x{times:g}",
+                member=arm.member,
+                strength=arm.strength,
+                rate=f"x {times:g}",
+                times=times,
+            )
         )
-        for times in spec.rates.times
-    ]
+    return found
 
 
 def share_arms(spec: TableSpec, scale: str, root: Path) -> None:

@@ -123,12 +123,12 @@ class Measures:
 
 @dataclass(frozen=True)
 class Rates:
-    """A check of an arm's learning rate: the same arm at multiples of it, compared in validation.
+    """A check of some arms' learning rates: the same arms at multiples of theirs, compared in validation.
 
-    They are more arms of the table, named as `grpo-x0.5`.
+    They are more arms of the table, named as `grpo-x0.5`; an arm and its baseline meet at each multiple.
     """
 
-    arm: str
+    arms: list[str]
     times: list[int | float]
 
 

@@ -72,7 +72,7 @@ def test_two_tables_share_an_arm_that_is_trained_once(tmp_path: Path):
     common = {"metrics": ["pass@1", "pass@4"], "columns": {"in_domain": ["countdown_3"]}, "figures": []}
     common |= {"checkpoint": "best", "last_step": True}
     arms = [{"name": "base", "overrides": ["training.steps=0"]}, {"name": "grpo"}]
-    one = common | {"title": "One", "arms": arms, "rates": {"arm": "grpo", "times": [2]}}
+    one = common | {"title": "One", "arms": arms, "rates": {"arms": ["grpo"], "times": [2]}}
     taken = {"name": "plain", "label": "Plain", "of": "grpo"}
     other = {"name": "f-grpo", "baseline": "plain", "overrides": ["advantage_scaling=focal"]}
     two = common | {"title": "Two", "shares": "own/one", "arms": [taken, other]}

@@ -56,10 +56,10 @@ def test_a_table_starts_from_what_it_extends(tmp_path, layout):
 def test_a_learning_rate_is_checked_by_more_arms_and_an_arm_can_be_anothers(tmp_path, layout):
     arms = [ARM, {"name": "kl", "overrides": ["algorithm.kl_coefficient=0.1"]}]
     (tmp_path / "paper").mkdir()
-    one = layout | {"arms": arms, "overrides": ["data.size=8"], "rates": {"arm": "kl", "times": [0.5, 2]}}
+    one = layout | {"arms": arms, "overrides": ["data.size=8"], "rates": {"arms": ["kl"], "times": [0.5, 2]}}
     (tmp_path / "paper" / "one.yaml").write_text(yaml.safe_dump(one))
     slower = read_spec(tmp_path / "paper" / "one.yaml", "laptop").arms[2]
-    assert (slower.name, slower.member, slower.times) == ("kl-x0.5", "kl", 0.5)
+    assert (slower.name, slower.member, slower.times, slower.baseline) == ("kl-x0.5", "kl", 0.5, None)
     assert slower.overrides == ["algorithm.kl_coefficient=0.1"]
 
     shared = layout | {"shares": "paper/one", "arms": [{"name": "mine", "of": "kl-x2"}, ARM]}
@@ -72,7 +72,7 @@ def test_a_learning_rate_is_checked_by_more_arms_and_an_arm_can_be_anothers(tmp_
         ({"arms": [{"name": "mine", "of": "lk"}]}, r"arm of paper/one.*'lk'.*did you mean kl"),
         ({"arms": [{"name": "mine", "of": "kl", "overrides": ["seed=2"]}]}, "it has no overrides"),
         ({"shares": "paper/two"}, r"shares paper/two: accepted is <paper>/<table>"),
-        ({"rates": {"arm": "grop", "times": [2]}}, r"arm in rates .*'grop'.*did you mean grpo"),
+        ({"rates": {"arms": ["grop"], "times": [2]}}, r"arm in rates .*'grop'.*did you mean grpo"),
     ):
         with pytest.raises(UserError, match=said):
             read_spec(write(tmp_path, shared | change), "laptop")
@@ -94,7 +94,9 @@ def test_a_table_may_show_the_runs_of_another(spec):
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
 def test_f_grpo_table_1_is_laid_out(scale):
     spec = read_spec(EXPERIMENTS / "fgrpo" / "table1.yaml", scale)
-    assert spec.pairs == [("grpo", "f-grpo"), ("dapo", "f-dapo"), ("cispo", "f-cispo")]
+    pairs = [("grpo", "f-grpo"), ("dapo", "f-dapo"), ("cispo", "f-cispo")]
+    at_other_rates = [("grpo-x0.5", "f-grpo-x0.5"), ("grpo-x2", "f-grpo-x2")]
+    assert spec.pairs == pairs + (at_other_rates if scale == "laptop" else [])
     assert spec.metrics == ["pass@1", "pass@256"]
 
 
