@@ -152,7 +152,7 @@ def test_a_published_table_is_shown_as_its_file_has_it(tmp_path: Path):
         write_run(tmp_path, arm, samples, experiment="fgrpo/table1/smoke", steps=steps)
     runs = find_runs(tmp_path)
     spec = table_of(runs)
-    assert (spec.name, spec.metrics, len(spec.arms)) == ("fgrpo/table1", ["pass@1", "pass@32"], 9)
+    assert (spec.name, spec.metrics, len(spec.arms)) == ("fgrpo/table1", ["pass@1", "pass@32"], 11)
     one = table_of(find_runs(tmp_path / "fgrpo/table1/smoke/f-grpo/seed-1"))
     assert [arm.label for arm in one.arms] == ["Base policy", "F-GRPO"]
     assert one.published is None
