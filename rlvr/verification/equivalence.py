@@ -3,7 +3,7 @@ r"""Do an answer and a reference mean the same? The rules, one for each kind of 
 | reference | the answer is right if |
 |---|---|
 | number | it is the same number: exact forms exactly, decimals as in `equality.numbers_equal` |
-| per cent | it is the same per cent, the number before the sign, or the hundredth |
+| per cent | it is the same per cent, the number before the sign (from 1 on), or the hundredth |
 | quantity | its value is the same; if both name a unit of measure, the same quantity |
 | number in a base | it has the same digits, and that base or none |
 | time of day | it is the same time; am or pm may be added, not left out |
@@ -26,8 +26,10 @@ Runs only inside the workers of `pool`: whoever calls `compare` must be ready to
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from operator import itemgetter
 
 import sympy
 
@@ -50,12 +52,11 @@ from rlvr.verification.forms import (
 from rlvr.verification.functions import Unreadable
 from rlvr.verification.latex import read_formula
 from rlvr.verification.mathematics import plainly_equal, screen
+from rlvr.verification.pairing import MAX_PARTS, same_parts, same_row, same_set
 from rlvr.verification.reading import readings
 from rlvr.verification.reference import Reference, golds_of, has_variables
-from rlvr.verification.regions import region, same_region
+from rlvr.verification.regions import region, same_region, variables
 from rlvr.verification.relations import INEQUALITIES, is_naming, named_value, relations
-
-MAX_PARTS = 60  # of a list
 
 
 def compare(reference: str | Sequence, answer: str) -> Verdict:
@@ -77,6 +78,8 @@ def compare(reference: str | Sequence, answer: str) -> Verdict:
             targets += readings(_LETTER_FOR_UNIT.sub(r"\\text{ \1}", answer))
         if any(isinstance(gold, Ratio) for gold in golds):  # where none is asked for, `2 to 3` is a range
             targets += readings(_TO.sub(":", answer))
+            if re.fullmatch(r"\d+\s*:\s*\d\d", answer):  # 4:10 is no time of day there
+                targets += (Ratio(tuple(Number(Fraction(part)) for part in answer.split(":"))),)
         equal = any(_fits(told, gold, target) for gold in golds for target in targets)
     except MemoryError:
         raise  # whatever is left of this process, a new one is better
@@ -186,9 +189,13 @@ def _percents(gold: Form, target: Form) -> bool:
     if isinstance(gold, Percent) and isinstance(target, Percent):
         return _equal(gold.value, target.value)
     sides = (gold, target)
-    return _equal(*(form.value if isinstance(form, Percent) else form for form in sides)) or _equal(
-        *(_hundredth(form.value) if isinstance(form, Percent) else form for form in sides)
-    )
+    if any(isinstance(form, Quantity) for form in sides):  # of a measure there is no per cent
+        return False
+    if _equal(*(_hundredth(form.value) if isinstance(form, Percent) else form for form in sides)):
+        return True
+    if isinstance(gold, Number) and abs(gold.value) < 1:  # 0.25 is 25 %, and 0.25 % is another number
+        return False
+    return _equal(*(form.value if isinstance(form, Percent) else form for form in sides))
 
 
 def _hundredth(form: Form) -> Form:
@@ -248,20 +255,30 @@ def _by_name(form: Form) -> Form:
 def _lists(gold: Form, target: Form) -> bool:
     """At least one is a list."""
     if _is_range(gold) or _is_range(target):
+        commas = isinstance(gold, Several) and gold.either is None
+        if commas and len(variables(gold)) == 1 and region(gold) is None:
+            gold = replace(gold, either=True)  # `x<-1, x>1` is said of two pieces: both at once is nothing
         lists = isinstance(gold, Several) and isinstance(target, Several)
-        return same_region(gold, target) or (lists and _same_parts(gold.parts, target.parts))
+        lists = lists and {gold.either, target.either} != {True, False}
+        return same_region(gold, target) or (lists and same_parts(gold.parts, target.parts, _equal))
     ours, theirs = _parts(gold), _parts(target)
     if ours is None or theirs is None:
         return False
     if isinstance(gold, Collection) or isinstance(target, Collection):
-        return _same_set(_unnamed(ours), _unnamed(theirs))
+        return same_set(_unnamed(ours), _unnamed(theirs), _equal)
     if not all(map(_is_row, (gold, target))):
         return False
     named = [_names(parts) for parts in (ours, theirs)]
     if all(named):
-        return _same_parts(ours, theirs)
+        return same_parts(ours, theirs, _equal)
+    if isinstance(gold, Bracketed) and named[1] and all(map(_LETTER.fullmatch, named[1])):
+        # by the names, so that `y=2, x=1` is (1,2)
+        theirs = tuple(part for _, part in sorted(zip(named[1], theirs, strict=True), key=itemgetter(0)))
     in_order = isinstance(gold, Bracketed) or (len(set(named[0] or named[1] or ())) > 1 and not named[1])
-    return (_same_row if in_order else _same_parts)(_unnamed(ours), _unnamed(theirs))
+    return (same_row if in_order else same_parts)(_unnamed(ours), _unnamed(theirs), _equal)
+
+
+_LETTER = re.compile("[a-z]")
 
 
 def _is_row(form: Form) -> bool:
@@ -299,43 +316,13 @@ def _unnamed(parts: tuple[Form, ...]) -> tuple[Form, ...]:
     )
 
 
-def _same_row(ours: Sequence[Form], theirs: Sequence[Form]) -> bool:
-    return len(ours) == len(theirs) and all(map(_equal, ours, theirs))
-
-
-def _same_parts(ours: Sequence[Form], theirs: Sequence[Form]) -> bool:
-    """Is there a way to pair all parts with equal ones?"""
-    if len(ours) != len(theirs) or len(ours) > MAX_PARTS:
-        return False
-    partner: dict[int, int] = {}  # of theirs, in ours
-
-    def place(one: int, tried: set[int]) -> bool:
-        for other in range(len(theirs)):
-            if other not in tried and _equal(ours[one], theirs[other]):
-                tried.add(other)
-                if other not in partner or place(partner[other], tried):
-                    partner[other] = one
-                    return True
-        return False
-
-    return all(place(one, set()) for one in range(len(ours)))
-
-
-def _same_set(ours: Sequence[Form], theirs: Sequence[Form]) -> bool:
-    if max(len(ours), len(theirs)) > MAX_PARTS:
-        return False
-    return all(any(_equal(a, b) for b in theirs) for a in ours) and all(
-        any(_equal(a, b) for a in ours) for b in theirs
-    )
-
-
 def _brackets(gold: Form, target: Form) -> bool:
     """At least one is a tuple, an interval or a set, and none is a list."""
     if isinstance(gold, Bracketed) and isinstance(target, Bracketed):
         alike = (gold.opening, gold.closing) == (target.opening, target.closing)
-        return (alike or len(gold.parts) > 2) and _same_row(gold.parts, target.parts)
+        return (alike or len(gold.parts) > 2) and same_row(gold.parts, target.parts, _equal)
     if isinstance(gold, Collection) and isinstance(target, Collection):
-        return _same_set(gold.parts, target.parts)
+        return same_set(gold.parts, target.parts, _equal)
     if same_region(gold, target):
         return True
     parts = [form.parts if isinstance(form, Collection) else (form,) for form in (gold, target)]
@@ -353,8 +340,8 @@ def _joins(gold: Form, target: Form) -> bool:
     if same_region(gold, target):
         return True
     if isinstance(gold, Joined) and isinstance(target, Joined) and gold.operator == target.operator:
-        rule = _same_row if gold.operator == r"\setminus" else _same_parts
-        return rule(_flat(gold), _flat(target))
+        rule = same_row if gold.operator == r"\setminus" else same_parts
+        return rule(_flat(gold), _flat(target), _equal)
     return False
 
 

@@ -83,7 +83,7 @@ class Ratio:
 @dataclass(frozen=True, slots=True)
 class Several:
     parts: tuple["Form", ...]
-    either: bool = False  # joined by "or"
+    either: bool | None = None  # joined by "or" (True), "and" (False), or neither
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,8 @@ class _Parser:
                 divisor = self.signed()
                 value = value * power(divisor, sympy.Integer(-1))
             elif self._begins_a_factor() and not (stop_at_functions and self._is_function(self.position)):
-                if self.kind() == "number" and self.tokens[self.position - 1] not in (")", "!"):
+                first = self.position + (token == "{")  # {2}{3} looks like 23
+                if "number" in self.kinds[first : first + 1] and self.tokens[self.position - 1] not in ")!":
                     raise Unreadable("a number after a factor")
                 value = value * self.raised()
             else:
@@ -178,9 +179,8 @@ class _Parser:
         """What stands after a sign of power: a group, or one token, where a number counts as one."""
         if self.next() == "{":
             return self.group()
-        if self.accept("-"):
-            return -self.atom()
-        return self.atom()
+        sign = -1 if self.accept("-") else 1  # 2^3\frac12 is eight halves, not a power with a mixed number
+        return sign * (exact(self.take()) if self.kind() == "number" else self.atom())
 
     def group(self) -> Value:
         """What stands between braces, or the one digit, letter or command that LaTeX would take."""
@@ -191,7 +191,7 @@ class _Parser:
                     raise Unreadable("a decimal without braces")
                 self.tokens[self.position : self.position + 1] = list(digits)
                 self.kinds[self.position : self.position + 1] = ["number"] * len(digits)
-            return self.atom()
+            return exact(self.take()) if self.kind() == "number" else self.atom()
         return self.bracketed()
 
     def bracketed(self) -> Value:

@@ -53,10 +53,9 @@ def _places(decimal: str, power: int) -> int | None:
     if "." not in decimal:
         return None
     digits = decimal.rstrip("0")
-    places = len(digits) - digits.index(".") - 1
-    if not places or len(digits.replace(".", "").lstrip("0")) < SIGNIFICANT:
+    if digits.endswith(".") or len(digits.replace(".", "").lstrip("0")) < SIGNIFICANT:
         return None
-    return places - power
+    return len(decimal) - decimal.index(".") - 1 - power
 
 
 _BASED = re.compile(r"\(?(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?\s*_\s*(?:\{\s*(.*?)\s*\}|(\d{1,2}))")

@@ -87,7 +87,7 @@ def _other(c: str) -> str:
 _FONT = re.compile(
     r"\\(?:mathbf|boldsymbol|bm|bold|mathit|mathsf|mathnormal|pmb|underline|emph|color|textcolor)(?![A-Za-z])"
     r"|\\(?:displaystyle|textstyle|scriptstyle|limits|large|Large|small|bf|rm|it)(?![A-Za-z])"
-    r"|\\(?:left|right|middle)(?![A-Za-z])"
+    r"|\\(?:left|right)\s*\.|\\(?:left|right|middle)(?![A-Za-z])"
     r"|\\[bB]ig{1,2}[lrm]?(?![A-Za-z])"
 )
 _COLOR = re.compile(r"\\(?:textcolor|color)\s*\{[A-Za-z]*\}")

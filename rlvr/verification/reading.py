@@ -22,8 +22,8 @@ from rlvr.verification.forms import (
 from rlvr.verification.literals import read_based, read_clock, read_number
 from rlvr.verification.units import Unit, split_quantity, unit_of
 
-_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,]|\.\d*,)")
-_SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
+_GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,]|\.\d*,)")  # `0,100` is a pair
+_SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?! ?\d)")
 _INTERVAL = re.compile(r"([]\[])([^][,;]+[,;][^][,;]+)([]\[])")
 _UNION = re.compile(rf"(?:[A-Za-z]\s*\\in\s*)?{_INTERVAL.pattern}(?:\s*\\cup\s*{_INTERVAL.pattern})*")
 
@@ -35,7 +35,7 @@ def readings(text: str, letters: bool = False) -> tuple[Form, ...]:
     text = _SPACED.sub(lambda m: m[0].replace(" ", ""), text)
     if _UNION.fullmatch(text):  # ]0,1[ is the interval (0,1)
         text = _INTERVAL.sub(lambda m: f"{'(['[m[1] == '[']}{m[2]}{')]'[m[3] == ']']}", text)
-    text = re.sub(r"(?<=\{)\d{1,3}(?:,\d{3})+(?=\})", lambda m: m[0].replace(",", ""), text)
+    text = re.sub(r"(?<=\{)[1-9]\d{0,2}(?:,\d{3})+(?=\})", lambda m: m[0].replace(",", ""), text)
     grouped = "".join(
         _GROUPED.sub(lambda m: m[0].replace(",", ""), piece) if depth == 0 else piece
         for depth, piece in _by_depth(text)
@@ -103,7 +103,7 @@ _EITHER_SIGN = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
 
 
 def _read(text: str, letters: bool) -> Form:
-    text = _stripped(text)
+    text = _without_whole(_stripped(text))
     parts, separators = split_top(_TEXT_LIST.sub(lambda m: f" {m[1].lower()} ", text), _LIST)
     parts = [part for part in parts if part]
     if separators and len(parts) == 1 and all(s in ",;" for s in separators):
@@ -130,6 +130,20 @@ def _read(text: str, letters: bool) -> Form:
             joined = Joined(operator, (joined, _read(part, letters)))
         return joined
     return _bracketed(text, letters) or _simple(text, letters)
+
+
+_WHOLE = re.compile(
+    r"(.+?)(?:[,;]|\\text\s*\{[\s,]*(?:where|for|with)\s*\}|[\s,]where)\s*"
+    r"(\\?[A-Za-z]+)\s*\\in\s*\\mathbb\s*(?:\{Z\}|Z)"
+)
+
+
+def _without_whole(text: str) -> str:
+    r"""`\frac{\pi}{4}+k\pi, k\in\mathbb{Z}` without what it says of k."""
+    if said := _WHOLE.fullmatch(text):
+        name = rf"(?<![A-Za-z\\]){re.escape(said[2])}(?![A-Za-z])"
+        return said[1] if re.search(name, said[1]) else text
+    return text
 
 
 _INFINITE = Formula(r"\infty"), Formula(r"-\infty")
@@ -185,7 +199,8 @@ def _several(parts: list[str], separators: list[str], letters: bool) -> Form:
     if isinstance(first, Relation) and first.operators == ("=",) and not any(map(_has_relation, forms[1:])):
         name, text = first.operands[0], first.texts[0]  # `n = 2, 3, 4`
         forms = [first, *(Relation((name, form), ("=",), (text, "")) for form in forms[1:])]
-    return Several(tuple(forms), "or" in separators)
+    either = True if "or" in separators else False if "and" in separators else None
+    return Several(tuple(forms), either)
 
 
 def _has_relation(form: Form) -> bool:
@@ -208,7 +223,10 @@ def _sum_of_quantities(text: str) -> Form | None:
     found = _QUANTITIES.findall(plain)
     if len(found) < 2 or _QUANTITIES.sub("", plain).strip(" ,"):
         return None
-    split = [split_quantity(f"{number} {word}") for number, word in found]
+    split = [
+        (number, Fraction(1), unit_of(word)) if len(word) == 1 else split_quantity(f"{number} {word}")
+        for number, word in found
+    ]
     units = [unit for _, _, unit in split]
     if any(unit is None or not unit.dimension or unit.dimension != units[0].dimension for unit in units):
         return None
@@ -307,6 +325,12 @@ _LABEL = re.compile(
 )
 
 
+_ARGUMENT = re.compile(
+    r"\\(?:(?:sin|cos|tan|cot)h?|sec|csc|exp|ln|log|arc(?:sin|cos|tan))\s*\(\s*[a-z]{2,4}\s*\)"
+)
+_INSIDE = re.compile(r"(?<=\{)\s+|\s+(?=\})")
+
+
 def _is_words(plain: str, text: str) -> bool:
     """Is a text words rather than a formula? `plain` is the text with `\text{}` opened."""
     if not plain or (re.search(r"[^\x00-\x7f]", plain) and not re.search(r"[=+^\\]", plain)):
@@ -315,7 +339,7 @@ def _is_words(plain: str, text: str) -> bool:
         return not (re.fullmatch("[xyz]+", plain) or plain in _PRODUCTS)
     if text.startswith(r"\ldots"):
         return True
-    bare = _LABEL.sub(" ", text)
+    bare = _INSIDE.sub("", _LABEL.sub(" ", _ARGUMENT.sub(" ", text)))
     operators = re.search(r"[-+*/^=]|\\(?:frac|cdot|times|sqrt)", text)
     without_indices = re.sub(r"_\s*\{.*?\}\}?", "", text)
     if not operators and re.search(r"\\text\s*\{[^{}]*[A-Za-z]{2,}[^{}]*\}", without_indices):

@@ -23,12 +23,21 @@ _NAMED = {
     r"\mathbb{N}": sympy.S.Naturals,
     r"\mathbb{Q}": sympy.S.Rationals,
     r"\mathbb{C}": sympy.S.Complexes,
+    r"\mathbb{Z}^+": sympy.S.Naturals,
+    r"\mathbb{R}^+": sympy.Interval.open(0, sympy.oo),
+    r"\mathbb{R}^-": sympy.Interval.open(-sympy.oo, 0),
+    r"\mathbb{R}_\ge0": sympy.Interval(0, sympy.oo),
 }
+_PLAIN = str.maketrans("", "", " {}")
+_NAMED = {name.translate(_PLAIN): numbers for name, numbers in _NAMED.items()}
+_NAMED |= {r"\mathbb" + name: _NAMED[r"\mathbb" + of] for name, of in (("Z_>0", "Z^+"), ("R_>0", "R^+"))}
 _REALS = frozenset(["all real numbers", "all reals", "the real numbers", "reals", "r"])
 
 
 def same_region(a: Form, b: Form) -> bool:
-    """Are both a set of real numbers, and the same one?"""
+    """Are both a set of real numbers, and the same one: of one variable, if both name it?"""
+    if len(variables(a) | variables(b)) > 1:
+        return False
     one, other = region(a), region(b)
     if one is None or other is None:
         return False
@@ -42,7 +51,7 @@ def region(form: Form) -> sympy.Set | None:
     if isinstance(form, Words):
         return sympy.S.Reals if words(form) in _REALS else None
     if isinstance(form, Formula):
-        return _NAMED.get(form.text.replace(" ", "").replace(r"\mathbb R", r"\mathbb{R}"))
+        return _NAMED.get(form.text.translate(_PLAIN))
     if isinstance(form, Bracketed) and len(form.parts) == 2:
         return _interval(form)
     if isinstance(form, Collection):
@@ -51,7 +60,8 @@ def region(form: Form) -> sympy.Set | None:
     if isinstance(form, Several) and form.either:
         return _joined(sympy.Union, form.parts)
     if isinstance(form, Several) and all(isinstance(part, Relation) for part in form.parts):
-        return _joined(sympy.Intersection, form.parts)
+        both = _joined(sympy.Intersection, form.parts)
+        return None if both is sympy.S.EmptySet else both
     if isinstance(form, Joined) and form.operator != "mod":
         kind = {r"\cup": sympy.Union, r"\cap": sympy.Intersection, r"\setminus": sympy.Complement}
         return _joined(kind[form.operator], form.parts)
@@ -91,6 +101,15 @@ def variable(relation: Relation) -> str | None:
         if isinstance(operand, Formula) and _is_variable(operand)
     }
     return names.pop() if len(names) == 1 else None
+
+
+def variables(form: Form) -> set[str]:
+    """The names that inequalities bound: `x > 0, y < 1` is no interval."""
+    if isinstance(form, Relation):
+        named = form.texts[0].replace(" ", "") if form.operators == (r"\in",) else variable(form)
+        return {named} if named else set()
+    parts = form.parts if isinstance(form, Several | Joined) else ()
+    return {name for part in parts for name in variables(part)}
 
 
 def _is_variable(form: Formula) -> bool:

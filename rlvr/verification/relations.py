@@ -6,7 +6,7 @@ from collections.abc import Callable
 import sympy
 
 from rlvr.verification.equality import proportional, value_of
-from rlvr.verification.forms import Form, Formula, Number, Relation, Several, Words
+from rlvr.verification.forms import Form, Formula, Joined, Number, Relation, Several, Words
 from rlvr.verification.functions import Unreadable
 from rlvr.verification.regions import same_region, variable
 
@@ -16,6 +16,7 @@ INEQUALITIES = {"<": 1, r"\le": 1, ">": -1, r"\ge": -1}  # which side is the lar
 
 _NAME = re.compile(
     r"(?:\\[A-Za-z]+\s*(?:\{[^{}]*\})?|[A-Za-z])\s*(?:_\s*(?:\{[^{}]*\}|\w))?'*\s*(?:\([^=]*\))?"
+    r"|\\frac\s*\{\s*d\s*\\?[A-Za-z]*\s*\}\s*\{\s*d\s*[A-Za-z]\s*\}"
     r"|\\(?:angle|triangle)\s*[A-Za-z ]+|\|?[A-Z]{2,}\|?|P\s*\(.*\)"
 )
 
@@ -26,8 +27,15 @@ def is_naming(relation: Relation) -> bool:
     return naming and bool(_NAME.fullmatch(relation.texts[0]) or isinstance(relation.operands[0], Words))
 
 
+_DENIAL = re.compile(r"(?i)\b(?:not|no|never|except|but|cannot|wrong)\b|n't")
+
+
 def named_value(relation: Relation, equal: Equal) -> Form | None:
     """The value that an equation says, if its left side is a name for it or has that value."""
+    if isinstance(relation.operands[0], Words) and _DENIAL.search(relation.texts[0]):
+        return None
+    if relation.operators == (r"\equiv",) and _NAME.fullmatch(relation.texts[0]):  # `x \equiv 3 \pmod 7`
+        return relation.operands[1] if isinstance(relation.operands[1], Joined) else None
     if is_naming(relation):
         return None if _of_itself(relation) else relation.operands[-1]
     if set(relation.operators) != {"="}:
@@ -80,8 +88,22 @@ def relations(gold: Form, target: Form, equal: Equal) -> bool:
     same_variable = variable(gold) is not None and variable(gold) == variable(target)
     if same_variable and same_region(gold, target):
         return True
-    same = gold.operators == target.operators and gold.operators[0] in (r"\ne", r"\in", r"\notin", r"\equiv")
-    return same and all(map(equal, gold.operands, target.operands))
+    return _same_row(gold, target, equal) or _same_row(gold, _mirrored(target), equal)
+
+
+_MIRRORED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
+
+
+def _same_row(gold: Relation, target: Relation, equal: Equal) -> bool:
+    return gold.operators == target.operators and all(map(equal, gold.operands, target.operands))
+
+
+def _mirrored(chain: Relation) -> Relation:
+    """`a < b` as `b > a`; what can't be turned round stays."""
+    if not set(chain.operators) <= _MIRRORED.keys():
+        return chain
+    turned = tuple(_MIRRORED[operator] for operator in chain.operators[::-1])
+    return Relation(chain.operands[::-1], turned, chain.texts[::-1])
 
 
 def _equations(gold: Relation, target: Relation, equal: Equal) -> bool:

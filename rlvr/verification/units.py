@@ -285,6 +285,7 @@ def split_quantity(text: str, *, letters: bool = False) -> tuple[str, Fraction, 
         text: in `notation.normal_form`, say `1.5\text{ million square feet}`.
         letters: may a plain letter be a unit, as in `9 m/s`? Only where no variable is expected.
     """
+    text = _QUOTIENT.sub(lambda m: rf"\text{{ {m[1]}{m[2] or ''}/{m[3]}{m[4] or ''}}}", text)
     text = re.sub(r"\\mu\s*\\text\s*\{\s*(?=[A-Za-z])", r"\\text{μ", text)
     text = re.sub(r"(\\text\s*\{[^{}]*)\\mu\s*(?=[A-Za-z])", r"\1μ", text)
     if letters:
@@ -305,6 +306,9 @@ def split_quantity(text: str, *, letters: bool = False) -> tuple[str, Fraction, 
     return text, Fraction(1), None
 
 
+_POWER = r"\s*(\^\s*(?:\{\s*\d\s*\}|\d))?\s*"
+_UNIT = r"\\text\s*\{\s*([A-Za-z ]+?)\s*\}"
+_QUOTIENT = re.compile(rf"(?<=[\d}}) ])\\frac\s*\{{\s*{_UNIT}{_POWER}\}}\s*\{{\s*{_UNIT}{_POWER}\}}$")
 _MICRO = re.compile(r"(?<=[\d}] )\\mu\s*([mgsAFLJVWCH])(?![A-Za-z])")
 _ANGULAR = re.compile(r"\\(?:arc)?(?:sin|cos|tan|cot|sec|csc|tg|ctg)(?![a-z])")
 _NUMBER = re.compile(r"[-+]?[\d.,]+")

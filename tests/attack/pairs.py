@@ -466,8 +466,8 @@ PAIRS: dict[str, tuple[list[str], list[str]]] = {
         ["(1,0)", "0.1", "]0,1]", "[0,1[", "]1,0[", "]0,1"],
     ),
     r"[0,\infty)": (
-        [r"x\ge0", r"[0,+\infty)", r"0\le x<\infty", "x≥0"],
-        ["x>0", r"\mathbb{R}_{\ge0}", r"[0,\infty]", r"\text{nonnegative}"],
+        [r"x\ge0", r"[0,+\infty)", r"0\le x<\infty", "x≥0", r"\mathbb{R}_{\ge0}"],
+        ["x>0", r"[0,\infty]", r"\text{nonnegative}"],
     ),
     "y=3": (["3", "y=3.0", "3=y", "y-3=0"], ["x=3", r"y\ge3"]),
     "y=3x": (["3x", "y/x=3"], ["x=3y", "y=3X"]),

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from rlvr.data import UNSCORABLE, Verdict
 from rlvr.verification.pool import VerifierPool
 from rlvr.verification.throughput import HOSTILE
+from tests.attack.mistakes import MISTAKES
 from tests.attack.outcomes import spread
 from tests.attack.pairs import PAIRS
 
@@ -173,8 +174,8 @@ def formulas(draw: random.Random) -> Iterator[Case]:
 
 
 def spellings() -> Iterator[Case]:
-    """What models write, and what looks like it: a table by hand."""
-    for reference, (right, wrong) in PAIRS.items():
+    """What models write, and what looks like it: tables by hand."""
+    for reference, (right, wrong) in itertools.chain(PAIRS.items(), MISTAKES.items()):
         yield from ((reference, answer, True) for answer in right)
         yield from ((reference, answer, False) for answer in wrong)
 

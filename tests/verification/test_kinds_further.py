@@ -20,6 +20,39 @@ FURTHER = [
     (r"(3,\infty)", r"\{x^2 : x>3\}", WRONG),
     (r"(3,\infty)", r"\{y : x>3\}", WRONG),
     (r"(3,\infty)", r"\{x\in\mathbb{Z} : x>3\}", WRONG),
+    # two guesses that look like one number with a comma, and a number with zeros that were written
+    (r"100", r"0,100", WRONG),
+    (r"100", r"0 100", WRONG),
+    (r"\$251.60", r"\$251.61", WRONG),
+    (r"\$251.60", r"251.6", CORRECT),
+    # of a measure there is no per cent, and of a number below 1 only the hundredth
+    (r"5\text{ cm}", r"5\%", WRONG),
+    (r"12\%", r"12^\circ", WRONG),
+    (r"0.25", r"25\%", CORRECT),
+    (r"0.25", r"0.25\%", WRONG),
+    # inequalities in two variables bound neither; "and" is not "or"
+    (r"0<x<1", r"x>0, x<1", CORRECT),
+    (r"0<x<1", r"x>0, y<1", WRONG),
+    (r"k\ge 2", r"k\ge 2, x>0", WRONG),
+    (r"x<-1 or x>1", r"x<-1 and x>1", WRONG),
+    (r"x<-1, x>1", r"(-\infty,-1)\cup(1,\infty)", CORRECT),
+    (r"x<-1, x>1", r"\emptyset", WRONG),
+    # a digit without braces is no whole part of a mixed number
+    (r"\frac13", r"\frac23\frac12", CORRECT),
+    (r"\frac47", r"\frac23\frac12", WRONG),
+    (r"4", r"2^3\frac12", CORRECT),
+    (r"6", r"{2}{3}", WRONG),
+    # order of numbers; order of names
+    (r"\frac{5}{19}<\frac13<\frac{9}{23}", r"9/23 > 1/3 > 5/19", CORRECT),
+    (r"\frac{5}{19}<\frac13<\frac{9}{23}", r"1/3 < 5/19 < 9/23", WRONG),
+    (r"(3,-4)", r"y=-4,x=3", CORRECT),
+    (r"(3,-4)", r"y=3,x=-4", WRONG),
+    # what is said of a whole number, of units in a fraction, of what an equation denies
+    (r"\frac{\pi}{4}+k\pi, k\in\mathbb{Z}", r"\frac{\pi}{4}+k\pi", CORRECT),
+    (r"20\text{ m/s}", r"20\,\frac{\text{m}}{\text{s}}", CORRECT),
+    (r"2:5", r"4:10", CORRECT),
+    (r"4\pmod 9", r"x\equiv 4\pmod 9", CORRECT),
+    (r"5", r"x is not = 5", WRONG),
     # an equation for a name does not give it a value
     (r"x^2+1", r"x=x^2+1", WRONG),
     (r"x^2+1", r"y=x^2+1", CORRECT),
