@@ -7,6 +7,7 @@ from functools import cache
 
 from rlvr.config.plugins import added
 from rlvr.data import Group, Problem, Verdict
+from rlvr.data.answer_text import final_answer
 from rlvr.errors import unknown
 from rlvr.functions.source import is_file_function
 from rlvr.verification.arithmetic import verify_expression, verify_integer
@@ -14,7 +15,8 @@ from rlvr.verification.grading import judge
 from rlvr.verification.maze import verify_maze_path, verify_maze_walk
 from rlvr.verification.multiple_choice import verify_choice
 from rlvr.verification.pool import VerifierPool
-from rlvr.verification.reference import references_of
+from rlvr.verification.reference import Reference, references_of
+from rlvr.verification.shortcuts import is_shortcut
 from rlvr.verification.words import verify_tagged_words, verify_words
 
 __all__ = ["POOLED", "VERIFIERS", "pool_of", "verify"]
@@ -79,15 +81,21 @@ def verify(groups: Sequence[Group]) -> None:
 
 
 def _judge_mathematics(groups: Sequence[Group], keys: Sequence[tuple[int, str]]) -> list[Verdict]:
-    """Verdicts on the texts of some groups; of several ways to write a reference one has to be met."""
+    """Verdicts on the texts of some groups; of several ways to write a reference one has to be met.
+
+    A right answer that is copied from the question, or a calculation left undone, is WRONG (`shortcuts`).
+    """
     references = {index: references_of(groups[index].problem) for index in dict.fromkeys(i for i, _ in keys)}
     pairs = [(reference, text) for index, text in keys for reference in references[index]]
     verdicts = iter(pool_of("math").verify(pairs))
     found = []
-    for index, _ in keys:
-        given = [next(verdicts) for _ in references[index]]
-        given.sort(key=_WEIGHT.__getitem__)
-        found.append(given[0])
+    for index, text in keys:
+        verdict = min((next(verdicts) for _ in references[index]), key=_WEIGHT.__getitem__)
+        if verdict is Verdict.CORRECT:
+            ways = [Reference.of(reference).answer for reference in references[index]]
+            if is_shortcut(groups[index].problem.prompt[-1]["content"], ways, final_answer(text) or ""):
+                verdict = Verdict.WRONG
+        found.append(verdict)
     return found
 
 

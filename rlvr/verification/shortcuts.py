@@ -1,0 +1,98 @@
+r"""Answers that are right and show nothing: a formula copied from the question, a calculation left undone.
+
+To "What is $99^2+99+1$?" the answer `\boxed{99^2+99+1}` has the right value, and for one in thirteen of
+MATH's training problems some formula of the question has (`test_shortcuts.py` counts them). A policy that is
+rewarded for equality alone can learn to copy. Two rules, on tokens, for answers that have the right value:
+
+- **Copied**: it stands in the question, has something to be worked out in it, and is no reference as written.
+  Plain numbers, names and lists of them may stand there: what is asked for is often among what was given.
+- **Undone**: it is made of numerals and the four operations, where the reference is a numeral. A fraction is
+  done unless the reference is whole; powers, roots and functions (`2^{10}`, `5!`) are done.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+Tokens = list[str]
+
+_SPELLINGS = (
+    (re.compile(r"\\[dt]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\\(?:cdot|times|ast)(?![A-Za-z])|[×·⋅∗]|\*{1,2}(?=\s*[^*])"), "*"),
+    (re.compile(r"\\div(?![A-Za-z])|÷"), "/"),
+    (re.compile("[−–]"), "-"),
+    (re.compile(r"(?<=\d)(?:,|\{,\}|\\,)(?=\d{3}(?!\d))"), ""),
+    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\\%|%|\\\$"), " "),
+    (re.compile(r"\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|\\[,;!: ]|[{}~]"), " "),
+    (re.compile(r"\\(?:text|mathrm|textbf|mathbf)(?![A-Za-z])"), " "),
+)
+_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[A-Za-z]+|\d*\.\d+|\d+|\S")
+_NUMERAL = r"(?:\d*\.\d+|\d+)"
+_SIGNED = re.compile(f"[+-]?{_NUMERAL}")
+_OF_FOUR = re.compile(rf"{_NUMERAL}|\\frac|[-+*/()]")
+_OVER = rf"\\frac [+-]?{_NUMERAL} {_NUMERAL}|{_NUMERAL}/[+-]?{_NUMERAL}"
+_QUOTIENT = re.compile(rf"[+-]?(?:{_NUMERAL} )?(?:{_OVER})")
+_NAMES = re.compile(
+    r"\\(?:pi|theta|alpha|beta|gamma|delta|phi|omega|lambda|mu|infty|emptyset|cup|cap|in|le|ge|leq|geq|ne|neq"
+    r"|pm|mathbb|ldots|dots|[{}])"
+)
+
+
+def is_shortcut(question: str, references: Sequence[str], answer: str) -> bool:
+    """Is an answer, which has the right value, copied from the question or a calculation left undone?
+
+    Args:
+        references: all that the problem accepts, as written.
+        answer: as written, without its box.
+    """
+    given, asked = _tokens(answer), _tokens(question)
+    golds = [_sides(_tokens(reference))[-1] for reference in references]
+    *names, value = _sides(given)
+    if value in golds or given in golds:
+        return False
+    numerals = ["".join(gold) for gold in golds if _SIGNED.fullmatch("".join(gold))]
+    if numerals and _is_undone(value, whole=all(map(_is_whole, numerals))):
+        return True
+    copies = [value] if _is_calculation(value) else names if value and value[0].isalpha() else []
+    return any(_is_calculation(side) and _stands_in(side, asked) for side in copies)
+
+
+def _tokens(text: str) -> Tokens:
+    for pattern, replacement in _SPELLINGS:
+        text = pattern.sub(replacement, text)
+    return _TOKEN.findall(text.strip().rstrip(".,;"))
+
+
+def _sides(tokens: Tokens) -> list[Tokens]:
+    """The sides of an equation, or the whole."""
+    ends = [index for index, token in enumerate(tokens) if token == "="]
+    return [tokens[start + 1 : end] for start, end in pairwise([-1, *ends, len(tokens)])]
+
+
+def _is_whole(numeral: str) -> bool:
+    return "." not in numeral
+
+
+def _is_undone(value: Tokens, *, whole: bool) -> bool:
+    """Is it made of numerals and operations, and no quotient or mixed number where one may be?"""
+    if not all(map(_OF_FOUR.fullmatch, value)) or not _is_calculation(value):
+        return False
+    spaced = re.sub(r"([-+]) ", r"\1", " ".join(value).replace(" / ", "/"))
+    return whole or not _QUOTIENT.fullmatch(spaced)
+
+
+def _is_calculation(side: Tokens) -> bool:
+    """Is there anything to be worked out: an operation, a power, a function?"""
+    if any(token.startswith("\\") and not _NAMES.fullmatch(token) for token in side):
+        return True
+    return bool({*"*/^!|"} & set(side)) or any(map(_is_operation, side, side[1:]))
+
+
+def _is_operation(before: str, token: str) -> bool:
+    """Is it a sign between two operands, or a bracket that multiplies what is before it?"""
+    return token in ("+", "-", "(") and (before[-1].isalnum() or before in ")]}") and before[0] != "\\"
+
+
+def _stands_in(side: Tokens, asked: Tokens) -> bool:
+    return any(asked[start : start + len(side)] == side for start in range(len(asked) - len(side) + 1))
