@@ -26,6 +26,7 @@ def key(
     others: bool = False,
     least: float | None = None,
     above: float | None = None,
+    most: float | None = None,
     example: str | None = None,
 ) -> Any:
     """A field that is given as `name=value`.
@@ -36,9 +37,10 @@ def key(
         others: whether choices are only examples, and the verb says what is accepted.
         least: the smallest accepted number.
         above: the number that an accepted one is above.
+        most: the largest accepted number.
         example: a value for the sentences that ask for one.
     """
-    about = {"help": help, "choices": choices, "others": others, "least": least, "above": above}
+    about = {"help": help, "choices": choices, "others": others, "least": least, "above": above, "most": most}
     about["example"] = example
     return field(default=default, metadata={"kind": "key", **about})
 
@@ -267,15 +269,17 @@ def _one(item: Field, name: str, text: str, hint: Any, whole: str) -> Any:
     if hint not in (int, float):
         return _path(text) if hint is Path else hint(text)
     about = item.metadata
-    least, above = about.get("least"), about.get("above")
+    least, above, most = (about.get(name) for name in ("least", "above", "most"))
     try:
         number = hint(text)
-        if (least is None or number >= least) and (above is None or number > above) and number < float("inf"):
+        high_enough = (least is None or number >= least) and (above is None or number > above)
+        if high_enough and (number <= most if most is not None else abs(number) < float("inf")):
             return number
     except ValueError:
         pass
     kind = "whole number" if hint is int else "number"
     limit = f" from {least:g} on" if least is not None else f" above {above:g}" if above is not None else ""
+    limit += f" and at most {most:g}" if most is not None else ""
     example = about.get("example") or ("1" if hint is int else "0.5")
     several = whole != text or "," in example
     accepted = f"are {kind}s with commas between them" if several else f"is a {kind}"

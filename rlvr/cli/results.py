@@ -79,7 +79,9 @@ class Select:
     method: str = key("how problems are scored", choices=("lim", "linear", "random_subset"), example="lim")
     run: Path = key("a finished run on all of them, curriculum=shuffled", example="results/runs/...")
     threshold: float | None = key("the least score that is kept; without it, the method's own", None)
-    share: float | None = key("keep so many of the best-scoring instead, from above 0 to 1", None)
+    share: float | None = key(
+        "keep so many of the best-scoring instead, from above 0 to 1", None, above=0, most=1
+    )
     epochs: int | None = key("look at the first so many only", None, least=2, example="2")
     size: int | None = key("of a random subset; without it, as many as method=lim keeps", None, least=1)
     seed: int | None = key("of a random subset; without it, the run's", None)

@@ -34,7 +34,7 @@ class WarmStart:
     )
     warmup_steps: int = setting(50, "in which the learning rate grows", least=0)
     weight_decay: float = setting(0.01, "AdamW's", least=0)
-    seed: int = setting(0, "of weights and examples")
+    seed: int = setting(0, "of weights and examples", least=0, most=2**32 - 1)
 
 
 RECIPES = {

@@ -18,13 +18,22 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
 )
+from transformers.conversion_mapping import extract_weight_conversions_for_model
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
 from rlvr.errors import UserError
-from rlvr.policy.model_files import reason, stored_numbers
+from rlvr.policy.model_files import (
+    INDEX,
+    Shapes,
+    check_folder,
+    read_object,
+    reason,
+    stored_numbers,
+    stored_shapes,
+)
 
 # what transformers and torch raise at a config with numbers that no model has
 ODD_CONFIG = (
@@ -62,15 +71,61 @@ def load_weights(path: str, **settings: Any) -> PreTrainedModel:
     except UserError:
         raise
     except ODD_CONFIG as error:
-        raise UserError(
-            f"the model at {path} can't be loaded ({reason(error)}): correct its config.json, or fetch it "
-            "again"
-        ) from error
+        raise not_loaded(path, error) from error
     check_whole(model, found, path)
     check_head(model, path)
     if bad := next((name for name, weight in model.named_parameters() if not weight.isfinite().all()), None):
         raise UserError(f"the weights at {path} have NaN or infinity in {bad}: fetch the model again")
     return model
+
+
+def not_loaded(path: str, error: Exception) -> UserError:
+    return UserError(
+        f"the model at {path} can't be loaded ({reason(error)}): correct its config.json, or fetch it again"
+    )
+
+
+def check_stored(path: str) -> None:
+    """Raise what loading a local folder would say, as far as the headers of its files tell."""
+    check_folder(Path(path))
+    try:
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+        check_decoder(config, path)
+        check_attention(config, path)
+        check_size(config, path)
+        model = model_without_weights(path)
+        renamed = extract_weight_conversions_for_model(model) or getattr(config, "quantization_config", None)
+    except UserError:
+        raise
+    except ODD_CONFIG as error:
+        raise not_loaded(path, error) from error
+    if not renamed:  # else transformers makes the model's tensors of others
+        stored = stored_shapes(Path(path), read_object(Path(path) / INDEX))
+        check_whole(model, differences(model, stored), path)
+
+
+def differences(model: PreTrainedModel, stored: Shapes) -> dict[str, Collection]:
+    """What transformers says of loading: tensors that the files lack, have more, or in another shape."""
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    prefix = f"{model.base_model_prefix}."
+
+    def place(name: str) -> str:  # of a tensor of the model without its head, or saved from deeper in
+        spellings = (name, prefix + name, name.removeprefix(prefix))
+        return next((spelling for spelling in spellings if spelling in expected), name)
+
+    found = {place(name): shape for name, shape in stored.items()}
+    tied = model.all_tied_weights_keys  # of two that are one the source is named
+    for name, other in tied.items():
+        if (shape := found.get(name, found.get(other))) is not None:
+            found[name] = found[other] = shape
+    both = (found.keys() & expected.keys()) - tied.keys()
+    return {
+        "missing_keys": expected.keys() - found.keys(),
+        "unexpected_keys": found.keys() - expected.keys(),
+        "mismatched_keys": [
+            (name, found[name], expected[name]) for name in both if found[name] != expected[name]
+        ],
+    }
 
 
 def model_without_weights(path: str, **settings: Any) -> PreTrainedModel:

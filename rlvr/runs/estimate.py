@@ -20,6 +20,8 @@ from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
 from rlvr.policy.architecture import Architecture, architecture_of
 from rlvr.policy.location import find
+from rlvr.policy.policy import load_policy
+from rlvr.policy.weights import check_stored
 from rlvr.problems import LazyProblems, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.runs.memory import (
@@ -222,7 +224,11 @@ def _existing(path: Path) -> Path:
 def checks(config: Config) -> Iterator[str]:
     """What of the run's model and data is on this machine, and whether training and benchmarks overlap."""
     try:
-        yield f"ok       model {find(config.model)}"
+        place = find(config.model)
+        if Path(place).is_dir():
+            check_stored(place)
+            load_policy(config.model.path, settings=config.model, dtype=config.model.dtype, device="meta")
+        yield f"ok       model {place}"
     except UserError as error:
         yield f"MISSING  {error}"
     training: Sequence[Problem] | None = None

@@ -1,16 +1,19 @@
 """What a run will take, from its config alone."""
 
 import json
+import math
+import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from rlvr.cli.main import main as command_line
 from rlvr.config import ModelConfig, load_config
 from rlvr.errors import UserError
 from rlvr.policy.architecture import KNOWN, Architecture, architecture_from, architecture_of
 from rlvr.policy.location import EMBEDDED
-from rlvr.policy.policy import Policy
+from rlvr.policy.policy import Policy, load_policy
 from rlvr.runs.estimate import Assumptions, assumptions_of, disk, estimate_run
 
 TINY = Architecture(
@@ -192,6 +195,40 @@ def test_what_is_here_is_checked(no_network: None, capsys: pytest.CaptureFixture
     assert "ok       countdown: 64 problems" in said
     assert "ok       no problem of countdown_3 is in countdown" in said
     assert "MISSING" not in said
+
+
+@pytest.mark.parametrize("damage", ["a tensor less", "another architecture"])
+def test_what_training_would_refuse_is_said_of_a_models_folder(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """The sentence of loading the weights, from their header alone."""
+    folder = tmp_path / "model"
+    shutil.copytree(EMBEDDED, folder)
+    if damage == "a tensor less":
+        weights = load_file(folder / "model.safetensors")
+        del weights["model.layers.1.self_attn.q_proj.weight"]
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    else:
+        about = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(about | {"model_type": "bert"}))
+    with pytest.raises(UserError) as refused:
+        load_policy(folder)
+    words = ["plan", "model=local", f"model.path={folder}", "benchmark=countdown_3", "data.size=64"]
+    command_line(words)
+    assert f"MISSING  {refused.value}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sampling_share": 2.0}, "and at most 1"),
+        ({"gpus": 0}, "above 0"),
+        ({"gpu_gib": math.inf}, "above 0"),
+    ],
+)
+def test_what_a_plan_assumes_has_a_range(given: dict[str, float], said: str):
+    with pytest.raises(UserError, match=said):
+        Assumptions(**given)
 
 
 def test_a_benchmark_with_the_name_of_the_training_data_is_not_taken_for_it(capsys: pytest.CaptureFixture):
