@@ -29,7 +29,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
             os.replace(aside.name, path)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, key: str = "runs") -> None:
     """Make a folder, and those above it, unless it is there.
 
     Raises:
@@ -39,7 +39,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
-            f"{folder} can't be made a folder ({error.strerror}): choose another place with runs="
+            f"{folder} can't be made a folder ({error.strerror}): choose another place with {key}="
         ) from error
 
 

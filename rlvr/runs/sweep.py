@@ -8,7 +8,6 @@ import itertools
 import math
 import os
 import re
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -36,8 +35,10 @@ from rlvr.config import (
 )
 from rlvr.config.places import at_home
 from rlvr.errors import UserError, printable
+from rlvr.files.atomic import make_folder
 from rlvr.files.run_directory import read_summary
 from rlvr.runs.display import Display
+from rlvr.runs.interrupts import terminated_like_interrupted
 from rlvr.runs.placement import gpus_here, placement
 from rlvr.runs.start import Start
 from rlvr.runs.sweep_names import named, settings_of, trial_name
@@ -201,20 +202,6 @@ def search(overrides: Sequence[str], *, config_name: str = "config", start: Star
 
 
 @contextmanager
-def terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends this process as Ctrl-C does, and so the processes of its runs too."""
-
-    def interrupt(*_) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
 def launching(
     overrides: Sequence[str], config_name: str, start: Start | None
 ) -> Iterator[tuple[Any, DictConfig, Start]]:
@@ -239,6 +226,7 @@ def launching(
         if placed:
             config = composed([*overrides, *placed])
         start = replace(start, runs_per_gpu=runs_per_gpu)
+        make_folder(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
         yield HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config, start
 
 

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from rlvr.cli.main import main
 from rlvr.config import load_config
 from rlvr.errors import UserError
-from rlvr.runs.sweep import expand, launch, objective
+from rlvr.runs.sweep import expand, launch, launching, objective
 
 TINY = [
     *["scale=smoke", "tracking=local", "benchmark=countdown_3", "benchmark.tasks.countdown_3.size=4"],
@@ -81,6 +81,15 @@ def test_a_sweeper_that_is_not_installed(capsys: pytest.CaptureFixture):
     with pytest.raises(SystemExit):
         main(["train", "-m", "hydra/sweeper=nevergrad", "seed=1,2"])
     assert "needs its plug-in: `pip install hydra-nevergrad-sweeper`" in capsys.readouterr().err
+
+
+def test_a_sweep_whose_folder_cannot_be_made_is_a_sentence():
+    place = "hydra.sweep.dir=/proc/nowhere"
+    with (
+        pytest.raises(UserError, match=r"another place with hydra\.sweep\.dir="),
+        launching([place], "config", None),
+    ):
+        pass
 
 
 def test_a_launcher_without_its_cluster_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
