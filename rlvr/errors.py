@@ -34,10 +34,11 @@ def printable(text: object) -> str:
 
 
 def say(sentence: str) -> None:
-    """One line for the user, on stderr."""
+    """One line for the user, on stderr; a terminal gets it folded between words."""
     from rich.console import Console
 
-    Console(stderr=True).print(printable(sentence), markup=False, highlight=False)
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    console.print(printable(sentence), soft_wrap=not (console.is_terminal or console.is_jupyter))
 
 
 def nearest(given: object, accepted: Iterable[str]) -> str:

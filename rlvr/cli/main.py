@@ -12,7 +12,7 @@ from typing import TextIO
 
 from rlvr.cli import results, tools, training
 from rlvr.cli.arguments import Verb, help_of, listing, read
-from rlvr.errors import UserError, of_a_place, printable, unknown
+from rlvr.errors import UserError, of_a_place, say, unknown
 
 VERBS: dict[str, Verb] = {verb.name: verb for verb in (*training.VERBS, *results.VERBS, *tools.VERBS)}
 
@@ -80,14 +80,13 @@ def run_verb(arguments: list[str]) -> None:
             return
         verb.run(read(verb, rest))
     except UserError as error:
-        print(f"rlvr: {printable(error)}", file=sys.stderr)
+        say(f"rlvr: {error}")
         sys.exit(2)
     except OSError as error:
         if (said := of_a_place(error)) is None:
             raise
-        print(f"rlvr: {printable(said)}", file=sys.stderr)
+        say(f"rlvr: {said}")
         sys.exit(2)
     except KeyboardInterrupt:
-        sentence = "interrupted; what was finished is kept, the same command goes on from there"
-        print(f"rlvr: {sentence}", file=sys.stderr)
+        say("rlvr: interrupted; what was finished is kept, the same command goes on from there")
         sys.exit(130)

@@ -166,13 +166,12 @@ def table(keys: TableOfRuns) -> None:
     selection = wanted(keys.overrides)
     from rlvr.report.ad_hoc import write_table_of_runs
     from rlvr.tables.adhoc import Wish
+    from rlvr.tables.terminal import print_table
 
     again = " ".join(word for word in typed().split() if not word.startswith("file="))  # it is written once
     wish = Wish(keys.x, keys.series, keys.baseline, keys.k, keys.name, repeat=again)
     folder = keys.results or keys.path
-    files = write_table_of_runs(keys.path, wish, selection, folder, file=keys.file)
-    print(files[0].read_text())
-    print("Written:", *files, sep="\n  ")
+    print_table(*write_table_of_runs(keys.path, wish, selection, folder, file=keys.file))
 
 
 @dataclass(kw_only=True)

@@ -98,10 +98,18 @@ def sample_benchmarks(
     }
     files = {name: folder / f"{name}.parquet" for name in benchmarks}
     shards: dict[str, list[Shard]] = {}
+    anew: dict[str, list[str]] = {}
     for name, problems in benchmarks.items():
         if not take_up(files[name], keys[name], problems, samples):
+            if files[name].exists():
+                anew.setdefault(how_made(files[name], keys[name]), []).append(name)
             place = folder / key_name(keys[name]) / f"{name}.shards"
             shards[name] = plan_shards(name, problems, folder=place, **settings)
+    for reason, names in anew.items():
+        say(
+            f"{folder}: what is there {reason}: measuring anew {', '.join(names)}; the old samples go to "
+            "folders of their own there"
+        )
     done, total = 0, sum(map(len, shards.values()))
     for name, parts in shards.items():
         for shard in parts:
@@ -127,7 +135,7 @@ def sample_benchmarks(
 def take_up(file: Path, key: dict[str, Any], problems: Sequence[Problem], samples: int) -> bool:
     """Whether a benchmark's samples are there, or were set aside with the same key and are there again.
 
-    Of others it is said in what they differ.
+    Of those of a broken-off evaluation that differ it is said in what.
     """
     if file.exists() and not file.is_file():
         raise UserError(f"{file} is no file: remove it, and it is measured again")
@@ -141,9 +149,6 @@ def take_up(file: Path, key: dict[str, Any], problems: Sequence[Problem], sample
     if is_whole(aside, key, problems, samples):
         replace_by(file, aside)
         return True
-    if file.exists():
-        reason = how_made(file, key)
-        say(f"{file} {reason}: measuring anew; the old goes to {set_aside_as(file).parent}")
     for other in sorted(file.parent.glob(f"**/{glob.escape(file.stem)}.shards")):
         if other.parent.name != key_name(key):
             reason = how_made(next(other.glob("*.parquet"), other), key)

@@ -20,6 +20,7 @@ Prompts = Mapping[str, PromptConfig]
 MAX_AROUND = 100_000  # characters that a chat template may add to the messages
 CPU_SECONDS = 1  # for one prompt, which takes milliseconds
 WALL_SECONDS = 60.0  # should the process that tries the template hang without computing
+SMALL_VOCABULARY = 1000  # tokens
 MEMORY = 1 << 30  # bytes, beyond what the process holds
 TEMPLATE_ERRORS = (
     *(TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
@@ -72,8 +73,9 @@ def render(
         raise UserError(f"the tokenizer of {tokenizer.name_or_path!r} makes no token of problem {problem.id}")
     if word := unknown_word(tokenizer, problem, rendered):
         raise UserError(
-            f"the tokenizer of {tokenizer.name_or_path!r} has no token for {word!r} in problem {problem.id}: "
-            "choose a model that reads these problems, such as model=smollm2-135m for English"
+            f"the tokenizer of {tokenizer.name_or_path!r} has no token for {word!r} in problem {problem.id}"
+            f"{what_is_known(tokenizer)}: choose a model that reads these problems, such as "
+            "model=smollm2-135m for English"
         )
     return rendered
 
@@ -172,8 +174,27 @@ def bound(what: int, limit: int) -> None:
 
 def unknown_word(tokenizer: PreTrainedTokenizerBase, problem: Problem, ids: list[int]) -> str | None:
     """The first word of a problem that would only be marked as unknown; tokenizers of bytes know them all."""
-    mark = tokenizer.unk_token_id
-    if mark in (None, tokenizer.bos_token_id, tokenizer.eos_token_id) or mark not in ids:
+    if tokenizer.unk_token_id not in ids:
         return None
     words = [word for message in problem.prompt for word in message["content"].split()]
-    return next((w for w in words if mark in tokenizer(w, add_special_tokens=False)["input_ids"]), None)
+    return next((word for word in words if has_unknown(tokenizer, word)), None)
+
+
+def has_unknown(tokenizer: PreTrainedTokenizerBase, text: str) -> bool:
+    """Whether some of a text would only be marked as unknown."""
+    mark = tokenizer.unk_token_id
+    if mark in (None, tokenizer.bos_token_id, tokenizer.eos_token_id):
+        return False
+    return mark in tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def what_is_known(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The words of a small vocabulary, in a half-sentence; "" for one that nobody would read."""
+    vocabulary = tokenizer.get_vocab()
+    if len(vocabulary) > SMALL_VOCABULARY:
+        return ""
+    known = sorted(vocabulary, key=vocabulary.__getitem__)
+    words = [word for word in known if not word.isdigit() and not word.startswith("<")]
+    numbers = sorted(int(word) for word in known if word.isdigit())
+    numbers = [f"and numbers from {numbers[0]} to {numbers[-1]}"] if numbers else []
+    return f"; it knows {' '.join([*words, *numbers])}"

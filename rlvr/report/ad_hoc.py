@@ -10,7 +10,7 @@ from rlvr.files.atomic import write_whole
 from rlvr.report.sources import find_runs
 from rlvr.report.write import write_report
 from rlvr.tables.adhoc import Wish, check_seeds, chosen, file_of, table_of_runs
-from rlvr.tables.page import assemble
+from rlvr.tables.page import TablePage, assemble
 from rlvr.tables.write import write_table
 
 
@@ -22,7 +22,7 @@ def write_table_of_runs(
     *,
     file: Path | None = None,
     iterations: int = ITERATIONS,
-) -> list[Path]:
+) -> tuple[TablePage, list[Path]]:
     """Write the table of the runs below a folder, its figures, and the report.
 
     Args:
@@ -32,7 +32,7 @@ def write_table_of_runs(
         iterations: of the significance test.
 
     Returns:
-        The files: the table's page first, the report last.
+        The table, and its files: the page first, the report last.
 
     Raises:
         UserError: where no run is evaluated, or the runs don't make one table; it names the key to choose by.
@@ -57,4 +57,4 @@ def write_table_of_runs(
     if file:
         write_whole(file, file_of(page.spec, runs[0].config.experiment))
         files.append(file)
-    return [*files, write_report(runs, results / "reports" / f"{page.stem}.html", table=page)]
+    return page, [*files, write_report(runs, results / "reports" / f"{page.stem}.html", table=page)]

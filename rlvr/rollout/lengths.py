@@ -1,4 +1,4 @@
-"""Do a prompt and its completion fit the context of the model?"""
+"""Can the model ask and answer problems: do prompt and completion fit its context, can it write a box?"""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,13 +9,14 @@ from rlvr.data import Group, Problem
 from rlvr.errors import UserError
 from rlvr.policy.location import find
 from rlvr.policy.policy import load_tokenizer
-from rlvr.policy.prompts import Prompts, render
+from rlvr.policy.prompts import Prompts, has_unknown, render
 from rlvr.policy.weights import ODD_CONFIG
 from rlvr.problems.lazy import LazyProblems
 
 SEEN_OF_LAZY = 100  # problems that are generated on access are alike in length
 # what transformers raises for a model that `load_policy` then refuses with its reason
 NOT_READ = (OSError, *ODD_CONFIG)
+BOXED = ("math", "multiple_choice", "words")  # verifiers that read an answer from a box
 
 
 def context_of(config: PreTrainedConfig) -> int | None:
@@ -77,6 +78,18 @@ def longest_prompt(
     return longest, of
 
 
+def check_box(tokenizer: PreTrainedTokenizerBase, problems: Iterable[Problem]) -> None:
+    """Refuse problems whose answers are read from a box, where the policy has no token to write one with."""
+    boxed = next((problem for problem in problems if problem.verifier in BOXED), None)
+    if boxed and has_unknown(tokenizer, r"\boxed"):
+        raise UserError(
+            rf"problem {boxed.id} is judged by verifier={boxed.verifier}, which reads an answer from "
+            rf"\boxed{{}}, and the tokenizer of {tokenizer.name_or_path!r} has no token for that: choose "
+            "verifier=integer, which takes a whole number as it is, a judge of your own "
+            "(verifier=my_judge.py:judge), or another model"
+        )
+
+
 def _bytes(problem: Problem) -> int:
     return sum(len(message["content"].encode()) for message in problem.prompt)
 
@@ -84,7 +97,7 @@ def _bytes(problem: Problem) -> int:
 def longest_sequence(
     model: ModelConfig, asked: Iterable[tuple[Sequence[Problem], int, str]], *, exact: bool = False
 ) -> int | None:
-    """Check that all prompts with their completions fit the context of a model, before it is loaded.
+    """Check that a model can answer: prompts with completions fit its context, and it knows their form.
 
     Args:
         asked: problems, the most tokens of a completion of theirs, and the key that says so.
@@ -94,7 +107,7 @@ def longest_sequence(
         Tokens of the longest prompt and completion; None if that was not measured.
 
     Raises:
-        UserError: for the longest prompt, if it does not fit.
+        UserError: for the longest prompt, if it does not fit; see also `check_box`.
     """
     path = find(model)
     try:
@@ -108,6 +121,7 @@ def longest_sequence(
     for problems, max_tokens, key in asked:
         if isinstance(problems, LazyProblems) and len(problems) > SEEN_OF_LAZY:
             problems, exact = problems[:SEEN_OF_LAZY], False
+        check_box(tokenizer, problems)
         known = 0 if exact or context is None else max(context - max_tokens, 0)
         length, problem = longest_prompt(problems, tokenizer, model.prompts, above=known)
         if problem is not None:

@@ -90,6 +90,8 @@ class Display:
         left = time_left(done, found, now - self._started)
         if self._all is not None:
             self._progress.update(self._all, completed=done, stage=left)
+        elif left:
+            self._progress.update(self._tasks[self.runs[0][1]], stage=f"{stages[0]}, {left}")
         if not self.console.is_terminal and now - self._spoke >= self.pause and 0 < done < 1:
             self._spoke = now
             finished = sum(share == 1 for share in shares)
@@ -133,9 +135,9 @@ def fraction_done(
         training_share = 0.0
     progress = read_progress(path)
     if progress in ({}, before):
+        trained = summary.get("trained_steps") == config.training.steps
         finished = summary.get("status") == "finished" and config.evaluation.after_training
-        trained = summary.get("trained_steps") == config.training.steps and not evaluate
-        done = finished or (trained and not config.evaluation.after_training)
+        done = trained and (finished or not (evaluate or config.evaluation.after_training))
         return ("done before", 1.0) if done else ("waiting", 0.0)
     share = progress["done"] / max(progress["total"], 1)
     if progress["stage"] == "training":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from rlvr.config import Config
@@ -18,9 +18,10 @@ from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.provenance import flops
 from rlvr.tables.adhoc import chosen, table_of_runs
-from rlvr.tables.collect import AVERAGE, measure, tidy
+from rlvr.tables.collect import measure, tidy
 from rlvr.tables.panels import duration
 from rlvr.tables.settings import differing, said, settings_of, value_of
+from rlvr.tables.terminal import averages_grid, grid_of_numbers
 from rlvr.tracking.symptoms import symptoms
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def print_outcome(runs: Sequence[tuple[Config, Path]], again: str = "") -> None:
     Args:
         again: the command that goes on with runs that are not done.
     """
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, emoji=False)
     files = [RunFiles(path) for _, path in runs]
     done = [run for run in files if run.finished]
     trained = [run for run in files if is_trained(run)]
@@ -50,9 +51,10 @@ def print_outcome(runs: Sequence[tuple[Config, Path]], again: str = "") -> None:
     for run in trained:
         for symptom in symptoms(run.metrics):
             name = "" if len(files) == 1 else f"{run.arm}, seed {run.seed}: "
-            console.print(f"warning: {printable(name)}{printable(symptom)}", soft_wrap=True)
+            console.print(f"warning: {printable(name)}{printable(symptom)}")
     folder = files[0].directory if len(files) == 1 else experiment_folder(files)
-    console.print(f"{printable(folder)}: {cost(files)}", soft_wrap=True)
+    console.print(cost(files))
+    console.print(f"written: {printable(folder)}", soft_wrap=True)  # a line to copy is one, however long
     console.print(f"next: {printable(next_command(files, folder, again))}", soft_wrap=True)
 
 
@@ -85,7 +87,7 @@ def spread(items: Sequence[int], room: int) -> list[int]:
 
 def pass_at_k_grid(results: "pd.DataFrame", ks: Sequence[int]) -> Table:
     """A line a benchmark, then one for the plain average of each domain with several."""
-    table = grid("pass@k, %", *map(str, ks))
+    table = grid_of_numbers("pass@k, %", *map(str, ks))
     for name, rows in results.groupby("benchmark", sort=False):
         cells = {row.k: percent(row.value, row.low, row.high, "±") for row in rows.itertuples()}
         table.add_row(Text(printable(str(name))), *(cells.get(k, "–") for k in ks))
@@ -106,7 +108,7 @@ def verdict_grid(run: RunFiles) -> Table:
     verdicts = dict.fromkeys(verdict for found in shares.values() for verdict in found)
     rewards = {name: result["reward"] for name, result in evaluation.items() if "reward" in result}
     heads = [verdict.replace("_", "\n") for verdict in verdicts] + ["mean\nreward"] * bool(rewards)
-    table = grid("verdicts, %", "problems", *heads)
+    table = grid_of_numbers("verdicts, %", "problems", *heads)
     for name, result in evaluation.items():
         found = [f"{100 * shares[name].get(v, 0):.1f}" if name in shares else "–" for v in verdicts]
         reward = [f"{rewards[name]:.3f}" if name in rewards else "–"] if rewards else []
@@ -114,34 +116,10 @@ def verdict_grid(run: RunFiles) -> Table:
     return table
 
 
-def grid(*heads: str) -> Table:
-    """A table without lines, whose first column gives way where the terminal is narrow."""
-    numbers = (Column(head, justify="right", no_wrap=True) for head in heads[1:])
-    return Table(Column(heads[0], overflow="fold"), *numbers, box=None, pad_edge=False)
-
-
 def arms_table(runs: Sequence[RunFiles], width: int) -> Table:
-    """A line an arm: the averages of each group of benchmarks, over seeds and problems.
-
-    Args:
-        width: of the terminal, in characters.
-    """
+    """A line an arm: the averages of each group of benchmarks, over seeds and problems."""
     spec = table_of_runs(runs)
-    frame = tidy(spec, measure(spec, runs, iterations=1))  # no test is printed
-    frame = frame[(frame["benchmark"] == AVERAGE) & frame["metric"].isin(spec.metrics)]
-    cells = frame.set_index(["arm", "group", "metric"])
-    places = [(group, metric) for group in spec.columns for metric in spec.metrics]
-    narrow = {"out_of_domain": "Out of\ndomain"}  # four columns and the arms on 80 characters
-    heads = (f"{narrow.get(group, spec.label(group))}\n{metric} %" for group, metric in places)
-    table = grid("", "seeds", *heads)
-    room = width - len("  seeds") - CELL * len(places)
-    for arm in spec.arms:
-        row = [cells.loc[(arm.name, *place)] for place in places]
-        texts = (percent(c.value, c.low, c.high, "±") if c.seeds else "–" for c in row)
-        label = printable(arm.label)
-        label = label if len(label) <= room else label.replace(", ", ",\n")
-        table.add_row(Text(label), str(max(cell.seeds for cell in row)), *texts)
-    return table
+    return averages_grid(spec, tidy(spec, measure(spec, runs, iterations=1)), width)  # no test is printed
 
 
 def validation_table(runs: Sequence[RunFiles]) -> Table:

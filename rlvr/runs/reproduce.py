@@ -10,7 +10,7 @@ from rich.console import Console
 
 from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
 from rlvr.curriculum.profile import needs_profile, profile_file
-from rlvr.errors import UserError, printable, unknown
+from rlvr.errors import UserError, unknown
 from rlvr.files.atomic import hold
 from rlvr.files.run_directory import read_summary
 from rlvr.files.run_files import RunFiles
@@ -27,6 +27,7 @@ from rlvr.tables.claims_page import write_claims
 from rlvr.tables.names import papers, read_table, tables_of
 from rlvr.tables.page import assemble
 from rlvr.tables.spec import Arm, TableSpec
+from rlvr.tables.terminal import print_table
 from rlvr.tables.write import write_table
 from rlvr.tracking.tracker import Tracker
 
@@ -87,15 +88,8 @@ def reproduce_table(
     tracker.log_table(files)
     tracker.close()
     lock.close()
-    return show(files, f"{(time.perf_counter() - started) / 60:.1f} minutes. Written:")
-
-
-def show(files: list[Path], heading: str) -> list[Path]:
-    """Print a table's page, and the names of all its files."""
-    print(files[0].read_text())
-    console.print(heading)
-    for file in files:
-        console.print(f"  {printable(file)}")
+    console.print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
+    print_table(table, files)
     return files
 
 
@@ -126,7 +120,8 @@ def render_taken(spec: TableSpec, results: Path) -> list[Path]:
     page = assemble(spec, runs)
     files = write_table(page, results)
     files.append(write_report(runs, results / "reports" / f"{page.stem}.html", table=page))
-    return show(files, "Written:")
+    print_table(page, files)
+    return files
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rlvr.config import (
@@ -128,6 +130,8 @@ def launch(
         )
     from hydra.core.plugins import Plugins
 
+    # loky puts another process in the place of one that grew, and no run is the worse for it
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     with (
         Display(list(zip(configs, directories, strict=True)), evaluate=bool(start and start.evaluate)),
         terminated_like_interrupted(),
@@ -368,9 +372,8 @@ def config_of_run(path: str | Path, overrides: Sequence[str]) -> Config:
         if override in groups:
             OmegaConf.update(stored, key, changes[key], merge=False)
         else:
-            OmegaConf.update(
-                stored, key, OmegaConf.create({"value": _parse(value)})["value"], merge=False, force_add=True
-            )
+            given = OmegaConf.create({"value": yaml.safe_load(value)})["value"]
+            OmegaConf.update(stored, key, given, merge=False, force_add=True)
     config = check(stored)
     for key in ("seed", "arm", "experiment", "training.steps"):
         was, now = (attrgetter(key)(one) for one in (before, config))
@@ -380,9 +383,3 @@ def config_of_run(path: str | Path, overrides: Sequence[str]) -> Config:
                 f"`rlvr train {key}={now}` is for another run, or more steps of this one"
             )
     return config
-
-
-def _parse(value: str):
-    import yaml
-
-    return yaml.safe_load(value)

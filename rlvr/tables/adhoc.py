@@ -108,6 +108,7 @@ def table_of_runs(
     Args:
         like: a table whose labels hold where it has them.
     """
+    trained = [] if wish else [run for run in runs if run.trains]  # a report of one run is called by it
     wish, like = wish or Wish(), like or TableSpec()
     grid = grid_of(runs)
     arms = [Arm(arm, like.arm_labels.get(arm, label)) for arm, label in labels_of(runs, grid).items()]
@@ -118,10 +119,9 @@ def table_of_runs(
                 columns[task.domain].append(benchmark)
     ks = wish.k or (min(runs[-1].config.evaluation.k), max(runs[-1].config.evaluation.k))
     name = wish.name or runs[0].config.experiment
-    trained = [run for run in runs if run.trains]
     spec = TableSpec(
         name=name,
-        title=name if len(trained) != 1 else f"{arms[-1].label}, seed {trained[0].seed}",
+        title=f"{arms[-1].label}, seed {trained[0].seed}" if len(trained) == 1 else name,
         metrics=[f"pass@{k}" for k in dict.fromkeys(ks)],
         columns=columns,
         labels=DOMAIN_LABELS | like.labels,
@@ -251,11 +251,13 @@ def with_sweep(spec: TableSpec, grid: Grid, wish: Wish) -> TableSpec:
 
 
 def base_of(ticks: Sequence[float]) -> int | None:
-    """2 or 10 where each of three numbers or more is that much the one before, for a logarithmic axis."""
+    """For a logarithmic axis: 2 or 10 where each of three numbers or more is that much the one before, 10 too
+    where the last is twenty times the first; else None."""
     if len(ticks) < 3 or ticks[0] <= 0:
         return None
     steps = {round(high / low, 6) for low, high in pairwise(ticks)}
-    return next((base for base in (10, 2) if steps <= {base, base**2}), None)
+    wide = 10 if ticks[-1] >= 20 * ticks[0] else None
+    return next((base for base in (10, 2) if steps <= {base, base**2}), wide)
 
 
 def file_of(spec: TableSpec, experiment: str) -> str:

@@ -170,11 +170,10 @@ def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str)
     axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
 
 
-def log_axis(axes: Axes, ticks: Sequence[int], base: float = 2) -> None:
+def log_axis(axes: Axes, ticks: Sequence[float], base: float = 2) -> None:
     """A logarithmic x axis that reads just these numbers."""
     axes.set_xscale("log", base=base)
-    axes.set_xticks(ticks)
-    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
 
 

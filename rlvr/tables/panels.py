@@ -45,10 +45,10 @@ def measured_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
         for arm in spec.arms:
             row = [cells.loc[(metric, arm.name, *column)] for column in columns]
             seeds = max(cell.seeds for cell in row)
-            values.append([arm.label, str(seeds), *map(_value, row)])
+            values.append([arm.label, str(seeds), *map(value_text, row)])
             if arm.baseline:
                 against = spec.arm_labels[arm.baseline]
-                differences.append([f"{arm.label} − {against}", *map(_difference, row)])
+                differences.append([f"{arm.label} − {against}", *map(difference_text, row)])
         panels.append(Panel(f"{metric}, %", ["", "seeds", *heads], values, tuple(i + 2 for i in averages)))
         if any(text != "–" for row in differences for text in row[1:]):
             title, places = f"{metric}, difference in percentage points", tuple(i + 1 for i in averages)
@@ -63,10 +63,10 @@ def last_step_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
     rows = []
     for arm in spec.arms:
         cells = [averages.loc[(*column, arm.name)] for column in columns]
-        rows.append([arm.label, str(max(cell.seeds for cell in cells)), *map(_value, cells)])
+        rows.append([arm.label, str(max(cell.seeds for cell in cells)), *map(value_text, cells)])
         if arm.baseline:
             label = f"{arm.label} − {spec.arm_labels[arm.baseline]}"
-            rows.append([label, "", *map(_difference, cells)])
+            rows.append([label, "", *map(difference_text, cells)])
     heads = [f"{spec.label(group)} {metric}" for metric, group in columns]
     return [
         Panel("At the last step instead of the chosen checkpoint: averages, %", ["", "seeds", *heads], rows)
@@ -148,7 +148,8 @@ def published_caption(spec: TableSpec, published: Published) -> str:
     return f"{published.paper}, Table {published.table}: {setting}" + (f"; {note}." if note else ".")
 
 
-def _value(cell: pd.Series) -> str:
+def value_text(cell: pd.Series) -> str:
+    """A row of a table's frame as its cell: "12.5 ± 3.1 †↑"."""
     if not cell.seeds:
         return "not run"
     if np.isnan(cell.value):
@@ -156,11 +157,12 @@ def _value(cell: pd.Series) -> str:
     return f"{_percent(cell.value)} ± {_percent((cell.high - cell.low) / 2)}{_mark(cell)}"
 
 
-def _difference(cell: pd.Series) -> str:
+def difference_text(cell: pd.Series, between: str = " ± ") -> str:
+    """What a row's arm adds to its baseline, in points."""
     if np.isnan(cell.difference):
         return "–"
     half_width = (cell.difference_high - cell.difference_low) / 2
-    return f"{_percent(cell.difference, '+')} ± {_percent(half_width)}{_mark(cell)}"
+    return f"{_percent(cell.difference, '+')}{between}{_percent(half_width)}{_mark(cell)}"
 
 
 def _mark(cell: pd.Series) -> str:

@@ -4,6 +4,8 @@ For the first a table says `sweep: {label: group size N, base: 2}`, and its arms
 the second (F-GRPO, Figure 6) it says `figures: [group-size]`, and its arms a `group_size` and a `gamma`.
 """
 
+from collections.abc import Sequence
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -26,34 +28,55 @@ def sweep_curves(spec: TableSpec, frame: pd.DataFrame) -> Figure:
     assert spec.sweep is not None
     averages = frame[frame["benchmark"] == AVERAGE].set_index(["metric", "group", "arm"])
     ticks = sorted({arm.x for arm in arms})
+    names = list(dict.fromkeys(arm.series for arm in arms))
     with matplotlib.rc_context(STYLE):
         rows, columns = len(spec.metrics), len(spec.columns)
         figure = Figure(figsize=(3.2 * columns, 2.1 * rows), layout="constrained")
         grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
         for metric, row in zip(spec.metrics, grid, strict=True):
             for group, axes in zip(spec.columns, row, strict=True):
-                for number, series in enumerate(dict.fromkeys(arm.series for arm in arms)):
+                for number, series in enumerate(names):
                     line = [arm for arm in arms if arm.series == series]
+                    x = np.array([arm.x for arm in line], dtype=float)
                     cells = averages.loc[[(metric, group, arm.name) for arm in line]]
                     value, low, high = (100 * cells[name].to_numpy() for name in ("value", "low", "high"))
                     axes.errorbar(
-                        [arm.x for arm in line],
+                        set_apart(x, number - (len(names) - 1) / 2, len(names), ticks, spec.sweep.base),
                         value,
                         [value - low, high - value],
                         marker="o",
                         capsize=2,
+                        elinewidth=0.8,
                         color=COLOURS[number % len(COLOURS)],
                         label=series,
                     )
-                axes.set_ylabel(f"{spec.label(group)} avg. {metric} (%)")
+                axes.set_ylabel(f"{spec.label(group)} avg.\n{metric} (%)")
                 if spec.sweep.base:
                     log_axis(axes, ticks, spec.sweep.base)
                 else:
-                    axes.set_xticks(ticks)
+                    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         for axes in grid[-1]:
             axes.set_xlabel(spec.sweep.label)
-        grid[0, 0].legend()
+        # error bars take the whole height of a panel
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
+
+
+def set_apart(
+    x: np.ndarray, place: float, count: int, ticks: Sequence[float], base: int | None
+) -> np.ndarray:
+    """Where a series stands, a little beside the others, so that their error bars do not cover each other.
+
+    Args:
+        place: of the series among them, 0 in the middle.
+        count: of series, which together take at most 0.3 of the smallest gap between ticks.
+        base: of the axis, if it is logarithmic.
+    """
+    if count < 2 or len(ticks) < 2:
+        return x
+    gaps = np.diff(np.log(ticks) if base else ticks)
+    step = place * min(0.02 * gaps.sum(), 0.3 * gaps.min() / (count - 1))
+    return x * np.exp(step) if base else x + step
 
 
 def swept_arms(spec: TableSpec) -> pd.DataFrame:

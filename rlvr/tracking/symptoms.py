@@ -14,6 +14,7 @@ UPDATE_SAMPLE_SIZE = 0.5  # of importance weights within an update; clipping can
 WITHOUT_SIGNAL = 0.95  # share of groups
 UNSCORABLE = 0.01  # share of rollouts
 TRUNCATED = 0.5  # share of rollouts
+NO_ANSWER = 0.9  # share of rollouts
 
 
 def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
@@ -30,6 +31,9 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
     def mean(name: str, steps: Sequence[dict[str, Any]] = recent) -> float | None:
         values = [step[name] for step in steps if name in step]
         return sum(values) / len(values) if values else None
+
+    def share_of(verdict: str) -> float:  # one that a step did not see is not in its line
+        return sum(step.get(f"verdict/{verdict}", 0.0) for step in recent) / max(len(recent), 1)
 
     found = []
     for name in ("update/loss", "update/gradient_norm"):
@@ -53,8 +57,14 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
             f"log-ratio drift within the updates: effective sample size {size:.2f}; "
             "lower training.learning_rate or raise training.mini_batch_prompts"
         )
+    share = share_of("no_answer")
     without = mean("groups/without_signal")
-    if without is not None and without >= WITHOUT_SIGNAL:
+    if share > NO_ANSWER:
+        found.append(
+            f"{share:.0%} of the completions hold no answer that the verifier can read: look at some with "
+            "`rlvr report`, ask for its form in model.prompts, or choose another verifier="
+        )
+    elif without is not None and without >= WITHOUT_SIGNAL:
         right, wrong = (mean(f"groups/all_{kind}") or 0.0 for kind in ("right", "wrong"))
         found.append(
             f"nothing to learn from: {without:.0%} of the groups have no signal ({right:.0%} all right, "
@@ -65,9 +75,7 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
         ("error", "the verifier failed"),
         ("reference_unparsable", "the reference answer could not be read"),
     ):
-        # a verdict that a step did not see is not in its line
-        share = sum(step.get(f"verdict/{verdict}", 0.0) for step in recent) / max(len(recent), 1)
-        if share > UNSCORABLE:
+        if (share := share_of(verdict)) > UNSCORABLE:
             found.append(f"{advice} for {share:.1%} of the rollouts, which are left out of the loss")
     truncated = mean("completion/truncated")
     if truncated is not None and truncated > TRUNCATED:

@@ -12,7 +12,7 @@ import pytest
 from rlvr.cli.main import main
 from rlvr.config import Config, load_config, run_directory, to_yaml
 from rlvr.files.run_directory import read_summary
-from rlvr.runs.display import Display, time_left
+from rlvr.runs.display import Display, fraction_done, time_left
 from rlvr.runs.outcome import print_outcome
 
 HOSTILE = "[/x]\x1b[2J[red]"
@@ -50,6 +50,16 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
         progress = {"stage": "training", "done": 2, "total": 4, "time": 0.0}
         (path / "progress.json").write_text(json.dumps(progress))
     assert re.search(r"^40 %, \d+ s left, training 2/4$", capsys.readouterr().err, re.MULTILINE)
+
+
+def test_a_finished_run_that_is_asked_for_more_steps_is_not_done(config: Config, tmp_path: Path):
+    (tmp_path / "progress.json").write_text(json.dumps({"stage": "evaluation", "done": 7, "total": 7}))
+    summary = {"status": "finished", "trained_steps": 4}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    before = json.loads((tmp_path / "progress.json").read_text())
+    assert fraction_done(config, tmp_path, before) == ("done before", 1.0)
+    longer = replace(config, training=replace(config.training, steps=8))
+    assert fraction_done(longer, tmp_path, before) == ("waiting", 0.0)
 
 
 def test_time_left_is_that_of_the_pace_since_the_start():

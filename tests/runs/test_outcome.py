@@ -48,10 +48,10 @@ def test_a_sweep_ends_with_a_line_an_arm_its_cost_and_the_table_to_make(tmp_path
     lines = told(write_sweep(tmp_path))
     (row,) = (line for line in lines if "n=4" in line)
     assert re.fullmatch(r"n=4 2 25\.0±\S+ 50\.0±\S+", row)
-    assert lines[-2] == (
-        f"{tmp_path}/sweep: training 6 min, evaluation 2 min, 49,380 tokens sampled in training, "
-        "8.0 TFLOP, 4 runs together"
-    )
+    assert lines[-3:-1] == [
+        "training 6 min, evaluation 2 min, 49,380 tokens sampled in training, 8.0 TFLOP, 4 runs together",
+        f"written: {tmp_path}/sweep",
+    ]
     assert lines[-1] == f"next: rlvr table {tmp_path}/sweep"
 
 

@@ -94,6 +94,7 @@ def test_an_axis_that_doubles_is_logarithmic():
         None,
         None,
     ]
+    assert [base_of([1e-5, 5e-5, 2e-4]), base_of([1, 3, 8])] == [10, None]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_seeds_of_several_kinds_are_no_arm(tmp_path: Path):
 
 def test_any_folder_of_runs_becomes_a_table(sweep: Path, tmp_path: Path):
     wish = Wish(x="n", baseline="gamma=0", k=[1], repeat="rlvr table runs/sweep")
-    files = write_table_of_runs(sweep, wish, {}, tmp_path, iterations=50)
+    _, files = write_table_of_runs(sweep, wish, {}, tmp_path, iterations=50)
     assert [file.relative_to(tmp_path).as_posix() for file in files] == [
         "tables/sweep-smoke.md",
         "tables/sweep-smoke.csv",

@@ -32,7 +32,7 @@ def test_a_row_an_arm_and_a_column_a_benchmark_and_average(spec, frame):
 
 
 def cell_text(difference: float, significant, value: float = 0.5, seeds: int = 1, low: float = 0.4) -> str:
-    return panels._value(
+    return panels.value_text(
         pd.Series(
             {"seeds": seeds, "value": value, "low": low, "high": 0.6, "k": 256}
             | {"difference": difference, "significant": significant}

@@ -23,9 +23,19 @@ def test_a_metric_against_what_is_swept(swept, run_dirs):
     figure = sweep_figures.sweep_curves(swept, frame)
     assert len(figure.axes) == 4  # two metrics, two groups
     axes = figure.axes[0]
-    assert axes.get_ylabel() == "In-domain avg. pass@1 (%)" and axes.get_xscale() == "log"
-    lines = [container.lines[0].get_xydata().tolist() for container in axes.containers]
-    assert lines == [[[2, 18.75], [8, 37.5]], [[8, 50]]]
+    assert axes.get_ylabel() == "In-domain avg.\npass@1 (%)" and axes.get_xscale() == "log"
+    grpo, focal = (container.lines[0].get_xydata() for container in axes.containers)
+    beside = 4**0.01  # two series stand a fiftieth of the axis apart, which goes from 2 to four times 2
+    np.testing.assert_allclose(grpo, [[2 / beside, 18.75], [8 / beside, 37.5]])
+    np.testing.assert_allclose(focal, [[8 * beside, 50]])
+    assert [tick.get_text() for tick in figure.axes[2].get_xticklabels()] == ["2", "8"]
+
+
+def test_many_series_stay_by_their_tick():
+    """Of 31 over 0 and 1, the outermost are 0.15 from their tick: half of 0.3 of the gap."""
+    first, middle = (sweep_figures.set_apart(np.array([0.0, 1.0]), p, 31, [0, 1], None) for p in (-15, 0))
+    np.testing.assert_allclose(first, [-0.15, 0.85])
+    assert middle.tolist() == [0, 1]
 
 
 def test_a_series_is_a_fan_beside_the_pairs(swept, run_dirs):

@@ -41,6 +41,7 @@ def test_a_sound_run_has_no_symptom():
             {"groups__without_signal": 1.0, "groups__all_wrong": 0.75, "groups__all_right": 0.25},
             "100% of the groups have no signal (25% all right, 75% all wrong)",
         ),
+        ({"verdict__no_answer": 0.95, "groups__without_signal": 1.0}, "95% of the completions hold no"),
         ({"verdict__timeout": 0.05}, "the verifier timed out for 5.0% of the rollouts"),
         ({"verdict__error": 0.02}, "the verifier failed for 2.0%"),
         ({"verdict__reference_unparsable": 0.5}, "the reference answer could not be read for 50.0%"),
