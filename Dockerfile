@@ -15,7 +15,7 @@ COPY results/published results/published
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels -c lock.txt . pycosat
 
 FROM python:3.11-slim AS base
-ENV PIP_NO_CACHE_DIR=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HOME=/rlvr/.cache/huggingface
+ENV PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HOME=/rlvr/.cache/huggingface
 RUN pip install --upgrade pip uv
 COPY requirements/lock.txt /lock.txt
 COPY --from=wheel /wheels /wheels

@@ -130,8 +130,6 @@ def launch(
         )
     from hydra.core.plugins import Plugins
 
-    # loky puts another process in the place of one that grew, and no run is the worse for it
-    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     with (
         Display(list(zip(configs, directories, strict=True)), evaluate=bool(start and start.evaluate)),
         terminated_like_interrupted(),
@@ -216,6 +214,8 @@ def launching(
     from hydra._internal.callbacks import Callbacks  # which every launcher asks its context for
     from hydra.types import HydraContext, RunMode
 
+    # loky puts another process in the place of one that grew, and no run is the worse for it
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     start = start or Start()
     with hydra_errors_as_sentences(), hydra_with_conf() as hydra, plugins_as_sentences():
 

@@ -32,9 +32,6 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
         values = [step[name] for step in steps if name in step]
         return sum(values) / len(values) if values else None
 
-    def share_of(verdict: str) -> float:  # one that a step did not see is not in its line
-        return sum(step.get(f"verdict/{verdict}", 0.0) for step in recent) / max(len(recent), 1)
-
     found = []
     for name in ("update/loss", "update/gradient_norm"):
         if (value := mean(name)) is not None and not math.isfinite(value):
@@ -57,9 +54,8 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
             f"log-ratio drift within the updates: effective sample size {size:.2f}; "
             "lower training.learning_rate or raise training.mini_batch_prompts"
         )
-    share = share_of("no_answer")
     without = mean("groups/without_signal")
-    if share > NO_ANSWER:
+    if (share := share_of("no_answer", recent)) > NO_ANSWER:
         found.append(
             f"{share:.0%} of the completions hold no answer that the verifier can read: look at some with "
             "`rlvr report`, ask for its form in model.prompts, or choose another verifier="
@@ -75,7 +71,7 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
         ("error", "the verifier failed"),
         ("reference_unparsable", "the reference answer could not be read"),
     ):
-        if (share := share_of(verdict)) > UNSCORABLE:
+        if (share := share_of(verdict, recent)) > UNSCORABLE:
             found.append(f"{advice} for {share:.1%} of the rollouts, which are left out of the loss")
     truncated = mean("completion/truncated")
     if truncated is not None and truncated > TRUNCATED:
@@ -84,3 +80,8 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
             "them with algorithm.truncated=masked"
         )
     return found
+
+
+def share_of(verdict: str, steps: Sequence[dict[str, Any]]) -> float:
+    """The mean share of a verdict; one that a step did not see is not in its line."""
+    return sum(step.get(f"verdict/{verdict}", 0.0) for step in steps) / max(len(steps), 1)
