@@ -66,13 +66,7 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
             f"nothing to learn from: {without:.0%} of the groups have no signal ({right:.0%} all right, "
             f"{wrong:.0%} all wrong); other problems or larger groups would"
         )
-    for verdict, advice in (
-        ("timeout", "the verifier timed out"),
-        ("error", "the verifier failed"),
-        ("reference_unparsable", "the reference answer could not be read"),
-    ):
-        if (share := share_of(verdict, recent)) > UNSCORABLE:
-            found.append(f"{advice} for {share:.1%} of the rollouts, which are left out of the loss")
+    found += unscorable(recent)
     truncated = mean("completion/truncated")
     if truncated is not None and truncated > TRUNCATED:
         found.append(
@@ -85,3 +79,16 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
 def share_of(verdict: str, steps: Sequence[dict[str, Any]]) -> float:
     """The mean share of a verdict; one that a step did not see is not in its line."""
     return sum(step.get(f"verdict/{verdict}", 0.0) for step in steps) / max(len(steps), 1)
+
+
+def unscorable(steps: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence for each verdict that leaves more than a hundredth of the rollouts out."""
+    found = []
+    for verdict, advice in (
+        ("timeout", "the verifier timed out"),
+        ("error", "the verifier failed"),
+        ("reference_unparsable", "the reference answer could not be read"),
+    ):
+        if (share := share_of(verdict, steps)) > UNSCORABLE:
+            found.append(f"{advice} for {share:.1%} of the rollouts, which are left out of the loss")
+    return found
