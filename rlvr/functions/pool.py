@@ -22,6 +22,7 @@ from rlvr.errors import UserError
 from rlvr.functions.source import FileFunction, takes
 
 START_SECONDS = 300.0  # a file may load a model of its own
+MAX_USELESS = 8  # calls of each process that may take too long before the first one comes to an end
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,15 @@ class FunctionPool:
         for _ in range(workers):
             self._idle.put(_Process(self.function, alarm, json.dumps(dict(parameters or {}))))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="function")
+        self._useless: int | None = workers * MAX_USELESS  # None once a call has come to an end
 
     def __call__(self, calls: Sequence[Mapping[str, Any]]) -> list[Any]:
         """What the function returns for each call, in their order: None, a number, a text, a dict of them, a
         list with the name of any other type; or `Failed`.
 
         Raises:
-            UserError: where the file can't be loaded, or not one of the calls came to an end.
+            UserError: where the file can't be loaded, or no call, or none of the first many, came to an
+                end.
         """
         arguments = [tuple(call[name] for name in self._takes) for call in calls]
         try:
@@ -97,9 +100,16 @@ class FunctionPool:
     def _one(self, arguments: tuple[Any, ...]) -> Any:
         process = self._idle.get()
         try:
-            return process.call(arguments, self.deadline_seconds)
+            value = process.call(arguments, self.deadline_seconds)
         finally:
             self._idle.put(process)
+        if not isinstance(value, Failed) or not value.timed_out:
+            self._useless = None
+        elif self._useless is not None:
+            self._useless -= 1
+            if self._useless <= 0:
+                raise UserError(f"{self.function.plain} failed on all calls so far: {value.reason}")
+        return value
 
 
 class _Process:
@@ -117,7 +127,7 @@ class _Process:
                 self.end()
                 return Failed(f"it took longer than its deadline of {deadline_seconds:g} s", timed_out=True)
             reply = json.loads(self._connection.recv_bytes())
-        except (EOFError, OSError):
+        except (EOFError, OSError, ValueError):  # ended, or wrote where its replies go
             self.end()
             return Failed("its process died")
         return Failed(f"it raised {reply['error']}") if "error" in reply else reply["value"]

@@ -21,7 +21,7 @@ from rlvr.functions.source import FileFunction
 
 def main(reference: str, descriptor: int, alarm_seconds: int, parameters: dict[str, Any]) -> None:
     """Answer calls until the pool closes the connection."""
-    connection = Connection(descriptor)
+    connection, own = Connection(descriptor), os.getpid()
     try:
         function = load(FileFunction.of(reference))
     except BaseException as error:
@@ -39,6 +39,8 @@ def main(reference: str, descriptor: int, alarm_seconds: int, parameters: dict[s
                 os._exit(1)
             except BaseException as error:
                 reply = json.dumps({"error": sentence(error)})
+            if os.getpid() != own:  # the function has forked, and its child returned: one reply is enough
+                os._exit(0)
             signal.alarm(0)
             connection.send_bytes(reply.encode())
 

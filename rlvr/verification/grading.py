@@ -7,6 +7,7 @@ number for each, or None where it has none; `Graded` adds named parts, which are
 import json
 import logging
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -102,7 +103,9 @@ class PythonReward:
 
     def _check(self, problem: Problem, value: Any) -> None:
         numbers = list(value.values()) if isinstance(value, dict) else [] if value is None else [value]
-        if value != {} and all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
+        if value != {} and all(
+            isinstance(one, int | float) and abs(one) <= sys.float_info.max for one in numbers
+        ):
             return
         given = f"a {value[0]}" if isinstance(value, list) else repr(value)
         raise UserError(

@@ -35,6 +35,16 @@ def slow_for_right(verdict):
     return 0.25
 def fails_for_wrong(verdict): return {"correct": 1.0}[verdict]
 def dies(): __import__("os")._exit(3)
+def huge(): return 10**400
+def forks(token_ids):
+    __import__("os").fork()
+    return len(token_ids)
+def scribbles():
+    for descriptor in range(3, 300):
+        try: __import__("os").write(descriptor, bytes((0, 0, 0, 1, 123)))
+        except OSError: pass
+def hangs():
+    while True: pass
 def infinite(): return -float("inf")
 def text(text): return "1.0"
 def nothing(): return {}
@@ -100,9 +110,27 @@ def test_none_and_failures_are_left_out_and_counted(caplog: pytest.LogCaptureFix
     assert "it raised KeyError: <Verdict.WRONG: 'wrong'>" in caplog.text
 
 
+def test_a_function_that_forks_answers_each_call_once():
+    groups = graded("forks")[1]
+    kept = [(c, r) for group in groups for c, r in zip(group.completions, group.rewards, strict=True)]
+    assert [reward for _, reward in kept if not math.isnan(reward)] == [
+        len(completion.token_ids) for completion, reward in kept if not math.isnan(reward)
+    ]
+
+
+def test_a_function_that_never_ends_is_not_waited_for_at_every_completion():
+    with pytest.raises(
+        UserError, match=r"hangs failed on all calls so far: it took longer than its deadline"
+    ):
+        settings = ["reward.deadline_seconds=0.01", "reward.workers=1"]
+        graded("hangs", *settings, verdicts=[(WRONG,) * 9])
+
+
 @pytest.mark.parametrize(
     ("reward", "sentence"),
     [
+        ("huge", r"mine.py:huge returned 1000.* for problem p0: accepted is a finite number"),
+        ("scribbles", r"mine.py:scribbles failed on all of 4 calls: its process died"),
         ("infinite", r"mine.py:infinite returned -inf for problem p0: accepted is a finite number, a dict"),
         ("text", r"mine.py:text returned '1.0' for problem p0"),
         ("nothing", r"mine.py:nothing returned \{\} for problem p0"),
