@@ -72,6 +72,8 @@ def run_verb(arguments: list[str]) -> None:
         if name not in VERBS:
             raise unknown("verb", name, VERBS)
         verb = VERBS[name]
+        if odd := next((text for text in rest if "\0" in text), None):
+            raise UserError(f"{odd!r} has a NUL, which no file's name or value has")
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ and not verb.together:
             together = " and ".join(other.name for other in VERBS.values() if other.together)
             raise UserError(f"torchrun was given with `rlvr {name}`: accepted are {together}")

@@ -90,6 +90,7 @@ def test_output_that_nobody_reads_ends_a_command_without_a_word(command: str, un
     ("command", "said"),
     [
         (["report", "x" * 300], r"x{300}: File name too long; choose another place"),
+        (["export", "run", "a\0b"], "has a NUL"),
         (["watch", "loop"], "loop is no folder|Too many levels"),
         (["export", "run", "a/file/x"], r"a/file/x can't be made a folder \(Not a directory\)"),
         (["export", "run", "/proc/x"], r"/proc/x can't be made a folder \(No such file or directory\)"),
