@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from rlvr.data import Verdict
+from rlvr.data import Verdict, answer_text
 from rlvr.data.answer_text import excess
 from rlvr.files.atomic import write_whole
 from rlvr.verification.mathematics import is_plain
@@ -65,7 +65,8 @@ def known_faults(references: Sequence[str]) -> list[tuple[int, str]]:
 
     A cache that cannot be read or written is none.
     """
-    code = [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    folders = (Path(__file__).parent, Path(answer_text.__file__).parent)
+    code = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
     key = json.dumps([version("sympy"), *code, *references])
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

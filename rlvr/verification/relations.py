@@ -27,12 +27,12 @@ def is_naming(relation: Relation) -> bool:
     return naming and bool(_NAME.fullmatch(relation.texts[0]) or isinstance(relation.operands[0], Words))
 
 
-_DENIAL = re.compile(r"(?i)\b(?:not|no|never|except|but|cannot|wrong)\b|n't")
+_DENIAL = re.compile(r"(?i)\b(?:not|no(?!\.)|never|except|but|cannot|wrong)\b|n't|\\(?:neg|lnot)(?![a-z])")
 
 
 def named_value(relation: Relation, equal: Equal) -> Form | None:
     """The value that an equation says, if its left side is a name for it or has that value."""
-    if isinstance(relation.operands[0], Words) and _DENIAL.search(relation.texts[0]):
+    if _DENIAL.search(relation.texts[0]):
         return None
     if relation.operators == (r"\equiv",) and _NAME.fullmatch(relation.texts[0]):  # `x \equiv 3 \pmod 7`
         return relation.operands[1] if isinstance(relation.operands[1], Joined) else None

@@ -926,7 +926,10 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "5": (
         ["answer = 5"],
-        ["x is not = 5", "anything but 5 = 5"],
+        [
+            "x is not = 5", "anything but 5 = 5", r"\neg a=5", r"\not x=5", r"x\not=5", r"x \neq 5",
+            "5=not", r"5\text{ or less}", "5^{+}", "5^{-}", "5^+", "5_+"
+        ],
     ),
     "6": (
         [],
@@ -947,5 +950,156 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "(1,2)": (
         ["y=2,x=1"],
         ["y=1,x=2"],
+    ),
+    "a=2, a=3": (
+        ["a=2,3", "a=3 or a=2"],
+        [r"\neg a=2, a=3", "b=2, b=3"],
+    ),
+    r"\text{Area}=12": (
+        ["12", r"\text{Area}=12"],
+        [r"\text{Perimeter}=12", "13"],
+    ),
+    r"50\text{ mi/h}": (
+        ["50 mph", r"50\text{ miles per hour}"],
+        ["50 mi", "50 h", r"50\text{ h/mi}"],
+    ),
+    r"1.2\text{ g/cm}^3": (
+        ["1.2 g/cm^3", r"1200\text{ kg/m}^3", "1.2"],
+        [r"1.2\text{ kg/m}^3", r"1.2\text{ g/cm}^2"],
+    ),
+    r"6.67\times10^{-11}\text{ N m}^2/\text{kg}^2": (
+        ["6.67e-11"],
+        ["6.67e-10", "6.7e-11"],
+    ),
+    r"0.25\text{ cm}": (
+        ["0.25", "2.5 mm", "1/4 cm"],
+        ["0.25 mm", "2.5 cm", "0.25 m", r"25\%"],
+    ),
+    r"20\%\text{ increase}": (
+        [r"20\%\text{ increase}"],
+        [r"20\%\text{ decrease}", r"-20\%"],
+    ),
+    r"\frac{\frac{1}{2}}{3}": (
+        [r"\frac16", "1/6"],
+        [r"\frac{1}{\frac23}", r"\frac{3}{2}"],
+    ),
+    r"\sqrt{\frac{2}{3}}": (
+        [r"\frac{\sqrt2}{\sqrt3}", r"\frac{\sqrt6}{3}", r"\sqrt{2/3}"],
+        [r"\frac{\sqrt2}{3}", r"\frac{2}{3}", r"\sqrt{2}/3", r"\sqrt\frac{3}{2}"],
+    ),
+    r"\frac{1}{2}\ln 3": (
+        [r"\ln\sqrt3", r"\frac{\ln3}{2}", r"\ln(3)/2", "0.5493"],
+        [r"\ln\frac32", r"\frac12\log3", r"\ln 3^2", r"\ln\frac{3}{2}"],
+    ),
+    "a^{m+n}": (
+        ["a^m a^n", "a^{n+m}"],
+        ["a^m+a^n", "a^{mn}", "(a^m)^n"],
+    ),
+    r"\frac{-b\pm\sqrt{b^2-4ac}}{2a}": (
+        [
+            r"\frac{-b+\sqrt{b^2-4ac}}{2a},\frac{-b-\sqrt{b^2-4ac}}{2a}",
+            r"-\frac{b}{2a}\pm\frac{\sqrt{b^2-4ac}}{2a}"
+        ],
+        [
+            r"\frac{-b+\sqrt{b^2-4ac}}{2a}", r"\frac{b\pm\sqrt{b^2-4ac}}{2a}",
+            r"-b\pm\frac{\sqrt{b^2-4ac}}{2a}"
+        ],
+    ),
+    r"[0,2\pi)": (
+        [r"0\le\theta<2\pi", r"0 \leq x < 2\pi"],
+        [r"[0,2\pi]", r"(0,2\pi)", r"[0,360^\circ)", r"[0,\pi)"],
+    ),
+    r"\left(-\frac{\pi}{2},\frac{\pi}{2}\right)": (
+        [r"-\frac\pi2<x<\frac\pi2", r"(-\pi/2,\pi/2)"],
+        [
+            r"[-\pi/2,\pi/2]", r"(-90^\circ,90^\circ)", r"(\frac\pi2,-\frac\pi2)", r"\pm\frac\pi2"
+        ],
+    ),
+    r"(2,\frac{5\pi}{6})": (
+        [r"(2,5\pi/6)", r"r=2,\theta=\frac{5\pi}{6}"],
+        [
+            r"(\frac{5\pi}{6},2)", r"(2,150^\circ)", r"(-2,\frac{5\pi}{6})", r"(2,-\frac{5\pi}{6})",
+            r"2e^{5\pi i/6}"
+        ],
+    ),
+    "(0,0),(1,1),(-1,1)": (
+        ["(1,1),(0,0),(-1,1)"],
+        ["(0,0),(1,1)", "(0,0),(1,1),(1,-1)", "(0,0,1,1,-1,1)", "0,1,-1"],
+    ),
+    "a>0, b<0": (
+        ["b<0, a>0", r"a>0\text{ and }b<0"],
+        ["a<0, b>0", "a>0", r"a>0\text{ or }b>0", "ab<0"],
+    ),
+    "|x|<3": (
+        ["|x|<3", "3>|x|"],
+        ["|x|>3", r"|x|\le3", "x<3", "3"],
+    ),
+    "x^2<4": (
+        ["x^2<4", "4>x^2", "x^2-4<0"],
+        ["x^2>4", "x<2", r"x^2\le4", "2"],
+    ),
+    r"n\ge3": (
+        [r"n\geq 3", r"3\le n", r"[3,\infty)"],
+        ["n>3", "n=3", r"n\ge 4", "3", r"m\ge3", r"n\ge3, n\ne4", r"n\ge 3\text{ or }n=1"],
+    ),
+    r"m\ne n": (
+        [r"m\neq n"],
+        ["m=n", "m>n", r"m\ne0"],
+    ),
+    "2^{n}-2": (
+        ["2(2^{n-1}-1)", "2^n-2"],
+        ["2^{n-2}", "2^{n}-1", "2^{n}", "-2+2n", r"2^{n}-2\text{ or }0"],
+    ),
+    r"\binom{2n}{n}": (
+        [r"\frac{(2n)!}{n!n!}", r"\frac{(2n)!}{(n!)^2}"],
+        [r"\binom{n}{2n}", r"\frac{2n!}{n!n!}", r"\binom{2n}{n+1}", r"\frac{2n}{n}"],
+    ),
+    r"\frac{(n+2)!}{n!}": (
+        ["(n+1)(n+2)", "n^2+3n+2"],
+        ["(n+2)!", "n+2", "2!"],
+    ),
+    r"3\cdot 2^{n-1}": (
+        [r"\frac{3\cdot2^n}{2}", "3(2^{n-1})"],
+        ["6^{n-1}", r"3\cdot2^{n}-1", "3+2^{n-1}"],
+    ),
+    "0.30000000000000004": (
+        ["0.30000000000000004"],
+        ["0.4", "3"],
+    ),
+    "27.0": (
+        ["27", "27.00", r"27\text{ miles}"],
+        ["27.1", "2.7", "270"],
+    ),
+    "142.0": (
+        ["142"],
+        ["14.2", "1420", "142.5"],
+    ),
+    "007": (
+        ["7"],
+        ["70", "0.07"],
+    ),
+    "0.1234567890": (
+        ["0.123456789"],
+        ["0.13"],
+    ),
+    r"\text{5 dollars and 25 cents}": (
+        ["5 dollars and 25 cents"],
+        ["5.26", "525 dollars"],
+    ),
+    r"\text{four}": (
+        ["four", "Four"],
+        ["5", "fourteen"],
+    ),
+    r"\text{twelve}": (
+        ["Twelve"],
+        ["12 or 13", "twelfth"],
+    ),
+    r"3\text{ to }1": (
+        ["3 to 1"],
+        ["1 to 3", "3"],
+    ),
+    r"1:\sqrt{3}:2": (
+        [r"\frac12:\frac{\sqrt3}{2}:1", r"2:2\sqrt3:4"],
+        [r"1:2:\sqrt3", r"\sqrt3:1:2", "1:3:4", r"1:\sqrt3"],
     ),
 }  # fmt: skip

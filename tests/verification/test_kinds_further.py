@@ -53,6 +53,8 @@ FURTHER = [
     (r"2:5", r"4:10", CORRECT),
     (r"4\pmod 9", r"x\equiv 4\pmod 9", CORRECT),
     (r"5", r"x is not = 5", WRONG),
+    (r"5", r"\neg x=5", WRONG),
+    (r"5", r"\text{no. of nodes}=5", CORRECT),
     # an equation for a name does not give it a value
     (r"x^2+1", r"x=x^2+1", WRONG),
     (r"x^2+1", r"y=x^2+1", CORRECT),
