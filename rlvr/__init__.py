@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rlvr.api import Run, evaluate, load_run, train
+    from rlvr.api import Run, UserError, evaluate, load_run, train
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "evaluate", "load_run", "train"]
+__all__ = ["Run", "UserError", "__version__", "evaluate", "load_run", "train"]
 
 
 def __getattr__(name: str) -> Any:

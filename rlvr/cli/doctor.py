@@ -55,7 +55,7 @@ def findings() -> list[Finding]:
             f"{left:.1f} of {memory:.1f} GiB free",
             "scale=laptop needs 2 GiB a table, scale=small 3: end what else runs here",
         ),
-        ("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads", ""),
+        ("torch", True, f"{torch.__version__}, threads: {torch.get_num_threads()}", ""),
         *accelerators(),
         (
             "embedded policy",

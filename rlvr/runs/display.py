@@ -73,7 +73,8 @@ class Display:
                 stage, share = "waiting", 0.0
             task = self._tasks[path]
             if share > 0:
-                self._found.setdefault(path, share if self._before[path] or share == 1 else 0.0)
+                there = bool(self._before[path]) or stage == "done before"
+                self._found.setdefault(path, share if there else 0.0)
                 if not self._progress.tasks[task].started:
                     self._progress.start_task(task)
             self._progress.update(task, completed=share, stage=stage)

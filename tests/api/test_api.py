@@ -17,7 +17,6 @@ import rlvr
 from rlvr.api.commands import _value, _written
 from rlvr.cli.overrides import parse
 from rlvr.config import PACKAGE, load_config, run_directory
-from rlvr.errors import UserError
 from rlvr.evaluation import counts, pass_at_k_of
 
 NOTEBOOK = PACKAGE.parent / "docs" / "notebooks" / "first-run.ipynb"
@@ -128,7 +127,7 @@ def test_errors_are_the_command_lines_sentences(tmp_path: Path, run: rlvr.Run):
         (lambda: rlvr.load_run(tmp_path), "is not a run directory and holds none"),
         (lambda: run.plot("reward/maen"), r"unknown curve 'reward/maen': .*did you mean reward/mean\?"),
     ):
-        with pytest.raises(UserError, match=sentence):
+        with pytest.raises(rlvr.UserError, match=sentence):
             call()
 
 
