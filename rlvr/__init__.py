@@ -12,6 +12,9 @@ __all__ = ["Run", "UserError", "__version__", "evaluate", "load_run", "train"]
 def __getattr__(name: str) -> Any:
     """`rlvr.train` and the like, imported when they are first asked for: `import rlvr` takes no time."""
     if name in __all__:
+        import warnings
+
+        warnings.filterwarnings("ignore", message="IProgress not found")  # no bar of rlvr's is a widget
         from rlvr import api
 
         return getattr(api, name)
