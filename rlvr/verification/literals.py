@@ -86,7 +86,7 @@ def read_based(text: str) -> Based | None:
     match = _BASED.fullmatch(text)
     if match is None:
         return None
-    base = (match[2] or match[3]).strip("(){} ")
+    base = (match[2] or match[3] or "").strip("(){} ")
     base = _BASES.get(base.casefold(), int(base) if base.isdigit() and len(base) < 3 else 0)
     sign, digits = ("-", match[1][1:].upper()) if match[1][0] == "-" else ("", match[1].upper())
     if not 2 <= base <= 16 or any(int(digit, 16) >= base for digit in digits.replace(".", "")):

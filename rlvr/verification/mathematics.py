@@ -17,6 +17,8 @@ from rlvr.verification.reference import Reference, golds_of
 RELATIVE_TOLERANCE = Fraction(1, 10_000)  # of decimals; exact forms have none
 _PLAIN = (Number, Words, Clock, Based)
 _HALF_DAY = 12 * 3600
+# this runs in the process of the training, which no answer that a policy writes may end
+UNREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def screen(reference: str | Reference, text: str) -> Verdict | tuple[str | Reference, str]:
@@ -29,16 +31,23 @@ def screen(reference: str | Reference, text: str) -> Verdict | tuple[str | Refer
     if answer is None or not answer.strip():
         return Verdict.NO_ANSWER
     told = Reference.of(reference)
-    expected = _normal_reference(told.answer)
+    try:
+        expected = _normal_reference(told.answer) or ""
+        told = told._replace(answer=expected)
+        golds = golds_of(told)
+    except UNREAD:
+        return Verdict.REFERENCE_UNPARSABLE
     if not expected:
         return Verdict.REFERENCE_UNPARSABLE
-    told = told._replace(answer=expected)
     if excess(answer):
         return Verdict.WRONG
-    given = normal_form(answer)
-    if not given:
-        return Verdict.NO_ANSWER
-    equal = settled(golds_of(told), readings(given))
+    try:
+        given = normal_form(answer)
+        if not given:
+            return Verdict.NO_ANSWER
+        equal = settled(golds, readings(given))
+    except UNREAD:
+        return Verdict.WRONG
     if equal is None or (told.error_bound and not equal):
         return expected if isinstance(reference, str) else told, given
     return Verdict.CORRECT if equal else Verdict.WRONG
@@ -51,7 +60,10 @@ def _normal_reference(reference: str) -> str | None:
 
 def is_plain(reference: str) -> bool:
     """Does a reference in normal form need no algebra?"""
-    return all(isinstance(form, _PLAIN) for form in readings(reference))
+    try:
+        return all(isinstance(form, _PLAIN) for form in readings(reference))
+    except UNREAD:
+        return False
 
 
 def settled(golds: tuple[Form, ...], targets: tuple[Form, ...]) -> bool | None:

@@ -140,7 +140,7 @@ _WHOLE = re.compile(
 
 def _without_whole(text: str) -> str:
     r"""`\frac{\pi}{4}+k\pi, k\in\mathbb{Z}` without what it says of k."""
-    if said := _WHOLE.fullmatch(text):
+    if r"\mathbb" in text and (said := _WHOLE.fullmatch(text)):
         name = rf"(?<![A-Za-z\\]){re.escape(said[2])}(?![A-Za-z])"
         return said[1] if re.search(name, said[1]) else text
     return text

@@ -285,7 +285,11 @@ def split_quantity(text: str, *, letters: bool = False) -> tuple[str, Fraction, 
         text: in `notation.normal_form`, say `1.5\text{ million square feet}`.
         letters: may a plain letter be a unit, as in `9 m/s`? Only where no variable is expected.
     """
-    text = _QUOTIENT.sub(lambda m: rf"\text{{ {m[1]}{m[2] or ''}/{m[3]}{m[4] or ''}}}", text)
+    text = (
+        text
+        if r"\frac" not in text
+        else _QUOTIENT.sub(lambda m: rf"\text{{ {m[1]}{m[2] or ''}/{m[3]}{m[4] or ''}}}", text)
+    )
     text = re.sub(r"\\mu\s*\\text\s*\{\s*(?=[A-Za-z])", r"\\text{μ", text)
     text = re.sub(r"(\\text\s*\{[^{}]*)\\mu\s*(?=[A-Za-z])", r"\1μ", text)
     if letters:

@@ -54,7 +54,7 @@ BREAKS = [
     "_", "^", "'",
     r"\frac", r"\sqrt", r"\begin{pmatrix}", r"\end{pmatrix}", r"\left", "\ud800", "\U0010ffff", "NaN", "nan",
     "inf", "True",
-    r"\phantom{4127}",
+    r"\phantom{4127}", "3_{}", "3_{ }", "_{}", "x_{}^{}",
     "a" * 290, "1," * 140, r"\frac12" * 40, "(" * 9 + "x" + ")" * 9, "|" * 8, r"\binom{9999}{4999}^{99}",
     "2999!^{2}", r"(2999!)^{9999}", "x^{9999}+1", r"\sin(\sin(\sin(\sin(\sin(x^9)))))",
     r"\prod_{k=1}^{200}(x+k)",

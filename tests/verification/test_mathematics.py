@@ -4,6 +4,8 @@ from hypothesis import strategies as st
 
 from rlvr.data import Verdict
 from rlvr.verification.mathematics import screen
+from rlvr.verification.notation import normal_form
+from rlvr.verification.reading import readings
 
 CORRECT, WRONG, NO_ANSWER = Verdict.CORRECT, Verdict.WRONG, Verdict.NO_ANSWER
 UNPARSABLE = Verdict.REFERENCE_UNPARSABLE
@@ -71,8 +73,12 @@ def test_integers_are_equal_as_integers(a: int, b: int) -> None:
 @given(st.text(max_size=60), st.text(max_size=60))
 @example("90", r"90\text{^}")
 @example("1011_2", "1e9999")
+@example("90", "3_{}")
+@example("3_{ }", "3_{ }")
 def test_any_text_has_an_outcome(reference: str, answer: str) -> None:
     outcome = screen(reference, rf"\boxed{{{answer}}}")
+    for text in filter(None, map(normal_form, (reference, answer))):
+        assert readings(text)  # and `screen` does not have to call what can't be read wrong
     assert isinstance(outcome, Verdict) or all(part and part.isprintable() for part in outcome)
 
 
@@ -81,7 +87,7 @@ PIECES = r"""
     \mathrm{ \pm < = \ne \in \cup \infty e i x m cm km/h % \% $ USD € million dozen half pm 9pm :05 _2
     _{16} F \pmod{ 7} and or not - / ! ' & \begin{pmatrix} \end{pmatrix} | \langle \emptyset ½ ² ₂ π ° １
     1/0 1e9999 E-5 2\frac{1}{2} 1,000 square per inch \overline{3} \dot3 \over \choose \boxed{ \phantom{
-    \ldots \color{red} ⁄ ㎝"""
+    _{} {} \mathbb{Z} \in\mathbb{Z} \frac{\text{m}}{\text{s}} \ldots \color{red} ⁄ ㎝"""
 REFERENCES = ["5", "3.14159", "12:30", "1011_2", "2A_{16}", "Evelyn", "(1,2)", r"90^\circ", r"5\text{ cm}"]
 
 
@@ -89,5 +95,7 @@ REFERENCES = ["5", "3.14159", "12:30", "1011_2", "2A_{16}", "Evelyn", "(1,2)", r
 @given(st.sampled_from(REFERENCES), st.lists(st.sampled_from(PIECES.split()), min_size=1, max_size=8))
 def test_any_pieces_of_answers_have_an_outcome(reference: str, pieces: list[str]) -> None:
     """The screen runs in the trainer itself, so nothing that a policy writes may raise there."""
+    if text := normal_form("".join(pieces)):
+        assert readings(text)
     outcome = screen(reference, rf"\boxed{{{''.join(pieces)}}}")
     assert isinstance(outcome, Verdict) or len(outcome) == 2
