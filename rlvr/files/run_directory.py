@@ -302,11 +302,15 @@ def fingerprint_of(texts: Iterable[str]) -> str:
     return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
 
 
+# a table rendered between two runs is no other code
+CHANGES = ("status", "--porcelain", "-uno", "--", ":/", ":(top,exclude)results")
+
+
 def git_state() -> dict[str, Any]:
-    """Commit and whether files differ from it; empty outside a clone."""
+    """Commit and whether files differ from it, but for tables and figures; empty outside a clone."""
     if not (commit := git(PACKAGE, "rev-parse", "HEAD").strip()):
         return {}
-    return {"commit": commit, "dirty": bool(git(PACKAGE, "status", "--porcelain", "-uno"))}
+    return {"commit": commit, "dirty": bool(git(PACKAGE, *CHANGES))}
 
 
 def installed_versions() -> dict[str, str]:

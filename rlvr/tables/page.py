@@ -1,7 +1,7 @@
 """A table assembled from its runs, once: Markdown, LaTeX, CSV and the HTML report only render it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -135,7 +135,10 @@ def assemble(
 
 
 def curve_figures(spec: TableSpec, frame: pd.DataFrame, runs: list[RunFiles]) -> Part:
-    """The figures that a table asks for, of those that its numbers allow."""
+    """The figures that a table asks for, of those that its numbers allow; without arms at other rates."""
+    hidden = {arm.name for arm in spec.arms if arm.times}
+    spec = replace(spec, arms=[arm for arm in spec.arms if arm.name not in hidden])
+    frame, drawn = frame[~frame["arm"].isin(hidden)], [run for run in runs if run.arm not in hidden]
     draw: dict[str, Callable[[], Figure]] = {}
     numbers: dict[str, pd.DataFrame] = {}
     several_ks = frame["k"].nunique() > 1
@@ -151,8 +154,8 @@ def curve_figures(spec: TableSpec, frame: pd.DataFrame, runs: list[RunFiles]) ->
     if spec.sweep:
         draw["sweep"] = lambda: sweep_figures.sweep_curves(spec, frame)
     if spec.dynamics:
-        draw["dynamics"] = lambda: training_figures.dynamics_curves(spec, runs)
-    if spec.entropy and len(points := training_figures.entropy_points(spec, runs)):
+        draw["dynamics"] = lambda: training_figures.dynamics_curves(spec, drawn)
+    if spec.entropy and len(points := training_figures.entropy_points(spec, drawn)):
         draw["entropy"] = lambda: training_figures.entropy_scatter(spec, points)
     return Part(figures=_with_captions(draw), numbers=numbers)
 
