@@ -23,6 +23,7 @@ from rlvr.verification.literals import read_based, read_clock, read_number
 from rlvr.verification.units import Unit, split_quantity, unit_of
 
 _GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,]|\.\d*,)")  # `0,100` is a pair
+_ROUND = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,000)+(?![\d,]|\.\d*,)")  # `1,000` is no pair
 _SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?! ?\d)")
 _INTERVAL = re.compile(r"([]\[])([^][,;]+[,;][^][,;]+)([]\[])")
 _UNION = re.compile(rf"(?:[A-Za-z]\s*\\in\s*)?{_INTERVAL.pattern}(?:\s*\\cup\s*{_INTERVAL.pattern})*")
@@ -33,6 +34,7 @@ def readings(text: str, letters: bool = False) -> tuple[Form, ...]:
     """The ways to read a normal form: two where `1,100` may be a number or a pair, and where `3-2` may be a
     difference or a score; one otherwise."""
     text = _SPACED.sub(lambda m: m[0].replace(" ", ""), text)
+    text = _ROUND.sub(lambda m: m[0].replace(",", ""), text)
     if _UNION.fullmatch(text):  # ]0,1[ is the interval (0,1)
         text = _INTERVAL.sub(lambda m: f"{'(['[m[1] == '[']}{m[2]}{')]'[m[3] == ']']}", text)
     text = re.sub(r"(?<=\{)[1-9]\d{0,2}(?:,\d{3})+(?=\})", lambda m: m[0].replace(",", ""), text)

@@ -23,6 +23,8 @@ FURTHER = [
     # two guesses that look like one number with a comma, and a number with zeros that were written
     (r"100", r"0,100", WRONG),
     (r"100", r"0 100", WRONG),
+    (r"1,000", r"1,0", WRONG),
+    (r"1,100", r"100,1", CORRECT),
     (r"\$251.60", r"\$251.61", WRONG),
     (r"\$251.60", r"251.6", CORRECT),
     # of a measure there is no per cent, and of a number below 1 only the hundredth
