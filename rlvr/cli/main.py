@@ -5,14 +5,16 @@ Every verb's work is imported when the verb is called, so that help and errors a
 
 import os
 import select
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
 from rlvr.cli import results, tools, training
 from rlvr.cli.arguments import Verb, help_of, listing, read
-from rlvr.errors import UserError, of_a_place, say, unknown
+from rlvr.errors import UserError, of_a_place, printable, unknown
 
 VERBS: dict[str, Verb] = {verb.name: verb for verb in (*training.VERBS, *results.VERBS, *tools.VERBS)}
 
@@ -82,13 +84,22 @@ def run_verb(arguments: list[str]) -> None:
             return
         verb.run(read(verb, rest))
     except UserError as error:
-        say(f"rlvr: {error}")
+        complain(str(error))
         sys.exit(2)
     except OSError as error:
         if (said := of_a_place(error)) is None:
             raise
-        say(f"rlvr: {said}")
+        complain(str(said))
         sys.exit(2)
     except KeyboardInterrupt:
-        say("rlvr: interrupted; what was finished is kept, the same command goes on from there")
+        complain("interrupted; what was finished is kept, the same command goes on from there")
         sys.exit(130)
+
+
+def complain(sentence: str) -> None:
+    """Say on stderr what is wrong; a terminal gets it folded between words."""
+    text = f"rlvr: {printable(sentence)}"
+    if sys.stderr and sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    print(text, file=sys.stderr)

@@ -56,6 +56,8 @@ def test_a_table_from_a_wheel(python: Path, tmp_path: Path):
     where = run("-c", "import rlvr, rlvr.config; print(rlvr.__file__, rlvr.config.CONF)").split()
     assert all(str(python.parents[1]) in path for path in where)
     said = run("-m", "rlvr", "reproduce", "table=fgrpo/table1", "scale=smoke", *SMALLER)
-    assert "| F-GRPO " in said
-    assert "96.6" in said  # a number of the paper, which is in the wheel too
+    assert "\nF-GRPO " in said and "\n  − GRPO " in said
+    page = (tmp_path / "results" / "tables" / "fgrpo-table1-smoke.md").read_text()
+    assert "| F-GRPO " in page
+    assert "96.6" in page  # a number of the paper, which is in the wheel too
     assert (tmp_path / "results/reports/fgrpo-table1-smoke.html").is_file()
