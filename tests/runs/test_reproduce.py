@@ -62,7 +62,7 @@ def test_a_killed_reproduction_ends_with_the_same_table(tmp_path: Path):
     pd.testing.assert_frame_equal(table(tmp_path / "killed"), table(tmp_path / "whole"))
 
     again = reproduce(tmp_path / "killed")
-    assert "9 of them finished" in again.communicate()[1]
+    assert "11 of them finished" in again.communicate()[1]
     figures = [file.name for file in (tmp_path / "whole" / "figures").iterdir()]
     assert {Path(name).suffix for name in figures} == {".png", ".svg"}
 
