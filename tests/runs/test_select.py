@@ -150,7 +150,7 @@ def test_a_selection_smaller_than_a_batch_is_refused(finished: Path):
         ({"threshold": "1.5"}, "threshold=1.5 keeps none of 6 problems: the highest score is 1.00"),
         ({"epochs": "3"}, "has 2 complete epochs.*epochs=3 as many"),
         ({"method": "random_subset", "size": "7"}, "size=7: accepted are 1 to 6"),
-        ({"share": "0"}, "share=0.0: accepted is above 0 and at most 1"),
+        ({"share": "0"}, "share=0: accepted is a number above 0 and at most 1, as in share=0.5"),
         ({"share": ".5", "threshold": ".6"}, "threshold=0.6 and share=0.5: accepted is one of the two"),
         ({"threshold": "high"}, "threshold=high: accepted is a number, as in threshold=0.5"),
         ({"treshold": "1"}, "did you mean threshold"),
