@@ -52,8 +52,10 @@ def check_time() -> None:
 def asked_to_stop() -> int | None:
     """The signal that any of the processes was asked to stop by; all know it from then on."""
     global _asked
-    _asked = next(filter(None, gather(_asked or _asked_by_file())), None)
-    return _asked
+    found = next(filter(None, gather(_asked or _asked_by_file())), None)
+    # never back to None: a signal that came while this process waited for the others is for the next look
+    _asked = found or _asked
+    return found
 
 
 def _asked_by_file() -> int | None:

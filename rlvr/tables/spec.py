@@ -258,6 +258,8 @@ def check_spec(spec: TableSpec) -> None:
     for figure in spec.figures:
         if figure not in FIGURES:
             raise unknown(f"figure of table {spec.name}", figure, FIGURES)
+        if figure in ("group-size", "training") and all(arm.group_size is None for arm in spec.arms):
+            raise UserError(f"figure {figure} of table {spec.name}: no arm says its group_size and gamma")
     for metric in spec.metrics:
         metric_k(metric)
     if spec.checkpoint not in CHECKPOINTS:

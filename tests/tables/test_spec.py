@@ -73,6 +73,7 @@ def test_a_learning_rate_is_checked_by_more_arms_and_an_arm_can_be_anothers(tmp_
         ({"arms": [{"name": "mine", "of": "kl", "overrides": ["seed=2"]}]}, "it has no overrides"),
         ({"shares": "paper/two"}, r"shares paper/two: accepted is <paper>/<table>"),
         ({"rates": {"arms": ["grop"], "times": [2]}}, r"arm in rates .*'grop'.*did you mean grpo"),
+        ({"figures": ["training"]}, "figure training of table .*: no arm says its group_size and gamma"),
     ):
         with pytest.raises(UserError, match=said):
             read_spec(write(tmp_path, shared | change), "laptop")
