@@ -168,8 +168,11 @@ def _with_members(one: DifferenceSpec, file: Path) -> DifferenceSpec:
     if best:
         layout = read_layout(file.parents[1] / f"{one.table}.yaml")
         at_rates = (layout.get("rates") or {}).get("arms", [])
-        named = [(arm.get("member"), arm) for arm in layout.get("arms", [])]
-        members = {member or arm.get("label") for member, arm in named if member or arm["name"] in at_rates}
+        members = {
+            arm.get("member") or arm.get("label") or arm["name"]
+            for arm in layout.get("arms", [])
+            if arm.get("member") or arm["name"] in at_rates
+        }
         for arm in best.values():
             if arm.member not in members:
                 raise unknown(f"member of table {one.table}", arm.member, members)

@@ -258,8 +258,6 @@ def check_spec(spec: TableSpec) -> None:
     for figure in spec.figures:
         if figure not in FIGURES:
             raise unknown(f"figure of table {spec.name}", figure, FIGURES)
-        if figure in ("group-size", "training") and all(arm.group_size is None for arm in spec.arms):
-            raise UserError(f"figure {figure} of table {spec.name}: no arm says its group_size and gamma")
     for metric in spec.metrics:
         metric_k(metric)
     if spec.checkpoint not in CHECKPOINTS:
@@ -282,7 +280,10 @@ def _refuse_repeated(kind: str, names: Iterable[str], spec: TableSpec) -> None:
 
 
 def _check_sweeps(spec: TableSpec) -> None:
-    """Refuse arms that say half of their place in a figure: they would be left out of it in silence."""
+    """Refuse arms that say half of their place in a figure: they would be left out of it in silence.
+
+    And a figure that no arm has a place in.
+    """
     for arm in spec.arms:
         for one, other in (("x", "series"), ("group_size", "gamma")):
             if (getattr(arm, one) is None) != (getattr(arm, other) is None):
@@ -290,6 +291,9 @@ def _check_sweeps(spec: TableSpec) -> None:
                     f"arm {arm.name!r} of table {spec.name} has one of {one} and {other}: accepted are both "
                     "or neither"
                 )
+    for figure in spec.figures:
+        if figure in ("group-size", "training") and all(arm.group_size is None for arm in spec.arms):
+            raise UserError(f"figure {figure} of table {spec.name}: no arm says its group_size and gamma")
 
 
 def check_effort(effort: Effort, arms: list[str]) -> None:

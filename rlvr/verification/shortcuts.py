@@ -46,16 +46,18 @@ def is_shortcut(question: str, references: Sequence[str], answer: str) -> bool:
         references: all that the problem accepts, as written.
         answer: as written, without its box.
     """
-    given, asked = _tokens(answer), _tokens(question)
+    given = _tokens(answer)
     golds = [_sides(_tokens(reference))[-1] for reference in references]
     *names, value = _sides(given)
     if value in golds or given in golds:
         return False
     numerals = ["".join(gold) for gold in golds if _SIGNED.fullmatch("".join(gold))]
-    if numerals and _is_undone(value, whole=all(map(_is_whole, numerals))):
+    if numerals and _is_undone(value, whole="." not in "".join(numerals)):
         return True
-    copies = [value] if _is_calculation(value) else names if value and value[0].isalpha() else []
-    return any(_is_calculation(side) and _stands_in(side, asked) for side in copies)
+    copies = names if value and value[0].isalpha() and not _is_calculation(value) else [value]
+    copies = [side for side in copies if _is_calculation(side)]
+    asked = _tokens(question) if copies else []  # most answers are done before it comes to this
+    return any(_stands_in(side, asked) for side in copies)
 
 
 def _tokens(text: str) -> Tokens:
@@ -68,10 +70,6 @@ def _sides(tokens: Tokens) -> list[Tokens]:
     """The sides of an equation, or the whole."""
     ends = [index for index, token in enumerate(tokens) if token == "="]
     return [tokens[start + 1 : end] for start, end in pairwise([-1, *ends, len(tokens)])]
-
-
-def _is_whole(numeral: str) -> bool:
-    return "." not in numeral
 
 
 def _is_undone(value: Tokens, *, whole: bool) -> bool:
