@@ -183,6 +183,8 @@ class RunDirectory:
 def conflicts(path: Path, stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:
     """{key: (before, now)} where a config is not the one that a run's folder holds; more steps are none."""
     before, now = flat(identity(stored)), flat(identity(config))
+    # of provenance.json, since checkpoints and logs go where it goes
+    before["seed"], now["seed"] = read_provenance(path).get("seed", stored.seed), config.seed
     if (path / "validation.jsonl").exists():
         trained = read_summary(path).get("trained_steps") == config.training.steps
         before |= flat(_validation(stored, trained))

@@ -132,6 +132,14 @@ def test_an_evaluation_is_of_the_run_that_was_given(finished: Path, key: str):
         evaluation_of(finished, key)
 
 
+def test_the_files_of_another_seed_are_not_those_of_this_one(finished: Path, tmp_path: Path):
+    shutil.copytree(finished, copy := tmp_path / "seed-2")
+    config = copy / "config.yaml"
+    config.write_text(config.read_text().replace("\nseed: 1\n", "\nseed: 2\n"))
+    with pytest.raises(UserError, match=r"seed-2 holds a run with seed=1, not 2"):
+        run(evaluation_of(copy, n=2))
+
+
 def test_an_option_that_a_run_is_evaluated_with_has_to_be_there(finished: Path):
     with pytest.raises(UserError, match=r"unknown benchmark 'countdwon'.*did you mean countdown"):
         evaluation_of(finished, "benchmark=countdwon")
