@@ -80,7 +80,8 @@ def same_value(a: Value, b: Value) -> bool:
 
 
 def _has_pieces(value: sympy.Expr) -> bool:
-    roots = (power.exp.is_Rational and not power.exp.is_Integer for power in value.atoms(sympy.Pow))
+    powers = (power for power in value.atoms(sympy.Pow) if power.base.free_symbols)
+    roots = (power.exp.is_Rational and not power.exp.is_Integer for power in powers)
     return value.has(sympy.Abs, sympy.floor, sympy.ceiling, sympy.Max, sympy.Min, sympy.sign) or any(roots)
 
 

@@ -1,12 +1,18 @@
 """What the names in a formula stand for, and the powers, factorials and numbers that stay within bounds."""
 
+import math
 import re
+from collections.abc import Callable
 
 import sympy
 from sympy import I, MatrixBase, Rational
 
 MAX_BITS = 200_000  # of a number
+MAX_ROOT_BITS = 1000  # of a number under a root, whose factors are looked for
+MAX_EXPANDED = 300  # terms of an expanded formula
 MAX_FACTORIAL = 3000
+MAX_ROWS = 4  # of a determinant of formulas
+MAX_BOTTOM = 100  # of a binomial coefficient whose top is a formula
 
 # what sympy raises where an operation has no value
 NO_VALUE = (ArithmeticError, TypeError, ValueError, AttributeError, RecursionError, NotImplementedError)
@@ -37,18 +43,36 @@ FUNCTIONS = {
     "arctanh": sympy.atanh, "arsinh": sympy.asinh, "arcosh": sympy.acosh, "artanh": sympy.atanh,
     "ln": sympy.log, "lg": lambda x: sympy.log(x, 10),
     "exp": sympy.exp, "sgn": sympy.sign, "sign": sympy.sign,
-    "Re": sympy.re, "Im": sympy.im, "arg": sympy.arg, "floor": sympy.floor, "ceil": sympy.ceiling,
+    "Re": lambda x: sympy.re(expanded(x)), "Im": lambda x: sympy.im(expanded(x)),
+    "arg": lambda x: sympy.arg(expanded(x)),
+    "floor": sympy.floor, "ceil": sympy.ceiling,
     "erf": sympy.erf, "cis": lambda x: sympy.cos(x) + I * sympy.sin(x), "abs": sympy.Abs,
 }  # fmt: skip
-SEVERAL = {"max": sympy.Max, "min": sympy.Min, "gcd": sympy.gcd, "lcm": sympy.lcm}
+
+
+def _of_integers(function: Callable[..., int]) -> Callable[..., sympy.Integer]:
+    def applied(*values: Value) -> sympy.Integer:
+        if not all(value.is_Integer for value in values):
+            raise Unreadable("a common divisor or multiple of what is no integer")
+        return sympy.Integer(function(*values))
+
+    return applied
+
+
+CONSTANTS = {
+    "e": sympy.E, r"\text{e}": sympy.E, "i": I, r"\text{i}": I, r"\pi": sympy.pi, r"\infty": sympy.oo
+}  # fmt: skip
+SEVERAL = {
+    "max": sympy.Max, "min": sympy.Min, "gcd": _of_integers(sympy.igcd), "lcm": _of_integers(sympy.ilcm)
+}  # fmt: skip
 INVERSES = {"sin": sympy.asin, "cos": sympy.acos, "tan": sympy.atan, "cot": _inverse(sympy.atan),
              "sinh": sympy.asinh, "cosh": sympy.acosh, "tanh": sympy.atanh}  # fmt: skip
 ANGULAR = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "tg", "ctg", "cis"])
 
 
 def symbol(name: str) -> sympy.Symbol:
-    """A real variable; spaces and braces are no part of its name."""
-    return sympy.Symbol(re.sub(r"[\s{}]", "", name), real=True)
+    """A real variable; spaces, braces and the font of an index are no part of its name."""
+    return sympy.Symbol(re.sub(r"(?<=_)\\text(?=\s*\{)|[\s{}]", "", name), real=True)
 
 
 def finite(value: Value) -> Value:
@@ -65,16 +89,77 @@ def _bits(value: Value) -> int:
     return max(value.p.bit_length(), value.q.bit_length()) if value.is_Rational else 8
 
 
+def times(a: Value, b: Value) -> Value:
+    """A product, unless it is a matrix of long formulas."""
+    product = a * b
+    if isinstance(product, MatrixBase) and any(cell.count_ops() > MAX_EXPANDED for cell in product):
+        raise Unreadable("a matrix of long formulas")
+    return product
+
+
+def bounded(value: Value) -> Value:
+    """A number, unless its digits would fill the memory."""
+    if _bits(value) > MAX_BITS:
+        raise Unreadable("a number with too many digits")
+    return value
+
+
 def power(base: Value, exponent: Value) -> Value:
     """base to the exponent, unless its digits would fill the memory."""
     if isinstance(base, MatrixBase):
-        if not exponent.is_Integer or abs(exponent) > 50:
+        plain = all(cell.is_Rational for cell in base)
+        # formulas double in length with each product, and an inverse has a determinant in each cell
+        few = base.rows <= 3 and exponent in (-1, 1, 2, 3, 4)
+        small = abs(exponent) <= 50 if plain else few
+        if not exponent.is_Integer or not small:
             raise Unreadable("a power of a matrix")
-        return base**exponent
+        return base**exponent if plain else times(base**exponent, sympy.Integer(1))
     numbers = base.is_number and exponent.is_Rational
     if numbers and _bits(base) * (abs(exponent.p) // exponent.q + 1) > MAX_BITS:
         raise Unreadable("a number with too many digits")
+    if numbers and base.is_Rational and not exponent.is_Integer and _bits(base) > MAX_ROOT_BITS:
+        raise Unreadable("the root of a number with too many digits")
     return finite(base**exponent)
+
+
+def expanded(value: Value) -> Value:
+    """A formula multiplied out, if that is not too long."""
+    if not isinstance(value, sympy.Expr):
+        return value
+    if _terms(value) > MAX_EXPANDED:
+        raise Unreadable("a formula that is too long when multiplied out")
+    return sympy.expand(value)
+
+
+def _terms(value: sympy.Expr) -> int:
+    """How many terms at most a formula has when multiplied out; any number above MAX_EXPANDED if too many."""
+    if value.is_Add:
+        return sum(map(_terms, value.args))
+    if value.is_Mul:
+        return math.prod(map(_terms, value.args))
+    if value.is_Pow and value.exp.is_Integer and value.exp > 0:
+        return min(_terms(value.base), MAX_EXPANDED) ** min(int(value.exp), MAX_EXPANDED)
+    return 1
+
+
+def determinant(matrix: MatrixBase) -> sympy.Expr:
+    """The determinant, where it is numbers or small: the usual elimination divides by formulas, and hangs."""
+    if all(cell.is_Rational for cell in matrix):
+        return matrix.det()
+    if matrix.rows > MAX_ROWS:
+        raise Unreadable("a large determinant of formulas")
+    return matrix.det(method="laplace")
+
+
+def binomial(top: Value, bottom: Value) -> Value:
+    """A binomial coefficient of small integers, or of formulas."""
+    if top.is_number and bottom.is_number:
+        small = top.is_Integer and bottom.is_Integer and bottom >= 0 and abs(top) < 10 * MAX_FACTORIAL
+    else:
+        small = not bottom.is_number or bottom <= MAX_BOTTOM
+    if not small:
+        raise Unreadable("a binomial coefficient that is too large")
+    return sympy.binomial(top, bottom)
 
 
 def factorial(value: Value) -> Value:

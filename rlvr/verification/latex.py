@@ -21,26 +21,32 @@ import re
 from functools import lru_cache
 
 import sympy
-from sympy import I, MatrixBase
+from sympy import MatrixBase
 
 from rlvr.verification.functions import (
     ANGULAR,
+    CONSTANTS,
     FUNCTIONS,
     GREEK,
     INVERSES,
-    MAX_FACTORIAL,
     NO_VALUE,
     SEVERAL,
     Unreadable,
     Value,
+    binomial,
+    bounded,
+    determinant,
     exact,
+    expanded,
     factorial,
     finite,
     power,
     symbol,
+    times,
 )
 
 MAX_TERMS = 200  # of a sum that is added up
+MAX_FORMULAS = 50  # of one whose terms are no rational numbers
 
 _TOKEN = re.compile(
     r"(?P<number>\d*\.\d*\\overline\s*\{\d+\}|\d+\.?\d*(?:[eE][+-]?\d{1,4}(?![\dA-Za-z]))?|\.\d+)"
@@ -84,6 +90,7 @@ class _Parser:
         self.position = 0
         self.in_function = 0
         self.bars = 0
+        self.indices: dict[str, Value] = {}  # of a sum that is being added up
 
     # -- the cursor
     def next(self) -> str:
@@ -123,7 +130,7 @@ class _Parser:
                 if stop_at_functions:
                     return value
                 self.take()
-                value = value * self.signed()
+                value = times(value, self.signed())
             elif token == "/":
                 if stop_at_functions and self._is_function(self.position + 1):
                     return value
@@ -134,7 +141,7 @@ class _Parser:
                 first = self.position + (token == "{")  # {2}{3} looks like 23
                 if "number" in self.kinds[first : first + 1] and self.tokens[self.position - 1] not in ")!":
                     raise Unreadable("a number after a factor")
-                value = value * self.raised()
+                value = times(value, self.raised())
             else:
                 return value
 
@@ -211,12 +218,12 @@ class _Parser:
             return self.bracketed()
         if token == "|" and not self.bars:
             inner = self.bracketed()
-            return inner.det() if isinstance(inner, MatrixBase) else sympy.Abs(inner)
+            return determinant(inner) if isinstance(inner, MatrixBase) else sympy.Abs(inner)
         if token in (r"\lfloor", r"\lceil"):
             return (sympy.floor if token == r"\lfloor" else sympy.ceiling)(self.bracketed())
         if kind == "environment" and token.startswith(r"\begin"):
             return self.matrix()
-        if kind in ("letter", "name") or token in GREEK:
+        if kind in ("letter", "name") or token in GREEK or token in CONSTANTS:
             return self.named()
         if kind == "command":
             return self.command()
@@ -234,19 +241,18 @@ class _Parser:
         return value
 
     def named(self) -> Value:
-        token = self.take()
-        name = token
+        name = self.take()
+        if name in self.indices and self.next() not in ("_", "'"):
+            return self.indices[name]
         if self.next() == "_":
             self.take()
             name += "_" + self.raw_group()
         while self.accept("'"):
             name += "'"
-        if name == r"\gamma" or name == r"\pi":
-            return sympy.pi if name == r"\pi" else symbol(name)
-        if name in ("e", r"\text{e}"):
-            return sympy.E
-        if name in ("i", r"\text{i}"):
-            return I
+        if name == r"\gamma":
+            return symbol(name)
+        if name in CONSTANTS:
+            return CONSTANTS[name]
         if match := re.fullmatch(r"\\text\s*\{\s*([A-Za-z])\s*\}(.*)", name):
             name = match[1] + match[2]
         if self.next() == "(" and (applied := self.application(name)) is not None:
@@ -263,8 +269,7 @@ class _Parser:
         self.take(")")
         is_function = len(arguments) > 1 or name.rstrip("'") in _FUNCTION_LETTERS or "'" in name
         if is_function or len(name) > 1 or arguments[0].is_Symbol or arguments[0].is_Number:
-            expanded = (sympy.expand(a) if isinstance(a, sympy.Expr) else a for a in arguments)
-            inside = ",".join(map(str, expanded))
+            inside = ",".join(map(str, map(expanded, arguments)))
             return sympy.Symbol(f"{symbol(name).name}({inside})", real=True)
         self.position = start
         return None
@@ -288,15 +293,7 @@ class _Parser:
         if name == "sqrt":
             return self.root()
         if name in ("binom", "dbinom", "tbinom"):
-            top, bottom = self.group(), self.group()
-            small = top.is_Integer and bottom.is_Integer and bottom >= 0 and abs(top) < 10 * MAX_FACTORIAL
-            if top.is_number and bottom.is_number and not small:
-                raise Unreadable("a binomial coefficient that is too large")
-            return sympy.binomial(top, bottom)
-        if name == "pi":
-            return sympy.pi
-        if name == "infty":
-            return sympy.oo
+            return binomial(self.group(), self.group())
         if name == "log":
             return self.logarithm()
         if name in SEVERAL:
@@ -304,7 +301,7 @@ class _Parser:
         if name in ("sum", "prod"):
             return self.series(name)
         if name == "det":
-            return self.atom().det()
+            return determinant(self.atom())
         if name in ("angle", "triangle", "measuredangle"):
             return self.figure(name)
         if name in FUNCTIONS:
@@ -353,27 +350,29 @@ class _Parser:
         while self.accept(","):
             values.append(self.sum())
         self.take(_CLOSING[opening])
-        if name in ("gcd", "lcm"):
-            if not all(value.is_Integer for value in values):
-                raise Unreadable(f"\\{name} of what is no integer")
-            return (sympy.igcd if name == "gcd" else sympy.ilcm)(*values) * sympy.Integer(1)
         return SEVERAL[name](*values)
 
     def series(self, name: str) -> Value:
         """A short sum or product over integers, added up; anything longer is work left undone."""
         self.take("_")
         self.take("{")
-        index = symbol(self.take())
+        index = self.take()
         self.take("=")
         first = self.sum()
         self.take("}")
         self.take("^")
         last = self.script()
-        term = self.product()
-        if not (first.is_Integer and last.is_Integer and 0 <= last - first < MAX_TERMS):
+        if not (first.is_Integer and last.is_Integer and 0 <= last - first < MAX_TERMS) or self.indices:
             raise Unreadable("a sum that is not added up")
-        values = [term.subs(index, k) for k in range(int(first), int(last) + 1)]
-        return sympy.Add(*values) if name == "sum" else sympy.Mul(*values)
+        total, start = sympy.Integer(name == "prod"), self.position
+        for k in range(int(first), int(last) + 1):  # each term is read anew, so that its size has bounds
+            self.position, self.indices[index] = start, sympy.Integer(k)
+            term = self.product()
+            total = finite(total + term if name == "sum" else bounded(total) * term)
+            if not total.is_Rational and k - first >= MAX_FORMULAS:
+                raise Unreadable("a long sum of formulas")
+        del self.indices[index]
+        return total
 
     def figure(self, name: str) -> Value:
         letters = ""
@@ -397,4 +396,4 @@ class _Parser:
                 raise Unreadable("a cell of a matrix")
         self.take()
         matrix = sympy.ImmutableMatrix([row for row in rows if row])
-        return matrix.det() if name == "vmatrix" else matrix
+        return determinant(matrix) if name == "vmatrix" else matrix

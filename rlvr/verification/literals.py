@@ -58,7 +58,10 @@ def _places(decimal: str, power: int) -> int | None:
     return len(decimal) - decimal.index(".") - 1 - power
 
 
-_BASED = re.compile(r"\(?(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?\s*_\s*(?:\{\s*(.*?)\s*\}|(\d{1,2}))")
+_BASED = re.compile(
+    r"[({]?(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)[)}]?\s*"
+    r"(?:_\s*(?:\{\s*(.*?)\s*\}|(\d{1,2}))|[{(\s]*base\W*(\w+)[})\s]*)"
+)
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
           "twelve": 12, "sixteen": 16}  # fmt: skip
 _CLOCK = re.compile(
@@ -82,11 +85,11 @@ def read_clock(text: str) -> Clock | None:
 
 
 def read_based(text: str) -> Based | None:
-    """`1011_2`, `2A_{16}`, `12_{five}`."""
+    """`1011_2`, `2A_{16}`, `12_{five}`, `52 (base 8)`."""
     match = _BASED.fullmatch(text)
     if match is None:
         return None
-    base = (match[2] or match[3] or "").strip("(){} ")
+    base = re.sub(r"base|[(){}\s]", "", match[2] or match[3] or match[4] or "")
     base = _BASES.get(base.casefold(), int(base) if base.isdigit() and len(base) < 3 else 0)
     sign, digits = ("-", match[1][1:].upper()) if match[1][0] == "-" else ("", match[1].upper())
     if not 2 <= base <= 16 or any(int(digit, 16) >= base for digit in digits.replace(".", "")):

@@ -85,7 +85,7 @@ def _other(c: str) -> str:
 
 
 _FONT = re.compile(
-    r"\\(?:mathbf|boldsymbol|bm|bold|mathit|mathsf|mathnormal|pmb|underline|emph|color|textcolor)(?![A-Za-z])"
+    r"\\(?:mathbf|boldsymbol|bm|bold|mathit|mathsf|mathtt|mathnormal|pmb|underline|emph|color|textcolor)(?![A-Za-z])"
     r"|\\(?:displaystyle|textstyle|scriptstyle|limits|large|Large|small|bf|rm|it)(?![A-Za-z])"
     r"|\\(?:left|right)\s*\.|\\(?:left|right|middle)(?![A-Za-z])"
     r"|\\[bB]ig{1,2}[lrm]?(?![A-Za-z])"
@@ -115,7 +115,9 @@ _COMMANDS = (
      r"|\\degree(?![A-Za-z])", r"^\\circ "),
     (r"\\div(?![A-Za-z])", "/"),
     (r"\\(?:ast|star)(?![A-Za-z])", "*"),
-    (r"\\colon(?![A-Za-z])|\{\s*:\s*\}", ":"),
+    (r"\\colon(?![A-Za-z])|(?:\\text\s*)?\{\s*:\s*\}", ":"),
+    (r"\\AA(?![A-Za-z])", "Å"),
+    (r"\\text\s*\{\s*((?:arc)?(?:sin|cos|tan|cot)h?|sec|csc|ln|log|exp|sgn)\s*\}", r"\\\1 "),
     (r"\\(?:backslash|smallsetminus)(?![A-Za-z])", r"\\setminus "),
     (r"\\var(?=epsilon|theta|phi|rho|sigma|pi)", r"\\"),
     (r"\\imath(?![A-Za-z])", "i "),
@@ -145,6 +147,7 @@ def normal_form(answer: str) -> str:
         return UNKNOWN
     if answer.count("$") == 1:  # delimiters come in pairs
         answer = re.sub(r"^(\s*-?\s*)\$(?=\s*[\d.])", r"\1USD ", answer)
+    answer = re.sub(r"\\(?:text|mathrm)\s*\{[\s.,;]*\}\s*$", "", answer)
     answer = answer.replace("...", r"\ldots ").replace("\\!", "").replace("{,}", ",").replace("{.}", ".")
     answer = re.sub(r"(\\\\)\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]", r"\1 ", answer)  # space between rows
     answer = re.sub(r"\\\$\s*(?=[\d.])", "USD ", answer)

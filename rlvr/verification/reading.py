@@ -20,9 +20,9 @@ from rlvr.verification.forms import (
     Words,
 )
 from rlvr.verification.literals import read_based, read_clock, read_number
-from rlvr.verification.units import Unit, split_quantity, unit_of
+from rlvr.verification.units import MONEY, Unit, split_quantity, unit_of
 
-_GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,]|\.\d*,)")  # `0,100` is a pair
+_GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,(?! )|\.\d*,)")  # `0,100` is a pair
 _ROUND = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,000)+(?![\d,]|\.\d*,)")  # `1,000` is no pair
 _SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?! ?\d)")
 _INTERVAL = re.compile(r"([]\[])([^][,;]+[,;][^][,;]+)([]\[])")
@@ -101,6 +101,7 @@ _TEXT_LIST = re.compile(r"\\text\{\s*,?\s*(and|or|And|Or)\s*,?\s*\}")
 _RELATION = re.compile(r"\\(?:le|ge|ne|in|notin|approx|equiv|simeq|cong)(?![A-Za-z])|[<>=]")
 _JOIN = re.compile(r"\\(?:cup|cap|setminus)(?![A-Za-z])")
 _COLON = re.compile(":")
+_SET = re.compile(r"\\\{.*?\\\}")
 _EITHER_SIGN = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
 
 
@@ -112,7 +113,7 @@ def _read(text: str, letters: bool) -> Form:
         return _read(parts[0], letters)
     if len(parts) > 1 and not _sentence(parts):
         return _several(parts, [s.strip(", ") for s in separators], letters)
-    if _EITHER_SIGN.search(text):
+    if _EITHER_SIGN.search(_SET.sub("", text)):  # in a set its parts have the signs
         signs = [_EITHER_SIGN.sub(lambda m, s=s: s[m[0] == r"\mp"], text) for s in ("+-", "-+")]
         return Several(tuple(_read(sign.removeprefix("+"), letters) for sign in signs))
     parts, operators = split_top(text, _RELATION)
@@ -121,6 +122,7 @@ def _read(text: str, letters: bool) -> Form:
         text = parts[0] if len(parts) == 1 else text
     if operators and all(parts):
         operators = ["=" if o in (r"\approx", r"\simeq", r"\cong") else o for o in operators]
+        parts = list(map(_bare, parts))
         return Relation(tuple(_read(part, letters) for part in parts), tuple(operators), tuple(parts))
     if operators:
         half_line = _half_line(operators[0], _read(parts[1], letters)) if len(parts) == 2 else None
@@ -134,6 +136,14 @@ def _read(text: str, letters: bool) -> Form:
     return _bracketed(text, letters) or _simple(text, letters)
 
 
+def _bare(text: str) -> str:
+    """A name without the braces that a font leaves."""
+    return text[1:-1] if text[0] == "{" and _closes_at_the_end(text) else text
+
+
+_ALL = re.compile(
+    r"(.+?)[\s,]*(?:\\text\s*\{)?[\s,]*for all[\s}]*([A-Za-z])[\s}]*(?:\\in\s*\\mathbb\s*\{?[RZN]\}?)?"
+)
 _WHOLE = re.compile(
     r"(.+?)(?:[,;]|\\text\s*\{[\s,]*(?:where|for|with)\s*\}|[\s,]where)\s*"
     r"(\\?[A-Za-z]+)\s*\\in\s*\\mathbb\s*(?:\{Z\}|Z)"
@@ -141,8 +151,8 @@ _WHOLE = re.compile(
 
 
 def _without_whole(text: str) -> str:
-    r"""`\frac{\pi}{4}+k\pi, k\in\mathbb{Z}` without what it says of k."""
-    if r"\mathbb" in text and (said := _WHOLE.fullmatch(text)):
+    r"""`\frac{\pi}{4}+k\pi, k\in\mathbb{Z}` without what it says of k; `f(x) = x` for all x without that."""
+    if (r"\mathbb" in text and (said := _WHOLE.fullmatch(text))) or (said := _ALL.fullmatch(text)):
         name = rf"(?<![A-Za-z\\]){re.escape(said[2])}(?![A-Za-z])"
         return said[1] if re.search(name, said[1]) else text
     return text
@@ -270,6 +280,7 @@ def _bracketed(text: str, letters: bool) -> Form | None:
 _PERCENT = re.compile(r"\s*(?:%|\\text\s*\{\s*(?:percent|%|per cent)\s*\}|\bper ?cent)$")
 _CURRENCY = re.compile(r"^(-?)\s*(?:[€£¥₹]|USD)\s*(?=[\d.])|(?<=\d)\s*[€£¥₹]$")
 _CURRENCIES = {"USD": "dollar", "€": "euro", "£": "sterling", "¥": "yen", "₹": "rupee"}
+_MONEY = {(kind, 1) for kind in MONEY}
 _MODULO = re.compile(r"(.+?)\s*\\pmod\{(\w+)\}")
 
 
@@ -277,11 +288,13 @@ def _simple(text: str, letters: bool) -> Form:
     if match := _CURRENCY.search(text):
         form = _read(_CURRENCY.sub(r"\1", text, count=1), letters)
         currency = unit_of(_CURRENCIES[match[0].strip(" -")])
+        if isinstance(form, Quantity) and any(power > 0 for _, power in set(form.unit.dimension) - _MONEY):
+            return Words(text)  # `$5 K`
         return form if isinstance(form, Quantity | Words) else Quantity(form, currency)
     if match := _MODULO.fullmatch(text):
         return Joined("mod", (_read(match[1], letters), _read(match[2], letters)))
     if (number := read_number(text.removesuffix("''"))) is not None:
-        return number
+        return Quantity(number, unit_of("arcsecond")) if text.endswith("''") else number
     unwrapped = " ".join(_unwrapped(text).split())
     if (clock := read_clock(unwrapped)) is not None:
         return clock
@@ -298,6 +311,8 @@ def _simple(text: str, letters: bool) -> Form:
     value, scale, unit = split_quantity(text, letters=letters)
     if unit is not None:
         form = _read(value, letters)
+        if isinstance(form, Quantity):  # `5 K` people
+            return Words(text)
         if scale != 1:
             form = _scaled(form, value, scale)
         return Quantity(form, unit) if unit.dimension else form
@@ -327,8 +342,9 @@ _LABEL = re.compile(
 )
 
 
-_ARGUMENT = re.compile(
+_ARGUMENT = re.compile(  # `\sin(kx)`, `rx(t)`
     r"\\(?:(?:sin|cos|tan|cot)h?|sec|csc|exp|ln|log|arc(?:sin|cos|tan))\s*\(\s*[a-z]{2,4}\s*\)"
+    r"|(?<![A-Za-z\\])[a-z]{2}\s*\(\s*[a-z]\s*\)"
 )
 _INSIDE = re.compile(r"(?<=\{)\s+|\s+(?=\})")
 

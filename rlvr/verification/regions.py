@@ -1,5 +1,7 @@
 r"""Sets of real numbers, for answers that say one in several ways: `(2,5]`, `2 < x \le 5`, unions."""
 
+from functools import lru_cache
+
 import sympy
 
 from rlvr.verification.forms import (
@@ -28,6 +30,7 @@ _NAMED = {
     r"\mathbb{R}^-": sympy.Interval.open(-sympy.oo, 0),
     r"\mathbb{R}_\ge0": sympy.Interval(0, sympy.oo),
 }
+MAX_SURDS = 6  # roots and other irrational numbers in a union, whose order takes sympy long to find
 _PLAIN = str.maketrans("", "", " {}")
 _NAMED = {name.translate(_PLAIN): numbers for name, numbers in _NAMED.items()}
 _NAMED |= {r"\mathbb" + name: _NAMED[r"\mathbb" + of] for name, of in (("Z_>0", "Z^+"), ("R_>0", "R^+"))}
@@ -46,6 +49,7 @@ def same_region(a: Form, b: Form) -> bool:
     return one.is_subset(other) is True and other.is_subset(one) is True
 
 
+@lru_cache(maxsize=1024)
 def region(form: Form) -> sympy.Set | None:
     """The set of real numbers that a form is, or None. Of an inequality: what its one variable may be."""
     if isinstance(form, Words):
@@ -83,7 +87,9 @@ def number(form: Form) -> sympy.Expr | None:
 
 def _joined(kind: type, parts: tuple[Form, ...]) -> sympy.Set | None:
     sets = [region(part) for part in parts]
-    return None if None in sets else kind(*sets)
+    if None in sets or len({a for one in sets for a in one.atoms(sympy.Pow, sympy.Function)}) > MAX_SURDS:
+        return None
+    return kind(*sets)
 
 
 def _interval(form: Bracketed) -> sympy.Set | None:
@@ -122,7 +128,7 @@ def _is_variable(form: Formula) -> bool:
 def _of_relation(relation: Relation) -> sympy.Set | None:
     if relation.operators == (r"\in",):
         return region(relation.operands[1])
-    if "=" in relation.operators or variable(relation) is None:
+    if variable(relation) is None:
         return None
     found: sympy.Set = sympy.S.Reals
     for left, operator, right in zip(
@@ -136,6 +142,8 @@ def _of_relation(relation: Relation) -> sympy.Set | None:
             return None
         if operator == r"\ne":
             found -= sympy.FiniteSet(bound)
+        elif operator == "=":  # one point of a union
+            found &= sympy.FiniteSet(bound)
         elif operator in ("<", r"\le"):
             found &= sympy.Interval(-sympy.oo, bound, True, operator == "<")
         elif operator in (">", r"\ge"):

@@ -17,8 +17,11 @@ INEQUALITIES = {"<": 1, r"\le": 1, ">": -1, r"\ge": -1}  # which side is the lar
 _NAME = re.compile(
     r"(?:\\[A-Za-z]+\s*(?:\{[^{}]*\})?|[A-Za-z])\s*(?:_\s*(?:\{[^{}]*\}|\w))?'*\s*(?:\([^=]*\))?"
     r"|\\frac\s*\{\s*d\s*\\?[A-Za-z]*\s*\}\s*\{\s*d\s*[A-Za-z]\s*\}"
-    r"|\\(?:angle|triangle)\s*[A-Za-z ]+|\|?[A-Z]{2,}\|?|P\s*\(.*\)"
+    r"|\\(?:angle|triangle)\s*[A-Za-z ]+|\|?[A-Z]{2,}\|?|\|\s*[A-Z]\s*\||P\s*\(.*\)"
 )
+
+
+_SEGMENT = re.compile(r"(?:\\(?:text|overline)\s*)?\{?[A-Z]{2,}\}?")
 
 
 def is_naming(relation: Relation) -> bool:
@@ -77,6 +80,7 @@ def relations(gold: Form, target: Form, equal: Equal) -> bool:
         return (value is not None and equal(gold, value)) or same_region(gold, target)
     if not isinstance(target, Relation):
         named = is_naming(gold) and not isinstance(target, Several)
+        named = named and not all(map(_SEGMENT.fullmatch, gold.texts))  # `AB = CD` asks for neither
         return (named and equal(gold.operands[-1], target)) or same_region(gold, target)
     kinds = [set(relation.operators) == {"="} for relation in (gold, target)]
     if all(kinds):

@@ -14,18 +14,19 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from rlvr.verification.notation import normal_form
+from rlvr.verification.units import split_quantity
+
 Tokens = list[str]
 
+# of texts in normal form
 _SPELLINGS = (
-    (re.compile(r"\\[dt]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\(?:cdot|times|ast)(?![A-Za-z])|[×·⋅∗]|\*{1,2}(?=\s*[^*])"), "*"),
-    (re.compile(r"\\div(?![A-Za-z])|÷"), "/"),
-    (re.compile("[−–]"), "-"),
-    (re.compile(r"(?<=\d)(?:,|\{,\}|\\,)(?=\d{3}(?!\d))"), ""),
-    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\\%|%|\\\$"), " "),
-    (re.compile(r"\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|\\[,;!: ]|[{}~]"), " "),
-    (re.compile(r"\\(?:text|mathrm|textbf|mathbf)(?![A-Za-z])"), " "),
+    (re.compile(r"(?<![\d.)}/])(\d+)\s*/\s*(\d+)(?![\d./])"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\\(?:cdot|times)(?![A-Za-z])"), "*"),
+    (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
+    (re.compile(r"(?<=\d)(?:,| )(?=\d{3}(?!\d))"), ""),
+    (re.compile(r"\^\s*\\circ|%|USD|\\text(?![A-Za-z])|[{}]"), " "),
 )
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[A-Za-z]+|\d*\.\d+|\d+|\S")
 _NUMERAL = r"(?:\d*\.\d+|\d+)"
@@ -46,24 +47,33 @@ def is_shortcut(question: str, references: Sequence[str], answer: str) -> bool:
         references: all that the problem accepts, as written.
         answer: as written, without its box.
     """
-    given = _tokens(answer)
-    golds = [_sides(_tokens(reference))[-1] for reference in references]
+    answer = normal_form(answer)
+    value, _, unit = split_quantity(answer)
+    given = _tokens(answer if unit is None else value)
+    golds = [_sides(_tokens(normal_form(reference)))[-1] for reference in references]
     *names, value = _sides(given)
     if value in golds or given in golds:
         return False
+    if names and len(value) == 1 and value[0].isalpha():  # `400-4 = n`
+        names, value = [value], names[0]
     numerals = ["".join(gold) for gold in golds if _SIGNED.fullmatch("".join(gold))]
     if numerals and _is_undone(value, whole="." not in "".join(numerals)):
         return True
     copies = names if value and value[0].isalpha() and not _is_calculation(value) else [value]
     copies = [side for side in copies if _is_calculation(side)]
-    asked = _tokens(question) if copies else []  # most answers are done before it comes to this
+    asked = _tokens(normal_form(question)) if copies else []  # most answers are done before it comes to this
     return any(_stands_in(side, asked) for side in copies)
 
 
 def _tokens(text: str) -> Tokens:
     for pattern, replacement in _SPELLINGS:
         text = pattern.sub(replacement, text)
-    return _TOKEN.findall(text.strip().rstrip(".,;"))
+    tokens = _TOKEN.findall(text.strip().rstrip(".,;"))
+    for index in range(len(tokens) - 3, 0, -1):  # `\log_2(32)` as `\log_2 32`
+        applied = tokens[index - 1][0] == "\\" or (index > 1 and tokens[index - 2] == "_")
+        if applied and tokens[index] == "(" and tokens[index + 2] == ")":
+            tokens[index : index + 3] = tokens[index + 1 : index + 2]
+    return tokens
 
 
 def _sides(tokens: Tokens) -> list[Tokens]:

@@ -28,8 +28,10 @@ class Unit:
 # kind of measure: {symbol or names: size}; names are matched without case and with plural, symbols as
 # they stand
 _MEASURES = {
-    "length": {"inch|in": "0.0254", "foot|feet|ft": "0.3048", "yard|yd": "0.9144", "mile|mi": "1609.344"},
-    "mass": {"pound|lb|lbs": "0.45359237", "ounce|oz": "0.028349523125", "ton|tonne|tons": "1000",
+    "length": {"inch|in": "0.0254", "foot|feet|ft": "0.3048", "yard|yd": "0.9144", "mile|mi": "1609.344",
+               "kms": "1000", "cms": "0.01"},
+    "mass": {"pound|lb|lbs": "0.45359237", "kgs|kilo": "1",
+             "ounce|oz": "0.028349523125", "ton|tonne|tons": "1000",
              "gm|gms": "0.001"},
     "time": {
         "minute|min|mins": "60", "hour|hr|h|hrs": "3600", "day": "86400", "week|wk": "604800",
@@ -89,10 +91,16 @@ _COUNTED = """
     vote mark problem question answer test hit dap inning lap trip ride minutely photon electron proton atom
     molecule particle cycle revolution rotation signal message photo picture song song movie video post tweet
     shirt sock shoe hat dress pants button bead ring sheet board string rope ribbon pole post beam stick
-    domino dominoes dominos die dice function matrix sequence graph tournament handshake intersection
-    diagonal asteroid necklace shirt penguin ostrich canoe"""
+    domino dominoes dominos bolt zero dice function matrix sequence graph tournament handshake intersection
+    die diagonal asteroid necklace shirt penguin ostrich canoe
+    can fruit balloon jellybean wheel crayon rose pet doll seat pill lollipop scoop goat shell loaf loaves
+    serving turtle brownie outfit seashell painting strawberry strawberries bracelet frog notebook leaf leaves
+    tablespoon home email candle vegetable skip bone episode dish batch petal chip sweet tire chocolate
+    container token daisy daisies cracker envelope nail bill spot marshmallow pebble flavor soda pancake
+    kitten spoon peach barrel bug hole newspaper puppy puppies meatball novel star scarf scarves night kind
+    present key nut eraser biscuit parent cricket goldfish shark towel eye fly flies machine bush bushel"""
 _NOUNS = frozenset(_COUNTED.split())
-_QUALIFYING = "distinct different total possible right unique whole positive real full extra"
+_QUALIFYING = "distinct different total possible right unique whole positive real full extra ordered old"
 _ADJECTIVES = frozenset(_QUALIFYING.split())
 _SCALES = {
     "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
@@ -128,7 +136,8 @@ def _measure(kind: str, size: str | Fraction) -> Unit:
 
 
 _SYMBOLS, _NAMES = _table()
-del _SYMBOLS["pm"]  # the afternoon, not a picometer
+del _SYMBOLS["pm"], _SYMBOLS["B"]  # the afternoon, and a billion
+MONEY = frozenset(["money", "euro", "sterling", "rupee", "yuan", "yen"])
 _AFTER_DEGREE = {"c": "celsius", "f": "fahrenheit", "k": "kelvin"}
 
 
@@ -154,7 +163,7 @@ _TOKEN = re.compile(
     r"|(?P<power>\^\s*(?:\{\s*-?\d\s*\}|-?\d))"
     r"|(?P<word>[^\W\d_]+\.?|¢)|(?P<command>\\[A-Za-z]+)|(?P<space>\s+)|(?P<other>.)"
 )
-_INSIDE = re.compile(r"[^\W\d_]+|\^\s*\{?-?\d\}?|/|\d+|\S")
+_INSIDE = re.compile(r"[^\W\d_]+|\^\s*\\circ|\^\s*\{?-?\d\}?|\\cdot|/|\d+|\S")
 
 
 @dataclass(slots=True)
@@ -168,6 +177,7 @@ class _Reading:
     adjective: int = 1
     last: Unit | None = None
     words: int = 0
+    size: bool = False  # is the word before a letter that may stand for a thousand, a million and so on?
 
     def word(self, word: str) -> bool:
         word = word.rstrip(".") or word
@@ -188,8 +198,10 @@ class _Reading:
         if plain in _ADJECTIVES:
             return True
         unit = unit_of(word)
-        if unit is None:
+        counted = unit is not None and (not unit.dimension or unit.dimension[0][0] in MONEY)
+        if unit is None or (counted and self.size):  # `5 K dollars`, `5 M people`
             return False
+        self.size = word in ("K", "M", "G", "T")
         self._add(unit, self.sign * self.adjective)
         self.last, self.adjective = unit, 1
         self.words += 1
@@ -214,12 +226,14 @@ class _Reading:
 
 def _inside_text(reading: _Reading, text: str) -> bool:
     for piece in _INSIDE.findall(text):
-        if piece[0] == "^":
+        if piece.endswith("circ"):
+            reading.degree()
+        elif piece[0] == "^":
             if piece == "^" or not reading.power(int(re.sub(r"[^\d-]", "", piece))):
                 return False
         elif piece == "/":
             reading.sign = -1
-        elif piece in "·.-()~":
+        elif piece in "·.-()~" or piece == r"\cdot":
             continue
         elif not (_temperature(reading, piece) or reading.word(piece)):
             return False
@@ -242,10 +256,10 @@ def _read_tail(tokens: list[re.Match[str]], powers: bool, slash: bool) -> tuple[
     Plain letters count as units in a quotient where `slash` is given, and in a power or a product with a
     sign where `powers` is.
     """
-    if tokens[-1][0] in ("/", r"\cdot"):
+    if tokens[-1][0] in ("/", r"\cdot") or tokens[0]["inside"] in ("M", "G", "T"):  # 5M is five million
         return None
     reading = _Reading({})
-    single = [t for t in tokens if t.lastgroup == "word" and len(t[0].rstrip(".")) == 1 and t[0] != "¢"]
+    single = [t for t in tokens if t.lastgroup == "word" and len(t[0].rstrip(".")) == 1 and t[0] not in "¢Å"]
     kinds = {t.lastgroup for t in tokens} | {t[0] for t in tokens if t.lastgroup == "other"}
     if single and "degree" not in kinds:
         product = any(t[0] == r"\cdot" for t in tokens)
@@ -290,10 +304,13 @@ def split_quantity(text: str, *, letters: bool = False) -> tuple[str, Fraction, 
         if r"\frac" not in text
         else _QUOTIENT.sub(lambda m: rf"\text{{ {m[1]}{m[2] or ''}/{m[3]}{m[4] or ''}}}", text)
     )
+    while (plain := _POWER_INSIDE.sub(r"\1\2", text)) != text:
+        text = plain
     text = re.sub(r"\\mu\s*\\text\s*\{\s*(?=[A-Za-z])", r"\\text{μ", text)
     text = re.sub(r"(\\text\s*\{[^{}]*)\\mu\s*(?=[A-Za-z])", r"\1μ", text)
     if letters:
         text = _MICRO.sub(r"\\text{μ\1}", text)
+        text = _LETTERS_OVER.sub(r"\\text{ \1/\2}", text)
     tokens = list(_TOKEN.finditer(text))
     start = len(tokens)
     while start and (tokens[start - 1].lastgroup in _TAIL or tokens[start - 1][0] in _JOINTS):
@@ -314,6 +331,10 @@ _POWER = r"\s*(\^\s*(?:\{\s*\d\s*\}|\d))?\s*"
 _UNIT = r"\\text\s*\{\s*([A-Za-z ]+?)\s*\}"
 _QUOTIENT = re.compile(rf"(?<=[\d}}) ])\\frac\s*\{{\s*{_UNIT}{_POWER}\}}\s*\{{\s*{_UNIT}{_POWER}\}}$")
 _MICRO = re.compile(r"(?<=[\d}] )\\mu\s*([mgsAFLJVWCH])(?![A-Za-z])")
+_POWER_INSIDE = re.compile(r"(\\text\s*\{[^{}]*\^)\s*\{\s*(-?\d)\s*\}")
+_LETTERS_OVER = re.compile(
+    r"(?<=[\d} ])\\frac\s*\{\s*([A-Za-z]{1,3}(?:\^\d)?)\s*\}\s*\{\s*([A-Za-z]{1,3}(?:\^\d)?)\s*\}$"
+)
 _ANGULAR = re.compile(r"\\(?:arc)?(?:sin|cos|tan|cot|sec|csc|tg|ctg)(?![a-z])")
 _NUMBER = re.compile(r"[-+]?[\d.,]+")
 _TAIL = ("text", "inside", "degree", "power", "word", "space")

@@ -925,8 +925,14 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["x>1 or y<0"],
     ),
     "5": (
-        ["answer = 5"],
         [
+            "answer = 5", r"5\text{ kgs}", r"5\text{.}", r"\mathbf{n}=5", "|A|=5", r"5\,\mathrm{J\cdot s}",
+            r"5\,\mathrm{kg\,m^{2}\,s^{-2}}", r"5\frac{m}{s}", r"5\text{ ordered pairs}",
+            r"5\text{ years old}"
+        ],
+        [
+            r"5\text{M}", r"5\text{B}", r"5\text{ K dollars}", r"5\mathrm{K}\text{ people}", r"\$5\text{K}",
+            r"€5\text{M}", "|x|=5", r"5\text{ base }8", r"5\frac{m}{n}",
             "x is not = 5", "anything but 5 = 5", r"\neg a=5", r"\not x=5", r"x\not=5", r"x \neq 5",
             "5=not", r"5\text{ or less}", "5^{+}", "5^{-}", "5^+", "5_+"
         ],
@@ -1209,5 +1215,77 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     r"\mathbb{R}\setminus\{0,1\}": (
         [r"(-\infty,0)\cup(0,1)\cup(1,\infty)"],
         [r"\mathbb{R}\setminus\{0\}", "(0,1)", r"x\ne0"],
+    ),
+    "52_8": (
+        [r"52\text{ base }8", r"52_{\text{base } 8}", r"52 \text{ (base 8)}"],
+        [r"52\text{ base }7", r"42\text{ base }10"],
+    ),
+    "AB_{16}": (
+        [r"\text{AB}_{16}"],
+        [r"\text{BA}_{16}"],
+    ),
+    "SRMC=LRMC": (
+        ["LRMC=SRMC"],
+        ["LRMC", "SRMC"],
+    ),
+    "AB=CD": (
+        ["CD=AB"],
+        ["CD", "AB"],
+    ),
+    r"\{1\pm\sqrt{5},-2\}": (
+        [r"-2,1\pm\sqrt5", r"\{-2,1-\sqrt{5},1+\sqrt{5}\}", r"x=\{1\pm\sqrt5,-2\}"],
+        [r"\{1+\sqrt5,-2\},\{1-\sqrt5,-2\}", r"1\pm\sqrt5"],
+    ),
+    r"\{-1\},\{1\}": (
+        [],
+        [r"\{1\},\{1\}"],
+    ),
+    "1,-1,7,-7": (
+        [r"\{\pm1,\pm7\}"],
+        [r"\{\pm1,7\}"],
+    ),
+    r"(-\infty,0)\cup\{1\}": (
+        [r"x<0\text{ or }x=1"],
+        ["x<0, x=1", r"x<0\text{ or }x=2", r"x<0\text{ or }y=1"],
+    ),
+    "2400, 1350, 864": (
+        ["2,400, 1,350, 864"],
+        ["2,400, 1,350"],
+    ),
+    r"928^\circ\text{C}": (
+        [r"928\text{ °C}"],
+        [r"928\text{ °F}"],
+    ),
+    r"560\text{ nm}": (
+        [r"5600\ \AA"],
+        [r"560\ \AA"],
+    ),
+    r"45^\circ": (
+        [],
+        ["45''"],
+    ),
+    r"\lambda_{\text{red}}": (
+        [r"\lambda_{red}"],
+        [r"\lambda_{blue}", r"\lambda"],
+    ),
+    "f(n)=n": (
+        [r"f(n)=n\text{ for all }n", r"f(n)=n\text{ for all }n\in\mathbb{N}"],
+        [r"f(n)=n\text{ for all }n>1"],
+    ),
+    "y'+ry=rx(t)": (
+        ["y'+r y-r x(t)=0"],
+        ["y'+ry=rx"],
+    ),
+    r"\arcsin x": (
+        [r"\operatorname{arcsin}(x)", r"\mathrm{arcsin}\,x"],
+        [],
+    ),
+    r"\begin{pmatrix}2\\5\end{pmatrix}": (
+        [r"\mathbf{v}=\begin{pmatrix}2\\5\end{pmatrix}"],
+        [],
+    ),
+    "ad-bc": (
+        [r"\begin{vmatrix}a&b\\c&d\end{vmatrix}"],
+        [],
     ),
 }  # fmt: skip

@@ -58,6 +58,14 @@ BREAKS = [
     "a" * 290, "1," * 140, r"\frac12" * 40, "(" * 9 + "x" + ")" * 9, "|" * 8, r"\binom{9999}{4999}^{99}",
     "2999!^{2}", r"(2999!)^{9999}", "x^{9999}+1", r"\sin(\sin(\sin(\sin(\sin(x^9)))))",
     r"\prod_{k=1}^{200}(x+k)",
+    r"\begin{vmatrix}a&b&c&d\\e&f&g&h\\i&j&k&l\\m&n&o&p\end{vmatrix}",
+    r"((\begin{pmatrix}a&b\\c&d\end{pmatrix}^{4})^4)^4",
+    r"\begin{pmatrix}\sqrt2&\sqrt3&1\\\pi&e&\sqrt5\\1&\sqrt7&3\end{pmatrix}^{-50}",
+    r"\sum_{k=1}^{200}\sum_{j=1}^{200}\frac{1}{j+k+x}", r"\prod_{k=1}^{200}2^{9999k}",
+    r"\sum_{k=1}^{9}k^{k^{k}}",
+    r"\sum_{k=1}^{200}|x-k|", r"f((x+y+z)^{99})", r"f((a+b)(c+d)(g+h)(j+k)(l+m)(n+o)(p+q)(r+s)(t+u)(v+w))",
+    r"\arg((x+iy)^{999})", r"\sqrt{2^{9999}+1}", r"\sqrt[7]{2999!+1}", r"\binom{n}{9999}\binom{m}{9998}",
+    r"\cup".join(rf"(\sqrt{{{k}}},\sqrt{{{k + 1}}})" for k in range(2, 14)),
 ]  # fmt: skip
 
 

@@ -34,6 +34,14 @@ SUM = "Compute $99^2 + 99+1$ in your head."
         ("How many eggs?", "24", "(2)(12)"),
         ("How much?", "1.5", "2 - 0.5"),
         ("How much?", "-51", "47 - 98"),
+        # in other spellings
+        ("How many eggs?", "24", r"3 \times 8\text{ eggs}"),
+        ("How many eggs?", "24", "３×８"),
+        ("How many eggs?", "24", r"\bm{3\cdot 8}"),
+        ("How many eggs?", "24", "20+4=n"),
+        (r"Evaluate $\log_2 32$.", "5", r"\log_2(32)"),
+        (r"Simplify $\frac{6}{8}$.", r"\frac34", "6/8"),
+        (r"Compute $\binom{10}{3}$.", "120", r"\dbinom{10}{3}"),
     ],
 )
 def test_a_copy_and_a_calculation_left_undone_are_shortcuts(question: str, reference: str, answer: str):
