@@ -78,7 +78,7 @@ def compare(reference: str | Sequence, answer: str) -> Verdict:
             targets += readings(_LETTER_FOR_UNIT.sub(r"\\text{ \1}", answer))
         if any(isinstance(gold, Ratio) for gold in golds):  # where none is asked for, `2 to 3` is a range
             targets += readings(_TO.sub(":", answer))
-            if re.fullmatch(r"\d+\s*:\s*\d\d", answer):  # 4:10 is no time of day there
+            if re.fullmatch(r"\d+\s*:\s*[1-9]\d", answer):  # 4:10 is no time of day there
                 targets += (Ratio(tuple(Number(Fraction(part)) for part in answer.split(":"))),)
         equal = any(_fits(told, gold, target) for gold in golds for target in targets)
     except MemoryError:

@@ -109,7 +109,7 @@ def power(base: Value, exponent: Value) -> Value:
     if isinstance(base, MatrixBase):
         plain = all(cell.is_Rational for cell in base)
         # formulas double in length with each product, and an inverse has a determinant in each cell
-        few = base.rows <= 3 and exponent in (-1, 1, 2, 3, 4)
+        few = (base.rows <= 3 and exponent in (1, 2, 3, 4)) or (base.rows == 2 and exponent == -1)
         small = abs(exponent) <= 50 if plain else few
         if not exponent.is_Integer or not small:
             raise Unreadable("a power of a matrix")

@@ -368,7 +368,7 @@ class _Parser:
         for k in range(int(first), int(last) + 1):  # each term is read anew, so that its size has bounds
             self.position, self.indices[index] = start, sympy.Integer(k)
             term = self.product()
-            total = finite(total + term if name == "sum" else bounded(total) * term)
+            total = finite(total + term if name == "sum" else times(bounded(total), term))
             if not total.is_Rational and k - first >= MAX_FORMULAS:
                 raise Unreadable("a long sum of formulas")
         del self.indices[index]

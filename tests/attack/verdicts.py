@@ -62,6 +62,7 @@ BREAKS = [
     r"((\begin{pmatrix}a&b\\c&d\end{pmatrix}^{4})^4)^4",
     r"\begin{pmatrix}\sqrt2&\sqrt3&1\\\pi&e&\sqrt5\\1&\sqrt7&3\end{pmatrix}^{-50}",
     r"\sum_{k=1}^{200}\sum_{j=1}^{200}\frac{1}{j+k+x}", r"\prod_{k=1}^{200}2^{9999k}",
+    r"\prod_{k=1}^{50}\begin{pmatrix}x&k\\1&k\end{pmatrix}",
     r"\sum_{k=1}^{9}k^{k^{k}}",
     r"\sum_{k=1}^{200}|x-k|", r"f((x+y+z)^{99})", r"f((a+b)(c+d)(g+h)(j+k)(l+m)(n+o)(p+q)(r+s)(t+u)(v+w))",
     r"\arg((x+iy)^{999})", r"\sqrt{2^{9999}+1}", r"\sqrt[7]{2999!+1}", r"\binom{n}{9999}\binom{m}{9998}",
