@@ -122,7 +122,7 @@ def claims(keys: Claims) -> None:
     from rlvr.config import EXPERIMENTS
     from rlvr.tables.claims_page import write_all_claims
 
-    names = [keys.paper] if keys.paper else papers()
+    names = [keys.paper] if keys.paper else []
     for page, verdicts in write_all_claims(names, keys.scale, keys.results, EXPERIMENTS).items():
         print(f"{page}: {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())}")
 

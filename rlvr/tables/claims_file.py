@@ -20,6 +20,8 @@ by: pass@16} is the arm of a member whose learning rate was best by pass@16 in v
 
 With `correction: holm` all differences of the file are one family, and their intervals hold together.
 
+With `scales: [small]` they are asked at that scale alone.
+
 `left_out` has a sentence for each claim of the paper that no difference here tries. When a claim was
 declared is read from git (`rlvr.tables.declared`).
 """
@@ -118,6 +120,7 @@ class ClaimsFile:
         left_out: sentences on those of its claims that no difference here tries, and what these leave open.
         correction: of the intervals for their number: "holm", or none.
         figures: stems of files in `results/figures` that the page shows.
+        scales: at which they are asked; none: at all.
     """
 
     paper: str
@@ -125,6 +128,7 @@ class ClaimsFile:
     left_out: list[str] = field(default_factory=list)
     correction: str | None = None
     figures: list[str] = field(default_factory=list)
+    scales: list[str] = field(default_factory=list)
 
 
 def read_claims(file: Path) -> ClaimsFile:
@@ -136,6 +140,7 @@ def read_claims(file: Path) -> ClaimsFile:
     declared = strictly(ClaimsFile, load_yaml(file), file)
     if declared.correction not in (None, "holm"):
         raise unknown(f"correction of {file}", declared.correction, ["holm"])
+    check_scales(declared.scales, f"scales of {file}")
     return replace(declared, claims=[_complete(claim, file) for claim in declared.claims])
 
 

@@ -40,16 +40,26 @@ def write_all_claims(
 ) -> dict[Path, dict[str, int]]:
     """Write the pages of some papers' claims: all, or where one can't be made none.
 
+    Args:
+        names: none: of all papers whose claims are asked at this scale.
+
     Returns:
         {page: {verdict: claims that have it}}.
 
     Raises:
         UserError: for a paper without claims, or claims about what there is not.
     """
+    names = names or [paper for paper in papers(experiments) if is_asked(experiments / paper / CLAIMS, scale)]
     pages = [page_of(paper, scale, results, experiments) for paper in names]
     for page, text, _ in pages:
         write_whole(page, text)
     return {page: dict(Counter(finding.verdict for finding in found)) for page, _, found in pages}
+
+
+def is_asked(claims: Path, scale: str) -> bool:
+    """Whether a file of claims is about tables at a scale."""
+    scales = read_claims(claims).scales
+    return not scales or scale in scales
 
 
 def page_of(paper: str, scale: str, results: Path, experiments: Path) -> tuple[Path, str, list[Finding]]:

@@ -8,7 +8,8 @@ from table_runs import finished, page_of
 from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError
 from rlvr.tables.claims import Difference, Finding, findings, welch_interval
-from rlvr.tables.claims_page import markdown, write_claims
+from rlvr.tables.claims_file import read_claims
+from rlvr.tables.claims_page import markdown, write_all_claims, write_claims
 from rlvr.tables.collect import collect, differences, measure
 from rlvr.tables.names import papers
 from rlvr.tables.write import write_table
@@ -132,6 +133,13 @@ def test_what_has_not_run_is_said_with_the_command(tmp_path, paper):
     assert (tmp_path / "paper-smoke.md").exists()
 
 
+def test_claims_asked_at_one_scale_have_no_page_of_another(tmp_path, paper):
+    declared = paper(differences=[{"arm": "f-grpo", "minus": "grpo"}], **PAIR)
+    declared.write_text(f"scales: [smoke]\n{declared.read_text()}")
+    assert not write_all_claims([], "laptop", tmp_path, declared.parents[1])
+    assert list(write_all_claims([], "smoke", tmp_path, declared.parents[1])) == [tmp_path / "paper-smoke.md"]
+
+
 def test_what_cannot_be_tried_at_a_scale_is_said_with_the_reason(tmp_path, paper):
     declared = paper(untestable={"laptop": "It takes a larger model."})
     (found,) = findings(declared, "laptop", tmp_path)
@@ -192,6 +200,6 @@ def test_the_simulation_is_read_at_the_step_asked_for(tmp_path, paper):
 def test_all_claims_are_about_what_their_tables_have(tmp_path, name):
     declared = EXPERIMENTS / name / "claims.yaml"
     reasons = [claim.get("untestable", {}) for claim in yaml.safe_load(declared.read_text())["claims"]]
-    for scale in ("laptop", "paper"):
+    for scale in read_claims(declared).scales or ("laptop", "paper"):
         given = [reason.get(scale, "") for reason in reasons]
         assert [found.untestable for found in findings(declared, scale, tmp_path)] == given
