@@ -5,6 +5,7 @@ which a copy without a history has the dates.
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rlvr.tables.claims_file import SIMULATION, TOY_TREE, SharedKeys
 from rlvr.tables.spec import table_stem
 
 FOLDER = "declared"
+WHOLE = {SIMULATION: "theory/categorical.npz", TOY_TREE: "theory/toy_tree.csv"}  # data without arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Declaration:
 
     Attributes:
         commit, declared: the first commit in which the claim stands as it does now; "" where there is none.
-        data_commit, measured: the first one that holds any of its tables; "" where there is none.
+        data_commit, measured: the first one that holds both arms of one of its differences; "" where there is
+            none.
     """
 
     commit: str = ""
@@ -64,12 +67,10 @@ def declarations(claims_file: Path, scale: str, results: Path) -> dict[str, Decl
         return _read(stored)
     versions = [(commit, time, _claims(text)) for commit, time, text in _versions(claims_file)]
     claims = _claims(claims_file.read_text())
-    tables = {one["table"] for stated in claims.values() for one in stated}
-    added = {table: _first_added(results, _data_files(table, scale)) for table in tables}
     found = {}
     for text, stated in claims.items():
         first = next(((c, t) for c, t, then in versions if then.get(text) == stated), ("", ""))
-        data = [first_of for one in stated if (first_of := added[one["table"]])]
+        data = [first_of for one in stated if (first_of := _first_data(results, scale, one))]
         measured, data_commit = min(data, default=("", ""))
         found[text] = Declaration(*first, data_commit, measured)
     rows = pd.DataFrame([{"claim": text} | asdict(one) for text, one in found.items()])
@@ -100,13 +101,18 @@ def _claims(text: str) -> dict[str, list[dict[str, Any]]]:
     return stated
 
 
-def _data_files(table: str, scale: str) -> str:
-    """What holds the data of a table, as git matches paths below `results`."""
-    if table == SIMULATION:
-        return "theory/categorical.npz"
-    if table == TOY_TREE:
-        return "theory/toy_tree.csv"
-    return f"tables/{table_stem(table, scale)}*.csv"
+def _first_data(results: Path, scale: str, stated: dict[str, Any]) -> tuple[str, str] | None:
+    """Time and commit in which the later arm of a difference came; None where one has no data."""
+    if stated["table"] in WHOLE:
+        return _first_added(results, WHOLE[stated["table"]])
+    files = f"tables/{table_stem(stated['table'], scale)}"
+    arms = [
+        _first_added(results, f"{files}-rates.csv", f"^{re.escape(arm['member'])},")
+        if isinstance(arm, dict)
+        else _first_added(results, f"{files}*.csv", f"(^|,){re.escape(arm)}(,|$)")
+        for arm in (stated["arm"], stated["minus"])
+    ]
+    return None if None in arms else max(arms)
 
 
 def _versions(file: Path) -> list[tuple[str, str, str]]:
@@ -115,10 +121,10 @@ def _versions(file: Path) -> list[tuple[str, str, str]]:
     return [(commit, time, git(file.parent, "show", f"{commit}:./{file.name}")) for time, commit in commits]
 
 
-def _first_added(results: Path, pattern: str) -> tuple[str, str] | None:
-    """Time and commit in which the first file of a pattern came."""
-    added = _commits(results, "--reverse", "--diff-filter=A", "--", pattern)
-    return added[0] if added else None
+def _first_added(results: Path, pattern: str, line: str = "") -> tuple[str, str] | None:
+    """Time and commit in which the first file of a pattern came, or in one of them a line."""
+    commits = _commits(results, "--reverse", f"-G{line}" if line else "--diff-filter=A", "--", pattern)
+    return commits[0] if commits else None
 
 
 def _commits(folder: Path, *arguments: str) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import pytest
 from rlvr.tables.declared import FOLDER, Declaration, declarations
 
 FIRST, SECOND = "first things first", "second thoughts"
+ARMS = "arm,value\na,1\nb,2\n"
 
 
 def claims(*texts: str, metric: str = "pass@1") -> str:
@@ -59,8 +60,8 @@ def history(tmp_path: Path) -> History:
 def test_a_claim_is_dated_by_the_commit_in_which_it_stands_as_now(history: History):
     history.commit(claims=claims(FIRST, metric="pass@256"))
     changed = history.commit(claims=claims(FIRST))  # at 09:00: another difference under the same words
-    data = history.commit(table1="arm\n")
-    later = history.commit(claims=claims(SECOND, FIRST), table2="arm\n")
+    data = history.commit(table1=ARMS)
+    later = history.commit(claims=claims(SECOND, FIRST), table2=ARMS)
 
     found = declarations(history.file, "laptop", history.results)
     assert found[FIRST] == Declaration(changed, "2026-01-02 09:00", data, "2026-01-02 10:00")
@@ -70,8 +71,27 @@ def test_a_claim_is_dated_by_the_commit_in_which_it_stands_as_now(history: Histo
     assert "**after** the first of its data, 2026-01-02 10:00" in str(found[SECOND])
 
 
+def test_the_data_of_a_claim_are_those_of_its_arms(history: History):
+    history.commit(table1="arm,value\na,1\nb-half,2\n")  # another arm, whose name begins alike
+    declared = history.commit(claims=claims(FIRST))
+    data = history.commit(table1="arm,value\na,1\nb-half,2\nb,3\n")
+    found = declarations(history.file, "laptop", history.results)[FIRST]
+    assert found == Declaration(declared, "2026-01-02 09:00", data, "2026-01-02 10:00")
+
+
+def test_the_data_of_members_at_their_best_rates_are_in_the_file_of_rates(history: History):
+    members = "{arm: {member: F γ=1, by: pass@1}, minus: {member: G, by: pass@1}}"
+    history.commit(claims=claims(FIRST).replace("{arm: b, minus: a}", members), table1=ARMS)
+    (rates := history.results / "tables" / "one-table1-laptop-rates.csv").write_text("member,arm\nG,a\n")
+    history.commit()
+    rates.write_text("member,arm\nG,a\nF γ=1,b\n")
+    data = history.commit()
+    found = declarations(history.file, "laptop", history.results)[FIRST]
+    assert (found.data_commit, found.before_data) == (data, True)
+
+
 def test_a_claim_that_came_with_its_data_was_not_before_them(history: History):
-    history.commit(claims=claims(FIRST), table1="arm\n")
+    history.commit(claims=claims(FIRST), table1=ARMS)
     found = declarations(history.file, "laptop", history.results)[FIRST]
     assert not found.before_data
     assert "in the commit that brought its data" in str(found)
@@ -86,7 +106,7 @@ def test_what_has_not_been_committed_is_said(history: History):
 
 
 def test_a_copy_without_a_history_has_the_dates_from_the_file(history: History):
-    history.commit(claims=claims(FIRST), table1="arm\n")
+    history.commit(claims=claims(FIRST), table1=ARMS)
     found = declarations(history.file, "laptop", history.results)
     shutil.rmtree(history.folder / ".git")
     assert declarations(history.file, "laptop", history.results) == found
