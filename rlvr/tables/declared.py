@@ -6,7 +6,9 @@ which a copy without a history has the dates.
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +69,11 @@ def declarations(claims_file: Path, scale: str, results: Path) -> dict[str, Decl
         return _read(stored)
     versions = [(commit, time, _claims(text)) for commit, time, text in _versions(claims_file)]
     claims = _claims(claims_file.read_text())
+    first_added = cache(partial(_first_added, results))  # claims name the same arms again and again
     found = {}
     for text, stated in claims.items():
         first = next(((c, t) for c, t, then in versions if then.get(text) == stated), ("", ""))
-        data = [first_of for one in stated if (first_of := _first_data(results, scale, one))]
+        data = [first_of for one in stated if (first_of := _first_data(first_added, scale, one))]
         measured, data_commit = min(data, default=("", ""))
         found[text] = Declaration(*first, data_commit, measured)
     rows = pd.DataFrame([{"claim": text} | asdict(one) for text, one in found.items()])
@@ -101,15 +104,21 @@ def _claims(text: str) -> dict[str, list[dict[str, Any]]]:
     return stated
 
 
-def _first_data(results: Path, scale: str, stated: dict[str, Any]) -> tuple[str, str] | None:
-    """Time and commit in which the later arm of a difference came; None where one has no data."""
+def _first_data(
+    first_added: Callable[..., tuple[str, str] | None], scale: str, stated: dict[str, Any]
+) -> tuple[str, str] | None:
+    """Time and commit in which the later arm of a difference came; None where one has no data.
+
+    Args:
+        first_added: `_first_added` of a folder of results.
+    """
     if stated["table"] in WHOLE:
-        return _first_added(results, WHOLE[stated["table"]])
+        return first_added(WHOLE[stated["table"]])
     files = f"tables/{table_stem(stated['table'], scale)}"
     arms = [
-        _first_added(results, f"{files}-rates.csv", f"^{re.escape(arm['member'])},")
+        first_added(f"{files}-rates.csv", f"^{re.escape(arm['member'])},")
         if isinstance(arm, dict)
-        else _first_added(results, f"{files}*.csv", f"(^|,){re.escape(arm)}(,|$)")
+        else first_added(f"{files}*.csv", f"(^|,){re.escape(arm)}(,|$)")
         for arm in (stated["arm"], stated["minus"])
     ]
     return None if None in arms else max(arms)
