@@ -60,6 +60,17 @@ def readout(page, section: str) -> str:
     return page.locator(f"#{section} .readout").inner_text()
 
 
+def address_of(page) -> str:
+    """The address as the page has it now: `page.url` may be a moment behind."""
+    return page.evaluate("location.href")
+
+
+def settled(page, part: str) -> str:
+    """The address once it has `part`: what a link leads to is written when the browser says so."""
+    page.wait_for_function("part => location.href.includes(part)", arg=part)
+    return address_of(page)
+
+
 def texts(cells) -> list[str]:
     return [" ".join(text.split()) for text in cells.all_inner_texts()]
 
@@ -293,8 +304,7 @@ def test_what_is_chosen_is_in_the_address(page, report: Path):
     page.get_by_role("button", name=EASY).click()
     page.locator("#passk").get_by_label("grpo").uncheck()
     page.get_by_role("link", name="Learning").click()
-    address = page.url
-    assert "#learning?" in address
+    address = settled(page, "#learning?")
     assert "forgotten.colour=distinct" in address and "off=grpo" in address
     page.goto("about:blank")
     page.goto(address)
@@ -302,7 +312,7 @@ def test_what_is_chosen_is_in_the_address(page, report: Path):
     assert page.locator("#forgotten h3").inner_text() == EASY
     assert "grpo" not in readout(page, "passk")
     choose(page, "forgotten", "Colour by", "rate")
-    assert "forgotten.colour" not in page.url
+    assert "forgotten.colour" not in address_of(page)
 
 
 def test_the_frontier_is_where_the_numbers_are(page):
@@ -346,7 +356,7 @@ def test_the_frontier_and_the_map_come_back_from_the_address(chromium, wide: Pat
     choose(page, "forgotten", "Sort by", "gamma=3,n=8,learning_rate=0.001")
     page.locator("#forgotten").get_by_role("button", name=EASY).click()
     page.locator("#frontier").get_by_label("gamma=0", exact=True).uncheck()
-    address = page.url
+    address = address_of(page)
     for part in ("frontier.show=way", "frontier.x=4", "forgotten.sort=gamma%3D3", "off=gamma%3D0"):
         assert part in address
     page.goto("about:blank")
@@ -359,6 +369,6 @@ def test_the_frontier_and_the_map_come_back_from_the_address(chromium, wide: Pat
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     choose(page, "frontier", "Show", "end")
     choose(page, "frontier", "Across", "1")
-    assert "frontier.show" not in page.url and "frontier.x" not in page.url
+    assert "frontier.show" not in address_of(page) and "frontier.x" not in address_of(page)
     assert complaints == []
     page.close()
