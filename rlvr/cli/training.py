@@ -133,8 +133,8 @@ def evaluate(keys: Evaluate) -> None:
     rlvr evaluate model=embedded benchmark=countdown_4 n=256
     rlvr evaluate model=smollm2-135m benchmark=math_offline n=64 --like lm-eval
 
-    A language model is evaluated at scale=small, with completions as long as its own config says, unless
-    scale= is given. A killed evaluation goes on from its last shard.
+    A language model is evaluated at scale=small, so in bfloat16, with completions as long as its own config
+    says, unless scale= is given. A killed evaluation goes on from its last shard.
     """
     from rlvr.runs.start import Start
     from rlvr.runs.sweep import config_of_run, overrides_of_evaluation, run_with_display

@@ -351,7 +351,7 @@ def overrides_of_evaluation(
     model = load_config(overrides, config_name).model
     if model.max_completion_tokens and not any(o.startswith("scale=") for o in overrides):
         longest = f"evaluation.sampling.max_tokens={model.max_completion_tokens}"
-        overrides = ["scale=small", longest, *overrides]
+        overrides = ["scale=small", "adapter=none", longest, *overrides]
     return overrides
 
 

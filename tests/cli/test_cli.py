@@ -187,6 +187,7 @@ def test_a_language_model_is_evaluated_at_the_length_its_config_says():
 
     config = composed(*asked)
     assert (config.scale.name, config.rollout.max_rows) == ("small", 256)
+    assert config.adapter.name == "none"  # the scale's own is for training
     assert (config.evaluation.samples, config.evaluation.k) == (48, [1, 2, 4, 8, 16, 32])
     assert config.evaluation.sampling.max_tokens == config.model.max_completion_tokens == 256
     assert composed(*asked, "scale=laptop").evaluation.sampling.max_tokens == 16
