@@ -3,7 +3,7 @@
 import difflib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class UserError(ValueError):
@@ -65,3 +65,10 @@ def unknown(kind: str, given: object, accepted: Iterable[str], hint: str = "") -
     return UserError(
         f"unknown {kind} {given!r}: accepted are {', '.join(accepted)}{hint or nearest(given, accepted)}"
     )
+
+
+def refuse_unknown(kind: str, given: Iterable[object], accepted: Collection[str]) -> None:
+    """Raise `unknown` for the first of some names that is not accepted."""
+    for name in given:
+        if name not in accepted:
+            raise unknown(kind, name, accepted)

@@ -17,7 +17,7 @@ import torch
 
 from rlvr.config import Config, load_config, run_directory
 from rlvr.data import Problem
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown
 from rlvr.policy.architecture import Architecture, architecture_of
 from rlvr.policy.location import find
 from rlvr.policy.policy import load_policy
@@ -314,9 +314,7 @@ def assumptions_of(given: Mapping[str, float]) -> Assumptions:
     Raises:
         UserError: for a name that is none.
     """
-    for name in given:
-        if name not in (names := [item.name for item in fields(Assumptions)]):
-            raise unknown("assumption of a plan", name, names)
+    refuse_unknown("assumption of a plan", given, [item.name for item in fields(Assumptions)])
     return Assumptions(**gpus_here() | given)  # type: ignore[arg-type]
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rlvr.config import config_from_yaml
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown
 from rlvr.files.atomic import make_folder
+from rlvr.files.run_files import RunFiles
 from rlvr.policy.location import find
 from rlvr.policy.policy import DTYPES
 from rlvr.runs.evaluate import chosen_step
@@ -33,19 +33,15 @@ def export_run(
         UserError: where there is no such run or whole checkpoint, or something stands in `folder`.
     """
     run, folder = Path(run), Path(folder)
-    if not (run / "config.yaml").exists():
-        raise UserError(f"{run} is not a run directory: it has no config.yaml")
+    config = RunFiles(run).config
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already: name a folder that is not, or is empty")
     make_folder(folder)  # what can't be written is said before a model is loaded
-    config = config_from_yaml(run / "config.yaml")
-    if dtype not in (None, *DTYPES):
-        raise unknown("dtype", dtype, DTYPES)
-    if adapter not in (choices := ["merge", "keep"]):
-        raise unknown("adapter", adapter, choices)
-    steps = [step for step, _ in checkpoints(run)]
-    if step is not None and str(step) not in map(str, steps):
-        raise unknown("step", str(step), map(str, steps))
+    if dtype is not None:
+        refuse_unknown("dtype", [dtype], DTYPES)
+    refuse_unknown("adapter", [adapter], ["merge", "keep"])
+    if step is not None:
+        refuse_unknown("step", [str(step)], [str(there) for there, _ in checkpoints(run)])
     weights = weights_of(config, run, chosen_step(config, run) if step is None else int(step))
     if weights and (damage := damage_of(weights)):
         raise UserError(f"{weights} is damaged ({damage}): choose another checkpoint with step=")

@@ -7,7 +7,7 @@ import numpy as np
 
 from rlvr.config import config_from_yaml
 from rlvr.curriculum.lim import Selection, fill_gaps, learning_impact, steady_improvement, write_selection
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown
 from rlvr.files.run_directory import fingerprint_of, read_summary
 from rlvr.problems import ids_of, load_problems
 from rlvr.training.accuracy_log import accuracy_by_epoch
@@ -94,8 +94,7 @@ def select(
         seed: of a random subset; None for the run's.
         file: None for `selection_file`.
     """
-    if method not in METHODS:
-        raise unknown("method of selection", method, METHODS)
+    refuse_unknown("method of selection", [method], METHODS)
     if not (run / "config.yaml").exists():
         raise UserError(f"{run} is not a run directory: it has no config.yaml")
     config = config_from_yaml(run / "config.yaml")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown
 from rlvr.tables.claims_file import (
     SIMULATION,
     TOY_TREE,
@@ -174,10 +174,8 @@ def _tabled(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     arms = {arm.name: arm for arm in spec.arms}
     pair = tuple(_arm(given, file) for given in (stated.arm, stated.minus))
     groups = [*spec.columns, RARE]
-    for kind, names, accepted in (("arm", pair, arms), ("group", [stated.group], groups)):
-        for name in names:
-            if name is not None and name not in accepted:
-                raise unknown(f"{kind} of table {spec.name}", name, accepted)
+    refuse_unknown(f"arm of table {spec.name}", (name for name in pair if name is not None), arms)
+    refuse_unknown(f"group of table {spec.name}", [stated.group], groups)
     labels = [
         f"{given}" if name is None else arms[name].label
         for given, name in zip((stated.arm, stated.minus), pair, strict=True)
@@ -223,11 +221,8 @@ def _row(file: Path, metric: str, group: str, arm: str, minus: str) -> tuple | N
 def _saved(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     """What an arm saves less the factor claimed; without an interval where a seed was not as good."""
     labels = spec.arm_labels
-    for name in (stated.arm, stated.minus):
-        if name not in labels:
-            raise unknown(f"arm of table {spec.name}", name, labels)
-    if stated.unit not in EFFORT_UNITS:
-        raise unknown("unit of effort", stated.unit, EFFORT_UNITS)
+    refuse_unknown(f"arm of table {spec.name}", (stated.arm, stated.minus), labels)
+    refuse_unknown("unit of effort", [stated.unit], EFFORT_UNITS)
     target = stated.target if isinstance(stated.target, str) else f"{stated.target:.0%} of the gain"
     arms = f"{labels[stated.minus]} / {labels[stated.arm]}"
     text = f"{EFFORT_UNITS[stated.unit]} to {target}: {arms} − {stated.factor}"

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.config.strict import load_yaml, strictly
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown
 from rlvr.tables.names import CLAIMS
 from rlvr.tables.read_spec import check_scales, read_layout
 
@@ -138,8 +138,8 @@ def read_claims(file: Path) -> ClaimsFile:
         UserError: for a key that there is not, or a difference that lacks one; it names file and claim.
     """
     declared = strictly(ClaimsFile, load_yaml(file), file)
-    if declared.correction not in (None, "holm"):
-        raise unknown(f"correction of {file}", declared.correction, ["holm"])
+    if declared.correction is not None:
+        refuse_unknown(f"correction of {file}", [declared.correction], ["holm"])
     check_scales(declared.scales, f"scales of {file}")
     return replace(declared, claims=[_complete(claim, file) for claim in declared.claims])
 
@@ -158,8 +158,7 @@ def _complete(declared: ClaimSpec, file: Path) -> ClaimSpec:
         for key in ("table", *NEEDED[one.kind]):
             if getattr(one, key) is None:
                 raise UserError(f"{place} has a difference without {key!r}: {own}")
-        if one.table not in tables:
-            raise unknown(f"table of a difference in {place}", one.table, tables)
+        refuse_unknown(f"table of a difference in {place}", [one.table], tables)
         if one.kind == "table":
             one = _with_members(one, file)
         differences.append(_with_settings(one, file, declared.claim) if one.kind == SIMULATION else one)
@@ -178,9 +177,7 @@ def _with_members(one: DifferenceSpec, file: Path) -> DifferenceSpec:
             for arm in layout.get("arms", [])
             if arm.get("member") or arm["name"] in at_rates
         }
-        for arm in best.values():
-            if arm.member not in members:
-                raise unknown(f"member of table {one.table}", arm.member, members)
+        refuse_unknown(f"member of table {one.table}", (arm.member for arm in best.values()), members)
     return replace(one, **best)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
-from rlvr.errors import unknown
+from rlvr.errors import refuse_unknown
 from rlvr.files.atomic import write_whole
 from rlvr.tables.claims import NOT_RUN, NOT_SHOWN, Difference, Finding, findings
 from rlvr.tables.claims_file import SIMULATION, TOY_TREE, read_claims
@@ -64,8 +64,7 @@ def is_asked(claims: Path, scale: str) -> bool:
 
 def page_of(paper: str, scale: str, results: Path, experiments: Path) -> tuple[Path, str, list[Finding]]:
     """Where the page of a paper goes, its text, and what it says."""
-    if paper not in papers(experiments):
-        raise unknown("paper with claims", paper, papers(experiments))
+    refuse_unknown("paper with claims", [paper], papers(experiments))
     declared = experiments / paper / CLAIMS
     file = read_claims(declared)
     found = findings(declared, scale, results)

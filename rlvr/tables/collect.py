@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rlvr import evaluation
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown
 from rlvr.evaluation.intervals import (
     percentile_interval,
     resampled_means,
@@ -86,16 +86,7 @@ class Measured:
     seeds: dict[str, list[int]]
 
 
-def collect(
-    spec: TableSpec, runs: Sequence[RunFiles], *, iterations: int = ITERATIONS, seed: int = 0
-) -> pd.DataFrame:
-    """Every number of a table: `measure`, then `tidy`."""
-    return tidy(spec, measure(spec, runs, iterations=iterations, seed=seed))
-
-
-def measure(
-    spec: TableSpec, runs: Sequence[RunFiles], *, iterations: int = ITERATIONS, seed: int = 0
-) -> Measured:
+def measure(spec: TableSpec, runs: Sequence[RunFiles], *, iterations: int = ITERATIONS) -> Measured:
     """pass@k of every arm on every benchmark, with what its intervals and tests are made of.
 
     A benchmark is measured on the problems that all finished runs answered, with enough scorable samples
@@ -104,30 +95,27 @@ def measure(
     Args:
         runs: finished runs.
         iterations: of the significance test.
-        seed: of the resampling.
 
     Raises:
         UserError: for runs of an arm that the table does not have, or that share no problem.
     """
-    names = list(spec.arm_labels)
-    runs_by_arm: dict[str, list[RunFiles]] = {name: [] for name in names}
-    for run in runs:
-        if run.arm not in runs_by_arm:
-            raise unknown("arm", run.arm, names)
-        runs_by_arm[run.arm].append(run)
+    refuse_unknown("arm", (run.arm for run in runs), spec.arm_labels)
+    runs_by_arm = by_arm(spec, runs)
     doublings = 2 ** np.arange(max(spec.ks).bit_length())
     ks = np.union1d(spec.ks, doublings[doublings <= max(spec.ks)])
 
     cells: dict[str, dict[str, dict[str, Cell]]] = {}
     for group, benchmarks in spec.columns.items():
         cells[group] = {
-            benchmark: _measure(benchmark, runs_by_arm, ks, iterations, seed) for benchmark in benchmarks
+            benchmark: _measure(benchmark, runs_by_arm, ks, iterations) for benchmark in benchmarks
         }
-        cells[group][AVERAGE] = {
-            name: Cell.average([by_arm[name] for by_arm in cells[group].values()])
-            for name in names
-            if all(name in by_arm for by_arm in cells[group].values())
+        of_benchmarks = cells[group].values()
+        averages = {
+            name: Cell.average([cells_of[name] for cells_of in of_benchmarks])
+            for name in runs_by_arm
+            if all(name in cells_of for cells_of in of_benchmarks)
         }
+        cells[group][AVERAGE] = averages
     return Measured(ks, cells, {name: [run.seed for run in runs] for name, runs in runs_by_arm.items()})
 
 
@@ -182,16 +170,22 @@ def counts(run: RunFiles, benchmark: str) -> pd.DataFrame | None:
         return evaluation.counts(file)
 
 
+def by_arm(spec: TableSpec, runs: Sequence[RunFiles]) -> dict[str, list[RunFiles]]:
+    """The runs of each arm, in the order of the table."""
+    return {name: [run for run in runs if run.arm == name] for name in spec.arm_labels}
+
+
+def tallies_of(benchmark: str, runs_by_arm: dict[str, list[RunFiles]]) -> dict[str, list[pd.DataFrame]]:
+    """`counts` of each run of the arms all of whose runs (one at least) answered a benchmark."""
+    found = {name: [counts(run, benchmark) for run in runs] for name, runs in runs_by_arm.items()}
+    return {name: tables for name, tables in found.items() if tables and all(t is not None for t in tables)}
+
+
 def _measure(
-    benchmark: str, runs_by_arm: dict[str, list[RunFiles]], ks: np.ndarray, iterations: int, seed: int
+    benchmark: str, runs_by_arm: dict[str, list[RunFiles]], ks: np.ndarray, iterations: int
 ) -> dict[str, Cell]:
-    """The cells of the arms all of whose finished runs (one at least) answered the benchmark."""
-    tallies: dict[str, list[pd.DataFrame]] = {}
-    for name, runs in runs_by_arm.items():
-        tables = [counts(run, benchmark) for run in runs]
-        if tables and all(table is not None for table in tables):
-            tallies[name] = tables
-    if not tallies:
+    """The cells of the arms that have `tallies_of` the benchmark."""
+    if not (tallies := tallies_of(benchmark, runs_by_arm)):
         return {}
     n_of_runs = pd.concat([table["n"] for tables in tallies.values() for table in tables], axis=1)
     samples = int(n_of_runs.max(axis=None))
@@ -205,16 +199,16 @@ def _measure(
         )
     subsample = min(SUBSAMPLE, int(n_of_runs.loc[kept].min(axis=None)) // 2)
     testable = ks <= subsample
-    problem_weights = resampling_weights(len(kept), BOOTSTRAP_ITERATIONS, [seed, *benchmark.encode()])
+    problem_weights = resampling_weights(len(kept), BOOTSTRAP_ITERATIONS, [0, *benchmark.encode()])
     cells = {}
     for name, tables in tallies.items():
         n, c = (np.stack([table.loc[kept, column] for table in tables]) for column in ("n", "c"))
         solved = np.full((*n.shape, len(ks)), np.nan)
         solved[..., measurable] = pass_at_k(n[..., None], c[..., None], ks[measurable])
-        seed_weights = resampling_weights(len(tables), BOOTSTRAP_ITERATIONS, [seed, *name.encode()])
+        seed_weights = resampling_weights(len(tables), BOOTSTRAP_ITERATIONS, [0, *name.encode()])
         subsampled = np.full((iterations, len(ks)), np.nan)
         if testable.any():
-            rng = np.random.default_rng([seed, *f"{benchmark}/{name}".encode()])
+            rng = np.random.default_rng([0, *f"{benchmark}/{name}".encode()])
             subsampled[:, testable] = subsampled_means(
                 n, c, ks[testable], subsample=subsample, iterations=iterations, rng=rng
             )

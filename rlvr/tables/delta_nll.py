@@ -9,7 +9,7 @@ import pandas as pd
 from rlvr.errors import UserError
 from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
 from rlvr.files.run_files import ANSWERS, RunFiles, damage_as_sentence
-from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, DIFFERENCES
+from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, DIFFERENCES, by_arm
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import DELTA_NLL, RARE, TableSpec
 
@@ -62,8 +62,7 @@ def _answers(spec: TableSpec, runs: list[RunFiles]) -> tuple[dict[str, list[pd.D
     """The answers of each run of each arm that has them in all, and the arm's seeds, as "1 2 3"."""
     answers: dict[str, list[pd.DataFrame]] = {}
     seeds: dict[str, str] = {}
-    for name in spec.arm_labels:
-        arm_runs = [run for run in runs if run.arm == name]
+    for name, arm_runs in by_arm(spec, runs).items():
         files = [run.samples(ANSWERS) for run in arm_runs]
         if files and all(files):
             answers[name] = [_read(file) for file in files if file]

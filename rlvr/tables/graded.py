@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 
 from rlvr.evaluation.intervals import bootstrap_interval
 from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.tables.collect import by_arm
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import TableSpec
 
@@ -21,8 +22,7 @@ def mean_rewards(spec: TableSpec, runs: list[RunFiles]) -> pd.DataFrame:
     `value` is the mean over problems and seeds of a problem's mean reward, with its 95 % interval.
     """
     rows = []
-    for arm in spec.arm_labels:
-        of_arm = [run for run in runs if run.arm == arm]
+    for arm, of_arm in by_arm(spec, runs).items():
         for benchmark in (name for names in spec.columns.values() for name in names):
             seeds = [rewards for run in of_arm if (rewards := _by_problem(run, benchmark)) is not None]
             if seeds and len(seeds) == len(of_arm):

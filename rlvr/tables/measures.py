@@ -8,7 +8,7 @@ import pandas as pd
 from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
 from rlvr.evaluation.measures import distinct_answers, measure_names, per_problem
 from rlvr.files.run_files import RunFiles, damage_as_sentence
-from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, counts
+from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, by_arm, tallies_of
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import TableSpec
 
@@ -25,14 +25,12 @@ def collect_measures(spec: TableSpec, runs: Sequence[RunFiles]) -> tuple[pd.Data
         shares from 0 to 1, but for the number of distinct answers of a problem. And a row for each arm and
         problem with its `seeds`, `n` and `c`, a number a seed, as "512 512".
     """
-    runs_by_arm: dict[str, list[RunFiles]] = {arm.name: [] for arm in spec.arms}
-    for run in runs:
-        runs_by_arm[run.arm].append(run)
+    runs_by_arm = by_arm(spec, runs)
     rows, problems = [], []
     for group, benchmarks in spec.columns.items():
         parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for benchmark in benchmarks:
-            tallies = _tallies(benchmark, runs_by_arm)
+            tallies = tallies_of(benchmark, runs_by_arm)
             for name, tables in tallies.items():
                 problems.append(_counts_frame(name, benchmark, runs_by_arm[name], tables))
             for name, part in _measured(spec, benchmark, tallies, runs_by_arm).items():
@@ -61,12 +59,6 @@ def _mean_of_those_that_have_it(benchmarks: Sequence[np.ndarray]) -> np.ndarray:
 
 def _names(spec: TableSpec) -> list[str]:
     return [*measure_names(spec.measures.taus, max(spec.ks)), DISTINCT]
-
-
-def _tallies(benchmark: str, runs_by_arm: dict[str, list[RunFiles]]) -> dict[str, list[pd.DataFrame]]:
-    """n and c by problem of each run of the arms all of whose runs answered a benchmark."""
-    found = {name: [counts(run, benchmark) for run in runs] for name, runs in runs_by_arm.items()}
-    return {name: tables for name, tables in found.items() if tables and all(t is not None for t in tables)}
 
 
 def _counts_frame(

@@ -15,7 +15,7 @@ from typing import Any
 
 from rlvr.config import EXPERIMENTS, options_of
 from rlvr.config.strict import check_keys, load_yaml, strictly
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown, unknown
 from rlvr.tables.spec import DOMAINS, Arm, TableFile, TableSpec, check_spec
 
 
@@ -36,9 +36,7 @@ def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
         spec.arms += arms_at_other_rates(spec)
     if any(arm.of for arm in spec.arms):
         share_arms(spec, scale, root)
-    for group in spec.columns:
-        if group not in DOMAINS:
-            raise unknown(f"group in columns of {path}", group, DOMAINS)
+    refuse_unknown(f"group in columns of {path}", spec.columns, DOMAINS)
     check_spec(spec)
     return spec
 
@@ -46,10 +44,9 @@ def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
 def arms_at_other_rates(spec: TableSpec) -> list[Arm]:
     """The arms whose learning rate is checked, at the others; each becomes the member that they are of."""
     by_name = {arm.name: arm for arm in spec.arms}
+    refuse_unknown(f"arm in rates of table {spec.name}", spec.rates.arms, by_name)
     found = []
     for times, name in itertools.product(spec.rates.times, spec.rates.arms):
-        if name not in by_name:
-            raise unknown(f"arm in rates of table {spec.name}", name, by_name)
         arm = by_name[name]
         arm.member = arm.member or arm.label
         found.append(
@@ -82,8 +79,7 @@ def share_arms(spec: TableSpec, scale: str, root: Path) -> None:
     for arm in spec.arms:
         if not arm.of:
             continue
-        if arm.of not in by_name:
-            raise unknown(f"arm of {spec.shares}, which arm {arm.name} of {spec.name} is,", arm.of, by_name)
+        refuse_unknown(f"arm of {spec.shares}, which arm {arm.name} of {spec.name} is,", [arm.of], by_name)
         if arm.overrides:
             raise UserError(f"arm {arm.name} of {spec.name} is {spec.shares}'s {arm.of}: it has no overrides")
         where = [f"arm={arm.of}", f"experiment={other.folder(scale)}"]
@@ -115,10 +111,7 @@ def read_layout(path: Path, root: Path | None = None) -> dict[str, Any]:
 
 def check_scales(names: Iterable[str], place: str) -> None:
     """Refuse scales that neither `conf/scale` nor a folder of one's own has."""
-    accepted = options_of("scale")
-    for name in names:
-        if name not in accepted:
-            raise unknown(f"scale in {place}", name, accepted)
+    refuse_unknown(f"scale in {place}", names, options_of("scale"))
 
 
 def joined(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:

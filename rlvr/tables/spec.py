@@ -6,8 +6,9 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown, unknown
 from rlvr.tables.assumptions import Assumptions
 
 DOMAINS = ("in_domain", "out_of_domain")  # the groups of benchmarks, as a benchmark's config has them
@@ -244,29 +245,24 @@ def check_spec(spec: TableSpec) -> None:
         if not getattr(spec, key):
             given = [name for name, value in vars(spec).items() if value]
             raise UserError(f"a table needs a value for {key!r}; given are {', '.join(sorted(given))}")
-    arms = list(spec.arm_labels)
-    _refuse_repeated("arm", (arm.name for arm in spec.arms), spec)
-    _refuse_repeated("benchmark", (name for group in spec.columns.values() for name in group), spec)
-    for baseline, _ in spec.pairs:
-        if baseline not in arms:
-            raise unknown(f"baseline in table {spec.name}", baseline, arms)
+    arms, benchmarks = [arm.name for arm in spec.arms], list(chain.from_iterable(spec.columns.values()))
+    _refuse_repeated("arm", arms, spec)
+    _refuse_repeated("benchmark", benchmarks, spec)
+    refuse_unknown(f"baseline in table {spec.name}", (baseline for baseline, _ in spec.pairs), arms)
     if spec.dynamics and not spec.pairs:
         raise UserError(
             f"table {spec.name} has dynamics, a figure of arms beside their baselines, but no baseline: "
             "give an arm its baseline, or leave dynamics out"
         )
-    for figure in spec.figures:
-        if figure not in FIGURES:
-            raise unknown(f"figure of table {spec.name}", figure, FIGURES)
+    refuse_unknown(f"figure of table {spec.name}", spec.figures, FIGURES)
     for metric in spec.metrics:
         metric_k(metric)
-    if spec.checkpoint not in CHECKPOINTS:
-        raise unknown(f"checkpoint of table {spec.name}", spec.checkpoint, CHECKPOINTS)
+    refuse_unknown(f"checkpoint of table {spec.name}", [spec.checkpoint], CHECKPOINTS)
     _check_sweeps(spec)
     if spec.effort:
         check_effort(spec.effort, arms)
     if spec.measures:
-        check_measures(spec.measures, arms, [name for group in spec.columns.values() for name in group])
+        check_measures(spec.measures, arms, benchmarks)
     if spec.frontier and not any(arm.member for arm in spec.arms):
         raise UserError(f"table {spec.name} has a frontier, but no arm has a member: accepted is one or more")
 
@@ -298,28 +294,22 @@ def _check_sweeps(spec: TableSpec) -> None:
 
 def check_effort(effort: Effort, arms: list[str]) -> None:
     """Refuse units that are not measured, shares that are none, and claims about other arms."""
-    for unit in (*effort.units, *effort.claimed):
-        if unit not in EFFORT_UNITS:
-            raise unknown("unit of effort", unit, EFFORT_UNITS)
-    for share in effort.shares:
-        if not 0 < share <= 1:
-            raise UserError(f"effort.shares holds {share}: accepted are shares above 0 and at most 1")
-    for claimed in effort.claimed.values():
-        for arm in claimed:
-            if arm not in arms:
-                raise unknown("arm in effort.claimed", arm, arms)
+    refuse_unknown("unit of effort", (*effort.units, *effort.claimed), EFFORT_UNITS)
+    _check_shares("effort.shares", effort.shares)
+    refuse_unknown("arm in effort.claimed", chain.from_iterable(effort.claimed.values()), arms)
 
 
 def check_measures(measures: Measures, arms: list[str], benchmarks: list[str]) -> None:
     """Refuse a base or a benchmark that there is not, and a tau that is no share."""
-    if measures.base not in arms:
-        raise unknown("arm as measures.base", measures.base, arms)
-    for name in measures.distinct:
-        if name not in benchmarks:
-            raise unknown("benchmark in measures.distinct", name, benchmarks)
-    for tau in measures.taus:
-        if not 0 < tau <= 1:
-            raise UserError(f"measures.taus holds {tau}: accepted are shares above 0 and at most 1")
+    refuse_unknown("arm as measures.base", [measures.base], arms)
+    refuse_unknown("benchmark in measures.distinct", measures.distinct, benchmarks)
+    _check_shares("measures.taus", measures.taus)
+
+
+def _check_shares(key: str, shares: Iterable[float]) -> None:
+    for share in shares:
+        if not 0 < share <= 1:
+            raise UserError(f"{key} holds {share}: accepted are shares above 0 and at most 1")
 
 
 def metric_k(metric: str) -> int:

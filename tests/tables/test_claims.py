@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from table_runs import finished, page_of
+from table_runs import collect, finished, page_of
 
 from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError
 from rlvr.tables.claims import Difference, Finding, findings, welch_interval
 from rlvr.tables.claims_file import read_claims
 from rlvr.tables.claims_page import markdown, write_all_claims, write_claims
-from rlvr.tables.collect import collect, differences, measure
+from rlvr.tables.collect import differences, measure
 from rlvr.tables.names import papers
 from rlvr.tables.write import write_table
 from rlvr.theory import SimulationGrid

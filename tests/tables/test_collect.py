@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from table_runs import finished
+from table_runs import collect, finished
 
 from rlvr.errors import UserError
-from rlvr.tables.collect import AVERAGE, collect
+from rlvr.tables.collect import AVERAGE
 
 
 def everywhere(cs: list[int]) -> dict[str, list[int]]:

@@ -1,10 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from table_runs import finished
+from table_runs import collect, finished
 
 from rlvr.tables import figures
-from rlvr.tables.collect import collect
 from rlvr.tables.spec import Arm
 
 

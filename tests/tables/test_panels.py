@@ -1,9 +1,8 @@
 import pandas as pd
 import pytest
-from table_runs import finished
+from table_runs import collect, finished
 
 from rlvr.tables import panels
-from rlvr.tables.collect import collect
 from rlvr.tables.published import published_table
 
 

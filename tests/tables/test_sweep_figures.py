@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from table_runs import finished, page_of
+from table_runs import collect, finished, page_of
 
 from rlvr.config.strict import strictly
 from rlvr.errors import UserError
 from rlvr.tables import sweep_figures, training_figures
-from rlvr.tables.collect import collect
 from rlvr.tables.spec import TableSpec, check_spec
 from rlvr.tables.write import write_table
 

@@ -3,10 +3,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from table_runs import finished
+from table_runs import collect, finished
 
 from rlvr.tables import figures, sweep_figures, training_figures
-from rlvr.tables.collect import collect
 from rlvr.tables.spec import Dynamics, Sweep
 
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from table_runs import finished
+from table_runs import collect, finished
 
-from rlvr.tables.collect import collect
 from rlvr.tables.terminal import averages_grid, folded
 
 
