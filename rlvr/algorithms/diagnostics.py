@@ -32,8 +32,8 @@ def _cispo_clipped(tokens: TokenBatch, *, is_weight_min: float, is_weight_max: f
 
 def _gspo_clipped(tokens: TokenBatch, *, clip_low: float, clip_high: float) -> Tensor:
     log_ratio = tokens.mean_over_rollouts(capped_log_ratio(tokens.logp, tokens.old_logp))
-    whole = tokens._replace(logp=log_ratio, old_logp=torch.zeros_like(log_ratio))
-    return clip_fraction(*whole[:3], clip_low=clip_low, clip_high=clip_high)
+    same = torch.zeros_like(log_ratio)
+    return clip_fraction(log_ratio, same, tokens.advantages, clip_low=clip_low, clip_high=clip_high)
 
 
 def _gmpo_clipped(tokens: TokenBatch, *, clip_low: float, clip_high: float) -> Tensor:

@@ -125,20 +125,6 @@ def kl_k3(logp: Tensor, reference_logp: Tensor) -> Tensor:
     return log_q.expm1() - log_q
 
 
-def truncated_importance_weight(trainer_logp: Tensor, engine_logp: Tensor, cap: float = 2.0) -> Tensor:
-    """min(exp(trainer_logp - engine_logp), cap), without gradient: a factor on the token's loss.
-
-    Corrects for an engine that sampled from slightly other probabilities than the trainer's (truncated
-    importance sampling). Both arguments are log-probabilities under the same weights.
-
-    Raises:
-        UserError: a cap that is not above 0.
-    """
-    if not cap > 0:
-        raise UserError(f"importance weight cap {cap} is not accepted: it must be above 0 (2 is customary)")
-    return capped_log_ratio(trainer_logp, engine_logp).detach().exp().clamp(max=cap)
-
-
 def capped_log_ratio(logp: Tensor, other_logp: Tensor) -> Tensor:
     """logp - other_logp in float32 or better, at most MAX_LOG_RATIO."""
     dtype = torch.promote_types(torch.promote_types(logp.dtype, other_logp.dtype), torch.float32)
@@ -159,14 +145,7 @@ def grpo(
         clip_high: how far the ratio counts above 1; 0.2 in GRPO, 0.28 in DAPO.
         dual_clip: with A < 0 the loss is at most -dual_clip A; null: no such bound.
     """
-    return grpo_token_loss(
-        tokens.logp,
-        tokens.old_logp,
-        tokens.advantages,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        dual_clip=dual_clip,
-    )
+    return grpo_token_loss(*tokens[:3], clip_low=clip_low, clip_high=clip_high, dual_clip=dual_clip)
 
 
 def cispo(
@@ -188,13 +167,7 @@ def cispo(
         is_weight_min: smallest importance weight; 0 sets no bound.
         is_weight_max: largest importance weight, the paper's offset plus 1.
     """
-    return cispo_token_loss(
-        tokens.logp,
-        tokens.old_logp,
-        tokens.advantages,
-        is_weight_min=is_weight_min,
-        is_weight_max=is_weight_max,
-    )
+    return cispo_token_loss(*tokens[:3], is_weight_min=is_weight_min, is_weight_max=is_weight_max)
 
 
 def gspo(

@@ -8,7 +8,7 @@ token or of a whole rollout; to bound its variance it is truncated, or what lies
 import torch
 from torch import Tensor
 
-from rlvr.algorithms.losses import MAX_LOG_RATIO, TokenBatch, capped_log_ratio, truncated_importance_weight
+from rlvr.algorithms.losses import MAX_LOG_RATIO, TokenBatch, capped_log_ratio
 
 MISMATCH_WEIGHTS = ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask")
 
@@ -29,9 +29,6 @@ def mismatch_weight(
         floor: of a mask (IcePop's is 1/2, with a cap of 5); None for none.
     """
     level, how = kind.split("_")
-    if kind == "token_truncate":
-        weight = truncated_importance_weight(tokens.old_logp, engine_logp, cap)
-        return weight, capped_log_ratio(tokens.old_logp, engine_logp).exp() > cap
     log_ratio = capped_log_ratio(tokens.old_logp, engine_logp).detach()
     if level == "sequence":
         rollouts = int(tokens.rollout_index[-1]) + 1 if len(tokens.rollout_index) else 0

@@ -7,13 +7,7 @@ from rlvr.config import Config
 from rlvr.config.plugins import added
 from rlvr.config.registry import Method
 from rlvr.curriculum.group_size import build_group_size, inverse_success_group_size
-from rlvr.curriculum.lim import (
-    Selection,
-    fill_gaps,
-    learning_impact,
-    selected_curriculum,
-    steady_improvement,
-)
+from rlvr.curriculum.lim import Selection, learning_impact, selected_curriculum
 from rlvr.curriculum.profile import Profile
 from rlvr.curriculum.sgpo import sgpo_curriculum
 from rlvr.curriculum.shuffled import shuffled_curriculum
@@ -23,10 +17,8 @@ __all__ = [
     "CURRICULA",
     "Curriculum",
     "build_curriculum",
-    "fill_gaps",
     "inverse_success_group_size",
     "learning_impact",
-    "steady_improvement",
 ]
 
 

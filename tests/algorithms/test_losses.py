@@ -8,13 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from rlvr.algorithms import (
-    TokenBatch,
-    cispo_token_loss,
-    grpo_token_loss,
-    kl_k3,
-    truncated_importance_weight,
-)
+from rlvr.algorithms import TokenBatch, cispo_token_loss, grpo_token_loss, kl_k3
 from rlvr.algorithms.losses import clip_cov, gmpo, grpo, gspo, high_entropy, kl_cov
 from rlvr.errors import UserError
 
@@ -156,15 +150,6 @@ def test_k3_pulls_back_a_policy_that_ran_far_from_its_reference():
     assert logp.grad.item() == pytest.approx(1)
 
 
-def test_importance_weight_is_capped_above_and_without_gradient():
-    trainer = torch.tensor([0.5, 0.2, 0.1]).log().requires_grad_()
-    weight = truncated_importance_weight(trainer, torch.tensor([0.1, 0.2, 0.4]).log())
-    torch.testing.assert_close(weight, torch.tensor([2.0, 1.0, 0.25]))
-    assert not weight.requires_grad
-    wider = truncated_importance_weight(trainer, torch.tensor([0.1, 0.2, 0.4]).log(), cap=10)
-    torch.testing.assert_close(wider, torch.tensor([5.0, 1.0, 0.25]))
-
-
 def test_large_log_ratios_stay_finite():
     logp = torch.tensor([0.0, -200.0, 0.0, -200.0], requires_grad=True)
     old_logp = torch.tensor([-200.0, 0.0, -200.0, 0.0])
@@ -176,7 +161,6 @@ def test_large_log_ratios_stay_finite():
     ):
         (gradient,) = torch.autograd.grad(loss.sum(), logp)
         assert loss.isfinite().all() and gradient.isfinite().all()
-    assert truncated_importance_weight(logp, old_logp).isfinite().all()
 
 
 def test_half_precision_is_computed_in_float32():
@@ -216,11 +200,6 @@ def test_a_cispo_minimum_out_of_range_is_refused(minimum):
 def test_clips_out_of_range_are_refused(bounds):
     with pytest.raises(UserError, match="clip"):
         grpo_token_loss(*torch.zeros(3, 2), **bounds)
-
-
-def test_a_cap_out_of_range_is_refused():
-    with pytest.raises(UserError, match="cap"):
-        truncated_importance_weight(torch.zeros(1), torch.zeros(1), cap=0.0)
 
 
 def two_rollouts(first: float, second: float) -> TokenBatch:

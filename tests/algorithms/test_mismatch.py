@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from rlvr.algorithms import MISMATCH_WEIGHTS, TokenBatch, mismatch_weight
+from rlvr.algorithms import TokenBatch
+from rlvr.algorithms.mismatch import MISMATCH_WEIGHTS, mismatch_weight
 
 # trainer over engine: 2, 0.25, 3 of one rollout, whose product is 1.5; 4, 1 of another: 4
 RATIOS = [2.0, 0.25, 3.0, 4.0, 1.0]

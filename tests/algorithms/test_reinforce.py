@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlvr.algorithms import group_relative_advantages, reinforce_plus_plus, rloo
+from rlvr.algorithms.advantages import group_relative_advantages, reinforce_plus_plus, rloo
 
 NAN = math.nan
 REWARDS = torch.tensor([1.0, 0, 0, NAN, 1, 1, 0.5])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rlvr.algorithms import differential_smoothing, soft_overlong_penalty
+from rlvr.algorithms.rewards import differential_smoothing, soft_overlong_penalty
 from rlvr.errors import UserError
 
 

@@ -8,14 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rlvr.algorithms import (
-    SCALINGS,
-    group_relative_advantages,
-    maxrl,
-    pass_at_k,
-    rloo,
-    signed,
-)
+from rlvr.algorithms import SCALINGS
+from rlvr.algorithms.advantages import group_relative_advantages, maxrl, pass_at_k, rloo, signed
 from rlvr.data.answer_form import answer_form
 
 NAN = math.nan

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rlvr.curriculum import fill_gaps, learning_impact, steady_improvement
+from rlvr.curriculum.lim import fill_gaps, learning_impact, steady_improvement
 from rlvr.errors import UserError
 
 NAN = np.nan

@@ -3,8 +3,8 @@ import pytest
 from scipy.stats import binom
 
 from rlvr.errors import UserError
-from rlvr.evaluation import bootstrap_interval
 from rlvr.evaluation.intervals import (
+    bootstrap_interval,
     percentile_interval,
     resampled_means,
     resampling_weights,

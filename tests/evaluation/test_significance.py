@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from rlvr.errors import UserError
-from rlvr.evaluation import paired_subsampling_test, pass_at_k
-from rlvr.evaluation.significance import subsampled_means, two_sided_p_values
+from rlvr.evaluation import pass_at_k
+from rlvr.evaluation.significance import paired_subsampling_test, subsampled_means, two_sided_p_values
 
 
 def subsampled(n, c, ks, m, iterations=40_000):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlvr.theory import (
+from rlvr.theory.categorical import (
     SampledStep,
     correct_mass_change,
     expected_baseline,

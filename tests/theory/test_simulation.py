@@ -4,8 +4,14 @@ import torch
 from scipy import stats
 
 from rlvr.errors import UserError
-from rlvr.theory import PAPER_SETUP, CategoricalSetup, simulate_categorical
-from rlvr.theory.simulation import TouchedActions, _simulate_fast, _simulate_plain
+from rlvr.theory.simulation import (
+    PAPER_SETUP,
+    CategoricalSetup,
+    TouchedActions,
+    _simulate_fast,
+    _simulate_plain,
+    simulate_categorical,
+)
 
 SMALL = CategoricalSetup(actions=300, correct_actions=40)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rlvr.errors import UserError
-from rlvr.theory import CategoricalSetup, SimulationGrid, run_simulation_grid, simulate_categorical
+from rlvr.theory import SimulationGrid, run_simulation_grid, simulate_categorical
+from rlvr.theory.simulation import CategoricalSetup
 
 TINY = {
     "group_sizes": (2, 8),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from rlvr.errors import UserError
-from rlvr.theory import active_probability, most_tail_missing_group_size, tail_miss_probability
+from rlvr.theory.tail_miss import active_probability, most_tail_missing_group_size, tail_miss_probability
 
 SMALLEST_NORMAL = float(np.finfo(float).tiny)
 

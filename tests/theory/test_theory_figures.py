@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rlvr.errors import UserError
-from rlvr.theory import GROUP_SIZES, SimulationGrid, figures, simulate_categorical
+from rlvr.theory import SimulationGrid, figures, simulate_categorical
+from rlvr.theory.simulation_grid import GROUP_SIZES
 
 COMMITTED_GRID = Path(__file__).parents[2] / "results" / "theory" / "categorical.npz"
 
