@@ -72,15 +72,7 @@ class Policy:
         self.kernels = cpu.optimize(model) if on_cpu else Kernels()
         linears = [module for module in model.base_model.modules() if isinstance(module, nn.Linear)]
         self._largest = max((layer.weight.numel() for layer in linears), default=0)
-        ends = model.generation_config.eos_token_id
-        ends = list(ends or []) if isinstance(ends, list | None) else [ends]
-        if odd := [end for end in ends if type(end) is not int]:
-            raise UserError(
-                f"the model of {tokenizer.name_or_path!r} ends at token {odd[0]!r}: accepted are whole "
-                "numbers; correct eos_token_id in generation_config.json"
-            )
-        named = [token_id(tokenizer, token) for token in end_tokens]
-        self.end_ids: list[int] = sorted({*ends, *named, tokenizer.eos_token_id} - {None})
+        self.end_ids = end_token_ids(tokenizer, model.generation_config.eos_token_id, end_tokens)
 
     @property
     def device(self) -> torch.device:
@@ -178,6 +170,24 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
         special = tokenizer.get_added_vocab()
         raise UserError(f"model.end_tokens: {token!r} is not in the vocabulary{nearest(token, special)}")
     return vocabulary[token]
+
+
+def end_token_ids(
+    tokenizer: PreTrainedTokenizerBase, ends: int | list[int] | None, end_tokens: Sequence[str]
+) -> list[int]:
+    """Ids of the tokens that end a completion: the tokenizer's and the named ones, and `ends`.
+
+    Args:
+        ends: `eos_token_id` of a generation config.
+    """
+    ends = list(ends or []) if isinstance(ends, list | None) else [ends]
+    if odd := [end for end in ends if type(end) is not int]:
+        raise UserError(
+            f"the model of {tokenizer.name_or_path!r} ends at token {odd[0]!r}: accepted are whole "
+            "numbers; correct eos_token_id in generation_config.json"
+        )
+    named = [token_id(tokenizer, token) for token in end_tokens]
+    return sorted({*ends, *named, tokenizer.eos_token_id} - {None})
 
 
 def load_policy(

@@ -44,13 +44,18 @@ def chat(problem: Problem, prompt: PromptConfig) -> list[dict[str, str]]:
     return messages
 
 
+def switches(prompt: PromptConfig) -> dict[str, Any]:
+    """What the chat template is given besides: `thinking` as `enable_thinking` and `date` as `date_string`,
+    the names that Qwen3 and Llama 3 use; a template without the switch does not change.
+    """
+    named = {"enable_thinking": prompt.thinking, "date_string": prompt.date}
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def render(
     tokenizer: PreTrainedTokenizerBase, problem: Problem, prompts: Prompts, *, tokenize: bool = True
 ) -> Any:
     """A problem's prompt up to where the answer begins: token ids, or the text without `tokenize`.
-
-    `thinking` reaches the template as `enable_thinking` and `date` as `date_string`, the names that Qwen3
-    and Llama 3 use; a template without the switch does not change.
 
     Raises:
         UserError: when the tokenizer has no chat template, or has no token for a word of the problem.
@@ -61,11 +66,7 @@ def render(
             "chat_template.jinja"
         )
     prompt = prompt_for(problem, prompts)
-    switches = {"enable_thinking": prompt.thinking, "date_string": prompt.date}
-    messages = chat(problem, prompt)
-    text = apply_template(
-        tokenizer, messages, {name: value for name, value in switches.items() if value is not None}
-    )
+    text = apply_template(tokenizer, chat(problem, prompt), switches(prompt))
     if not tokenize:
         return text
     rendered = tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -8,10 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from rlvr.config import PromptConfig
 from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.policy.prompts import Prompts, chat, prompt_for
+from rlvr.policy.prompts import Prompts, chat, prompt_for, switches
 
 
 def write_problems(problems: Mapping[str, Sequence[Problem]], prompts: Prompts, file: Path) -> Path:
@@ -49,11 +48,6 @@ def template_switches(problems: Sequence[Problem], prompts: Prompts) -> dict[str
     Raises:
         UserError: where two problems want different switches, which verl has no place for.
     """
-
-    def switches(prompt: PromptConfig) -> dict[str, Any]:
-        named = {"enable_thinking": prompt.thinking, "date_string": prompt.date}
-        return {name: value for name, value in named.items() if value is not None}
-
     different = {json.dumps(switches(prompt_for(problem, prompts))) for problem in problems}
     if len(different) > 1:
         raise UserError(

@@ -15,15 +15,14 @@ from rlvr.backends.verl.overrides import PLUGIN, Job, arguments, differences, re
 from rlvr.backends.verl.results import take_over
 from rlvr.config import Config, arm_name
 from rlvr.curriculum.lim import load_selection
-from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.evaluation.validation import benchmark_problems, validation_problems
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.policy.location import find
-from rlvr.policy.policy import load_tokenizer, token_id
-from rlvr.policy.prompts import render
+from rlvr.policy.policy import end_token_ids, load_tokenizer
 from rlvr.problems import load_problems
+from rlvr.rollout.lengths import longest_prompt
 from rlvr.tracking.tracker import chosen, wandb_mode, wandb_run_id
 
 
@@ -70,6 +69,7 @@ def prepare(config: Config, directory: RunDirectory) -> Launch:
             "give a benchmark that is, as benchmark=countdown_4"
         )
     asked = [*problems, *(problem for of_name in validation.values() for problem in of_name)]
+    longest, _ = longest_prompt(asked, load_tokenizer(config.model), config.model.prompts)
     job = Job(
         config=run / "config.yaml",
         train=write_problems({config.data.name: problems}, config.model.prompts, folder / "train.parquet"),
@@ -77,7 +77,7 @@ def prepare(config: Config, directory: RunDirectory) -> Launch:
         folder=folder,
         model=str(find(config.model)),
         end_ids=end_ids(config),
-        prompt_tokens=longest_prompt(config, asked),
+        prompt_tokens=longest,
         template=template_switches(asked, config.model.prompts),
         problems=len(problems),
     )
@@ -99,15 +99,7 @@ def end_ids(config: Config) -> list[int]:
         ends = GenerationConfig.from_pretrained(find(config.model)).eos_token_id
     except OSError:  # a model need not have one
         ends = None
-    ends = [ends] if isinstance(ends, int) else list(ends or [])
-    named = [token_id(tokenizer, token) for token in config.model.end_tokens]
-    return sorted({*ends, *named, tokenizer.eos_token_id} - {None})
-
-
-def longest_prompt(config: Config, problems: list[Problem]) -> int:
-    """Tokens of the longest prompt."""
-    tokenizer = load_tokenizer(config.model)
-    return max(len(render(tokenizer, problem, config.model.prompts)) for problem in problems)
+    return end_token_ids(tokenizer, ends, config.model.end_tokens)
 
 
 def environment(config: Config, run: Path) -> dict[str, str]:
