@@ -13,9 +13,9 @@ from rlvr.tracking.tracker import chosen
 from rlvr.training.methods import Methods
 
 PLAIN = re.compile(r"[A-Za-z/][\w./+-]*")  # text that needs no quotes in Hydra's overrides
-# what `rlvr.training.batch.rewards_and_advantages` has of a rollout
-# algorithm.mismatch_weights: in verl's words
+# algorithm.mismatch_weights in verl's words
 IMPORTANCE_WEIGHTS = {"token_truncate": "token", "sequence_truncate": "sequence"}
+# what `rlvr.training.batch.rewards_and_advantages` has of a rollout
 KNOWN_TO_VERL = {"correct", "rewards", "advantages", "group_index", "lengths", "max_tokens"}
 PLUGIN, TRAINER_MODULE = "rlvr.backends.verl.plugin", "rlvr.backends.verl.trainer"
 

@@ -49,13 +49,10 @@ def take_over(config: Config, directory: RunDirectory) -> None:
 
 def saved_weights(checkpoints: Path) -> dict[int, Path]:
     """The transformers folders verl saved beside its shards, by step."""
-    folders = {
-        int(path.name.removeprefix("global_step_")): path for path in checkpoints.glob("global_step_*")
-    }
     return {
-        step: folder / "actor" / "huggingface"
-        for step, folder in sorted(folders.items())
-        if list((folder / "actor" / "huggingface").glob("*.safetensors"))
+        int(folder.parents[1].name.removeprefix("global_step_")): folder
+        for folder in checkpoints.glob("global_step_*/actor/huggingface")
+        if any(folder.glob("*.safetensors"))
     }
 
 
