@@ -116,7 +116,7 @@ def _sum_over_process_sets(completions: Completions, values: np.ndarray) -> list
     # Any order that keeps equal prefixes together will do; comparing bytes is the fastest.
     order = sorted(range(len(tokens)), key=[row.tobytes() for row in tokens].__getitem__)
     neighbours = [
-        (above, below, _shared_length(tokens[above], tokens[below])) for above, below in pairwise(order)
+        (above, below, shared_length(tokens[above], tokens[below])) for above, below in pairwise(order)
     ]
     # Going down, each row adds up what stands above it in its set; the last row of a set then has the
     # whole sum, and going back up hands it to the others.
@@ -133,7 +133,7 @@ def _as_array(completion: Sequence[int] | np.ndarray | Tensor) -> np.ndarray:
     return np.asarray(completion, dtype=np.int64)
 
 
-def _shared_length(first: np.ndarray, second: np.ndarray) -> int:
+def shared_length(first: np.ndarray, second: np.ndarray) -> int:
     """Number of leading tokens that are equal."""
     length = min(len(first), len(second))
     return int(np.append(first[:length] != second[:length], True).argmax())

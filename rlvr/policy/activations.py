@@ -43,36 +43,28 @@ class Activations:
         feed_forward = model.feed_forward * compute * (3 if self.fused else 4)  # gate, (silu,) up, product
         return 2 * norm + inputs + attention + feed_forward
 
-    def kept(self, *, checkpointing: bool = False, attention: bool = False, offload: bool = False) -> int:
+    def kept(self, training: TrainingConfig) -> int:
         """Of a token in all layers, on the device, from its forward to its backward.
 
-        Args:
-            checkpointing: only the input of each layer is kept.
-            attention: with checkpointing, the output of attention too.
-            offload: the inputs of layers go to host memory.
+        With checkpointing only the input of each layer, or none where they go to host memory; with
+        `keep_attention` the output of attention too.
         """
-        if not checkpointing:
+        if not training.activation_checkpointing:
             return self.model.layers * self.layer
         heads = self.model.heads
-        kept = 0 if offload else self.stored * self.model.hidden
-        if attention:
+        kept = 0 if training.offload_activations else self.stored * self.model.hidden
+        if training.keep_attention:
             kept += self.compute * heads * self.model.head_size + 4 * heads  # with log sum exp
         return self.model.layers * kept
 
     def a_token(self, training: TrainingConfig) -> int:
-        """Of a token on the device, at the moment of the backward that takes most, in a training."""
-        checkpointing = training.activation_checkpointing
-        kept = self.kept(
-            checkpointing=checkpointing,
-            attention=training.keep_attention,
-            offload=training.offload_activations,
-        )
-        return kept + self.transient(checkpointing=checkpointing)
+        """Of a token on the device, at the moment of the backward that takes most.
 
-    def transient(self, *, checkpointing: bool = False) -> int:
-        """Of a token while its backward is in one layer: gradients, and what checkpointing computes again."""
+        In one layer there are gradients then, and what checkpointing computes again.
+        """
         gradients = 3 * self.compute * self.model.feed_forward + 2 * self.stored * self.model.hidden
-        return gradients + (self.layer if checkpointing else 0)
+        again = self.layer if training.activation_checkpointing else 0
+        return self.kept(training) + gradients + again
 
     @property
     def head(self) -> int:

@@ -10,7 +10,7 @@ What this module does not do: adapters around embeddings or the head, several ad
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +86,12 @@ class Adapter:
             for layer in self.layers.values():
                 layer._disable_adapters = False
 
-    def dropout(self, seed: int) -> AbstractContextManager:
-        """The context of a gradient: activations that go into A are dropped, drawn from a seed."""
-        return self._dropout(seed) if self.config.lora_dropout else nullcontext()
-
     @contextmanager
-    def _dropout(self, seed: int) -> Iterator[None]:
+    def dropout(self, seed: int) -> Iterator[None]:
+        """The context of a gradient: activations that go into A are dropped, drawn from a seed."""
+        if not self.config.lora_dropout:
+            yield
+            return
         for layer in self.layers.values():
             layer.lora_dropout.train()
         device = next(iter(self.layers.values())).weight.device

@@ -73,10 +73,6 @@ class OwnTokens(NamedTuple):
     is_owned_X: Tensor
     group_R: Tensor
 
-    @property
-    def rows(self) -> int:
-        return len(self.group_R)
-
 
 def own_tokens(tree: PrefixTree) -> OwnTokens:
     """What predicts a rollout's second token and those after it are its own tokens."""
@@ -154,7 +150,8 @@ class BlockAttention:
                 key_RKSD, value_RKSD = (
                     rows.repeat_interleave(each, dim=1) for rows in (key_RKSD, value_RKSD)
                 )
-            fused = without_math if long_on_gpu(key_RKSD) else scaled_dot_product_attention
+            is_long = key_RKSD.is_cuda and key_RKSD.shape[-2] > MAX_MATH_KEYS
+            fused = without_math if is_long else scaled_dot_product_attention
             output_RHWD = fused(
                 query_RHWD, key_RKSD, value_RKSD, scale=scale, enable_gqa=not self.repeats_heads, **seen
             )
@@ -169,10 +166,6 @@ class EfficientAttention(BlockAttention):
     """
 
     repeats_heads = True
-
-
-def long_on_gpu(key_RKSD: Tensor) -> bool:
-    return key_RKSD.is_cuda and key_RKSD.shape[-2] > MAX_MATH_KEYS
 
 
 def without_math(*rows: Tensor, **settings: Any) -> Tensor:

@@ -77,16 +77,6 @@ def converted(parts: list[Path], sha256: str | None) -> Path:
     return folder
 
 
-def digest_of(parts: list[Path]) -> str:
-    """SHA-256 of files read one after the other, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    for part in parts:
-        with part.open("rb") as file:
-            while block := file.read(1 << 24):
-                digest.update(block)
-    return digest.hexdigest()
-
-
 Stamp = tuple[str, int, int, int, int]
 
 
@@ -98,8 +88,16 @@ def stamp(file: Path) -> Stamp:
 
 @cache
 def _digest_of(stamps: tuple[Stamp, ...]) -> str:
-    """`digest_of` files that are many gigabytes and asked for at every turn of a run's start."""
-    return digest_of([Path(path) for path, *_ in stamps])
+    """SHA-256 of files read one after the other, in hexadecimal digits.
+
+    They are many gigabytes, and asked for at every turn of a run's start.
+    """
+    digest = hashlib.sha256()
+    for path, *_ in stamps:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager

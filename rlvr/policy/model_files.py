@@ -24,12 +24,8 @@ SPECIAL_TOKEN = re.compile(r"\b(?:bos|eos|unk|pad)_token\b")
 
 TOKENIZERS = ("tokenizer.*", "vocab.*", "*.model", "*.tiktoken", "*.spm", "tekken.json")
 LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
-FLOATS = (
-    "F64",
-    "F32",
-    "F16",
-    "BF16",
-)  # transformers would take all others, quantised ones too, for the numbers
+# transformers would take all others, quantised ones too, for the numbers
+FLOATS = ("F64", "F32", "F16", "BF16")
 
 Shapes = dict[str, tuple[int, ...]]  # of the tensors in safetensors files, by name
 

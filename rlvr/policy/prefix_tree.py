@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlvr.algorithms.process_sets import shared_length
+
 
 @dataclass(frozen=True, slots=True)
 class PrefixTree:
@@ -118,7 +120,7 @@ def number_prefixes(completions: Sequence[Sequence[int]]) -> Prefixes:
     count = 0
     # sorted, a completion shares most with the one before it; big-endian bytes sort as their numbers do
     for index in sorted(range(len(tokens)), key=[row.astype(">i8").tobytes() for row in tokens].__getitem__):
-        shared = _shared_length(above, tokens[index])
+        shared = shared_length(above, tokens[index])
         end_N[path[shared:]] = count  # nothing more goes on from there
         new = np.arange(count, count + len(tokens[index]) - shared)
         parent = np.append(path[shared - 1] if shared else -1, new[:-1])[: len(new)]
@@ -132,9 +134,3 @@ def number_prefixes(completions: Sequence[Sequence[int]]) -> Prefixes:
         else (nothing,) * 3
     )
     return Prefixes(paths, target_N, depth_N, parent_N, end_N[:count])
-
-
-def _shared_length(first: np.ndarray, second: np.ndarray) -> int:
-    """Number of leading tokens that are equal."""
-    length = min(len(first), len(second))
-    return int(np.append(first[:length] != second[:length], True).argmax())

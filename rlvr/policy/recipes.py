@@ -1,6 +1,6 @@
 """How the policies that rlvr makes itself are made: the settings of `rlvr warm-start`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -37,36 +37,33 @@ class WarmStart:
     seed: int = setting(0, "of weights and examples", least=0, most=2**32 - 1)
 
 
+# F-GRPO's maze policy (App. K), made as MaxRL's code makes it; its learning rate decays over ten times the
+# steps that are taken
+MAZE_3M = WarmStart(
+    task="maze",
+    maze_side=17,
+    hidden_size=256,
+    intermediate_size=1024,
+    max_positions=512,
+    rope_theta=1e6,
+    steps=1500,
+    examples_per_step=32,
+    learning_rate=5e-4,
+    schedule="constant",
+    warmup_steps=0,
+)
 RECIPES = {
     "embedded": WarmStart(),
-    # F-GRPO's maze policy (App. K), made as MaxRL's code makes it; its learning rate decays over ten times
-    # the steps that are taken
-    "maze_3m": WarmStart(
-        task="maze",
-        maze_side=17,
-        hidden_size=256,
-        intermediate_size=1024,
-        max_positions=512,
-        rope_theta=1e6,
-        steps=1500,
-        examples_per_step=32,
-        learning_rate=5e-4,
-        schedule="constant",
-        warmup_steps=0,
-    ),
+    "maze_3m": MAZE_3M,
     # smaller mazes and a smaller policy, for two CPU cores; after 400 steps it finds a new maze's way in one
     # of four tries, and so has something to gain and something to lose
-    "maze_small": WarmStart(
-        task="maze",
+    "maze_small": replace(
+        MAZE_3M,
         maze_side=9,
         hidden_size=64,
         intermediate_size=256,
-        max_positions=512,
-        rope_theta=1e6,
         steps=400,
-        examples_per_step=32,
         learning_rate=2e-3,
-        schedule="constant",
         warmup_steps=50,
     ),
     # a language model that has seen a few hundred worked sums: it knows how to answer, and is right in one

@@ -41,7 +41,7 @@ def sequences(tree: PrefixTree) -> Sequences:
     prompt_P = start_G[group_P] + column_P
     own = own_tokens(tree)
     row_X, place_X = own.row_X, own.place_X
-    lengths_R = torch.bincount(row_X, minlength=own.rows)
+    lengths_R = torch.bincount(row_X, minlength=len(own.group_R))
     prompt_lengths_R = tree.prompt_lengths_G[own.group_R]
 
     key_row_Y, key_column_Y = rows_and_columns(prompt_lengths_R + lengths_R)

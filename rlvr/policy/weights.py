@@ -55,10 +55,7 @@ def load_weights(path: str, **settings: Any) -> PreTrainedModel:
         OSError: no such model, or files that transformers can't read.
     """
     try:
-        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-        check_decoder(config, path)
-        check_attention(config, path)
-        check_size(config, path)
+        config = decoder_config(path)
         model, found = AutoModelForCausalLM.from_pretrained(
             path,
             config=config,
@@ -79,6 +76,15 @@ def load_weights(path: str, **settings: Any) -> PreTrainedModel:
     return model
 
 
+def decoder_config(path: str) -> PreTrainedConfig:
+    """The config of a model; UserError for one that is not to be loaded, before room is made for it."""
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    check_decoder(config, path)
+    check_attention(config, path)
+    check_size(config, path)
+    return config
+
+
 def not_loaded(path: str, error: Exception) -> UserError:
     return UserError(
         f"the model at {path} can't be loaded ({reason(error)}): correct its config.json, or fetch it again"
@@ -89,10 +95,7 @@ def check_stored(path: str) -> None:
     """Raise what loading a local folder would say, as far as the headers of its files tell."""
     check_folder(Path(path))
     try:
-        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-        check_decoder(config, path)
-        check_attention(config, path)
-        check_size(config, path)
+        config = decoder_config(path)
         model = model_without_weights(path)
         renamed = extract_weight_conversions_for_model(model) or getattr(config, "quantization_config", None)
     except UserError:
@@ -177,7 +180,7 @@ def check_attention(config: PreTrainedConfig, path: str) -> None:
 
 
 def check_size(config: PreTrainedConfig, path: str) -> None:
-    """Raise UserError for a config of a far larger model than the weights are, before room is made for it."""
+    """Raise UserError for a config of a far larger model than the weights are."""
     if not Path(path).is_dir() or getattr(config, "quantization_config", None):
         return
     stored = stored_numbers(Path(path))

@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 
 from rlvr.cli.main import main as command_line
 from rlvr.config import load_config
+from rlvr.config.schema import TrainingConfig
 from rlvr.policy.activations import Activations
 from rlvr.policy.architecture import KNOWN, Architecture
 from rlvr.policy.policy import Policy, load_tokenizer
@@ -77,16 +78,14 @@ def test_within_eight_percent_of_what_an_h100_measured(
     shape = KNOWN[model]
     kinds = Activations(shape, dtype, 2, fused=True)
     converted = shape.parameters * 2 if dtype == 4 else 0
-    activations = tokens * (
-        kinds.kept(checkpointing=checkpointing) + kinds.transient(checkpointing=checkpointing)
-    )
+    activations = tokens * kinds.a_token(TrainingConfig(activation_checkpointing=checkpointing))
     total = (4 * dtype * shape.parameters + converted + activations + kinds.head) / GIB
     assert 1 <= total / measured < 1.08
 
 
 def test_half_a_billion_weights_keep_35_gib_for_24576_tokens():
     """The micro-batch that ran out of 80 GiB beside vLLM: `some 35 GiB` of activations."""
-    assert 24576 * Activations(HALF_B, 4, 2).kept() / GIB == pytest.approx(35, rel=0.08)
+    assert 24576 * Activations(HALF_B, 4, 2).kept(TrainingConfig()) / GIB == pytest.approx(35, rel=0.08)
 
 
 def test_parts_by_hand():
