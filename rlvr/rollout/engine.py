@@ -45,7 +45,8 @@ def not_numbers() -> UserError:
 class RolloutEngine(Protocol):
     """Samples completions from a policy whose weights can be replaced at any time.
 
-    `policy_version` counts weight updates; every completion carries the version that made it.
+    `policy_version` counts weight updates; every completion carries the version that made it. A class that
+    derives from this one and holds nothing need not say so.
     """
 
     policy_version: int
@@ -72,12 +73,10 @@ class RolloutEngine(Protocol):
 
     def rest(self) -> None:
         """Give back what the trainer can use: nothing is sampled from here to the next `update_weights`."""
-        ...
 
     def timing(self) -> dict[str, float]:
         """What an engine knows of the last `generate` that the clock of the loop does not; {} if nothing."""
-        ...
+        return {}
 
     def close(self) -> None:
         """Free what the engine holds."""
-        ...

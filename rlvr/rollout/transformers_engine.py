@@ -10,7 +10,8 @@ What this engine does not do: start a new rollout in the place of one that ended
 differ a lot), and tensor parallelism.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import torch
@@ -23,7 +24,7 @@ from rlvr.policy.blocks import prompt_places, rows_and_columns, rows_at, take, w
 from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.rollout.draws import sample_tokens
-from rlvr.rollout.engine import Sampling
+from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.rollout.lengths import check_fits, context_of
 
 
@@ -171,7 +172,7 @@ def _with_rows(count: int, block: Tensor) -> Tensor:
     return longer
 
 
-class TransformersEngine:
+class TransformersEngine(RolloutEngine):
     """Samples from `policy`, which may be the trainer's own: then new weights need no copy.
 
     Args:
@@ -199,58 +200,37 @@ class TransformersEngine:
         Raises:
             UserError: when a prompt leaves less than `sampling.max_tokens` of the model's context.
         """
-        with self.policy.kernels.sampling():
-            return self._generate(requests, sampling, seed, only)
-
-    def _generate(
-        self,
-        requests: Sequence[tuple[Problem, int]],
-        sampling: Sampling,
-        seed: int,
-        only: Sequence[int] | None,
-    ) -> list[Group]:
-        generator = torch.Generator(self.policy.device).manual_seed(seed)
+        policy, device = self.policy, self.policy.device
+        generator = torch.Generator(device).manual_seed(seed)
         wanted = range(len(requests)) if only is None else only
-        groups = {i: Group(requests[i][0], self.policy.encode(requests[i][0]), []) for i in wanted}
-        check_fits(groups.values(), sampling.max_tokens, context_of(self.policy.model.config))
+        groups = {i: Group(requests[i][0], policy.encode(requests[i][0]), []) for i in wanted}
+        check_fits(groups.values(), sampling.max_tokens, context_of(policy.model.config))
+        places = [index for index, (_, size) in enumerate(requests) for _ in range(size)]
         texts: dict[tuple[int, ...], str] = {}
-        for whole_wave in _waves([size for _, size in requests], self.max_rows):
-            # drawn for all rollouts of the wave, whichever of them are sampled here
-            rows = sum(count for _, count in whole_wave)
-            uniform_TR = torch.rand(
-                sampling.max_tokens,
-                rows,
-                generator=generator,
-                device=self.policy.device,
-                dtype=torch.float64,
-            )
-            wave = [(index, count) for index, count in whole_wave if index in groups]
-            if len(wave) < len(whole_wave):
-                kept = [index in groups for index, count in whole_wave for _ in range(count)]
-                uniform_TR = uniform_TR[:, torch.tensor(kept, device=uniform_TR.device)]
-            if not wave:
-                continue
-            prompts = [groups[index].prompt_ids for index, _ in wave]
-            sizes = [count for _, count in wave]
-            with self.policy.autocast(self.precision):
-                tokens, logprobs, ended = self._sample_wave(prompts, sizes, sampling, uniform_TR)
-            row = 0
-            for index, count in wave:
-                for _ in range(count):
-                    ids = tuple(tokens[row])
-                    if ids not in texts:
-                        text = self.policy.tokenizer.decode(ids, skip_special_tokens=True)
-                        texts[ids] = before(text, self.policy.stop_strings)
-                    groups[index].completions.append(
-                        Completion(
-                            token_ids=tokens[row],
-                            logprobs=logprobs[row],
-                            text=texts[ids],
-                            finish_reason="stop" if ended[row] else "length",
-                            policy_version=self.policy_version,
-                        )
+        with policy.kernels.sampling():
+            for start in range(0, len(places), self.max_rows):
+                whole_wave = places[start : start + self.max_rows]
+                # drawn for all rollouts of the wave, whichever of them are sampled here
+                shape = sampling.max_tokens, len(whole_wave)
+                uniform_TR = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
+                is_wanted_R = torch.tensor([index in groups for index in whole_wave], device=device)
+                wave = [index for index in whole_wave if index in groups]
+                if not wave:
+                    continue
+                sizes = Counter(wave)
+                prompts = [groups[index].prompt_ids for index in sizes]
+                with policy.autocast(self.precision):
+                    rows = self._sample_wave(
+                        prompts, list(sizes.values()), sampling, uniform_TR[:, is_wanted_R]
                     )
-                    row += 1
+                for index, token_ids, logprobs, ended in zip(wave, *rows, strict=True):
+                    if (ids := tuple(token_ids)) not in texts:
+                        text = policy.tokenizer.decode(ids, skip_special_tokens=True)
+                        texts[ids] = before(text, policy.stop_strings)
+                    reason = "stop" if ended else "length"
+                    groups[index].completions.append(
+                        Completion(token_ids, logprobs, texts[ids], reason, self.policy_version)
+                    )
         return list(groups.values())
 
     def _sample_wave(
@@ -311,29 +291,3 @@ class TransformersEngine:
             if own[name].data_ptr() != tensor.data_ptr():
                 own[name].copy_(tensor)
         self.policy_version = version
-
-    def rest(self) -> None:
-        """Nothing is held between two calls."""
-
-    def timing(self) -> dict[str, float]:
-        """Nothing beyond the loop's clock."""
-        return {}
-
-    def close(self) -> None:
-        """Nothing to free."""
-
-
-def _waves(sizes: Sequence[int], max_rows: int) -> Iterator[list[tuple[int, int]]]:
-    """Split groups into waves of at most `max_rows` rollouts: lists of (group, rollouts of it)."""
-    wave: list[tuple[int, int]] = []
-    room = max_rows
-    for index, size in enumerate(sizes):
-        while size:
-            count = min(size, room)
-            wave.append((index, count))
-            size, room = size - count, room - count
-            if room == 0:
-                yield wave
-                wave, room = [], max_rows
-    if wave:
-        yield wave

@@ -30,7 +30,7 @@ from rlvr.data.group import before, has_any
 from rlvr.errors import UserError, unknown
 from rlvr.policy.location import find
 from rlvr.policy.policy import Policy
-from rlvr.rollout.engine import Sampling, not_numbers
+from rlvr.rollout.engine import RolloutEngine, Sampling, not_numbers
 from rlvr.rollout.lengths import check_fits, context_of
 
 # vLLM reads these when it is imported. A process of its own would need the weights sent to it.
@@ -84,7 +84,7 @@ def build_vllm_engine(config: Config, policy: Policy, sequence: int | None = Non
     )
 
 
-class VLLMEngine:
+class VLLMEngine(RolloutEngine):
     """A `RolloutEngine` on vLLM; the n rollouts of a problem are one request and share its prefill.
 
     Log-probabilities are vLLM's "processed" ones: of the distribution after temperature, top-p and top-k,
@@ -290,10 +290,6 @@ class VLLMEngine:
         if self._asleep:
             torch.cuda.empty_cache()  # what the trainer has freed but PyTorch still holds
             self._llm.wake_up(list(tags) or None)
-
-    def timing(self) -> dict[str, float]:
-        """Nothing beyond the loop's clock."""
-        return {}
 
     def close(self) -> None:
         """Free the weights and the KV cache, and end the process group if it was vLLM that made it."""
