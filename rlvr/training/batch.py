@@ -124,6 +124,14 @@ def rewards_and_advantages(
     )
 
 
+def signal(batch: Batch) -> list[bool]:
+    """For each group, whether any of its rollouts has an advantage."""
+    flags = [False] * len(batch.groups)
+    for group, advantage in zip(batch.group_index_R.tolist(), batch.advantage_R.tolist(), strict=True):
+        flags[group] |= advantage != 0
+    return flags
+
+
 def token_weights(completions: Sequence[Completion], credit: Any) -> list[Tensor]:
     """Weights of the tokens of each scorable completion of one group, float32.
 

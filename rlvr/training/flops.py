@@ -12,7 +12,6 @@ validation and evaluation. A frozen parameter has no gradient of its own: 4ND.
 
 from collections.abc import Sequence
 
-from torch import nn
 from transformers import PreTrainedModel
 
 from rlvr.config import Config
@@ -25,7 +24,6 @@ def parameter_count(model: PreTrainedModel) -> int:
     """N: parameters that take part in a product for every token."""
     total = sum(weight.numel() for weight in model.parameters())
     inputs, head = model.get_input_embeddings(), model.get_output_embeddings()
-    assert isinstance(inputs, nn.Module)
     return total if head is not None and head.weight is inputs.weight else total - inputs.weight.numel()
 
 

@@ -127,21 +127,18 @@ class Learner:
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One pass over the batch, an optimizer step for every `mini_batch_prompts` problems."""
+        size, count = self.training.mini_batch_prompts, len(batch.groups)
         with deterministic_kernels(self.training.deterministic), self.optimizer_state():
-            return self._update(batch)
-
-    def _update(self, batch: Batch) -> dict[str, float]:
-        size = self.training.mini_batch_prompts
-        starts = range(0, len(batch.groups), size)
-        mini_batches = [
-            self._mini_batch(batch, range(start, min(start + size, len(batch.groups)))) for start in starts
-        ]
-        for mini_batch in mini_batches:  # before any weight changes
-            self.budget.within_memory(mini_batch, self._fix_logprobs, self._cut)
-        metrics = UpdateMetrics()
-        for mini_batch in mini_batches:
-            self._step(mini_batch, metrics)
-        return self._of_all_ranks(metrics).values(self.algorithm)
+            mini_batches = [
+                self._mini_batch(batch, range(start, min(start + size, count)))
+                for start in range(0, count, size)
+            ]
+            for mini_batch in mini_batches:  # before any weight changes
+                self.budget.within_memory(mini_batch, self._fix_logprobs, self._cut)
+            metrics = UpdateMetrics()
+            for mini_batch in mini_batches:
+                self._step(mini_batch, metrics)
+            return self._of_all_ranks(metrics).values(self.algorithm)
 
     def _mini_batch(self, batch: Batch, groups: range) -> MiniBatch:
         """The rollouts of some groups that change the gradient, packed; the normaliser counts all."""
@@ -212,15 +209,12 @@ class Learner:
         """Those that the loss takes for constants: of the policy before the update, and of the reference."""
         with self.policy.autocast(self.training.precision):
             for micro_batch in mini_batch.micro_batches:
-                if not mini_batch.is_first or self.algorithm.old_logprobs == "engine":
-                    micro_batch.old_logp_M = self._old_logprobs(micro_batch)
+                if self.algorithm.old_logprobs == "engine":
+                    micro_batch.old_logp_M = micro_batch.engine_logp_M
+                elif not mini_batch.is_first:
+                    micro_batch.old_logp_M = self._logprobs(self.policy, micro_batch)
                 if self.algorithm.kl_coefficient > 0:
                     micro_batch.reference_logp_M = self._reference_logprobs(micro_batch)
-
-    def _old_logprobs(self, micro_batch: MicroBatch) -> Tensor:
-        if self.algorithm.old_logprobs == "engine":
-            return micro_batch.engine_logp_M
-        return self._logprobs(self.policy, micro_batch)
 
     def _reference_logprobs(self, micro_batch: MicroBatch) -> Tensor:
         if self.reference is not None:

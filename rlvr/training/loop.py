@@ -13,7 +13,7 @@ from rlvr.curriculum import Curriculum
 from rlvr.data import Group
 from rlvr.policy.policy import Policy
 from rlvr.rollout.engine import RolloutEngine, Sampling
-from rlvr.training.batch import Batch, batch_metrics, make_batch, rollout_columns
+from rlvr.training.batch import Batch, batch_metrics, make_batch, rollout_columns, signal
 from rlvr.training.checkpoint import is_checkpointed
 from rlvr.training.distributed.ranks import at_stage
 from rlvr.training.flops import compute_metrics, frozen_count, parameter_count
@@ -103,14 +103,6 @@ def sample_and_verify(
         if len(mixed) >= wanted:
             break
     return (mixed + uniform)[:wanted], mixed + uniform
-
-
-def signal(batch: Batch) -> list[bool]:
-    """For each group, whether any of its rollouts has an advantage."""
-    flags = [False] * len(batch.groups)
-    for group, advantage in zip(batch.group_index_R.tolist(), batch.advantage_R.tolist(), strict=True):
-        flags[group] |= advantage != 0
-    return flags
 
 
 def is_mixed(batch: Batch) -> list[bool]:

@@ -9,23 +9,21 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from rlvr.data import Group
-from rlvr.training.batch import Batch, token_weights
+from rlvr.training.batch import Batch, signal, token_weights
 
 GROUPS = 4  # of a step
 TOKENS = 2048  # of a completion; of longer ones the beginning
 
 
-def describe_groups(batch: Batch, tokenizer: PreTrainedTokenizerBase, credit: str) -> list[dict]:
+def describe_groups(batch: Batch, tokenizer: PreTrainedTokenizerBase, credit: Any) -> list[dict]:
     """The first groups of a step, those with signal first.
 
     A group is {"problem", "prompt", "focal_weight", "completions"}.
     A completion has its `verdict`, `reward` and `advantage` (null: not scorable), its `tokens` as pieces of
     text and the `weights` of those tokens in the loss (null: it is not in the loss).
     """
-    signal = [False] * len(batch.groups)
-    for g, advantage in zip(batch.group_index_R.tolist(), batch.advantage_R.tolist(), strict=True):
-        signal[g] |= advantage != 0
-    chosen = sorted(range(len(batch.groups)), key=lambda g: not signal[g])[:GROUPS]
+    has_signal = signal(batch)
+    chosen = sorted(range(len(batch.groups)), key=lambda g: not has_signal[g])[:GROUPS]
     return [_group_entry(batch, g, tokenizer, credit) for g in chosen]
 
 

@@ -6,8 +6,8 @@ time. They overlap on a GPU, where the engine has weights of its own; on a CPU t
 before the update, from the same weights.
 """
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
@@ -75,7 +75,7 @@ class StepSampler:
         elif self.overlap:
             with _meanwhile(lambda: self._of(step, stage)) as result:
                 yield
-            self._ahead = result[0]
+            self._ahead = result.result()
         else:
             self._ahead = self._of(step, stage)
             yield
@@ -118,28 +118,17 @@ def _group(values: dict[str, Any]) -> Group:
 
 
 @contextmanager
-def _meanwhile(work: Callable[[], Any]) -> Iterator[list[Any]]:
+def _meanwhile(work: Callable[[], Any]) -> Iterator[Future]:
     """Do some work in another thread, on a CUDA stream of its own, while the block runs; its result, or the
     error it raised, is there after the block."""
-    result: list[Any] = []
-    errors: list[BaseException] = []
     streams = _streams()
 
-    def run() -> None:
-        try:
-            with streams:
-                result.append(work())
-        except BaseException as error:
-            errors.append(error)
+    def run() -> Any:
+        with streams:
+            return work()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield result
-    finally:
-        thread.join()
-    if errors:
-        raise errors[0]
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        yield thread.submit(run)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

@@ -10,12 +10,12 @@ from rlvr.config import Config
 from rlvr.errors import UserError
 from rlvr.policy.activations import Activations
 from rlvr.policy.architecture import architecture_in
+from rlvr.policy.kernels import DTYPES
 from rlvr.policy.policy import Policy
-from rlvr.training.distributed.ranks import world_size
+from rlvr.training.distributed.ranks import local_shard, world_size
 from rlvr.training.optimizers import state_bytes
 
 MARGIN = 0.05  # of what is free, for fragmentation and what is not counted
-COMPUTE_BYTES = {"float32": 4, "bfloat16": 2}
 
 
 class TokenBudget:
@@ -80,7 +80,7 @@ class TokenBudget:
         except KeyError:  # of no family that is known
             return self.limit
         weight = next(self.policy.model.parameters())
-        stored, compute = weight.element_size(), COMPUTE_BYTES[self.training.precision]
+        stored, compute = weight.element_size(), DTYPES[self.training.precision].itemsize
         training = self.training
         kinds = Activations(shape, stored, compute, fused=training.liger or training.compile)
         room = free_bytes(weight.device) - self._to_come(optimizer, compute) - kinds.head
@@ -90,7 +90,7 @@ class TokenBudget:
         """Bytes of gradients and optimizer state that are not there yet, and of converted weights."""
         missing = 0
         for weight in self.policy.model.parameters():
-            local = weight.to_local() if hasattr(weight, "to_local") else weight
+            local = local_shard(weight)
             if weight.requires_grad and weight.grad is None:
                 missing += local.nbytes
             if weight.requires_grad and weight not in optimizer.state:

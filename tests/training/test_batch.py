@@ -6,8 +6,8 @@ from training_groups import LOST, RIGHT, WRONG, make_groups
 
 from rlvr.config import load_config
 from rlvr.data import Completion, Group, Verdict
-from rlvr.training.batch import batch_metrics, correctness, make_batch, token_weights
-from rlvr.training.loop import is_mixed, signal
+from rlvr.training.batch import batch_metrics, correctness, make_batch, signal, token_weights
+from rlvr.training.loop import is_mixed
 
 NAN = math.nan
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor
 
 from rlvr.data import Group, Problem
-from rlvr.errors import UserError
 from rlvr.policy.packing import spread
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.training.distributed.ranks import OnEveryRank, gather_on_rank_zero, on_every_rank, rank, world_size
@@ -22,7 +21,8 @@ class DataParallelEngine(OnEveryRank):
 
     Args:
         engine: this rank's.
-        ranks_per_engine: consecutive ranks that are one engine together (tensor parallelism).
+        ranks_per_engine: consecutive ranks that are one engine together (tensor parallelism); a divisor of
+            their number, which the engine has seen to.
 
     Attributes:
         seconds: that each rank took for its share of the last `generate`, on rank 0.
@@ -30,11 +30,6 @@ class DataParallelEngine(OnEveryRank):
 
     def __init__(self, engine: RolloutEngine, ranks_per_engine: int = 1):
         super().__init__()
-        if world_size() % ranks_per_engine:
-            raise UserError(
-                f"rollout.tensor_parallel_size={ranks_per_engine} was given with {world_size()} processes: "
-                "accepted are divisors of the number of processes, 1 always"
-            )
         self.engine = engine
         self.ranks_per_engine = ranks_per_engine
         self.seconds: list[float] = []
