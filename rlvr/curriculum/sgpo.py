@@ -9,7 +9,7 @@ The budget is in queries: every step asks `batch_size` problems, so an easy phas
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -73,6 +73,7 @@ def has_plateaued(rewards: Sequence[float], window: int, minimum_gain: float) ->
     return float(np.mean(last) - np.mean(before)) < minimum_gain
 
 
+@dataclass(slots=True)
 class SGPOCurriculum:
     """Yields batches of one phase after another; the last phase goes on for as long as it is asked.
 
@@ -84,30 +85,20 @@ class SGPOCurriculum:
         phase_end, epochs, window, minimum_gain: as in `sgpo_curriculum`.
     """
 
-    def __init__(
-        self,
-        phases: Sequence[Phase],
-        *,
-        steps: int,
-        batch_size: int,
-        seed: int,
-        phase_end: str = "steps",
-        epochs: float = 1,
-        window: int = 10,
-        minimum_gain: float = 0.01,
-    ):
-        self.phases = phases
-        self.phase_end = phase_end
-        self.epochs = epochs
-        self.window = window
-        self.minimum_gain = minimum_gain
-        self.steps = steps
-        self.batch_size = batch_size
-        self.seed = seed
-        self.phase = 0
-        self.asked = 0  # problems, in this phase
-        self.observed = 0  # training steps, in all phases
-        self.rewards: list[float] = []  # success rate of each step of this phase
+    phases: Sequence[Phase]
+    _: KW_ONLY
+    steps: int
+    batch_size: int
+    seed: int
+    phase_end: str = "steps"
+    epochs: float = 1
+    window: int = 10
+    minimum_gain: float = 0.01
+    # where it is
+    phase: int = field(default=0, init=False)
+    asked: int = field(default=0, init=False)  # problems, in this phase
+    observed: int = field(default=0, init=False)  # training steps, in all phases
+    rewards: list[float] = field(default_factory=list, init=False)  # success rate of each of this phase
 
     @property
     def epoch(self) -> float:

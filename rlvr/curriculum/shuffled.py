@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from rlvr.data import Group, Problem
 from rlvr.errors import UserError
 
 
+@dataclass
 class ShuffledCurriculum:
     """Yields batches of (problem, group size); an epoch's last incomplete batch is left out.
 
@@ -15,27 +17,22 @@ class ShuffledCurriculum:
     batches drawn so far.
     """
 
-    def __init__(
-        self,
-        problems: Sequence[Problem],
-        *,
-        group_size: Callable[[Problem], int],
-        batch_size: int,
-        seed: int,
-    ):
-        if len(problems) < batch_size:
+    problems: Sequence[Problem]
+    _: KW_ONLY
+    group_size: Callable[[Problem], int]
+    batch_size: int
+    seed: int
+    drawn: int = field(default=0, init=False)
+    _ordered_epoch: int = field(default=-1, init=False)  # whose order `_order` is
+    _order: list[int] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if (count := len(self.problems)) < self.batch_size:
             raise UserError(
-                f"training.prompts_per_step={batch_size} is more than the {len(problems)} problems to train "
-                f"on; the nearest valid choice is training.prompts_per_step={len(problems)} with "
-                f"training.mini_batch_prompts={len(problems)} or a divisor"
+                f"training.prompts_per_step={self.batch_size} is more than the {count} problems to train "
+                f"on; the nearest valid choice is training.prompts_per_step={count} with "
+                f"training.mini_batch_prompts={count} or a divisor"
             )
-        self.problems = problems
-        self.group_size = group_size
-        self.batch_size = batch_size
-        self.seed = seed
-        self.drawn = 0
-        self._ordered_epoch = -1  # whose order `_order` is
-        self._order: list[int] = []
 
     @property
     def batches_per_epoch(self) -> int:
