@@ -19,13 +19,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rlvr.files.atomic import write_whole
+from rlvr.files.run_directory import installed_versions
 
 MINUTES = 9.0
 NAMED = ("torch", "transformers", "vllm", "peft", "liger-kernel", "trl", "verl", "triton")
@@ -76,7 +76,7 @@ class Report:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": " ".join(["python", "-m", "rlvr.bench.gpu_check", *sys.argv[1:]]),
             "commit": commit(),
-            "versions": {package: installed(package) for package in NAMED},
+            "versions": dict.fromkeys(NAMED) | installed_versions(NAMED),
             "dry_run": dry,
             "parts": [],
         }
@@ -109,13 +109,6 @@ def in_words(line: dict[str, Any]) -> str:
 def commit() -> str | None:
     run = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
     return run.stdout.strip() or None
-
-
-def installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def run_part(part: Part, seconds: float, dry: bool, report: Report) -> None:

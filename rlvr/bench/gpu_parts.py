@@ -27,6 +27,7 @@ from rlvr.bench.gpu_shapes import (
 )
 from rlvr.bench.gpu_timing import Clock, Line, kernels_of, memory_by_part, seconds_of, synchronized, timings
 from rlvr.bench.gpu_verl import verl_updates
+from rlvr.bench.job import TRL_SETTINGS
 from rlvr.config import load_config
 from rlvr.data import Verdict
 from rlvr.errors import UserError
@@ -82,12 +83,12 @@ def saved_model(dry: bool) -> str:
     return folder
 
 
-def steps(dry: bool, clock: Clock) -> Iterator[tuple[Line, Callable[[], Line]]]:
+def steps(dry: bool) -> Iterator[tuple[Line, Callable[[], Line]]]:
     """Whole steps of 0.5B with both engines, stage by stage; sampling is one of them."""
     folder = saved_model(dry)
     for engine in ("transformers", "vllm"):
         said = {"shape": "0.5B", "engine": engine}
-        yield said, lambda engine=engine: measure_step(folder, engine, dry, clock)
+        yield said, lambda engine=engine: measure_step(folder, engine, dry)
 
 
 def step_size(dry: bool) -> tuple[int, int]:
@@ -95,7 +96,7 @@ def step_size(dry: bool) -> tuple[int, int]:
     return (2, 8) if dry else (64, 240)
 
 
-def measure_step(folder: str, engine: str, dry: bool, clock: Clock) -> Line:
+def measure_step(folder: str, engine: str, dry: bool) -> Line:
     prompts, tokens = step_size(dry)
     config = load_config(
         [
@@ -137,11 +138,11 @@ def measure_step(folder: str, engine: str, dry: bool, clock: Clock) -> Line:
         "sampled_tokens_per_second": sampled / stages["sampling"],
         "memory_gib": memory_by_part(learner.policy.model, learner.optimizer),
     }
-    sampler.close() if engine == "vllm" else None
+    sampler.close()
     return line
 
 
-def trl_step(dry: bool, clock: Clock) -> Iterator[tuple[Line, Callable[[], Line]]]:
+def trl_step(dry: bool) -> Iterator[tuple[Line, Callable[[], Line]]]:
     """The same step by TRL's GRPOTrainer, through vLLM in its process where that imports."""
     yield {"shape": "0.5B", "against": "TRL"}, lambda: measure_trl(saved_model(dry), dry)
 
@@ -177,21 +178,13 @@ def measure_trl(folder: str, dry: bool) -> Line:
             output_dir=mkdtemp(),
             use_cpu=device() == "cpu",
             bf16=True,
-            gradient_checkpointing=False,
-            optim="adamw_torch_fused",
-            beta=0.0,
             num_generations=GROUP_SIZE,
             per_device_train_batch_size=micro_batch,
             gradient_accumulation_steps=rollouts // micro_batch,
             max_completion_length=tokens,
-            temperature=1.0,
             learning_rate=1e-9,
             max_steps=3,
-            shuffle_dataset=False,
-            report_to="none",
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
+            **TRL_SETTINGS,
             **(COLOCATED if through_vllm else {}),
         ),
     )
@@ -201,8 +194,8 @@ def measure_trl(folder: str, dry: bool) -> Line:
 
 PARTS = {
     "update": lambda given, clock: updates(given["shape"], given["dry"], clock),
-    "step": lambda given, clock: steps(given["dry"], clock),
-    "TRL": lambda given, clock: trl_step(given["dry"], clock),
+    "step": lambda given, clock: steps(given["dry"]),
+    "TRL": lambda given, clock: trl_step(given["dry"]),
     "verl": lambda given, clock: verl_updates(saved_model(given["dry"]), given["dry"], clock),
 }
 

@@ -7,6 +7,13 @@ from rlvr.config import Config, load_config
 
 NO_CHANGE = 1e-9  # learning rate: every step does all its work and leaves the weights as they were
 
+# of TRL's GRPOConfig: GRPO without KL, the fused optimizer, all activations kept, nothing written
+TRL_SETTINGS = {
+    **{"beta": 0.0, "temperature": 1.0, "optim": "adamw_torch_fused", "gradient_checkpointing": False},
+    **{"shuffle_dataset": False, "report_to": "none", "save_strategy": "no", "logging_strategy": "no"},
+    "disable_tqdm": True,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

