@@ -103,14 +103,14 @@ def simulate_categorical(
     if objective not in ("ratio", "probability"):
         raise unknown("objective", objective, ("ratio", "probability"))
     if method == "plain":
-        return _simulate_plain(setup, group_size, gamma, steps, objective, _torch_draws(group_size, seed))
+        return _simulate_plain(setup, gamma, steps, objective, _torch_draws(group_size, seed))
     if objective != "ratio":
         raise UserError('objective "probability" was given with method "fast": accepted is method "plain"')
     return _simulate_fast(setup, group_size, gamma, steps, np.random.default_rng(seed))
 
 
 def _simulate_plain(
-    setup: CategoricalSetup, group_size: int, gamma: float, steps: int, objective: str, draw: Callable
+    setup: CategoricalSetup, gamma: float, steps: int, objective: str, draw: Callable
 ) -> CategoricalRun:
     """The definition, answer by answer: automatic differentiation and torch's Adam."""
     import torch  # here, because the fast method's worker processes do without its slow import

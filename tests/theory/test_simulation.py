@@ -42,7 +42,7 @@ def test_for_the_same_draws_the_fast_method_is_the_plain_one(monkeypatch, setup,
     fast, draws = recorded_fast_run(monkeypatch, setup, group_size, gamma, steps)
     assert {len(draw) for draw in draws} == {group_size}
     replay = iter(draws)
-    plain = _simulate_plain(setup, group_size, gamma, steps, "ratio", lambda policy: next(replay))
+    plain = _simulate_plain(setup, gamma, steps, "ratio", lambda policy: next(replay))
     for metric in ("correct_mass", "retained_mass", "entropy"):
         np.testing.assert_allclose(getattr(fast, metric), getattr(plain, metric), rtol=1e-10, atol=1e-12)
     assert plain.correct_mass.std() > 1e-4  # something moved
