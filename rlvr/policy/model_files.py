@@ -4,7 +4,6 @@ A folder may come from anywhere. What is wrong with it is one sentence that name
 """
 
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ def check_folder(folder: Path) -> None:
             f"{folder / ADAPTER} is there beside a whole model, and names another one that transformers "
             "would load in its place: merge the adapter into that model, or take the file away"
         )
-    tensors = len(stored_shapes(folder, contents[INDEX]))
+    tensors = len(stored_shapes(folder))
     for key in LAYERS:
         # before transformers makes a list of them
         if isinstance(layers := contents[CONFIG].get(key), int) and not 0 < layers <= tensors:
@@ -59,18 +58,15 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def stored_shapes(folder: Path, index: dict[str, Any] | None) -> Shapes:
+def stored_shapes(folder: Path) -> Shapes:
     """The tensors of a folder's weights, from the headers of its files.
-
-    Args:
-        index: the content of model.safetensors.index.json; not looked at where there is one whole file.
 
     Raises:
         UserError: no weights as safetensors, a damaged file, or an index that names others than there are.
     """
     if exists(folder / WEIGHTS):
         return header(folder / WEIGHTS)
-    if index is None:
+    if (index := read_object(folder / INDEX)) is None:
         others = sorted(file.name for ending in ("bin", "pt", "pth") for file in folder.glob(f"*.{ending}"))
         beside = f", only {', '.join(others[:3])}, which could run code" if others else ""
         raise UserError(
@@ -107,11 +103,6 @@ def header(file: Path) -> Shapes:
             "numbers, are not read; give them in float32, bfloat16 or float16"
         )
     return shapes
-
-
-def stored_numbers(folder: Path) -> int:
-    """How many numbers a folder's weights are."""
-    return sum(math.prod(shape) for shape in stored_shapes(folder, read_object(folder / INDEX)).values())
 
 
 def read_object(file: Path) -> dict[str, Any] | None:

@@ -1,9 +1,10 @@
 """Weights that are whole: every tensor of the model comes from its files, and the model is a decoder."""
 
 import hashlib
+import math
 import re
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from rlvr.errors import UserError
-from rlvr.policy.model_files import (
-    INDEX,
-    Shapes,
-    check_folder,
-    read_object,
-    reason,
-    stored_numbers,
-    stored_shapes,
-)
+from rlvr.policy.model_files import Shapes, check_folder, reason, stored_shapes
 
 # what transformers and torch raise at a config with numbers that no model has
 ODD_CONFIG = (
@@ -54,21 +47,16 @@ def load_weights(path: str, **settings: Any) -> PreTrainedModel:
             numbers, or pass over it; weights with NaN.
         OSError: no such model, or files that transformers can't read.
     """
-    try:
-        config = decoder_config(path)
+    with odd_config_as_sentence(path):
         model, found = AutoModelForCausalLM.from_pretrained(
             path,
-            config=config,
+            config=decoder_config(path),
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # `check_whole` names the tensor
             **settings,
         )
-    except UserError:
-        raise
-    except ODD_CONFIG as error:
-        raise not_loaded(path, error) from error
     check_whole(model, found, path)
     check_head(model, path)
     if bad := next((name for name, weight in model.named_parameters() if not weight.isfinite().all()), None):
@@ -85,26 +73,29 @@ def decoder_config(path: str) -> PreTrainedConfig:
     return config
 
 
-def not_loaded(path: str, error: Exception) -> UserError:
-    return UserError(
-        f"the model at {path} can't be loaded ({reason(error)}): correct its config.json, or fetch it again"
-    )
+@contextmanager
+def odd_config_as_sentence(path: str) -> Iterator[None]:
+    """Raise what transformers and torch make of an odd config as one sentence that names the model."""
+    try:
+        yield
+    except UserError:
+        raise
+    except ODD_CONFIG as error:
+        raise UserError(
+            f"the model at {path} can't be loaded ({reason(error)}): correct its config.json, or fetch it "
+            "again"
+        ) from error
 
 
 def check_stored(path: str) -> None:
     """Raise what loading a local folder would say, as far as the headers of its files tell."""
     check_folder(Path(path))
-    try:
+    with odd_config_as_sentence(path):
         config = decoder_config(path)
         model = model_without_weights(path)
         renamed = extract_weight_conversions_for_model(model) or getattr(config, "quantization_config", None)
-    except UserError:
-        raise
-    except ODD_CONFIG as error:
-        raise not_loaded(path, error) from error
     if not renamed:  # else transformers makes the model's tensors of others
-        stored = stored_shapes(Path(path), read_object(Path(path) / INDEX))
-        check_whole(model, differences(model, stored), path)
+        check_whole(model, differences(model, stored_shapes(Path(path))), path)
 
 
 def differences(model: PreTrainedModel, stored: Shapes) -> dict[str, Collection]:
@@ -183,7 +174,7 @@ def check_size(config: PreTrainedConfig, path: str) -> None:
     """Raise UserError for a config of a far larger model than the weights are."""
     if not Path(path).is_dir() or getattr(config, "quantization_config", None):
         return
-    stored = stored_numbers(Path(path))
+    stored = sum(math.prod(shape) for shape in stored_shapes(Path(path)).values())
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     if (described := sum(weight.numel() for weight in model.parameters())) > 2 * stored:
