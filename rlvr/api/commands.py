@@ -11,7 +11,7 @@ from rlvr.cli.arguments import read
 from rlvr.cli.training import VERBS, deadline, run_folder
 from rlvr.config import Config, load_config
 from rlvr.errors import UserError
-from rlvr.files.run_directory import run_folders
+from rlvr.files.run_directory import no_run
 
 PLAIN = re.compile(r"[A-Za-z_./][\w./:@+-]*")  # texts that Hydra reads without quotes
 WORDS = {"true", "false", "null", "nan", "inf"}  # and reads as something else
@@ -82,9 +82,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     """
     path = Path(folder).expanduser()
     if not (path / "config.yaml").is_file():
-        below = [str(found) for found in run_folders(path)[:12]]
-        advice = f": accepted are {', '.join(below)}" if below else " and holds none"
-        raise UserError(f"{path} is not a run directory{advice}")
+        raise no_run(path)
     return Run(path)
 
 

@@ -40,9 +40,8 @@ def key(
         most: the largest accepted number.
         example: a value for the sentences that ask for one.
     """
-    about = {"help": help, "choices": choices, "others": others, "least": least, "above": above, "most": most}
-    about["example"] = example
-    return field(default=default, metadata={"kind": "key", **about})
+    about = {"kind": "key", "help": help, "choices": choices, "others": others, "example": example}
+    return field(default=default, metadata=about | {"least": least, "above": above, "most": most})
 
 
 def flag(
@@ -197,7 +196,7 @@ def _take_word(verb: Verb, places: list[Field], text: str, given: dict[str, Any]
         raise UserError(f"{text!r} is one too many: write {usage(verb)}")
     if (accepted := choices_of(item)) and text not in accepted:
         raise unknown(item.metadata["what"], text, accepted)
-    given[item.name] = _path(text) if _type_of(verb, item) is Path else text
+    given[item.name] = _path(text) if _type_of(item) is Path else text
 
 
 def _path(text: str) -> Path:
@@ -235,9 +234,9 @@ def _ask_for_the_missing(verb: Verb, given: Mapping[str, Any]) -> None:
         raise UserError(f"{verb.name} needs {names}, as in {wanted}{there}")
 
 
-def _type_of(verb: Verb, item: Field) -> Any:
+def _type_of(item: Field) -> Any:
     """The type of a field, less its None."""
-    hint = typing.get_type_hints(verb.keys)[item.name] if isinstance(item.type, str) else item.type
+    hint = item.type
     if isinstance(hint, types.UnionType):
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
     return hint
@@ -251,9 +250,7 @@ def choices_of(item: Field) -> list[str]:
 
 def _value(item: Field, name: str, text: str) -> Any:
     """The value of a key from its text."""
-    hint = item.type
-    if isinstance(hint, types.UnionType):
-        (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+    hint = _type_of(item)
     if not text:
         example = item.metadata.get("example")
         raise UserError(f"{name}= has no value: write {name}={example or '...'}")
@@ -345,10 +342,10 @@ def _placeholder(item: Field) -> str:
     return f"{one},..." if "list" in text else one
 
 
-def _columns(rows: Sequence[tuple[str, str]], width: int = 110) -> Iterator[str]:
+def _columns(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
     left = min(max((len(row[0]) for row in rows), default=0) + 4, 34)
     for name, text in rows:
-        lines = textwrap.wrap(text, width - left)
+        lines = textwrap.wrap(text, 110 - left)
         if len(name) + 4 > left:
             yield f"  {name}"
             name = ""

@@ -83,7 +83,7 @@ def findings() -> list[Finding]:
 
 def trackers() -> list[Finding]:
     """Where metrics can go beside the run's files."""
-    from rlvr.tracking.tracker import wandb_mode
+    from rlvr.tracking.weights_and_biases import wandb_mode
 
     mode = wandb_mode("auto")
     return [

@@ -24,13 +24,17 @@ def existing_folder(path: Path) -> Path:
 
 
 @dataclass(kw_only=True)
-class Export:
+class OfACheckpoint:
     run: Path = word("run directory", "the run")
     folder: Path = word("new folder", "where to write")
     step: int | None = key("of the checkpoint; without it, the one that `rlvr evaluate` takes", None, least=0)
     dtype: str | None = key(
         "of the weights; without it, as they were trained", None, choices=("float32", "bfloat16", "float16")
     )
+
+
+@dataclass(kw_only=True)
+class Export(OfACheckpoint):
     adapter: str = key(
         "of a run with adapter=lora: made a part of the weights, or written alone as a peft folder",
         "merge",
@@ -52,14 +56,8 @@ def export(keys: Export) -> None:
 
 
 @dataclass(kw_only=True)
-class Push:
-    run: Path = word("run directory", "the run")
-    folder: Path = word("new folder", "where to write")
+class Push(OfACheckpoint):
     hub: str | None = key("a repository of the hub to upload it to", None, example="owner/name")
-    step: int | None = key("of the checkpoint; without it, the one that `rlvr evaluate` takes", None, least=0)
-    dtype: str | None = key(
-        "of the weights; without it, as they were trained", None, choices=("float32", "bfloat16", "float16")
-    )
 
 
 def push(keys: Push) -> None:

@@ -13,25 +13,17 @@ from rlvr.config.compose import (
     hydra_with_conf,
     load_config,
     options_of,
-    project_folder,
     read_yaml,
     settable,
 )
 from rlvr.config.identity import arm_name, fingerprint, identity, run_directory, to_yaml
-from rlvr.config.schema import (
-    BackendConfig,
-    Config,
-    ModelConfig,
-    ProblemsConfig,
-    PromptConfig,
-)
+from rlvr.config.schema import Config, ModelConfig, ProblemsConfig, PromptConfig
 
 __all__ = [
     "CONF",
     "CONFIG_DIRS",
     "EXPERIMENTS",
     "PACKAGE",
-    "BackendConfig",
     "Config",
     "ModelConfig",
     "ProblemsConfig",
@@ -47,7 +39,6 @@ __all__ = [
     "identity",
     "load_config",
     "options_of",
-    "project_folder",
     "read_yaml",
     "run_directory",
     "settable",

@@ -64,12 +64,10 @@ def _check(composed: DictConfig) -> Config:
         OmegaConf.update(schema, group, OmegaConf.structured(schema_of_option), merge=False)
     algorithm = registry.algorithm_schema(*chosen_methods(config))
     OmegaConf.update(schema, "algorithm", OmegaConf.structured(algorithm), merge=False)
-    if lacking := sorted(OmegaConf.missing_keys(config)):  # a default of the schema would hide it
-        raise UserError(f"{lacking[0]} has no value: give one with {lacking[0]}=...")
+    _refuse_missing(config)  # a default of the schema would hide it
     expand_home(config)
     merged = OmegaConf.merge(schema, config)
-    if lacking := sorted(OmegaConf.missing_keys(merged)):
-        raise UserError(f"{lacking[0]} has no value: give one with {lacking[0]}=...")
+    _refuse_missing(merged)
     _count_epochs(merged)
     result = OmegaConf.to_object(merged)
     assert isinstance(result, Config)
@@ -79,6 +77,11 @@ def _check(composed: DictConfig) -> Config:
     _check_together(result)
     _note_digests(result)
     return result
+
+
+def _refuse_missing(config: DictConfig) -> None:
+    for key in sorted(OmegaConf.missing_keys(config)):
+        raise UserError(f"{key} has no value: give one with {key}=...")
 
 
 def _note_digests(config: Config) -> None:
@@ -180,11 +183,10 @@ def _check_together(config: Config) -> None:
         smaller, larger = _value(config, low), _value(config, high)
         if smaller is None or larger is None or smaller < larger or (may_equal and smaller == larger):
             continue
-        nearest = (
-            f"; the nearest valid choice is {larger}" if may_equal else "; the nearest valid choice is 0"
+        at_most, nearest = ("at most", larger) if may_equal else ("less than", 0)
+        raise UserError(
+            f"{low}={smaller}: accepted is {at_most} {high}={larger}; the nearest valid choice is {nearest}"
         )
-        at_most = "at most" if may_equal else "less than"
-        raise UserError(f"{low}={smaller}: accepted is {at_most} {high}={larger}{nearest}")
     _check_rewards(config.algorithm)
     _check_mismatch(config.algorithm)
     training, evaluation = config.training, config.evaluation

@@ -28,9 +28,8 @@ def project_folder(name: str, packaged: str) -> Path:
 
 CONF = project_folder("conf", "_conf")
 EXPERIMENTS = project_folder("experiments", "_experiments")
-CONFIG_DIRS: list[
-    Path
-] = []  # further folders of configs, of this process: Hydra's own state is the process's too
+# further folders of configs, of this process: Hydra's own state is the process's too
+CONFIG_DIRS: list[Path] = []
 
 
 @contextmanager

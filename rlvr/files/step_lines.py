@@ -94,9 +94,7 @@ def rewind(file: Path, step: int, lines: int | None = None) -> None:
             text = [line + b"\n" for line in kept.values()]
         else:
             text = _whole_lines(file)[:lines]
-        aside = file.with_suffix(".partial")
-        aside.write_bytes(b"".join(text))
-        os.replace(aside, file)
+        write_whole(file, b"".join(text))
 
 
 def drop(file: Path, steps: Collection[int]) -> None:

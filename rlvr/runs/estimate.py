@@ -8,7 +8,6 @@ rollout.
 
 import math
 import shlex
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from rlvr.config import Config, load_config, run_directory
 from rlvr.data import Problem
 from rlvr.errors import UserError, refuse_unknown
+from rlvr.files.atomic import free_bytes
 from rlvr.policy.architecture import Architecture, architecture_of
 from rlvr.policy.location import find
 from rlvr.policy.policy import load_policy
@@ -191,7 +191,7 @@ def describe(config: Config, given: Assumptions) -> Iterator[str]:
         f"training {estimate.training_hours:,.0f}, evaluation {estimate.evaluation_hours:,.0f}; "
         f"{hours / given.gpus:,.1f} hours on {given.gpus} GPUs"
     )
-    free = shutil.disk_usage(_existing(Path(config.runs))).free / GIB
+    free = free_bytes(Path(config.runs)) / GIB
     needed = sum(estimate.disk_gib.values())
     yield f"disk        {needed:,.1f} GiB ({free:,.0f} free here): {_parts(estimate.disk_gib)}"
     if meanwhile := checkpoint_gib(config, model)["while it trains"]:
@@ -215,10 +215,6 @@ def describe_memory(config: Config, model: Architecture, given: Assumptions, mem
 
 def _parts(sizes: dict[str, float]) -> str:
     return ", ".join(f"{name} {size:,.1f}" for name, size in sizes.items())
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
 
 
 def checks(config: Config) -> Iterator[str]:
@@ -341,10 +337,8 @@ def print_table(
             f"{folder:<44}{estimate.steps:>8,}{estimate.updates:>9,}{estimate.rollouts:>12,}"
             f"{estimate.gpu_hours:>11,.0f}{size:>13,.1f}"
         )
-    total_hours, total_disk = (
-        sum(estimate.gpu_hours for estimate in estimates),
-        sum(sum(estimate.disk_gib.values()) for estimate in estimates),
-    )
+    total_hours = sum(estimate.gpu_hours for estimate in estimates)
+    total_disk = sum(sum(estimate.disk_gib.values()) for estimate in estimates)
     print(f"{'all':<44}{'':>8}{'':>9}{'':>12}{total_hours:>11,.0f}{total_disk:>13,.1f}\n")
     config = runs[largest].config
     print("\n".join(describe(config, given)))

@@ -78,8 +78,9 @@ def plan_memory(config: Config, model: Architecture, given: Assumptions) -> Memo
     if config.algorithm.kl_coefficient > 0 and learns.parameters == model.parameters:
         of_weights["reference policy"] = model.parameters * stored / ranks
     engine_updating, engine_sampling = engine_bytes(config, model, given)
-    kinds = Activations(model, stored, compute)
-    a_token = activation_bytes(config, model)
+    training = config.training
+    kinds = Activations(model, stored, compute, fused=training.liger or training.compile)
+    a_token = kinds.a_token(training)
     working: Sizes = {
         "gradients": learns.parameters * learns.gradient / ranks,
         **weights_at_work(model, stored, compute, ranks),
@@ -87,9 +88,9 @@ def plan_memory(config: Config, model: Architecture, given: Assumptions) -> Memo
     }
     runtime: Sizes = {"CUDA": RUNTIME}
     updating = {**of_weights, **of_state, **working, **engine_updating, **runtime}
-    while_sampling = {} if config.training.offload_optimizer else of_state
+    while_sampling = {} if training.offload_optimizer else of_state
     tokens = micro_batch_tokens(config, given)
-    if config.training.micro_batch == "auto":  # what is left, if that is enough for a rollout
+    if training.micro_batch == "auto":  # what is left, if that is enough for a rollout
         left = given.gpu_gib * (1 - MARGIN) * GIB - sum(updating.values())
         tokens = max(min(tokens, int(left / a_token)), longest_sequence(config, given))
     updating[f"activations of {tokens:,} tokens"] = a_token * tokens
@@ -99,14 +100,6 @@ def plan_memory(config: Config, model: Architecture, given: Assumptions) -> Memo
         host=in_gib(host_bytes(config, model, given, learns)),
         tokens=tokens,
     )
-
-
-def activation_bytes(config: Config, model: Architecture) -> int:
-    """Of a token on the GPU, at the moment of the backward that takes most."""
-    training = config.training
-    fused = training.liger or training.compile
-    kinds = Activations(model, BYTES[config.model.dtype], BYTES[training.precision], fused)
-    return kinds.a_token(training)
 
 
 def in_gib(parts: Sizes) -> Sizes:
@@ -171,35 +164,37 @@ def host_bytes(config: Config, model: Architecture, given: Assumptions, learns: 
 
 
 class Way(NamedTuple):
-    """A change of a config that takes less memory."""
+    """A change of a config that takes less memory: a key, the part of the config it is in, and its value."""
 
-    overrides: str  # as given on the command line
-    changes: dict[str, dict[str, Any]]  # part of the config -> keys
+    part: str
+    key: str
+    value: Any
+
+    @property
+    def override(self) -> str:
+        return f"{self.part}.{self.key}={str(self.value).lower()}"
+
+    def changed(self, config: Config) -> Config:
+        return replace(config, **{self.part: replace(getattr(config, self.part), **{self.key: self.value})})
 
 
 def ways(config: Config) -> Iterator[Way]:
     """Single changes, those that cost least first."""
-    if config.rollout.name == "vllm" and not config.rollout.sleep:
-        yield Way("rollout.sleep=true", {"rollout": {"sleep": True}})
-    if config.rollout.name == "transformers" and config.rollout.max_rows > 128:
-        yield Way("rollout.max_rows=128", {"rollout": {"max_rows": 128}})
-    if not config.training.activation_checkpointing:
-        keys = {"activation_checkpointing": True}
-        yield Way("training.activation_checkpointing=true", {"training": keys})
-    if config.rollout.name == "vllm" and not config.training.offload_optimizer:
-        yield Way("training.offload_optimizer=true", {"training": {"offload_optimizer": True}})
-    if config.training.optimizer == "adamw":
-        yield Way("training.optimizer=adamw_host", {"training": {"optimizer": "adamw_host"}})
-    if config.training.activation_checkpointing and not config.training.offload_activations:
-        yield Way("training.offload_activations=true", {"training": {"offload_activations": True}})
-    if config.training.micro_batch != "auto" and config.training.max_tokens_per_micro_batch > 1:
-        keys = {"max_tokens_per_micro_batch": 1}  # the longest rollout alone
-        yield Way("training.max_tokens_per_micro_batch=1", {"training": keys})
-
-
-def changed(config: Config, way: Way) -> Config:
-    parts = {name: replace(getattr(config, name), **keys) for name, keys in way.changes.items()}
-    return replace(config, **parts)
+    rollout, training = config.rollout, config.training
+    if rollout.name == "vllm" and not rollout.sleep:
+        yield Way("rollout", "sleep", True)
+    if rollout.name == "transformers" and rollout.max_rows > 128:
+        yield Way("rollout", "max_rows", 128)
+    if not training.activation_checkpointing:
+        yield Way("training", "activation_checkpointing", True)
+    if rollout.name == "vllm" and not training.offload_optimizer:
+        yield Way("training", "offload_optimizer", True)
+    if training.optimizer == "adamw":
+        yield Way("training", "optimizer", "adamw_host")
+    if training.activation_checkpointing and not training.offload_activations:
+        yield Way("training", "offload_activations", True)
+    if training.micro_batch != "auto" and training.max_tokens_per_micro_batch > 1:
+        yield Way("training", "max_tokens_per_micro_batch", 1)  # the longest rollout alone
 
 
 def fitting(config: Config, model: Architecture, given: Assumptions) -> tuple[str, Memory] | None:
@@ -224,10 +219,10 @@ def fitting_as_trained(config: Config, model: Architecture, given: Assumptions) 
     for chain in chains:
         planned = config
         for way in chain:
-            planned = changed(planned, way)
+            planned = way.changed(planned)
         memory = plan_memory(planned, model, given)
         if memory.fits(given.gpu_gib):
-            return " ".join(way.overrides for way in chain), memory
+            return " ".join(way.override for way in chain), memory
     return None
 
 

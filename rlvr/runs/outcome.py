@@ -21,13 +21,12 @@ from rlvr.tables.adhoc import chosen, table_of_runs
 from rlvr.tables.collect import measure, tidy
 from rlvr.tables.panels import duration
 from rlvr.tables.settings import differing, said, settings_of, value_of
-from rlvr.tables.terminal import averages_grid, grid_of_numbers
+from rlvr.tables.terminal import CELL, averages_grid, grid_of_numbers
 from rlvr.tracking.symptoms import symptoms
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CELL = len("  100.0±10.0")
 UNSAID = ("arm", "experiment", "runs", "folder", "tracking", "hydra", "training.steps")
 
 
@@ -52,7 +51,7 @@ def print_outcome(runs: Sequence[tuple[Config, Path]], again: str = "") -> None:
         for symptom in symptoms(run.metrics):
             name = "" if len(files) == 1 else f"{run.arm}, seed {run.seed}: "
             console.print(f"warning: {printable(name)}{printable(symptom)}")
-    folder = files[0].directory if len(files) == 1 else experiment_folder(files)
+    folder = files[0].directory if len(files) == 1 else files[0].directory.parent.parent
     console.print(cost(files))
     console.print(f"written: {printable(folder)}", soft_wrap=True)  # a line to copy is one, however long
     console.print(f"next: {printable(next_command(files, folder, again))}", soft_wrap=True)
@@ -154,11 +153,6 @@ def cost(runs: Sequence[RunFiles]) -> str:
     if spent := sum(sum(run.summary.get("flops", {}).values()) for run in runs):
         parts.append(flops(spent))
     return f"{', '.join(parts) or 'nothing done yet'}{f', {len(runs)} runs together' * (len(runs) > 1)}"
-
-
-def experiment_folder(runs: Sequence[RunFiles]) -> Path:
-    """The folder of the arms of some runs."""
-    return runs[0].directory.parent.parent
 
 
 def next_command(runs: Sequence[RunFiles], folder: Path, again: str) -> str:

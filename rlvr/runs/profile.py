@@ -99,11 +99,11 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
             f"{directory.path} has samples of another policy (weights {before['policy']}, not {digest}): "
             "remove that folder"
         )
-    clock = Stopwatch(before.get("seconds", {}).get("profiling", 0.0))
+    started = time.perf_counter() - before.get("seconds", {}).get("profiling", 0.0)  # with earlier starts
 
     def report(done: int, total: int) -> None:
         directory.report("evaluation", done, total)
-        directory.update_summary(policy=digest, seconds={"profiling": clock.seconds})
+        directory.update_summary(policy=digest, seconds={"profiling": time.perf_counter() - started})
 
     engine = build_engine(config, policy, lengths_in(config, training=problems))
     samples = sample_benchmarks(
@@ -129,7 +129,7 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
         prompt_tokens=prompt_tokens,
         generated_tokens=generated_tokens,
         flops=forward_flops(parameter_count(policy.model), positions),
-        seconds=clock.seconds,
+        seconds=time.perf_counter() - started,
     )
 
 
@@ -138,17 +138,6 @@ def profile_with_display(config: Config) -> Path:
     own = profile_config(config)
     with Display([(own, run_directory(own))]):
         return profile(config)
-
-
-class Stopwatch:
-    """Seconds since it was made, and those of earlier starts."""
-
-    def __init__(self, before: float):
-        self._started = time.perf_counter() - before
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._started
 
 
 def describe(file: Path, threshold: float = 0.75) -> str:

@@ -41,7 +41,7 @@ def reproduce_table(
     seeds: Sequence[int] = (),
     results: Path = Path("results"),
     overrides: Sequence[str] = (),
-    start: Start | None = None,
+    start: Start = Start(),
     render_only: bool = False,
     experiments: Path | None = None,
 ) -> list[Path]:
@@ -68,12 +68,11 @@ def reproduce_table(
     base = [f"experiment={spec.folder(scale)}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
     scheduled = schedule_runs(spec, seeds, base)
     if not render_only:
-        run_missing(spec, scheduled, start or Start())
+        run_missing(spec, scheduled, start)
         finished = sum(is_finished(run.config, run.directory) for run in scheduled)
         if finished < len(scheduled):
-            console.print(
-                f"time is up with {finished} of {len(scheduled)} runs finished: the same command goes on",
-            )
+            done = f"{finished} of {len(scheduled)} runs finished"
+            console.print(f"time is up with {done}: the same command goes on")
         if not finished:
             lock.close()
             return []
@@ -213,9 +212,7 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) ->
     untrained = [run for run in unfinished if not run.trained]
     for arm in spec.arms:
         if arm.name not in {run.arm.name for run in scheduled}:
-            console.print(
-                f"{arm.name} is left out: its paper gives no {arm.ask}; run it with {arm.ask}=...",
-            )
+            console.print(f"{arm.name} is left out: its paper gives no {arm.ask}; run it with {arm.ask}=...")
     console.print(
         f"{spec.name}: {len(scheduled)} runs, {len(scheduled) - len(unfinished)} of them finished; "
         f"training {len(untrained)}, then evaluating {len(unfinished)}",
@@ -231,11 +228,8 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) ->
         wave = [run for run in untrained if wave_of(run) == number]
         for run in wave:
             prepare(run)
-        limits = [latest_step(baselines[run]) if number[1] else [] for run in wave]
-        jobs = [
-            [*run.overrides, "evaluation.after_training=false", *limit]
-            for run, limit in zip(wave, limits, strict=True)
-        ]
+        limited = {run: latest_step(baselines[run]) for run in wave if number[1]}
+        jobs = [[*run.overrides, "evaluation.after_training=false", *limited.get(run, [])] for run in wave]
         launch(jobs, start=start)
         if not all(run.trained for run in wave):
             return  # out of time
@@ -243,9 +237,8 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) ->
         if run.config.evaluation.rare.prompts:
             draw(run.config, run.directory)  # here, since runs of one table share it
     if unfinished:
-        jobs = [
-            [*run.overrides, *(latest_step(baselines[run]) if run in baselines else [])] for run in unfinished
-        ]
+        limited = {run: latest_step(baselines[run]) for run in unfinished if run in baselines}
+        jobs = [[*run.overrides, *limited.get(run, [])] for run in unfinished]
         launch(jobs, start=replace(start, evaluate=True))
 
 

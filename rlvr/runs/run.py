@@ -48,13 +48,12 @@ from rlvr.training.setup import initial_policy, open_training, outlives_training
 from rlvr.training.step_sampler import StepSampler
 
 
-def run(config: Config, start: Start | None = None) -> Path:
+def run(config: Config, start: Start = Start()) -> Path:
     """Do what is left to do of a run; returns its directory. A finished run is not touched.
 
     Raises:
         Stopped: once a signal has asked for the end, and all that was done is kept.
     """
-    start = start or Start()
     with process_group(), stoppable(start.deadline):
         configure_process(config)
         if rank() == 0:

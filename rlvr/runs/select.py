@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rlvr.config import config_from_yaml
 from rlvr.curriculum.lim import Selection, fill_gaps, learning_impact, steady_improvement, write_selection
 from rlvr.errors import UserError, refuse_unknown
 from rlvr.files.run_directory import fingerprint_of, read_summary
+from rlvr.files.run_files import RunFiles
 from rlvr.problems import ids_of, load_problems
 from rlvr.training.accuracy_log import accuracy_by_epoch
 
@@ -30,7 +30,7 @@ def scores_of(run: Path, method: str, *, epochs: int | None = None) -> dict[str,
         method: "lim" or "linear".
         epochs: look at so many only, from the first; None for all complete ones.
     """
-    config = config_from_yaml(run / "config.yaml")
+    config = RunFiles(run).config
     if config.curriculum.name != "shuffled":
         raise UserError(
             f"{run} was trained with curriculum={config.curriculum.name}: problems are selected from a run "
@@ -95,9 +95,7 @@ def select(
         file: None for `selection_file`.
     """
     refuse_unknown("method of selection", [method], METHODS)
-    if not (run / "config.yaml").exists():
-        raise UserError(f"{run} is not a run directory: it has no config.yaml")
-    config = config_from_yaml(run / "config.yaml")
+    config = RunFiles(run).config
     if None not in (threshold, share):
         raise UserError(f"threshold={threshold} and share={share}: accepted is one of the two")
     ids = ids_of(load_problems(config.data, held_out=False))

@@ -24,10 +24,10 @@ import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rlvr.config import (
-    CONF,
     Config,
     check,
     compose,
+    config_groups,
     hydra_errors_as_sentences,
     hydra_with_conf,
     load_config,
@@ -52,7 +52,7 @@ def sweep(
     overrides: Sequence[str],
     *,
     config_name: str = "config",
-    start: Start | None = None,
+    start: Start = Start(),
     again: str | None = None,
 ) -> None:
     """`rlvr train -m`: every combination of the values given, or what another sweeper asks for.
@@ -60,18 +60,23 @@ def sweep(
     Args:
         again: the command, where what came out is printed (`print_outcome`).
     """
-    from hydra.types import RunMode
-
     with hydra_errors_as_sentences(), hydra_with_conf() as hydra:
-        config = hydra.compose_config(
-            config_name, settable(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False
-        )
+        config = composed_for_sweep(hydra, config_name, overrides)
     if config.hydra.sweeper._target_.endswith(".BasicSweeper"):
         params = config.hydra.sweeper.params or {}
         jobs = expand([*(f"{key}={value}" for key, value in params.items()), *overrides])
         launch(named(jobs, config_name), config_name=config_name, start=start, again=again)
     else:
         search(overrides, config_name=config_name, start=start)
+
+
+def composed_for_sweep(hydra: Any, config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """The config of a sweep, with Hydra's part."""
+    from hydra.types import RunMode
+
+    return hydra.compose_config(
+        config_name, settable(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False
+    )
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -107,9 +112,8 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 def launch(
     jobs: Sequence[Sequence[str]],
     *,
-    hydra_overrides: Sequence[str] = (),
     config_name: str = "config",
-    start: Start | None = None,
+    start: Start = Start(),
     again: str | None = None,
 ) -> list[Path]:
     """Run every list of overrides; all are checked before the first starts. Returns their directories.
@@ -131,9 +135,9 @@ def launch(
     from hydra.core.plugins import Plugins
 
     with (
-        Display(list(zip(configs, directories, strict=True)), evaluate=bool(start and start.evaluate)),
+        Display(list(zip(configs, directories, strict=True)), evaluate=start.evaluate),
         terminated_like_interrupted(),
-        launching([*about_hydra, *hydra_overrides], config_name, start) as (context, config, start),
+        launching(about_hydra, config_name, start) as (context, config, start),
     ):
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=partial(run_job, start=start), config=config
@@ -171,15 +175,12 @@ def signals_in(error: BaseException) -> str:
     return found[1] if found else type(error).__name__
 
 
-def search(overrides: Sequence[str], *, config_name: str = "config", start: Start | None = None) -> None:
+def search(overrides: Sequence[str], *, config_name: str, start: Start) -> None:
     """A sweep whose runs a sweeper chooses one after the other, from the `objective` of those before."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.plugins import Plugins
 
-    with (
-        terminated_like_interrupted(),
-        launching(overrides, config_name, start) as (context, config, start),
-    ):
+    with terminated_like_interrupted(), launching(overrides, config_name, start) as (context, config, start):
         parser = OverridesParser.create(config_loader=context.config_loader)
         parsed = parser.parse_overrides(list(config.hydra.overrides.task))
         options = config.hydra.sweeper
@@ -205,30 +206,23 @@ def search(overrides: Sequence[str], *, config_name: str = "config", start: Star
 
 @contextmanager
 def launching(
-    overrides: Sequence[str], config_name: str, start: Start | None
+    overrides: Sequence[str], config_name: str, start: Start
 ) -> Iterator[tuple[Any, DictConfig, Start]]:
     """What Hydra's launchers and sweepers are made with: a context, and the config of a sweep.
 
     To them comes what each job starts with: GPUs of its own.
     """
     from hydra._internal.callbacks import Callbacks  # which every launcher asks its context for
-    from hydra.types import HydraContext, RunMode
+    from hydra.types import HydraContext
 
     # loky puts another process in the place of one that grew, and no run is the worse for it
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
-    start = start or Start()
     with hydra_errors_as_sentences(), hydra_with_conf() as hydra, plugins_as_sentences():
-
-        def composed(overrides: Sequence[str]) -> DictConfig:
-            return hydra.compose_config(
-                config_name, settable(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False
-            )
-
-        config = composed(overrides)
+        config = composed_for_sweep(hydra, config_name, overrides)
         several = start.processes if start.processes > 1 else None
         placed, runs_per_gpu = placement(config.hydra.launcher, overrides, several, len(gpus_here()))
         if placed:
-            config = composed([*overrides, *placed])
+            config = composed_for_sweep(hydra, config_name, [*overrides, *placed])
         start = replace(start, runs_per_gpu=runs_per_gpu)
         make_folder(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
         yield HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config, start
@@ -241,12 +235,10 @@ def plugins_as_sentences() -> Iterator[None]:
         yield
     except ImportError as error:  # a plug-in of Hydra's imports its own package when it is made
         reason = " ".join(str(error).split("IS THE PLUGIN")[0].split())
-        advice = (
-            f": `pip install '{'rlvr[ray]' if error.name == 'ray' else error.name}'`" if error.name else ""
-        )
-        raise UserError(
-            f"{reason}{advice or '; install the plug-in again, with what it asks for'}"
-        ) from error
+        package = "rlvr[ray]" if error.name == "ray" else error.name
+        missing = f": `pip install '{package}'`"
+        advice = missing if package else "; install the plug-in again, with what it asks for"
+        raise UserError(f"{reason}{advice}") from error
     except RuntimeError as error:
         if "srun" not in str(error):
             raise
@@ -256,17 +248,17 @@ def plugins_as_sentences() -> Iterator[None]:
         ) from error
 
 
-def run_job(composed: DictConfig, *, start: Start | None = None) -> str:
+def run_job(composed: DictConfig, *, start: Start) -> str:
     """What a launcher's process does, wherever it runs: paths are those of where the sweep was started."""
     from hydra.core.hydra_config import HydraConfig
 
     from rlvr.runs.processes import start_run
 
     os.chdir(HydraConfig.get().runtime.cwd)
-    return str(start_run(check(composed), start or Start()))
+    return str(start_run(check(composed), start))
 
 
-def run_trial(composed: DictConfig, *, fixed: Sequence[str] = (), start: Start | None = None) -> float:
+def run_trial(composed: DictConfig, *, fixed: Sequence[str], start: Start) -> float:
     """`run_job` for a sweeper that learns from what comes of it.
 
     Args:
@@ -311,7 +303,7 @@ def objective(config: Config, path: Path) -> float:
     )
 
 
-def run_with_display(config: Config, start: Start | None = None, *, again: str | None = None) -> Path:
+def run_with_display(config: Config, start: Start, *, again: str | None = None) -> Path:
     """One run from this process, with its progress shown; under torchrun, rank 0 shows it.
 
     Args:
@@ -320,7 +312,6 @@ def run_with_display(config: Config, start: Start | None = None, *, again: str |
     from rlvr.runs.processes import start_run
     from rlvr.training.distributed.ranks import rank
 
-    start = start or Start()
     if rank() > 0:
         return start_run(config, start)
     with Display([(config, run_directory(config))], evaluate=start.evaluate):
@@ -358,13 +349,11 @@ def overrides_of_evaluation(
 def config_of_run(path: str | Path, overrides: Sequence[str]) -> Config:
     """The config of an existing run with some keys changed."""
     folder = at_home(str(path))
-    if not (folder / "config.yaml").exists():
-        raise UserError(f"{path} is not a run directory: it has no config.yaml")
     stored = read_yaml(folder / "config.yaml")
     before = check(stored)
     if run_directory(before).resolve() != folder.resolve():  # a copy: what is made goes there
         stored.folder, stored.runs = str(folder), str(folder.parent)
-    groups = [o for o in overrides if o.split("=")[0] in {folder.name for folder in CONF.iterdir()}]
+    groups = [o for o in overrides if o.split("=")[0] in config_groups()]
     with hydra_errors_as_sentences():
         changes = compose(groups) if groups else None
     for override in overrides:

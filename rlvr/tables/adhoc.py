@@ -136,16 +136,12 @@ def table_of_runs(
 
 def labels_of(runs: Sequence[RunFiles], grid: Grid) -> dict[str, str]:
     """How each arm is printed: by the name it was given, else by its settings of the keys that differ."""
-    given = {run.arm for run in runs if run.config.arm and not is_swept_name(run.config.arm)}
+    # an arm that is named after the keys of its sweep is said better by the grid
+    given = {run.arm for run in runs if run.config.arm and "=" not in run.config.arm}
     labels = {arm: (arm if arm in given else grid.label(arm)) or arm for arm in grid.arms}
     several = [label for label in labels.values() if list(labels.values()).count(label) > 1]
     # one thing under two names, or arms that differ in how they are evaluated
     return {arm: f"{label} ({arm})" if label in several else label for arm, label in labels.items()}
-
-
-def is_swept_name(arm: str) -> bool:
-    """Whether an arm is named after the keys of its sweep, which the grid says better."""
-    return "=" in arm
 
 
 def grid_of(runs: Sequence[RunFiles]) -> Grid:

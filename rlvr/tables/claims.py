@@ -22,15 +22,7 @@ from rlvr.tables.claims_file import (
 from rlvr.tables.declared import Declaration, declarations
 from rlvr.tables.holm import holm_intervals
 from rlvr.tables.read_spec import read_spec
-from rlvr.tables.spec import (
-    DELTA_NLL,
-    EFFORT_UNITS,
-    RARE,
-    TableSpec,
-    differences_file,
-    metric_k,
-    savings_file,
-)
+from rlvr.tables.spec import DELTA_NLL, EFFORT_UNITS, RARE, TableSpec, metric_k, numbers_file
 from rlvr.theory import SimulationGrid
 
 SHOWN, NOT_SHOWN, LESS, OPPOSITE = "shown", "not shown", "less than claimed", "opposite"
@@ -152,7 +144,7 @@ def _finding(claim: ClaimSpec, experiments: Path, scale: str, results: Path) -> 
     tables = tuple(dict.fromkeys(stated.table for stated in claim.differences))
     if reason := claim.untestable.get(scale, ""):
         return Finding(claim.claim, claim.source, tables, (), reason)
-    numbers = []
+    numbers, folder = [], results / "tables"
     for stated in claim.differences:
         if stated.kind == SIMULATION:
             numbers.append(_simulated(stated, results / "theory" / "categorical.npz"))
@@ -161,9 +153,9 @@ def _finding(claim: ClaimSpec, experiments: Path, scale: str, results: Path) -> 
         else:
             spec = read_spec(experiments / f"{stated.table}.yaml", scale)
             if stated.kind == "savings":
-                numbers.append(_saved(stated, spec, results / "tables" / savings_file(spec.name, scale)))
+                numbers.append(_saved(stated, spec, folder / numbers_file(spec.name, scale, "savings")))
                 continue
-            numbers.append(_tabled(stated, spec, results / "tables" / differences_file(spec.name, scale)))
+            numbers.append(_tabled(stated, spec, folder / numbers_file(spec.name, scale, "differences")))
             if stated.metric not in (*spec.metrics, DELTA_NLL):
                 reason = f"Table {spec.name} has no {stated.metric} at scale {scale}."
     return Finding(claim.claim, claim.source, tables, tuple(numbers), reason)

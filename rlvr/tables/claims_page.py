@@ -10,7 +10,7 @@ from rlvr.files.atomic import write_whole
 from rlvr.tables.claims import NOT_RUN, NOT_SHOWN, Difference, Finding, findings
 from rlvr.tables.claims_file import SIMULATION, TOY_TREE, read_claims
 from rlvr.tables.names import CLAIMS, papers
-from rlvr.tables.spec import differences_file, savings_file, table_stem
+from rlvr.tables.spec import numbers_file, table_stem
 
 HOW_TO_READ = """\
 A claim is *shown* if the 95 % interval of every difference that it says is above zero lies above zero,
@@ -170,7 +170,7 @@ def _origin(table: str, finding: Finding, scale: str) -> str:
         return f"To be made by `{command}`."
     command += f" SEEDS={','.join(sorted(seeds, key=int))}"
     saved = all(item.unit == "times" for item in finding.differences)
-    file = savings_file(table, scale) if saved else differences_file(table, scale)
+    file = numbers_file(table, scale, "savings" if saved else "differences")
     page, numbers = f"tables/{table_stem(table, scale)}.md", f"tables/{file}"
     return f"From [{numbers}]({numbers}), beside [the table]({page}): `{command}`."
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -80,18 +79,11 @@ class TablePage(Part):
         return self.numbers[""]
 
 
-def assemble(
-    spec: TableSpec,
-    runs: Iterable[RunFiles],
-    *,
-    published_dir: Path | None = None,
-    iterations: int = ITERATIONS,
-) -> TablePage:
+def assemble(spec: TableSpec, runs: Iterable[RunFiles], *, iterations: int = ITERATIONS) -> TablePage:
     """The page of a table; what did not run is shown as not run.
 
     Args:
         runs: in any order, finished or not.
-        published_dir: where the papers' numbers are; None finds them.
         iterations: of the significance test.
 
     Raises:
@@ -117,7 +109,7 @@ def assemble(
     ]
     printed, caption = [], ""
     if source := spec.published:
-        published = published_table(source.file, source.table, source.model, published_dir)
+        published = published_table(source.file, source.table, source.model)
         printed = panels.published_panels(spec, published)
         caption = panels.published_caption(spec, published)
     return TablePage(

@@ -36,7 +36,7 @@ def measured_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:
     # a benchmark that is alone in its group is its average too
     alone = {group for group, benchmarks in spec.columns.items() if len(benchmarks) == 1}
     columns = [(group, name) for group, name in columns if name != AVERAGE or group not in alone]
-    heads = [_column_head(spec, group, benchmark) for group, benchmark in columns]
+    heads = [f"{spec.label(group)} avg." if name == AVERAGE else spec.label(name) for group, name in columns]
     averages = tuple(i for i, (group, name) in enumerate(columns) if name == AVERAGE or group in alone)
     cells = frame.set_index(["metric", "arm", "group", "benchmark"])
     panels = []
@@ -135,10 +135,6 @@ def notes(spec: TableSpec, frame: pd.DataFrame) -> list[str]:
     if lost := ", ".join(f"{name} {count:,}" for name, count in lost[lost > 0].items()):
         lines.append(f"Samples that could not be scored, left out of n: {lost}.")
     return lines
-
-
-def _column_head(spec: TableSpec, group: str, benchmark: str) -> str:
-    return f"{spec.label(group)} avg." if benchmark == AVERAGE else spec.label(benchmark)
 
 
 def published_caption(spec: TableSpec, published: Published) -> str:

@@ -324,11 +324,6 @@ def table_stem(name: str, scale: str) -> str:
     return f"{name.replace('/', '-')}-{scale}"
 
 
-def differences_file(name: str, scale: str) -> str:
-    """The file with the differences of a table's arms, beside the table."""
-    return f"{table_stem(name, scale)}-differences.csv"
-
-
-def savings_file(name: str, scale: str) -> str:
-    """The file with what arms save against their baselines, beside a table with `effort`."""
-    return f"{table_stem(name, scale)}-savings.csv"
+def numbers_file(name: str, scale: str, what: str) -> str:
+    """A file beside a table: "differences" of its arms, or, with `effort`, "savings" against baselines."""
+    return f"{table_stem(name, scale)}-{what}.csv"

@@ -14,11 +14,8 @@ from typing import Any, Protocol
 from rlvr.config import Config
 from rlvr.errors import printable
 from rlvr.files import step_lines
-from rlvr.tracking.weights_and_biases import wandb_mode, wandb_run_id
 
 _PASSWORD = re.compile(r"(?<=:)//[^/@\s]*@")  # with the name before it, in an address
-
-__all__ = ["TRACKERS", "Sink", "Tracker", "wandb_mode", "wandb_run_id"]
 
 # name -> what people call it, and its class; modules are imported when they are chosen
 TRACKERS = {

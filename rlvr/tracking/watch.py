@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rlvr.config import Config
-from rlvr.errors import UserError, printable
-from rlvr.files.run_directory import run_folders
+from rlvr.errors import printable
+from rlvr.files.run_directory import no_run
 from rlvr.files.run_files import RunFiles
 from rlvr.tracking.symptoms import symptoms
 
@@ -82,10 +82,7 @@ def watch(path: Path, *, once: bool = False) -> None:
         UserError: where there is no run; it names those below the folder.
     """
     if not (path / "config.yaml").is_file():
-        below = [str(folder) for folder in run_folders(path)]
-        more = f" and {len(below) - 12} more" if len(below) > 12 else ""
-        advice = f": accepted are {', '.join(below[:12])}{more}" if below else " and holds none"
-        raise UserError(f"{path} is not a run directory{advice}")
+        raise no_run(path)
     if once:
         Console().print(view(look(path)))
         return
@@ -149,12 +146,11 @@ def warnings(snapshot: Snapshot) -> list[str]:
 
 
 def _progress(snapshot: Snapshot) -> list[RenderableType]:
+    seconds = sum(snapshot.summary.get("seconds", {}).values())
     if snapshot.finished:
-        seconds = sum(snapshot.summary.get("seconds", {}).values())
         chosen = snapshot.summary.get("checkpoint_step")
         return [Text(f"finished after {duration(seconds)}; the checkpoint of step {chosen} was evaluated")]
     if snapshot.done:
-        seconds = sum(snapshot.summary.get("seconds", {}).values())
         evaluate = printable(f"rlvr evaluate run={shlex.quote(str(snapshot.path))}")
         return [Text(f"trained in {duration(seconds)}, and not evaluated: {evaluate}")]
     if not snapshot.progress:

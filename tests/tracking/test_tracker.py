@@ -10,7 +10,8 @@ from wandb_file import history, offline_records, values
 
 from rlvr.config import Config, load_config
 from rlvr.errors import UserError
-from rlvr.tracking.tracker import Tracker, chosen, wandb_mode
+from rlvr.tracking.tracker import Tracker, chosen
+from rlvr.tracking.weights_and_biases import wandb_mode
 
 
 @pytest.fixture

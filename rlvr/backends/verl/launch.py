@@ -23,7 +23,8 @@ from rlvr.policy.location import find
 from rlvr.policy.policy import end_token_ids, load_tokenizer
 from rlvr.problems import load_problems
 from rlvr.rollout.lengths import longest_prompt
-from rlvr.tracking.tracker import chosen, wandb_mode, wandb_run_id
+from rlvr.tracking.tracker import chosen
+from rlvr.tracking.weights_and_biases import wandb_mode, wandb_run_id
 
 
 @dataclass(frozen=True, slots=True)
