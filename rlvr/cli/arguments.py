@@ -314,13 +314,13 @@ def _rows(verb: Verb, kind: str) -> list[tuple[str, str]]:
     rows = []
     for name, item in verb.fields(kind).items():
         about = item.metadata
-        if about.get("hidden"):
-            continue
-        value = about.get("value") if kind == "flag" else _placeholder(item)
-        bare = f"[{value}]" if about.get("bare") else value
-        left = {"word": f"<{about.get('what')}>", "key": f"{name}={value}"}.get(kind, "")
-        left = left or ", ".join(about["flags"]) + (f" {bare}" if value else "")
-        rows.append((left, about.get("help", "") + (_details(item) if kind == "key" else "")))
+        if kind == "word":
+            rows.append((f"<{about['what']}>", about["help"]))
+        elif kind == "key":
+            rows.append((f"{name}={_placeholder(item)}", about["help"] + _details(item)))
+        elif not about["hidden"]:
+            value = f"[{about['value']}]" if about["bare"] else about["value"] or ""
+            rows.append((f"{', '.join(about['flags'])} {value}".rstrip(), about["help"]))
     return rows
 
 

@@ -22,7 +22,7 @@ from rlvr.config.schema import (
     VerlConfig,
     VLLMRolloutConfig,
 )
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown, unknown
 from rlvr.functions.source import REWARD_OFFERS, VERIFIER_OFFERS, is_file_function, resolved
 
 # groups that choose no method, and whose options have keys of their own
@@ -60,8 +60,9 @@ def _check(composed: DictConfig) -> Config:
     if is_file_function(config.reward):
         config.reward = {"name": "python", "function": config.reward}
     for group, variants in groups_with_variants().items():
-        schema_of_option = _chosen(config, group, f"{group}.name", variants)
-        OmegaConf.update(schema, group, OmegaConf.structured(schema_of_option), merge=False)
+        option = OmegaConf.select(config, f"{group}.name")
+        refuse_unknown(group, [option], variants)
+        OmegaConf.update(schema, group, OmegaConf.structured(variants[option]), merge=False)
     algorithm = registry.algorithm_schema(*chosen_methods(config))
     OmegaConf.update(schema, "algorithm", OmegaConf.structured(algorithm), merge=False)
     _refuse_missing(config)  # a default of the schema would hide it
@@ -96,13 +97,6 @@ def _note_digests(config: Config) -> None:
             part.verifier = resolved("verifier", part.verifier, offers=VERIFIER_OFFERS)
 
 
-def _chosen(config: DictConfig, group: str, key: str, options: dict[str, Any]) -> Any:
-    name = OmegaConf.select(config, key)
-    if name not in options:
-        raise unknown(group, name, options)
-    return options[name]
-
-
 def chosen_methods(config: DictConfig) -> tuple[str, str]:
     """The names of the loss and of the advantage estimator."""
     names = []
@@ -110,8 +104,7 @@ def chosen_methods(config: DictConfig) -> tuple[str, str]:
         key = registry.KINDS[kind].key
         default = getattr(AlgorithmConfig, key.removeprefix("algorithm."))
         names.append(OmegaConf.select(config, key, default=default))
-        if names[-1] not in (options := registry.methods(kind)):
-            raise unknown(key, names[-1], options)
+        refuse_unknown(key, names[-1:], registry.methods(kind))
     return names[0], names[1]
 
 

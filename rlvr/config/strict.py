@@ -15,7 +15,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import yaml
 from omegaconf import OmegaConf
 
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown
 
 T = TypeVar("T")
 KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -88,13 +88,10 @@ def _dataclass(kind: Any, value: Any, file: str | Path, place: str, *, whole: bo
     keys = {item.name.rstrip("_"): item for item in fields(kind) if item.init}
     if not isinstance(value, dict):
         raise UserError(f"{_full(file, place)} is {value!r}: accepted are the keys {', '.join(keys)}")
+    place_said = place
     if isinstance(name := value.get("name", value.get("claim")), str) and place.endswith("]"):
         place_said = f"{place} ({name})"  # an item's name finds it faster than its number
-    else:
-        place_said = place
-    for key in value:
-        if key not in keys:
-            raise unknown(f"key in {_full(file, place_said)}", key, keys)
+    refuse_unknown(f"key in {_full(file, place_said)}", value, keys)
     types = _types(kind)
     given = {
         keys[key].name: _read(types[keys[key].name], item, file, _below(place, key), whole=whole)
@@ -104,7 +101,8 @@ def _dataclass(kind: Any, value: Any, file: str | Path, place: str, *, whole: bo
         return given
     for key, item in keys.items():
         if item.name not in given and item.default is MISSING and item.default_factory is MISSING:
-            raise UserError(f"{_full(file, place_said)} needs a value for {key!r}: it has {_list(value)}")
+            has = ", ".join(map(str, value)) or "nothing"
+            raise UserError(f"{_full(file, place_said)} needs a value for {key!r}: it has {has}")
     return kind(**given)
 
 
@@ -131,7 +129,3 @@ def _full(file: str | Path, place: str) -> str:
 
 def _below(place: str, key: Any) -> str:
     return f"{place}.{key}" if place else str(key)
-
-
-def _list(value: dict[str, Any]) -> str:
-    return ", ".join(map(str, value)) or "nothing"

@@ -69,8 +69,6 @@ def user_errors_for(path: Path) -> Iterator[None]:
     """Say in a sentence that a disk is full or a folder can't be written."""
     try:
         yield
-    except UserError:
-        raise
     except (OSError, RuntimeError, SafetensorError) as error:
         number = getattr(error, "errno", None)
         # torch and safetensors wrap the system's error in one of their own

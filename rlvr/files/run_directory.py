@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -97,9 +97,7 @@ class RunDirectory:
         Raises:
             UserError: for a resumed run with data that is not what it was trained on so far.
         """
-        path = self.path / "provenance.json"
         before = read_provenance(self.path)
-        history = before.get("started", [])
         for kind, fingerprints in (("data", data_fingerprints), ("contents", contents or {})):
             for name, now in fingerprints.items() if resumed else ():
                 if now != (then := before.get(kind, {}).get(name, now)):
@@ -107,31 +105,26 @@ class RunDirectory:
                         f"{name} is not what {self.path} was trained with so far: its fingerprint is {now}, "
                         f"and was {then}. Restore the file, or train on the new one with another arm="
                     )
-        write_whole(
-            path,
-            sealed_json(
-                {
-                    "started": [*history, datetime.now(UTC).isoformat(timespec="seconds")],
-                    "command": shlex.join(["rlvr", *sys.argv[1:]]),
-                    "git": git_state(),
-                    "python": platform.python_version(),
-                    "packages": installed_versions(),
-                    "hardware": hardware(),
-                    "seed": config.seed,
-                    "data": data_fingerprints,
-                    "contents": contents or {},
-                    "overlap": overlap or {},
-                }
-            ),
-        )
+        record = {
+            "started": [*before.get("started", []), datetime.now(UTC).isoformat(timespec="seconds")],
+            "command": shlex.join(["rlvr", *sys.argv[1:]]),
+            "git": git_state(),
+            "python": platform.python_version(),
+            "packages": installed_versions(),
+            "hardware": hardware(),
+            "seed": config.seed,
+            "data": data_fingerprints,
+            "contents": contents or {},
+            "overlap": overlap or {},
+        }
+        write_whole(self.path / "provenance.json", sealed_json(record))
 
     def read_summary(self) -> dict[str, Any]:
         return read_summary(self.path)
 
     def update_summary(self, **entries: Any) -> None:
         """Add to summary.json, which tables are made of."""
-        summary = self.read_summary() | entries
-        write_whole(self.path / "summary.json", sealed_json(summary))
+        write_whole(self.path / "summary.json", sealed_json(self.read_summary() | entries))
 
     def record_files(self, *names: str) -> None:
         """Note in the summary what files tables are made of, for `damaged_files`."""
@@ -316,10 +309,8 @@ def installed_versions(packages: Iterable[str] = RECORDED_PACKAGES) -> dict[str,
     """Of those of some packages that are installed."""
     versions = {}
     for name in packages:
-        try:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return versions
 
 

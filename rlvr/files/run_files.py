@@ -49,8 +49,13 @@ class RunFiles:
 
     @cached_property
     def progress(self) -> dict[str, Any]:
-        """progress.json; empty where it is not there, being written or damaged: the next one will do."""
-        return read_progress(self.directory)
+        """progress.json: what it last said of itself; empty where it has not yet, is just saying it, or it is
+        damaged: the next one will do."""
+        try:
+            progress = read_json(self.directory / "progress.json")
+        except UserError:
+            return {}
+        return progress if {"stage", "done", "total", "time"} <= progress.keys() else {}
 
     @cached_property
     def metrics(self) -> list[Line]:
@@ -142,15 +147,6 @@ def _numbers(file: Path) -> list[Line]:
     """The lines of a log of numbers, without those that are null."""
     lines = step_lines.read(file, shape=NUMBERS)
     return [{name: value for name, value in line.items() if value is not None} for line in lines]
-
-
-def read_progress(directory: Path) -> dict[str, Any]:
-    """What a run last said of itself; empty where it has not yet, is just saying it, or it is damaged."""
-    try:
-        progress = read_json(directory / "progress.json")
-    except UserError:
-        return {}
-    return progress if {"stage", "done", "total", "time"} <= progress.keys() else {}
 
 
 def read_json(file: Path) -> dict[str, Any]:

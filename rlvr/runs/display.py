@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rlvr.config import Config, arm_name
 from rlvr.errors import UserError, printable
 from rlvr.files.run_directory import read_summary
-from rlvr.files.run_files import read_progress
+from rlvr.files.run_files import RunFiles
 
 TRAINING_SHARE = 0.8  # of a run's time, until both stages have been seen; the rest is evaluation
 INTERVAL = 1.0  # seconds between looks at the run directories
@@ -31,7 +31,7 @@ class Display:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._started = time.monotonic()
-        self._before = {path: read_progress(path) for _, path in runs}
+        self._before = {path: RunFiles(path).progress for _, path in runs}
         self._said: dict[Path, str] = {}
         self._spoke = self._started
         self._found: dict[Path, float] = {}  # what was done of each run when it went on, as a share
@@ -134,7 +134,7 @@ def fraction_done(
         training_share = 1.0
     elif evaluate and summary.get("trained_steps") == config.training.steps:
         training_share = 0.0
-    progress = read_progress(path)
+    progress = RunFiles(path).progress
     if progress in ({}, before):
         trained = summary.get("trained_steps") == config.training.steps
         finished = summary.get("status") == "finished" and config.evaluation.after_training

@@ -148,9 +148,8 @@ def checkpoint_gib(config: Config, model: Architecture) -> Sizes:
 def rollouts_at_once(config: Config, model: Architecture, given: Assumptions) -> int:
     """Rollouts of mean length whose KV cache fits beside the engine's weights, on all GPUs together."""
     share = getattr(config.rollout, "gpu_memory_utilization", 0.5)
-    free = given.gpu_gib * GIB * share - model.parameters * 2 / getattr(
-        config.rollout, "tensor_parallel_size", 1
-    )
+    ranks = getattr(config.rollout, "tensor_parallel_size", 1)
+    free = given.gpu_gib * GIB * share - model.parameters * 2 / ranks
     tokens = given.prompt_tokens + min(given.mean_tokens, config.training.sampling.max_tokens)
     return max(int(given.gpus * free / (tokens * model.key_value_bytes())), 0)
 

@@ -5,7 +5,7 @@ and the sampling. A run's part is `evaluation/rare-answers.parquet`, one row an 
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def rare_file(config: Config, run: Path) -> Path:
     return Path(config.runs) / "rare" / name / "rare.parquet"
 
 
-def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda done, total: None) -> Path:
+def draw(config: Config, run: Path) -> Path:
     """The set of the policy that `run` started from, drawn unless it is there; returns its file.
 
     A killed draw goes on from its last shard.
@@ -65,8 +65,7 @@ def draw(config: Config, run: Path, report: Callable[[int, int], None] = lambda 
     asked_of_all = [(asked, max_tokens, "training.sampling.max_tokens")]
     sequence = longest_sequence(config.model, asked_of_all, exact=config.rollout.name == "vllm")
     engine = open_engine(config, weights, sequence)
-    for done, (start, shard) in enumerate(zip(starts, shards, strict=True)):
-        report(done, len(shards))
+    for start, shard in zip(starts, shards, strict=True):
         if is_readable(shard):
             continue
         groups = engine.generate(

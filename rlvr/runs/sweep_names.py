@@ -15,6 +15,7 @@ from rlvr.tables.settings import short_names, short_values, with_function
 # where a run goes and what watches it, and seeds, which are runs of one arm
 NO_NAME = ("seed", "experiment", "runs", "folder", "tracking", "cluster", "hydra")
 LONGEST = 100  # characters of a name, of 200 that a folder may have
+NOT_OF_A_NAME = re.compile(r"[^\w.,=+@%\[\]-]+", re.ASCII)
 
 
 def named(jobs: Sequence[Sequence[str]], config_name: str = "config") -> list[list[str]]:
@@ -56,16 +57,15 @@ def names_of(settings: Sequence[Mapping[str, str]], keys: Sequence[str]) -> list
 
 def name_of(settings: Mapping[str, str]) -> str:
     """A folder's name that says all settings; what has no room or no place in it is cut, with a digest."""
-    whole = ",".join(f"{key}={value}" for key, value in settings.items())
-    plain = re.sub(r"[^\w.,=+@%\[\]-]+", "-", whole, flags=re.ASCII)
-    if plain == whole and len(whole) <= LONGEST:
+    parts = [f"{key}={value}" for key, value in settings.items()]
+    whole = ",".join(parts)
+    if len(whole) <= LONGEST and not NOT_OF_A_NAME.search(whole):
         return whole
     room = max(LONGEST // len(settings) - 2, 12)
-    parts = (f"{key}={value}" for key, value in settings.items())
     cut = (
         part if len(part) <= room else f"{part[: room // 2]}..{part[-(room // 2 - 2) :]}" for part in parts
     )
-    short = re.sub(r"[^\w.,=+@%\[\]-]+", "-", ",".join(cut), flags=re.ASCII)[:150]
+    short = NOT_OF_A_NAME.sub("-", ",".join(cut))[:150]
     return f"{short}~{hashlib.blake2b(whole.encode(), digest_size=3).hexdigest()}"
 
 

@@ -1,7 +1,6 @@
 """Which tables there are, and which papers have claims: the files of `experiments/`."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from rlvr.config import CONFIG_DIRS, EXPERIMENTS
@@ -60,11 +59,10 @@ def find_table(name: str, own: Path | None = None) -> tuple[Path, Path]:
     for folder in folders(own):
         if name in tables_of(folder):
             return folder / f"{name}.yaml", folder
-    looked: Sequence[Path] = [folder for folder in folders(own) if folder != EXPERIMENTS]
-    where = f"; it was looked for in {', '.join(map(str, looked))} and among rlvr's own" if looked else ""
-    if not where:
-        where = f"; one of your own is experiments/{name}.yaml here, or in the folder of experiments="
-    raise unknown("table", name, tables(own), f"{nearest(name, tables(own))}{where}")
+    where = f"one of your own is experiments/{name}.yaml here, or in the folder of experiments="
+    if looked := [str(folder) for folder in folders(own) if folder != EXPERIMENTS]:
+        where = f"it was looked for in {', '.join(looked)} and among rlvr's own"
+    raise unknown("table", name, tables(own), f"{nearest(name, tables(own))}; {where}")
 
 
 def papers(experiments: Path = EXPERIMENTS) -> list[str]:
