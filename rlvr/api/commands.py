@@ -12,6 +12,7 @@ from rlvr.cli.training import VERBS, deadline, run_folder
 from rlvr.config import Config, load_config
 from rlvr.errors import UserError
 from rlvr.files.run_directory import no_run
+from rlvr.runs.start import Start
 
 PLAIN = re.compile(r"[A-Za-z_./][\w./:@+-]*")  # texts that Hydra reads without quotes
 WORDS = {"true", "false", "null", "nan", "inf"}  # and reads as something else
@@ -87,7 +88,6 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
 
 
 def _run(config: Config, **start: Any) -> Run:
-    from rlvr.runs.start import Start
     from rlvr.runs.sweep import run_with_display
 
     return Run(run_with_display(config, Start(**start)))

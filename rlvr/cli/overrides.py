@@ -8,7 +8,7 @@ from string import Template
 from typing import Any, ClassVar
 
 from rlvr.cli.arguments import Verb, flag, flag_lines, listing
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, initials, unknown
 
 
 @dataclass(kw_only=True)
@@ -86,7 +86,6 @@ def options_of(group: str) -> list[str]:
 def whole_keys(name: str, value: str) -> str:
     """Keys of the config that end like a name, with a value: path=x for data.path=x; "" if there is none."""
     from rlvr.config.keys import all_keys
-    from rlvr.errors import initials
 
     ends = dict.fromkeys(key.name for key in all_keys() if "<" not in key.name)
     found = [key for key in ends if name in ((last := key.split(".")[-1]), initials(last))]
@@ -299,8 +298,7 @@ def hydra_help() -> str:
     """What `--hydra-help` prints: Hydra's template, with the flags that rlvr takes."""
     from omegaconf import OmegaConf
 
-    from rlvr.config import hydra_with_conf
-    from rlvr.config.compose import compose
+    from rlvr.config import compose, hydra_with_conf
 
     config = compose([], with_hydra=True)
     with hydra_with_conf() as hydra:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlvr.cli.arguments import Verb, flag, key, word
-from rlvr.cli.overrides import Overrides, options_of
+from rlvr.cli.overrides import Overrides, options_of, wanted
 from rlvr.cli.training import run_folder, typed
 from rlvr.errors import UserError
 
@@ -158,8 +158,6 @@ def table(keys: TableOfRuns) -> None:
     An arm is what seeds have in common; it is called by the keys in which it differs from the others, and so
     are keys here: gamma is advantage_scaling.gamma where no other one ends like that.
     """
-    from rlvr.cli.overrides import wanted
-
     existing_folder(keys.path)
     selection = wanted(keys.overrides)
     from rlvr.report.ad_hoc import write_table_of_runs

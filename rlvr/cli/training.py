@@ -10,6 +10,7 @@ from typing import Any
 from rlvr.cli.arguments import Verb, flag, given_of, key, optional_keys
 from rlvr.cli.overrides import ConfigFolder, HydraFlags, options_of, part_of, show
 from rlvr.errors import UserError, unknown
+from rlvr.runs.start import Start
 from rlvr.tables.assumptions import Assumptions
 
 
@@ -91,7 +92,6 @@ def train(keys: Train) -> None:
     if show(keys, overrides):
         return
     from rlvr.config import load_config
-    from rlvr.runs.start import Start
 
     start = Start(deadline=deadline(keys.stop_after_minutes), processes=keys.gpus_per_run)
     if keys.dry_run:
@@ -136,7 +136,6 @@ def evaluate(keys: Evaluate) -> None:
     A language model is evaluated at scale=small, so in bfloat16, with completions as long as its own config
     says, unless scale= is given. A killed evaluation goes on from its last shard.
     """
-    from rlvr.runs.start import Start
     from rlvr.runs.sweep import config_of_run, overrides_of_evaluation, run_with_display
 
     overrides, name = keys.overrides, keys.config_name
@@ -271,7 +270,6 @@ def reproduce(keys: Reproduce) -> None:
 
     find_table(keys.table, keys.experiments)  # what is wrong is said before torch is imported
     from rlvr.runs.reproduce import reproduce_table
-    from rlvr.runs.start import Start
 
     reproduce_table(
         keys.table,

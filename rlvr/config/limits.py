@@ -116,18 +116,15 @@ ANY = Limits()
 
 def limited(default: Any, **limits: Any) -> Any:
     """A field of a dataclass with limits; they are the parameters of `Limits`."""
-    return _field(default, Limits(**limits))
+    metadata = {"limits": Limits(**limits)}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def one_of(default: str, *others: str) -> Any:
     """A field that is one of several texts; the first is its default, or MISSING where it has none."""
-    return _field(default, Limits(choices=others if default == MISSING else (default, *others)))
-
-
-def _field(default: Any, limits: Limits) -> Any:
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"limits": limits})
-    return field(default=default, metadata={"limits": limits})
+    return limited(default, choices=others if default == MISSING else (default, *others))
 
 
 def check_limits(part: Any, prefix: str = "") -> None:

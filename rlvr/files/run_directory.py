@@ -146,11 +146,8 @@ class RunDirectory:
         try:
             yield
         finally:
-            self.add_seconds(stage, time.perf_counter() - started)
-
-    def add_seconds(self, stage: str, seconds: float) -> None:
-        before = self.read_summary().get("seconds", {})
-        self.update_summary(seconds=before | {stage: before.get(stage, 0.0) + seconds})
+            taken, before = time.perf_counter() - started, self.read_summary().get("seconds", {})
+            self.update_summary(seconds=before | {stage: before.get(stage, 0.0) + taken})
 
     def report(self, stage: str, done: int, total: int) -> None:
         """progress.json: what whoever watches the run shows. Raises UserError without the lock."""

@@ -1,7 +1,6 @@
 """Where the numbers of a report come from: commands, commits, versions, and time and cost by stage."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,36 +12,21 @@ FORMER_NAMES = {"seconds/handover": "seconds/weight_sync"}  # in timing.jsonl of
 FLOPS = ("G", 1e9), ("T", 1e12), ("P", 1e15), ("E", 1e18), ("Z", 1e21)
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """One line of the provenance table; texts are finished, `stages` are seconds."""
-
-    arm: str
-    seed: int
-    status: str
-    started: str
-    commit: str
-    checkpoint: str
-    tokens: str
-    flops: str
-    stages: dict[str, float]
-
-
-def run_facts(run: RunFiles, labels: dict[str, str]) -> RunFacts:
+def run_facts(run: RunFiles, labels: dict[str, str]) -> dict[str, Any]:
+    """One line of the provenance table: finished texts, the seed, and seconds by stage."""
     summary, provenance = run.summary, run.provenance
     git = provenance.get("git", {})
-    status = "evaluated" if run.finished else summary.get("status", "training")
-    return RunFacts(
-        arm=labels.get(run.arm, run.arm),
-        seed=run.seed,
-        status=status,
-        started=(provenance.get("started") or ["–"])[-1].replace("T", " ").replace("+00:00", " UTC"),
-        commit=(git.get("commit", "unknown")[:12] + (" (changed)" if git.get("dirty") else "")),
-        checkpoint=f"step {summary['checkpoint_step']}" if "checkpoint_step" in summary else "–",
-        tokens=f"{tokens:,.0f}" if (tokens := summary.get("tokens", {}).get("sampled")) else "–",
-        flops=flops(total) if (total := sum(summary.get("flops", {}).values())) else "–",
-        stages=seconds_by_stage(run),
-    )
+    return {
+        "arm": labels.get(run.arm, run.arm),
+        "seed": run.seed,
+        "status": "evaluated" if run.finished else summary.get("status", "training"),
+        "started": (provenance.get("started") or ["–"])[-1].replace("T", " ").replace("+00:00", " UTC"),
+        "commit": git.get("commit", "unknown")[:12] + (" (changed)" if git.get("dirty") else ""),
+        "checkpoint": f"step {summary['checkpoint_step']}" if "checkpoint_step" in summary else "–",
+        "tokens": f"{tokens:,.0f}" if (tokens := summary.get("tokens", {}).get("sampled")) else "–",
+        "flops": flops(total) if (total := sum(summary.get("flops", {}).values())) else "–",
+        "stages": seconds_by_stage(run),
+    }
 
 
 def seconds_by_stage(run: RunFiles) -> dict[str, float]:

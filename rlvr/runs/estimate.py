@@ -9,14 +9,14 @@ rollout.
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from rlvr.config import Config, load_config, run_directory
 from rlvr.data import Problem
-from rlvr.errors import UserError, refuse_unknown
+from rlvr.errors import UserError
 from rlvr.files.atomic import free_bytes
 from rlvr.policy.architecture import Architecture, architecture_of
 from rlvr.policy.location import find
@@ -304,12 +304,7 @@ def commands(words: Sequence[str], gpus: int) -> Iterator[str]:
 
 
 def assumptions_of(given: Mapping[str, float]) -> Assumptions:
-    """Assumptions with some of them given; GPUs and their memory are otherwise those that are here, if any.
-
-    Raises:
-        UserError: for a name that is none.
-    """
-    refuse_unknown("assumption of a plan", given, [item.name for item in fields(Assumptions)])
+    """Assumptions with some of them given; GPUs and their memory are else those that are here, if any."""
     return Assumptions(**gpus_here() | given)  # type: ignore[arg-type]
 
 

@@ -37,9 +37,6 @@ def export_run(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already: name a folder that is not, or is empty")
     make_folder(folder)  # what can't be written is said before a model is loaded
-    if dtype is not None:
-        refuse_unknown("dtype", [dtype], DTYPES)
-    refuse_unknown("adapter", [adapter], ["merge", "keep"])
     if step is not None:
         refuse_unknown("step", [str(step)], [str(there) for there, _ in checkpoints(run)])
     weights = weights_of(config, run, chosen_step(config, run) if step is None else int(step))

@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Sequence
 from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +14,7 @@ from rich.text import Text
 from rlvr.config import Config
 from rlvr.errors import UserError, printable
 from rlvr.evaluation.results import pass_at_k_of_run, percent
+from rlvr.evaluation.sampling import sampled_tokens, verdict_shares
 from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.provenance import flops
@@ -23,9 +24,6 @@ from rlvr.tables.panels import duration
 from rlvr.tables.settings import differing, said, settings_of, value_of
 from rlvr.tables.terminal import CELL, averages_grid, grid_of_numbers
 from rlvr.tracking.symptoms import symptoms
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 UNSAID = ("arm", "experiment", "runs", "folder", "tracking", "hydra", "training.steps")
 
@@ -59,8 +57,6 @@ def print_outcome(runs: Sequence[tuple[Config, Path]], again: str = "") -> None:
 
 def print_run(console: Console, run: RunFiles) -> None:
     """pass@k and verdicts of a finished run, benchmark by benchmark, and how fast it was sampled."""
-    from rlvr.evaluation.sampling import sampled_tokens
-
     if (results := pass_at_k_of_run(run)).empty:
         return
     room = console.width - max(map(len, [*results["benchmark"], "out-of-domain average"]))
@@ -84,7 +80,7 @@ def spread(items: Sequence[int], room: int) -> list[int]:
     return [items[round(place * last / (room - 1))] for place in range(room)]
 
 
-def pass_at_k_grid(results: "pd.DataFrame", ks: Sequence[int]) -> Table:
+def pass_at_k_grid(results: pd.DataFrame, ks: Sequence[int]) -> Table:
     """A line a benchmark, then one for the plain average of each domain with several."""
     table = grid_of_numbers("pass@k, %", *map(str, ks))
     for name, rows in results.groupby("benchmark", sort=False):
@@ -100,8 +96,6 @@ def pass_at_k_grid(results: "pd.DataFrame", ks: Sequence[int]) -> Table:
 
 def verdict_grid(run: RunFiles) -> Table:
     """A line a benchmark: how many problems, and how the samples were judged, in percent."""
-    from rlvr.evaluation.sampling import verdict_shares
-
     evaluation = run.summary["evaluation"]
     shares = {name: verdict_shares(file) for name in evaluation if (file := run.samples(name))}
     verdicts = dict.fromkeys(verdict for found in shares.values() for verdict in found)

@@ -13,6 +13,7 @@ from rlvr.tables.panels import Panel
 from rlvr.tables.spec import TableSpec
 
 COLUMNS = ["group", "arm", "seeds", "measure", "value", "low", "high"]
+PROBLEMS = ["arm", "benchmark", "problem_id", "seeds", "n", "c"]
 DISTINCT = "distinct right answers"
 LAST_STEPS = 10  # over which the entropy is averaged
 
@@ -45,8 +46,7 @@ def collect_measures(spec: TableSpec, runs: Sequence[RunFiles]) -> tuple[pd.Data
             for measure, *numbers in zip(_names(spec), values, lows, highs, strict=True):
                 if not np.isnan(numbers[0]):
                     rows.append([group, name, len(runs_by_arm[name]), measure, *numbers])
-    columns = ["arm", "benchmark", "problem_id", "seeds", "n", "c"]
-    counted = pd.concat(problems, ignore_index=True) if problems else pd.DataFrame(columns=columns)
+    counted = pd.concat(problems, ignore_index=True) if problems else pd.DataFrame(columns=PROBLEMS)
     return pd.DataFrame(rows, columns=COLUMNS), counted
 
 
@@ -70,9 +70,7 @@ def _counts_frame(
     }
     frame = pd.DataFrame({column: rows.agg(" ".join, axis=1) for column, rows in joined.items()})
     seeds = " ".join(str(run.seed) for run in runs)
-    return frame.reset_index().assign(arm=name, benchmark=benchmark, seeds=seeds)[
-        ["arm", "benchmark", "problem_id", "seeds", "n", "c"]
-    ]
+    return frame.reset_index().assign(arm=name, benchmark=benchmark, seeds=seeds)[PROBLEMS]
 
 
 def _measured(

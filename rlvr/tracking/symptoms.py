@@ -42,14 +42,12 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
             f"entropy collapse: {entropy:.3g} nats a token, from {started:.3g} in the first steps; "
             "the policy hardly explores"
         )
-    size = mean("mismatch/effective_sample_size")
-    if size is not None and size < MISMATCH_SAMPLE_SIZE:
+    if (size := mean("mismatch/effective_sample_size")) is not None and size < MISMATCH_SAMPLE_SIZE:
         found.append(
             f"log-ratio drift between engine and trainer: effective sample size {size:.2f}, not near 1; "
             "compare their precision, or set algorithm.mismatch_cap=2.0"
         )
-    size = mean("update/effective_sample_size")
-    if size is not None and size < UPDATE_SAMPLE_SIZE:
+    if (size := mean("update/effective_sample_size")) is not None and size < UPDATE_SAMPLE_SIZE:
         found.append(
             f"log-ratio drift within the updates: effective sample size {size:.2f}; "
             "lower training.learning_rate or raise training.mini_batch_prompts"
@@ -67,8 +65,7 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
             f"{wrong:.0%} all wrong); other problems or larger groups would"
         )
     found += unscorable(recent)
-    truncated = mean("completion/truncated")
-    if truncated is not None and truncated > TRUNCATED:
+    if (truncated := mean("completion/truncated")) is not None and truncated > TRUNCATED:
         found.append(
             f"{truncated:.0%} of the completions are cut off: raise training.sampling.max_tokens, or mask "
             "them with algorithm.truncated=masked"

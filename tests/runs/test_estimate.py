@@ -167,8 +167,6 @@ def test_disk_by_hand():
 def test_what_is_given_goes_before_what_is_assumed():
     given = assumptions_of({"gpus": 8, "peak_tflops": 312.0})
     assert (given.gpus, given.peak_tflops, given.mean_tokens) == (8, 312.0, 1000)
-    with pytest.raises(UserError, match=r"unknown assumption of a plan 'gpu'.*did you mean gpus\?"):
-        assumptions_of({"gpu": 8})
 
 
 @pytest.fixture
