@@ -8,10 +8,7 @@ from typing import Any
 NUMBER = (int, float)
 MAYBE = (int, float, type(None))
 NUMBERS_BY_NAME = {"*": NUMBER}
-OBJECTS = (
-    *("evaluated", "last", "rare", "packages", "hardware"),
-    *("data", "contents", "overlap"),
-)
+OBJECTS = ("evaluated", "last", "rare", "packages", "hardware", "data", "contents", "overlap")
 TEXTS = ("status", "arm", "experiment", "scale", "command", "python", "stage")
 COUNTS = ("seed", "checkpoint_step", "trained_steps", "optimizer_steps", "done", "total")
 # of summary.json, provenance.json and progress.json, each where it is there

@@ -1,7 +1,7 @@
 """Evaluation of a run: choose a checkpoint, sample every benchmark with it, add pass@k to the summary."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -221,20 +221,18 @@ def evaluate_benchmarks(
     directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
 
 
+@dataclass
 class CheckpointSampler:
     """Samples all benchmarks with checkpoints of a run, all of them with one engine.
 
-    Args:
+    Attributes:
         engine: what training left, to be taken over; made at the first checkpoint, if there is none.
     """
 
-    def __init__(
-        self, config: Config, directory: RunDirectory, problems: Benchmarks, engine: RolloutEngine | None
-    ):
-        self.config = config
-        self.directory = directory
-        self.problems = problems
-        self.engine = engine
+    config: Config
+    directory: RunDirectory
+    problems: Benchmarks
+    engine: RolloutEngine | None
 
     def sample(self, step: int, folder: Path) -> dict[str, Path]:
         """All samples of a checkpoint; the file of each benchmark in a folder."""
