@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from rlvr.cli.main import main
 from rlvr.config import load_config
 from rlvr.errors import UserError
+from rlvr.runs.start import Start
 from rlvr.runs.sweep import expand, launch, launching, objective
 
 TINY = [
@@ -87,7 +88,7 @@ def test_a_sweep_whose_folder_cannot_be_made_is_a_sentence():
     place = "hydra.sweep.dir=/proc/nowhere"
     with (
         pytest.raises(UserError, match=r"another place with hydra\.sweep\.dir="),
-        launching([place], "config", None),
+        launching([place], "config", Start()),
     ):
         pass
 
