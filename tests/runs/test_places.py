@@ -115,7 +115,7 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     printed = capsys.readouterr().out
     assert all(f": {tmp_path}/{name}\n" in printed for name in "xyz")
     assert read(VERBS["report"], ["~/run", "file=~/page.html"]).file == tmp_path / "page.html"
-    with pytest.raises(UserError, match="is not a run directory"):
+    with pytest.raises(UserError, match=f"{tmp_path}/run/config.yaml can't be read"):
         evaluation_of("~/run")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("")
