@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -64,6 +64,7 @@ def test_expected_survivors_of_limrs_setting():
     assert survivors.sum() == pytest.approx(7968, abs=4 * 23)
 
 
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(arrays(float, st.tuples(st.integers(1, 6), st.integers(2, 5)), elements=SHARES))
 def test_scores_are_at_most_one_and_follow_the_problems_order(accuracy: np.ndarray):
     if (accuracy == 1).all():
