@@ -6,12 +6,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from rlvr.algorithms import process_set_sizes
+from rlvr.bench.gpu_timing import seconds_of
 from rlvr.bench.result import Result, interleaved
 from rlvr.config import load_config
 from rlvr.data import Completion, Group
@@ -28,17 +30,9 @@ def measure(parts: Sequence[str], rounds: int) -> list[Result]:
     results = []
     for part in parts:
         for what, work in WORK[part]().items():
-            results.append(Result(part, what, interleaved({"rlvr": timed(work)}, rounds)["rlvr"], []))
+            seconds = interleaved({"rlvr": partial(seconds_of, work)}, rounds)["rlvr"]
+            results.append(Result(part, what, seconds, []))
     return results
-
-
-def timed(work: Callable[[], object]) -> Callable[[], float]:
-    def seconds() -> float:
-        started = time.perf_counter()
-        work()
-        return time.perf_counter() - started
-
-    return seconds
 
 
 def pass_at_k_work() -> dict[str, Callable[[], object]]:
