@@ -15,7 +15,7 @@ from rlvr.config import Config, load_config, run_directory
 from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.evaluation import sampling
 from rlvr.files.run_directory import read_summary
-from rlvr.files.run_files import read_progress
+from rlvr.files.run_files import RunFiles
 from rlvr.runs.display import fraction_done
 from rlvr.runs.run import run
 from rlvr.tracking.tracker import Tracker
@@ -66,7 +66,7 @@ def test_a_clock_that_is_moved_back_changes_nothing(tmp_path: Path, monkeypatch:
     assert min(summary["seconds"].values()) > 0
     # a display that was started with the clock later than any line the run wrote
     assert fraction_done(config, moved, {}) == ("done", 1.0)
-    assert fraction_done(config, moved, read_progress(moved)) == ("done before", 1.0)
+    assert fraction_done(config, moved, RunFiles(moved).progress) == ("done before", 1.0)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -1], ids=["empty", "a byte", "the start", "all but a byte"])
