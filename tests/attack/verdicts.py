@@ -15,10 +15,10 @@ from collections.abc import Iterator
 
 from rlvr.data import UNSCORABLE, Verdict
 from rlvr.verification.pool import VerifierPool
-from rlvr.verification.throughput import HOSTILE
 from tests.attack.mistakes import MISTAKES
 from tests.attack.outcomes import spread
 from tests.attack.pairs import PAIRS
+from tests.attack.throughput import HOSTILE
 
 Case = tuple[str, str, bool]  # reference, answer, is it right
 

@@ -8,7 +8,7 @@ import pytest
 from rlvr.data import Verdict
 from rlvr.verification.pool import VerifierPool
 from rlvr.verification.references import check_references
-from rlvr.verification.throughput import HOSTILE, REFERENCES, ordinary
+from tests.attack.throughput import HOSTILE, REFERENCES, ordinary
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-r"""How many answers a second: `python -m rlvr.verification.throughput [workers]`.
+r"""How many answers a second: `python -m tests.attack.throughput [workers]`.
 
 Ordinary answers are drawn from the kinds that benchmarks have, all different, none written like its
 reference. Half are integers, as in the training sets, and need no parser; the second figure is for the
