@@ -64,9 +64,7 @@ def verify(groups: Sequence[Group]) -> None:
     for name, keys in pending.items():
         if is_file_function(name):
             verdicts = judge(name, [(groups[index].problem, text) for index, text in keys])
-            known |= dict(zip(keys, verdicts, strict=True))
-            continue
-        if name == "math":
+        elif name == "math":
             verdicts = _judge_mathematics(groups, keys)
         else:
             verdicts = pool_of(name).compare([(groups[index].problem.answer, text) for index, text in keys])

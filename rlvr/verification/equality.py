@@ -44,6 +44,14 @@ def value_of(form: Form) -> Value:
     raise Unreadable(f"{type(form).__name__} is no value")
 
 
+def value_or_none(form: Form) -> Value | None:
+    """The value of a number or formula; None for an unreadable formula and for any other form."""
+    try:
+        return value_of(form)
+    except Unreadable:
+        return None
+
+
 @lru_cache(maxsize=8192)
 def same_value(a: Value, b: Value) -> bool:
     """Have two formulas, numbers or matrices the same value wherever they have one?"""

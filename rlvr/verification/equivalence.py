@@ -34,7 +34,7 @@ from operator import itemgetter
 import sympy
 
 from rlvr.data import Verdict
-from rlvr.verification.equality import approximates, digits, same_value, value_of
+from rlvr.verification.equality import approximates, digits, same_value, value_of, value_or_none
 from rlvr.verification.forms import (
     Bracketed,
     Collection,
@@ -50,7 +50,6 @@ from rlvr.verification.forms import (
     Words,
 )
 from rlvr.verification.functions import Unreadable
-from rlvr.verification.latex import read_formula
 from rlvr.verification.mathematics import plainly_equal, screen
 from rlvr.verification.pairing import MAX_PARTS, same_parts, same_row, same_set
 from rlvr.verification.reading import readings
@@ -127,9 +126,8 @@ def judge(reference: str | Reference, text: str) -> Verdict:
 def is_sound(form: Form) -> bool:
     """Can anything be compared with a reference: are all its formulas read, and do they have values?"""
     if isinstance(form, Formula):
-        try:
-            value = read_formula(form.text)
-        except Unreadable:
+        value = value_or_none(form)
+        if value is None:
             return region(form) is not None
         if isinstance(value, sympy.Expr) and not value.is_Rational:
             digits(value, 0)

@@ -319,10 +319,8 @@ class _Parser:
         return power(base, 1 / degree)
 
     def logarithm(self) -> Value:
-        base = None
-        if self.accept("_"):
-            base = self.group()
-        return self.function("log", lambda x: sympy.log(x, 10 if base is None else base))
+        base = self.group() if self.accept("_") else 10
+        return self.function("log", lambda x: sympy.log(x, base))
 
     def function(self, name: str, applied: object = None) -> Value:
         applied = applied or FUNCTIONS[name]

@@ -146,9 +146,5 @@ def stands_for(decimal: Number, value: Fraction) -> bool:
 
 
 def ends(value: Fraction) -> bool:
-    """Do the decimal digits of a number come to an end?"""
-    denominator = value.denominator
-    for prime in (2, 5):
-        while denominator % prime == 0:
-            denominator //= prime
-    return denominator == 1
+    """Do the decimal digits of a number come to an end: does its denominator divide a power of ten?"""
+    return pow(10, value.denominator.bit_length(), value.denominator) == 0

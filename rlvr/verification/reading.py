@@ -201,29 +201,20 @@ def _sentence(parts: list[str]) -> bool:
 
 
 def _several(parts: list[str], separators: list[str], letters: bool) -> Form:
-    if (lengths := _lengths_of_time(parts, separators)) is not None:
-        return lengths
+    lengths = "and" in separators and len(parts) <= 3 and all(re.search("[a-z]", part) for part in parts)
+    if lengths and (quantity := _sum_of_quantities(" ".join(parts))) is not None:
+        return quantity  # `7 minutes and 5 seconds`
     forms: list[Form] = []
     for part in parts:
         form = _read(part, letters)
         forms += form.parts if isinstance(form, Several) else [form]
-    first = forms[0]
-    if isinstance(first, Relation) and first.operators == ("=",) and not any(map(_has_relation, forms[1:])):
+    first, *others = forms
+    one_named = isinstance(first, Relation) and not any(isinstance(form, Relation) for form in others)
+    if one_named and first.operators == ("=",):
         name, text = first.operands[0], first.texts[0]  # `n = 2, 3, 4`
-        forms = [first, *(Relation((name, form), ("=",), (text, "")) for form in forms[1:])]
+        forms = [first, *(Relation((name, form), ("=",), (text, "")) for form in others)]
     either = True if "or" in separators else False if "and" in separators else None
     return Several(tuple(forms), either)
-
-
-def _has_relation(form: Form) -> bool:
-    return isinstance(form, Relation)
-
-
-def _lengths_of_time(parts: list[str], separators: list[str]) -> Form | None:
-    """`7 minutes and 5 seconds`: one quantity."""
-    if "and" not in separators or len(parts) > 3 or not all(re.search("[a-z]", part) for part in parts):
-        return None
-    return _sum_of_quantities(" ".join(parts))
 
 
 _QUANTITIES = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
@@ -313,8 +304,10 @@ def _simple(text: str, letters: bool) -> Form:
         form = _read(value, letters)
         if isinstance(form, Quantity):  # `5 K` people
             return Words(text)
-        if scale != 1:
-            form = _scaled(form, value, scale)
+        if scale != 1 and isinstance(form, Number):
+            form = Number(form.value * scale)
+        elif scale != 1:
+            form = Formula(rf"({value})\cdot\frac{{{scale.numerator}}}{{{scale.denominator}}}")
         return Quantity(form, unit) if unit.dimension else form
     if _is_words(unwrapped, text):
         return Words(unwrapped)
@@ -325,23 +318,13 @@ def _unwrapped(text: str) -> str:
     return re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r" \1 ", text).strip()
 
 
-def _scaled(form: Form, text: str, scale: Fraction) -> Form:
-    if isinstance(form, Number):
-        return Number(form.value * scale)
-    return Formula(rf"({text})\cdot\frac{{{scale.numerator}}}{{{scale.denominator}}}")
-
-
-_PRODUCTS = frozenset(
-    ["ab", "abc", "abcd", "ac", "bc", "cd", "ad", "bd", "mn", "pq", "pr", "qr", "pqr", "rs", "st", "uv", "kx",
-     "ax", "bx", "cx", "mx", "nx", "ay", "by", "mg"]
-)  # fmt: skip
+_LETTERS = "ab abc abcd ac bc cd ad bd mn pq pr qr pqr rs st uv kx ax bx cx mx nx ay by mg"
+_PRODUCTS = frozenset(_LETTERS.split())
 _LABEL = re.compile(
     r"_\s*(?:\{[^{}]*\}|\w)|\\(?:text|mathbb|mathcal|begin|end|operatorname|overline|vec|hat|bar|tilde|dot"
     r"|ddot|overrightarrow|mathscr|mathfrak|widehat)\s*\{[^{}]*\}(?:\{[clr|]*\})?"
     r"|\\(?:angle|triangle)(?:\s*[A-Z](?:_\s*(?:\{\w*\}|\w))?)+|\\[A-Za-z]+"
 )
-
-
 _ARGUMENT = re.compile(  # `\sin(kx)`, `rx(t)`
     r"\\(?:(?:sin|cos|tan|cot)h?|sec|csc|exp|ln|log|arc(?:sin|cos|tan))\s*\(\s*[a-z]{2,4}\s*\)"
     r"|(?<![A-Za-z\\])[a-z]{2}\s*\(\s*[a-z]\s*\)"

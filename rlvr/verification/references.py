@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def check_references(references: Sequence[str], pool: VerifierPool | None = None
 def _compared(pairs: list[tuple[str, str]], pool: VerifierPool | None) -> list[Verdict]:
     if pool is not None:
         return pool.compare(pairs)
-    with closing(VerifierPool(deadline_seconds=30.0)) as own:
+    with VerifierPool(deadline_seconds=30.0) as own:
         return own.compare(pairs)
 
 

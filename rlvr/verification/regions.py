@@ -4,19 +4,8 @@ from functools import lru_cache
 
 import sympy
 
-from rlvr.verification.forms import (
-    Bracketed,
-    Collection,
-    Form,
-    Formula,
-    Joined,
-    Number,
-    Relation,
-    Several,
-    Words,
-)
-from rlvr.verification.functions import Unreadable
-from rlvr.verification.latex import read_formula
+from rlvr.verification.equality import value_or_none
+from rlvr.verification.forms import Bracketed, Collection, Form, Formula, Joined, Relation, Several, Words
 from rlvr.verification.mathematics import words
 
 _NAMED = {
@@ -34,6 +23,7 @@ MAX_SURDS = 6  # roots and other irrational numbers in a union, whose order take
 _PLAIN = str.maketrans("", "", " {}")
 _NAMED = {name.translate(_PLAIN): numbers for name, numbers in _NAMED.items()}
 _NAMED |= {r"\mathbb" + name: _NAMED[r"\mathbb" + of] for name, of in (("Z_>0", "Z^+"), ("R_>0", "R^+"))}
+MIRRORED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 _REALS = frozenset(["all real numbers", "all reals", "the real numbers", "reals", "r"])
 
 
@@ -74,15 +64,8 @@ def region(form: Form) -> sympy.Set | None:
 
 def number(form: Form) -> sympy.Expr | None:
     """The real number, or infinity, that a form is."""
-    if isinstance(form, Number):
-        return sympy.Rational(form.value.numerator, form.value.denominator)
-    if isinstance(form, Formula):
-        try:
-            value = read_formula(form.text)
-        except Unreadable:
-            return None
-        return value if isinstance(value, sympy.Expr) and value.is_extended_real and value.is_number else None
-    return None
+    value = value_or_none(form)
+    return value if isinstance(value, sympy.Expr) and value.is_extended_real and value.is_number else None
 
 
 def _joined(kind: type, parts: tuple[Form, ...]) -> sympy.Set | None:
@@ -104,7 +87,7 @@ def variable(relation: Relation) -> str | None:
     names = {
         text.replace(" ", "")
         for text, operand in zip(relation.texts, relation.operands, strict=True)
-        if isinstance(operand, Formula) and _is_variable(operand)
+        if isinstance(value_or_none(operand), sympy.Symbol)
     }
     return names.pop() if len(names) == 1 else None
 
@@ -118,13 +101,6 @@ def variables(form: Form) -> set[str]:
     return {name for part in parts for name in variables(part)}
 
 
-def _is_variable(form: Formula) -> bool:
-    try:
-        return bool(read_formula(form.text).is_Symbol)
-    except Unreadable:
-        return False
-
-
 def _of_relation(relation: Relation) -> sympy.Set | None:
     if relation.operators == (r"\in",):
         return region(relation.operands[1])
@@ -134,11 +110,9 @@ def _of_relation(relation: Relation) -> sympy.Set | None:
     for left, operator, right in zip(
         relation.operands, relation.operators, relation.operands[1:], strict=False
     ):
-        if (bound := number(right)) is not None:
-            pass
-        elif (bound := number(left)) is not None:
-            operator = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}.get(operator, operator)
-        else:
+        if (bound := number(right)) is None:
+            bound, operator = number(left), MIRRORED.get(operator, operator)
+        if bound is None:
             return None
         if operator == r"\ne":
             found -= sympy.FiniteSet(bound)

@@ -1,16 +1,14 @@
 """When equations and inequalities say the same, and what value an equation gives to a name."""
 
 import re
-from collections.abc import Callable
 
 import sympy
 
-from rlvr.verification.equality import proportional, value_of
+from rlvr.verification.equality import proportional, value_of, value_or_none
 from rlvr.verification.forms import Form, Formula, Joined, Number, Relation, Several, Words
 from rlvr.verification.functions import Unreadable
-from rlvr.verification.regions import same_region, variable
-
-Equal = Callable[[Form, Form], bool]  # `equivalence` of the parts
+from rlvr.verification.pairing import Equal
+from rlvr.verification.regions import MIRRORED, same_region, variable
 
 INEQUALITIES = {"<": 1, r"\le": 1, ">": -1, r"\ge": -1}  # which side is the larger
 
@@ -45,15 +43,15 @@ def named_value(relation: Relation, equal: Equal) -> Form | None:
         return None
     first, last = relation.operands[0], relation.operands[-1]
     if isinstance(last, Formula) and _NAME.fullmatch(last.text) and not isinstance(first, Relation):
-        try:
-            if not value_of(last).is_number:
-                return first if len(relation.operands) == 2 else None
-        except Unreadable:
+        named = value_or_none(last)
+        if named is None:
             return None
-    try:
-        symbols = value_of(first).free_symbols
-    except Unreadable:
+        if not named.is_number:
+            return first if len(relation.operands) == 2 else None
+    value = value_or_none(first)
+    if value is None:
         return last
+    symbols = value.free_symbols
     if not symbols:  # `2+1 = 3` says 3, and `1 = 5` nothing
         return last if all(equal(operand, last) for operand in relation.operands) else None
     # `x+y = 5` names what was asked; `2x = 6` has another solution, and `x-y = 0` is the equation of a line
@@ -95,18 +93,15 @@ def relations(gold: Form, target: Form, equal: Equal) -> bool:
     return _same_row(gold, target, equal) or _same_row(gold, _mirrored(target), equal)
 
 
-_MIRRORED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
-
-
 def _same_row(gold: Relation, target: Relation, equal: Equal) -> bool:
     return gold.operators == target.operators and all(map(equal, gold.operands, target.operands))
 
 
 def _mirrored(chain: Relation) -> Relation:
     """`a < b` as `b > a`; what can't be turned round stays."""
-    if not set(chain.operators) <= _MIRRORED.keys():
+    if not set(chain.operators) <= MIRRORED.keys():
         return chain
-    turned = tuple(_MIRRORED[operator] for operator in chain.operators[::-1])
+    turned = tuple(MIRRORED[operator] for operator in chain.operators[::-1])
     return Relation(chain.operands[::-1], turned, chain.texts[::-1])
 
 
@@ -129,11 +124,8 @@ def _inequalities(gold: Relation, target: Relation) -> bool:
         return False
     ours, theirs = chains
     for first, strict in ours:
-        found = next(
-            (s for s in theirs if s[1] == strict and proportional(first, s[0], positive=True)),
-            None,
-        )
-        if found is None:
+        alike = (s for s in theirs if s[1] == strict and proportional(first, s[0], positive=True))
+        if (found := next(alike, None)) is None:
             return False
         theirs.remove(found)
     return True
