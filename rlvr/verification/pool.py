@@ -10,15 +10,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from queue import LifoQueue
 from threading import Lock, Semaphore
-from types import TracebackType
-from typing import Self
 
 from rlvr.data import UNSCORABLE, Verdict
 from rlvr.verification.mathematics import screen
@@ -35,13 +33,11 @@ PROBE = r"\sqrt{7}+1"  # an answer that no reference should fail on
 Pair = tuple[str | Reference, str]
 
 
-class VerifierPool:
+class VerifierPool(AbstractContextManager):
     r"""Judges completions against references, in order, with a deadline for each.
 
         with VerifierPool(workers=2) as pool:
-            pending = pool.submit([("42", r"... \boxed{42}"), ...])  # returns at once
-            ...                                                     # generate the next batch
-            verdicts = pending.result()
+            verdicts = pool.verify([("42", r"... \boxed{42}"), ...])
 
     What needs no algebra is settled in the calling thread (`mathematics.screen`); the rest goes to processes,
     equal comparisons of one call once. `workers` of them are at work at a time; one that takes longer than
@@ -77,23 +73,22 @@ class VerifierPool:
         self._parsed: dict[str | Reference, bool] = {}
         self._threads = ThreadPoolExecutor(workers + SPARES, thread_name_prefix="verifier")
 
-    def submit(self, pairs: Sequence[Pair]) -> "Pending":
-        """Begin to judge (reference, completion text) pairs."""
-        return self._begin([screen(reference, text) for reference, text in pairs])
-
     def verify(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        """Verdicts on (reference, completion text) pairs, in their order."""
-        return self.submit(pairs).result()
+        """Verdicts on (reference, completion text) pairs, in their order.
+
+        Raises RuntimeError if the processes could not be started or kept, or the pool was closed.
+        """
+        return self._judged([screen(reference, text) for reference, text in pairs], self.counts)
 
     def compare(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        """Verdicts on (reference, answer) pairs in normal form, all of them by the workers."""
-        return self._begin(list(pairs)).result()
+        """Verdicts on (reference, answer) pairs in normal form, all of them by the workers; as `verify`."""
+        return self._judged(pairs, self.counts)
 
     def are_parsed(self, references: Sequence[str | Reference]) -> dict[str | Reference, bool]:
         """Which references completions can be judged by; each is looked at once."""
         new = [reference for reference in dict.fromkeys(references) if reference not in self._parsed]
         screened = [screen(reference, rf"\boxed{{{PROBE}}}") for reference in new]
-        verdicts = Pending(screened, self._compared(screened), Counter()).result()
+        verdicts = self._judged(screened, Counter())
         self._parsed |= {
             reference: verdict is not Verdict.REFERENCE_UNPARSABLE
             for reference, verdict in zip(new, verdicts, strict=True)
@@ -105,12 +100,24 @@ class VerifierPool:
         """Processes that had to be killed or died."""
         return sum(worker.replaced for worker in self._workers)
 
-    def _begin(self, screened: list[Verdict | Pair]) -> "Pending":
-        return Pending(screened, self._compared(screened), self.counts)
-
-    def _compared(self, screened: list[Verdict | Pair]) -> dict[Pair, Future[Verdict]]:
+    def _judged(self, screened: Sequence[Verdict | Pair], counts: Counter[Verdict]) -> list[Verdict]:
+        """The verdicts, those that are pairs yet by the workers; noted in `counts`."""
         distinct = dict.fromkeys(item for item in screened if not isinstance(item, Verdict))
-        return {pair: self._threads.submit(self._judge, pair) for pair in distinct}
+        pending = {pair: self._threads.submit(self._judge, pair) for pair in distinct}
+        try:
+            for verdict in pending.values():
+                # Not one long wait: Python can miss an interrupt that comes as a wait begins.
+                while not verdict.done():
+                    wait([verdict], timeout=0.5)
+            verdicts = [item if isinstance(item, Verdict) else pending[item].result() for item in screened]
+        except CancelledError as error:
+            raise RuntimeError("the verifier pool was closed") from error
+        except KeyboardInterrupt:
+            for verdict in pending.values():  # or the interpreter would finish them before it ends
+                verdict.cancel()
+            raise
+        counts.update(verdicts)
+        return verdicts
 
     def _judge(self, pair: Pair) -> Verdict:
         turn = _Turn(self._turns)
@@ -134,12 +141,7 @@ class VerifierPool:
         self._fleet.close()
         self._threads.shutdown(wait=True)  # their connections have ended, so they have too
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -156,44 +158,6 @@ class _Turn:
             turns.release()
 
 
-@dataclass(slots=True)
-class Pending:
-    """Verdicts on their way."""
-
-    _screened: list[Verdict | Pair]
-    _compared: dict[Pair, Future[Verdict]]
-    _counts: Counter[Verdict]
-    _verdicts: list[Verdict] | None = None
-
-    def done(self) -> bool:
-        """Would `result` return at once?"""
-        return all(verdict.done() for verdict in self._compared.values())
-
-    def result(self) -> list[Verdict]:
-        """The verdicts in the order of the pairs; waits for them.
-
-        Raises RuntimeError if the processes could not be started or kept, or the pool was closed.
-        """
-        if self._verdicts is None:
-            try:
-                for verdict in self._compared.values():
-                    # Not one long wait: Python can miss an interrupt that comes as a wait begins.
-                    while not verdict.done():
-                        wait([verdict], timeout=0.5)
-                self._verdicts = [
-                    item if isinstance(item, Verdict) else self._compared[item].result()
-                    for item in self._screened
-                ]
-            except CancelledError as error:
-                raise RuntimeError("the verifier pool was closed") from error
-            except KeyboardInterrupt:
-                for verdict in self._compared.values():  # or the interpreter would finish them before it ends
-                    verdict.cancel()
-                raise
-            self._counts.update(self._verdicts)
-        return self._verdicts
-
-
 class _Fleet:
     """The process that forks the workers (`worker`), and a connection to each; started anew if it is gone."""
 
@@ -201,9 +165,7 @@ class _Fleet:
         self._arguments, self._size = arguments, size
         self._lock = Lock()
         self.closed = False
-        self.served = False  # has any worker of this generation said that it is ready?
         self.generation = 0
-        self.connections: list[Connection] = []
         self._start()
 
     def _start(self) -> None:
@@ -222,7 +184,7 @@ class _Fleet:
         for _, theirs in pipes:
             theirs.close()
         self.connections = [ours for ours, _ in pipes]
-        self.served = False
+        self.served = False  # has any worker of this generation said that it is ready?
 
     def replace(self, generation: int) -> None:
         """Start anew, unless another thread already did. Raises RuntimeError where that is no use."""
@@ -261,7 +223,7 @@ class _Worker:
     deadline_seconds: float
     process: int | None = None
     replaced: int = 0
-    _generation: int = field(default=-1)
+    _generation: int = -1
     _messages: int = 0
 
     def judge(self, pair: Pair, slow: Callable[[], None]) -> tuple[Verdict, bool]:

@@ -25,10 +25,8 @@ _REASONS = {
 }
 
 
-def check_references(references: Sequence[str], pool: VerifierPool | None = None) -> list[tuple[int, str]]:
+def check_references(references: Sequence[str], pool: VerifierPool) -> list[tuple[int, str]]:
     """References that no completion could be judged by: (index, reason), in order.
-
-    Without a pool one is started, if any reference needs it, and ended.
 
     A reference is good if it stays within the limits of `answers`, equals itself, and a comparison with
     another number comes to an end. A text such as "Evelyn" is good.
@@ -46,18 +44,11 @@ def check_references(references: Sequence[str], pool: VerifierPool | None = None
             continue
         if not is_plain(expected):
             probes += [(index, (expected, expected)), (index, (expected, PROBE))]
-    verdicts = _compared([pair for _, pair in probes], pool) if probes else []
+    verdicts = pool.compare([pair for _, pair in probes])
     for (index, (_, answer)), verdict in zip(probes, verdicts, strict=True):
         if verdict is not (Verdict.WRONG if answer == PROBE else Verdict.CORRECT):
             faults.setdefault(index, _REASONS.get(verdict, "equals an unrelated number"))
     return sorted(faults.items())
-
-
-def _compared(pairs: list[tuple[str, str]], pool: VerifierPool | None) -> list[Verdict]:
-    if pool is not None:
-        return pool.compare(pairs)
-    with VerifierPool(deadline_seconds=30.0) as own:
-        return own.compare(pairs)
 
 
 def known_faults(references: Sequence[str]) -> list[tuple[int, str]]:
@@ -73,7 +64,8 @@ def known_faults(references: Sequence[str]) -> list[tuple[int, str]]:
     file = cache / "rlvr" / "references" / f"{digest}.json"
     with suppress(OSError, ValueError):
         return [(index, reason) for index, reason in json.loads(file.read_text())]
-    faults = check_references(references)
+    with VerifierPool(deadline_seconds=30.0) as pool:
+        faults = check_references(references, pool)
     with suppress(OSError):
         write_whole(file, json.dumps(faults))
     return faults

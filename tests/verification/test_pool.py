@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from threading import Timer
 
 import pytest
 
@@ -41,9 +42,10 @@ def test_nothing_to_judge(pool: VerifierPool) -> None:
 
 
 def test_what_needs_no_parser_never_reaches_a_worker(pool: VerifierPool) -> None:
-    pending = pool.submit([("exit", r"\boxed{exit}"), ("exit", "exit"), ("3", r"\boxed{4}")])
-    assert pending.done()
-    assert pending.result() == [CORRECT, Verdict.NO_ANSWER, WRONG]
+    before = pool.replaced
+    pairs = [("exit", r"\boxed{exit}"), ("exit", "exit"), ("3", r"\boxed{4}")]
+    assert pool.verify(pairs) == [CORRECT, Verdict.NO_ANSWER, WRONG]
+    assert pool.replaced == before
 
 
 def test_equal_comparisons_are_made_once(pool: VerifierPool) -> None:
@@ -54,8 +56,7 @@ def test_equal_comparisons_are_made_once(pool: VerifierPool) -> None:
 
 def test_counts_by_kind() -> None:
     with VerifierPool(1, function=ACT) as pool:
-        pending = pool.submit([("1", r"\boxed{1}"), ("1", r"\boxed{2}"), ("1", ""), ("x", r"\boxed{exit}")])
-        assert pending.result() == pending.result()
+        pool.verify([("1", r"\boxed{1}"), ("1", r"\boxed{2}"), ("1", ""), ("x", r"\boxed{exit}")])
         assert pool.counts == {CORRECT: 1, WRONG: 2, Verdict.NO_ANSWER: 1}
 
 
@@ -84,9 +85,9 @@ def test_a_hanging_answer_is_wrong_and_a_stalled_machine_a_timeout() -> None:
 def test_answers_that_hang_do_not_wait_for_each_other() -> None:
     """All eight are at work together, though one worker alone would have taken them one by one."""
     with VerifierPool(1, deadline_seconds=600, function=ACT) as pool:
-        pending = [pool.submit([("x", rf"\boxed{{sleep 999{i}}}")]) for i in range(SPARES)]
+        stuck = [pool._threads.submit(pool._judge, ("x", f"sleep 999{i}")) for i in range(SPARES)]
         assert pool.compare([("a", "a"), ("b", "c")]) == [CORRECT, WRONG]
-        assert not any(one.done() for one in pending)
+        assert not any(one.done() for one in stuck)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux only")
@@ -109,7 +110,7 @@ def test_an_overrun_costs_one_answer_and_only_its_own_process() -> None:
 
 def test_others_go_on_while_one_is_stuck() -> None:
     with VerifierPool(2, deadline_seconds=600, function=ACT) as pool:
-        stuck = pool.submit([("x", r"\boxed{sleep 999}")])
+        stuck = pool._threads.submit(pool._judge, ("x", "sleep 999"))
         pairs = [(str(i), str(i)) for i in range(50)]
         assert pool.compare(pairs) == [CORRECT] * 50
         assert not stuck.done()
@@ -180,12 +181,11 @@ def test_workers_do_not_import_torch(pool: VerifierPool) -> None:
 def test_close_ends_everything_at_once() -> None:
     pool = VerifierPool(2, deadline_seconds=600, function=ACT)
     pool.compare([(str(i), "") for i in range(32)])
-    pending = pool.submit([("x", r"\boxed{sleep 999}")])
     processes = [worker.process for worker in pool._workers if worker.process]
-    pool.close()
-    assert all(ended(process) for process in processes)
+    Timer(0.5, pool.close).start()
     with pytest.raises(RuntimeError, match=r"ended|closed"):
-        pending.result()
+        pool.compare([("x", f"sleep 999{i}") for i in range(20)])
+    assert all(ended(process) for process in processes)
     pool.close()
 
 
