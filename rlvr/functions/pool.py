@@ -43,8 +43,9 @@ class FunctionPool:
         key: of the config, for the sentences.
         reference: `my_rewards.py:length_penalised`, with or without @digest.
         offers: names of what it may take; it is called with those that it has.
-        parameters: its keyword-only arguments, the same in all calls; JSON.
+        parameters: its keyword-only arguments, the same in all calls, as JSON.
         deadline_seconds: of one call.
+        workers: processes.
 
     Raises:
         UserError: as `source.resolved`.
@@ -54,21 +55,19 @@ class FunctionPool:
         self,
         key: str,
         reference: str,
-        *,
         offers: Sequence[str],
-        parameters: Mapping[str, Any] | None = None,
+        parameters: str = "{}",
         deadline_seconds: float = 10.0,
         workers: int = 2,
     ):
         self.function = FileFunction.of(reference)
         self.deadline_seconds = deadline_seconds
-        self._takes = takes(
-            self.function, self.function.source(), offers=offers, parameters=parameters or {}, key=key
-        )
+        content, given = self.function.source(), json.loads(parameters)
+        self._takes = takes(self.function, content, offers=offers, parameters=given, key=key)
         alarm = str(math.ceil(2 * deadline_seconds) + 1)
         self._idle: LifoQueue[_Process] = LifoQueue()  # the last one used has started
         for _ in range(workers):
-            self._idle.put(_Process(self.function, alarm, json.dumps(dict(parameters or {}))))
+            self._idle.put(_Process(self.function, alarm, parameters))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="function")
         self._useless: int | None = workers * MAX_USELESS  # None once a call has come to an end
 
@@ -169,21 +168,8 @@ class _Process:
 
 
 @cache
-def pool_of(
-    key: str,
-    reference: str,
-    offers: tuple[str, ...],
-    parameters: str = "{}",
-    deadline_seconds: float = 10.0,
-    workers: int = 2,
-) -> FunctionPool:
-    """The pool of a function in this process, its `parameters` as JSON; it ends with the process."""
-    pool = FunctionPool(
-        *(key, reference),
-        offers=offers,
-        parameters=json.loads(parameters),
-        deadline_seconds=deadline_seconds,
-        workers=workers,
-    )
+def pool_of(*arguments: Any) -> FunctionPool:
+    """The pool of these arguments of `FunctionPool` in this process; it ends with the process."""
+    pool = FunctionPool(*arguments)
     atexit.register(pool.close)
     return pool

@@ -8,12 +8,14 @@ training or warm-start problem can appear in a benchmark, whatever the seeds and
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import add, mul, sub
 
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.problems.split import first_different, held_out_by_hash
 
-OPERATORS = ("+", "-", "*")
+OPERATIONS = {"+": add, "-": sub, "*": mul}
+OPERATORS = tuple(OPERATIONS)
 MOST_NUMBERS = 12
 DRAWS = 50_000
 
@@ -33,11 +35,7 @@ def combine(left: Expression, operator: str, right: Expression) -> Expression:
     left_text = f"({left.text})" if left.precedence < precedence else left.text
     bracket_right = right.precedence < precedence or (operator == "-" and right.precedence == 1)
     right_text = f"({right.text})" if bracket_right else right.text
-    value = {
-        "+": left.value + right.value,
-        "-": left.value - right.value,
-        "*": left.value * right.value,
-    }[operator]
+    value = OPERATIONS[operator](left.value, right.value)
     return Expression(f"{left_text}{operator}{right_text}", value, precedence)
 
 
@@ -51,12 +49,8 @@ def random_expression(numbers: Sequence[int], operators: Sequence[str], rng: ran
     return combine(left, rng.choice(operators), right)
 
 
-def is_held_out(numbers: Sequence[int], target: int, operators: Sequence[str]) -> bool:
-    """Whether the problem belongs to the benchmarks; the order of the numbers plays no part."""
-    return held_out_by_hash(_key(numbers, target, operators))
-
-
 def _key(numbers: Sequence[int], target: int, operators: Sequence[str]) -> str:
+    """What makes a problem another one; the order of the numbers plays no part."""
     return f"{'-'.join(map(str, sorted(numbers)))}={target}[{''.join(operators)}]"
 
 
@@ -104,7 +98,7 @@ def solved_countdowns(
         expression = random_expression(numbers, operators, rng)
         if not target_min <= expression.value <= target_max:
             continue
-        if is_held_out(numbers, expression.value, operators) != held_out:
+        if held_out_by_hash(_key(numbers, expression.value, operators)) != held_out:
             continue
         missed = 0
         rng.shuffle(numbers)

@@ -298,9 +298,7 @@ def multiple_choice(question: str, answer: str, wrong: Sequence[str], seed: int)
     return text, LETTERS[options.index(answer)]
 
 
-def problem_of(
-    source: str, question: str, answer: str, verifier: str, metadata: dict[str, Any] | None = None
-) -> Problem:
+def problem_of(source: str, question: str, answer: str, verifier: str, metadata: dict[str, Any]) -> Problem:
     """A problem whose id is made of its words and answer, so that it stays when rows move."""
     digest = hashlib.blake2b(f"{question}\0{answer}".encode(), digest_size=8).hexdigest()
     return Problem(
@@ -309,7 +307,7 @@ def problem_of(
         prompt=({"role": "user", "content": question},),
         answer=answer,
         verifier=verifier,
-        metadata=metadata or {},
+        metadata=metadata,
     )
 
 

@@ -59,7 +59,7 @@ def worded_gym_problems(
         except (TypeError, AssertionError) as error:
             raise UserError(f"parameters of reasoning-gym's {task}: {error}") from error
         for entry in entries:
-            if is_held_out(question_of(entry)) == held_out:
+            if held_out_by_hash(question_of(entry)) == held_out:
                 problem = problem_of(task, entry)
                 problems.setdefault(problem.id, problem)
             if len(problems) == size:
@@ -75,7 +75,7 @@ def worked_sums(*, held_out: bool, seed: int, **parameters: object) -> Iterator[
     The answer to 12 + 7 - 5 is "12 + 7 = 19, 19 - 5 = 14. The answer is \boxed{14}."
     """
     for entry in endless_entries("chain_sum", seed=seed, **parameters):
-        if is_held_out(question_of(entry)) == held_out:
+        if held_out_by_hash(question_of(entry)) == held_out:
             yield problem_of("chain_sum", entry), worked(entry["metadata"]["expression"])
 
 
@@ -103,8 +103,3 @@ def problem_of(task: str, entry: dict[str, Any]) -> Problem:
         answer=entry["answer"],
         verifier=TASKS[task],
     )
-
-
-def is_held_out(question: str) -> bool:
-    """Whether a question belongs to the benchmarks."""
-    return held_out_by_hash(question)

@@ -9,6 +9,7 @@ as F-GRPO describes its mazes. `walk`: any walk that reaches the goal is right, 
 published code judges.
 """
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
@@ -145,8 +146,6 @@ def maze_problems(
 
 def solved_mazes(*, side: int = 17, held_out: bool, seed: int | str) -> Iterator[tuple[Problem, str]]:
     """An endless stream of (problem, right answer) from one side of the split."""
-    index = 0
-    while True:
+    for index in itertools.count():
         problem = draw_maze(f"maze/{side}/solved/{seed}/{index}", side=side, reward="path", held_out=held_out)
         yield problem, problem.answer
-        index += 1

@@ -11,6 +11,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,8 @@ def json_rows(path: str, compression: str | None, records: str | None = None) ->
             if not isinstance(value, Mapping) or part not in value:
                 raise UserError(f"{path} has nothing at records={records}: its top is {described(value)}")
             value = value[part]
-    if records is not None and not isinstance(value, list):
-        raise UserError(f"{path}: records={records} is {described(value)}: accepted is a list of rows")
+        if not isinstance(value, list):
+            raise UserError(f"{path}: records={records} is {described(value)}: accepted is a list of rows")
     for number, row in enumerate(value if isinstance(value, list) else [value], 1):
         yield checked_row(f"row {number} of {path}", row)
 
@@ -152,14 +153,6 @@ def separated_rows(path: str, compression: str | None, *, delimiter: str) -> Ite
         raise UserError(f"row {number + 1} of {path} can't be read: {error}") from error
 
 
-def csv_rows(path: str, compression: str | None) -> Iterator[Row]:
-    return separated_rows(path, compression, delimiter=",")
-
-
-def tsv_rows(path: str, compression: str | None) -> Iterator[Row]:
-    return separated_rows(path, compression, delimiter="\t")
-
-
 def parquet_rows(path: str, compression: str | None) -> Iterator[Row]:
     """Rows in Parquet's own types; single precision in its own shortest digits, not those of a double."""
     import pyarrow as pa
@@ -199,8 +192,8 @@ def single_number(text: str | None) -> Number | NoNumber | None:
 READERS: dict[str, Callable[..., Iterator[Row]]] = {
     ".jsonl": jsonl_rows,
     ".json": json_rows,
-    ".csv": csv_rows,
-    ".tsv": tsv_rows,
+    ".csv": partial(separated_rows, delimiter=","),
+    ".tsv": partial(separated_rows, delimiter="\t"),
     ".parquet": parquet_rows,
 }
 FILE_SUFFIXES = [

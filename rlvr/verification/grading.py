@@ -71,7 +71,12 @@ class PythonReward:
     ) -> Column | Graded:
         rows = zip(problems, texts, token_ids, verdicts, strict=True)
         values = self._pool([dict(zip(REWARD_OFFERS, row, strict=True)) for row in rows])
-        self._warn([value for value in values if isinstance(value, Failed)], len(values))
+        failed = [value for value in values if isinstance(value, Failed)]
+        if len(failed) > MAX_FAILED * len(values):
+            logger.warning(
+                "%s failed on %d of %d completions, which have no reward and are left out: %s",
+                *(self.name, len(failed), len(values), failed[0].reason),
+            )
         values = [None if isinstance(value, Failed) else value for value in values]
         for problem, value in zip(problems, values, strict=True):
             self._check(problem, value)
@@ -112,13 +117,6 @@ class PythonReward:
             f"{self.name} returned {given} for problem {problem.id}: accepted is a finite number, a dict of "
             "names and finite numbers, or None for no reward (the completion is not learned from)"
         )
-
-    def _warn(self, failed: Sequence[Failed], calls: int) -> None:
-        if len(failed) > MAX_FAILED * calls:
-            logger.warning(
-                "%s failed on %d of %d completions, which have no reward and are left out: %s",
-                *(self.name, len(failed), calls, failed[0].reason),
-            )
 
 
 # The options of `reward`: they return a number for each completion

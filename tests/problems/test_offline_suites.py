@@ -10,7 +10,8 @@ from rlvr.data import Completion, Group, Verdict
 from rlvr.errors import UserError
 from rlvr.problems import load_problems
 from rlvr.problems.champ import champ_problems, comparable_answer
-from rlvr.problems.gym_words import TASKS, is_held_out, worded_gym_problems
+from rlvr.problems.gym_words import TASKS, worded_gym_problems
+from rlvr.problems.split import held_out_by_hash
 from rlvr.verification import verify
 from rlvr.verification.pool import VerifierPool
 from rlvr.verification.references import check_references
@@ -47,7 +48,7 @@ def test_the_two_sides_share_no_question():
     ]
     held_out, training = ({p.id for side in pair for p in side} for pair in (sides[:2], sides[2:]))
     assert not held_out & training
-    assert all(is_held_out(p.prompt[0]["content"]) for p in sides[0])
+    assert all(held_out_by_hash(p.prompt[0]["content"]) for p in sides[0])
 
 
 def test_same_seed_same_problems():

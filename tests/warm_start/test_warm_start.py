@@ -18,7 +18,8 @@ from rlvr.policy.location import EMBEDDED, SHIPPED, local_files, made_here
 from rlvr.policy.policy import load_policy
 from rlvr.policy.recipes import RECIPES
 from rlvr.problems import load_problems
-from rlvr.problems.gym_words import is_held_out, worked
+from rlvr.problems.gym_words import worked
+from rlvr.problems.split import held_out_by_hash
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.runs.run import run
@@ -69,7 +70,7 @@ def test_worked_sums_are_of_the_training_side_and_right():
     settings = load_config(["data=arithmetic"]).data.parameters
     for problem, answer in itertools.islice(solved_examples(RECIPES["smollm2_sums"]), 200):
         question = problem.prompt[0]["content"]
-        assert not is_held_out(question)
+        assert not held_out_by_hash(question)
         terms = re.findall(r"\d+", question)
         assert settings["min_terms"] <= len(terms) <= settings["max_terms"]
         assert answer.endswith(f"The answer is \\boxed{{{problem.answer}}}.")
