@@ -178,9 +178,7 @@ def _approximates(number: Number, value: sympy.Expr) -> bool:
 def _scaled(form: Form, factor: Fraction) -> Form:
     if isinstance(form, Number):
         return Number(form.value * factor)
-    if isinstance(form, Formula):
-        return Formula(rf"\frac{{{factor.numerator}}}{{{factor.denominator}}}\cdot ({form.text})")
-    raise Unreadable("no value to scale")
+    return Formula(rf"\frac{{{factor.numerator}}}{{{factor.denominator}}}\cdot ({_latex(form)})")
 
 
 def _percents(gold: Form, target: Form) -> bool:
@@ -217,7 +215,7 @@ def _ratios(gold: Form, target: Form) -> bool:
         ratio, other = (gold, target) if isinstance(gold, Ratio) else (target, gold)
         if len(ratio.parts) != 2:
             return False
-        over, under = map(_text, ratio.parts)
+        over, under = map(_latex, ratio.parts)
         return _values_equal(Formula(rf"\frac{{{over}}}{{{under}}}"), other)
     if len(gold.parts) != len(target.parts):
         return False
@@ -227,12 +225,13 @@ def _ratios(gold: Form, target: Form) -> bool:
     return all(same_value(a * theirs[0], b * ours[0]) for a, b in zip(ours, theirs, strict=True))
 
 
-def _text(form: Form) -> str:
+def _latex(form: Form) -> str:
+    """A number or formula. Raises Unreadable for any other form."""
     if isinstance(form, Number):
         return rf"\frac{{{form.value.numerator}}}{{{form.value.denominator}}}"
     if isinstance(form, Formula):
         return form.text
-    raise Unreadable("no value in a ratio")
+    raise Unreadable(f"{type(form).__name__} is no value")
 
 
 # -- what has parts

@@ -33,20 +33,16 @@ def _inverse(function: type) -> object:
     return lambda x: function(1 / x)
 
 
+_SYMPYS = "sin cos tan cot sec csc sinh cosh tanh coth sech csch exp sign floor erf"
 FUNCTIONS = {
-    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec,
-    "csc": sympy.csc,
-    "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan, "arccot": _inverse(sympy.atan),
-    "arcsec": _inverse(sympy.acos), "arccsc": _inverse(sympy.asin), "tg": sympy.tan, "ctg": sympy.cot,
-    "arctg": sympy.atan, "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth,
-    "sech": sympy.sech, "csch": sympy.csch, "arcsinh": sympy.asinh, "arccosh": sympy.acosh,
-    "arctanh": sympy.atanh, "arsinh": sympy.asinh, "arcosh": sympy.acosh, "artanh": sympy.atanh,
-    "ln": sympy.log, "lg": lambda x: sympy.log(x, 10),
-    "exp": sympy.exp, "sgn": sympy.sign, "sign": sympy.sign,
-    "Re": lambda x: sympy.re(expanded(x)), "Im": lambda x: sympy.im(expanded(x)),
-    "arg": lambda x: sympy.arg(expanded(x)),
-    "floor": sympy.floor, "ceil": sympy.ceiling,
-    "erf": sympy.erf, "cis": lambda x: sympy.cos(x) + I * sympy.sin(x), "abs": sympy.Abs,
+    **{name: getattr(sympy, name) for name in _SYMPYS.split()},
+    **{f"arc{name}": getattr(sympy, f"a{name}") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    "arccot": _inverse(sympy.atan), "arcsec": _inverse(sympy.acos), "arccsc": _inverse(sympy.asin),
+    "tg": sympy.tan, "ctg": sympy.cot, "arctg": sympy.atan,
+    "arsinh": sympy.asinh, "arcosh": sympy.acosh, "artanh": sympy.atanh,
+    "ln": sympy.log, "lg": lambda x: sympy.log(x, 10), "sgn": sympy.sign, "ceil": sympy.ceiling,
+    "Re": lambda x: sympy.re(expanded(x)), "Im": lambda x: sympy.im(expanded(x)), "abs": sympy.Abs,
+    "arg": lambda x: sympy.arg(expanded(x)), "cis": lambda x: sympy.cos(x) + I * sympy.sin(x),
 }  # fmt: skip
 
 
@@ -65,8 +61,7 @@ CONSTANTS = {
 SEVERAL = {
     "max": sympy.Max, "min": sympy.Min, "gcd": _of_integers(sympy.igcd), "lcm": _of_integers(sympy.ilcm)
 }  # fmt: skip
-INVERSES = {"sin": sympy.asin, "cos": sympy.acos, "tan": sympy.atan, "cot": _inverse(sympy.atan),
-             "sinh": sympy.asinh, "cosh": sympy.acosh, "tanh": sympy.atanh}  # fmt: skip
+INVERSES = {name: FUNCTIONS[f"arc{name}"] for name in ("sin", "cos", "tan", "cot", "sinh", "cosh", "tanh")}
 ANGULAR = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "tg", "ctg", "cis"])
 
 

@@ -209,6 +209,15 @@ class _Parser:
         self.bars = bars
         return value
 
+    def arguments(self, *brackets: str) -> list[Value]:
+        """Values with commas between them, in one of these brackets."""
+        closing = _CLOSING[self.take(*brackets)]
+        values = [self.sum()]
+        while self.accept(","):
+            values.append(self.sum())
+        self.take(closing)
+        return values
+
     # -- atoms
     def atom(self) -> Value:
         token, kind = self.next(), self.kind()
@@ -262,11 +271,7 @@ class _Parser:
     def application(self, name: str) -> Value | None:
         """f(x), as a symbol of its own; None where the bracket is a factor, as in `x(x+1)`."""
         start = self.position
-        self.take("(")
-        arguments = [self.sum()]
-        while self.accept(","):
-            arguments.append(self.sum())
-        self.take(")")
+        arguments = self.arguments("(")
         is_function = len(arguments) > 1 or name.rstrip("'") in _FUNCTION_LETTERS or "'" in name
         if is_function or len(name) > 1 or arguments[0].is_Symbol or arguments[0].is_Number:
             inside = ",".join(map(str, map(expanded, arguments)))
@@ -297,7 +302,7 @@ class _Parser:
         if name == "log":
             return self.logarithm()
         if name in SEVERAL:
-            return self.several(name)
+            return SEVERAL[name](*self.arguments("(", "{", r"\{"))
         if name in ("sum", "prod"):
             return self.series(name)
         if name == "det":
@@ -341,14 +346,6 @@ class _Parser:
         self.in_function = inside
         value = applied(argument)
         return value if exponent is None else power(value, exponent)
-
-    def several(self, name: str) -> Value:
-        opening = self.take("(", "{", r"\{")
-        values = [self.sum()]
-        while self.accept(","):
-            values.append(self.sum())
-        self.take(_CLOSING[opening])
-        return SEVERAL[name](*values)
 
     def series(self, name: str) -> Value:
         """A short sum or product over integers, added up; anything longer is work left undone."""

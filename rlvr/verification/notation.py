@@ -29,15 +29,14 @@ _GREEK = {
 _SIGNS = {
     **{c: "-" for c in "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63"},
     **{c: "'" for c in "′’‘ʹ"}, "″": "''",
-    "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": "/", "∕": "/", "±": r"\pm ",
-    "∓": r"\mp ",
-    "∞": r"\infty ", "°": r"^\circ ", "º": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ",
-    "≠": r"\ne ", "≈": r"\approx ", "∈": r"\in ", "∉": r"\notin ", "∪": r"\cup ", "∩": r"\cap ",
-    "∅": r"\emptyset ", "√": r"\sqrt", "∛": r"\sqrt[3]", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
-    "ℕ": r"\mathbb{N}", "∶": ":", "：": ":", "、": ",", "。": ".", "…": r"\ldots ", "∠": r"\angle ",
-    "△": r"\triangle ",
+    "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": "/", "∕": "/", "∖": r"\setminus ",
+    "±": r"\pm ", "∓": r"\mp ", "∞": r"\infty ", "°": r"^\circ ", "º": r"^\circ ", "∠": r"\angle ",
+    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
+    "∈": r"\in ", "∉": r"\notin ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ",
+    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "△": r"\triangle ", "…": r"\ldots ",
+    "∶": ":", "：": ":", "、": ",", "。": ".", "٫": ".", "٪": "%", "\u00a0": " ",
     "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ",
-    "℃": r"^\circ\text{C}", "℉": r"^\circ\text{F}", "٫": ".", "٪": "%", "\u00a0": " ", "∖": r"\setminus ",
+    "√": r"\sqrt", "∛": r"\sqrt[3]", "℃": r"^\circ\text{C}", "℉": r"^\circ\text{F}",
     **{letter: rf"\{name} " for letter, name in _GREEK.items()},
 }  # fmt: skip
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni", strict=True))

@@ -230,7 +230,7 @@ class _Worker:
         """The verdict, and whether it only says that the machine gave the process no time.
 
         Args:
-            slow: called once the comparison takes longer than PATIENCE_SECONDS.
+            slow: called, maybe again, when the comparison takes longer than PATIENCE_SECONDS.
         """
         outcome: tuple[Verdict | None, bool] = (None, False)
         for _ in range(2):
@@ -257,24 +257,18 @@ class _Worker:
         self._messages += 1
         connection.send_bytes(json.dumps([self._messages, pair]).encode())
         started, begun = time.monotonic(), _cpu_seconds(self.process)
-        while True:
-            elapsed = time.monotonic() - started
-            if elapsed < PATIENCE_SECONDS:
-                if not connection.poll(min(PATIENCE_SECONDS - elapsed, self.deadline_seconds)):
-                    slow()
-                    if self.deadline_seconds > PATIENCE_SECONDS:
-                        continue
-                    return self._break_off(connection, begun, pair)
-            elif not connection.poll(max(self.deadline_seconds - elapsed, 0)):
-                return self._break_off(connection, begun, pair)
-            kind, reason = self._hear(connection)
-            if kind == "ready":
-                logger.info("a verification process died on %r", pair)
-                return None, False
-            if kind:
-                if reason:
-                    logger.info("comparison failed (%s) on %r", reason, pair)
-                return Verdict(kind), False
+        for limit in (min(PATIENCE_SECONDS, self.deadline_seconds), self.deadline_seconds):
+            while connection.poll(max(started + limit - time.monotonic(), 0)):
+                kind, reason = self._hear(connection)
+                if kind == "ready":
+                    logger.info("a verification process died on %r", pair)
+                    return None, False
+                if kind:
+                    if reason:
+                        logger.info("comparison failed (%s) on %r", reason, pair)
+                    return Verdict(kind), False
+            slow()
+        return self._break_off(connection, begun, pair)
 
     def _break_off(self, connection: Connection, begun: float, pair: Pair) -> tuple[Verdict, bool]:
         used = _cpu_seconds(self.process) - begun

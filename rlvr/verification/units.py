@@ -30,26 +30,22 @@ class Unit:
 _MEASURES = {
     "length": {"inch|in": "0.0254", "foot|feet|ft": "0.3048", "yard|yd": "0.9144", "mile|mi": "1609.344",
                "kms": "1000", "cms": "0.01"},
-    "mass": {"pound|lb|lbs": "0.45359237", "kgs|kilo": "1",
-             "ounce|oz": "0.028349523125", "ton|tonne|tons": "1000",
-             "gm|gms": "0.001"},
-    "time": {
-        "minute|min|mins": "60", "hour|hr|h|hrs": "3600", "day": "86400", "week|wk": "604800",
-        "month": "2629800",
-        "year|yr|yrs": "31557600", "decade": "315576000", "century|centuries": "3155760000", "sec|secs": "1",
-    },
+    "mass": {"pound|lb|lbs": "0.45359237", "kgs|kilo": "1", "ounce|oz": "0.028349523125",
+             "ton|tonne|tons": "1000", "gm|gms": "0.001"},
+    "time": {"minute|min|mins": "60", "hour|hr|h|hrs": "3600", "day": "86400", "week|wk": "604800",
+             "month": "2629800", "year|yr|yrs": "31557600", "decade": "315576000",
+             "century|centuries": "3155760000", "sec|secs": "1"},
     "volume": {"gallon|gal": "0.003785411784", "quart|qt": "0.000946352946", "pint|pt": "0.000473176473",
                "cup": "0.0002365882365", "cc": "0.000001"},
     "speed": {"mph": "0.44704", "kph|kmph|kmh": "5/18", "knot": "0.514444"},
     "area": {"acre": "4046.8564224", "hectare|ha": "10000"},
-    "money": {"dollar|usd|buck": "1", "cent|¢": "1/100", "penny|pennies": "1/100", "nickel": "0.05",
-    "dime": "1/10"},
+    "money": {"dollar|usd|buck": "1", "cent|¢|penny|pennies": "1/100", "nickel": "0.05", "dime": "1/10"},
     "euro": {"euro|eur": "1"}, "sterling": {"sterling|gbp|quid": "1"}, "rupee": {"rupee|rs|inr": "1"},
     "yuan": {"yuan|rmb|cny": "1"}, "yen": {"yen|jpy": "1"},
-    "angle": {"degree|deg|degs": "1", "arcminute": "1/60",
-    "arcsecond": "1/3600"}, "radian": {"radian|rad|rads": "1"},
-    "celsius": {"celsius": "1"}, "fahrenheit": {"fahrenheit": "1"}, "information": {"bit": "1", "byte": "8"},
-    "frequency": {"rpm": "1/60"}, "energy": {"kwh": "3600000"}, "pressure": {"atm|atmosphere": "101325"},
+    "angle": {"degree|deg|degs": "1", "arcminute": "1/60", "arcsecond": "1/3600"},
+    "radian": {"radian|rad|rads": "1"}, "celsius": {"celsius": "1"}, "fahrenheit": {"fahrenheit": "1"},
+    "information": {"bit": "1", "byte": "8"}, "frequency": {"rpm": "1/60"}, "energy": {"kwh": "3600000"},
+    "pressure": {"atm|atmosphere": "101325"},
 }  # fmt: skip
 # SI and what takes its prefixes: kind, name, symbol, size
 _METRIC = (
@@ -58,22 +54,20 @@ _METRIC = (
     ("frequency", "hertz", "Hz", "1"), ("force", "newton", "N", "1"), ("pressure", "pascal", "Pa", "1"),
     ("energy", "joule", "J", "1"), ("power", "watt", "W", "1"), ("charge", "coulomb", "C", "1"),
     ("voltage", "volt", "V", "1"), ("capacitance", "farad", "F", "1"), ("resistance", "ohm", "Ω", "1"),
-    ("field", "tesla", "T", "1"), ("volume", "liter|litre", "L", "1/1000"), ("volume", "liter|litre", "l",
-    "1/1000"),
+    ("field", "tesla", "T", "1"), ("field", "gauss", "G", "1/10000"), ("inductance", "henry", "H", "1"),
+    ("volume", "liter|litre", "L", "1/1000"), ("volume", "liter|litre", "l", "1/1000"),
     ("energy", "electronvolt", "eV", "1.602176634e-19"), ("energy", "calorie", "cal", "4.184"),
-    ("energy", "erg", "erg", "1e-7"), ("pressure", "bar", "bar", "100000"), ("length", "parsec", "pc",
-    "3.0857e16"),
-    ("time", "annum", "yr", "31557600"), ("concentration", "molar", "M", "1"), ("magnitude", "jansky", "Jy",
-    "1"),
-    ("information", "byte", "B", "8"), ("energy", "btu", "BTU", "1055"), ("field", "gauss", "G", "1/10000"),
-    ("inductance", "henry", "H", "1"), ("force", "dyne", "dyn", "1/100000"), ("length", "angstrom", "Å",
-    "1e-10"),
+    ("energy", "erg", "erg", "1e-7"), ("energy", "btu", "BTU", "1055"), ("force", "dyne", "dyn", "1/100000"),
+    ("pressure", "bar", "bar", "100000"), ("length", "parsec", "pc", "3.0857e16"),
+    ("length", "angstrom", "Å", "1e-10"), ("time", "annum", "yr", "31557600"),
+    ("concentration", "molar", "M", "1"), ("magnitude", "jansky", "Jy", "1"),
+    ("information", "byte", "B", "8"),
 )  # fmt: skip
 _PREFIXES = {
-    "k": ("kilo", "1e3"), "M": ("mega", "1e6"), "G": ("giga", "1e9"), "T": ("tera", "1e12"), "d": ("deci",
-    "1e-1"),
-    "c": ("centi", "1e-2"), "m": ("milli", "1e-3"), "μ": ("micro", "1e-6"), "u": ("micro", "1e-6"),
-    "n": ("nano", "1e-9"), "p": ("pico", "1e-12"), "f": ("femto", "1e-15"), "h": ("hecto", "1e2"),
+    "k": ("kilo", "1e3"), "M": ("mega", "1e6"), "G": ("giga", "1e9"), "T": ("tera", "1e12"),
+    "d": ("deci", "1e-1"), "c": ("centi", "1e-2"), "m": ("milli", "1e-3"), "h": ("hecto", "1e2"),
+    "μ": ("micro", "1e-6"), "u": ("micro", "1e-6"), "n": ("nano", "1e-9"), "p": ("pico", "1e-12"),
+    "f": ("femto", "1e-15"),
 }  # fmt: skip
 _COUNTED = """
     unit units piece item object thing time way value solution root number digit integer term factor divisor
@@ -107,8 +101,7 @@ _SCALES = {
     "half": Fraction(1, 2), "halves": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4),
     "fourth": Fraction(1, 4), "fifth": Fraction(1, 5), "sixth": Fraction(1, 6), "seventh": Fraction(1, 7),
     "eighth": Fraction(1, 8), "ninth": Fraction(1, 9), "tenth": Fraction(1, 10),
-    "hundredth": Fraction(1, 100),
-    "thousandth": Fraction(1, 1000),
+    "hundredth": Fraction(1, 100), "thousandth": Fraction(1, 1000),
 }  # fmt: skip
 
 
@@ -138,7 +131,7 @@ def _measure(kind: str, size: str | Fraction) -> Unit:
 _SYMBOLS, _NAMES = _table()
 del _SYMBOLS["pm"], _SYMBOLS["B"]  # the afternoon, and a billion
 MONEY = frozenset(["money", "euro", "sterling", "rupee", "yuan", "yen"])
-_AFTER_DEGREE = {"c": "celsius", "f": "fahrenheit", "k": "kelvin"}
+_TEMPERATURES = {name: kind for kind in ("celsius", "fahrenheit", "kelvin") for name in (kind, kind[0])}
 
 
 @lru_cache(maxsize=4096)
@@ -219,9 +212,10 @@ class _Reading:
         self.last = None
         return True
 
-    def degree(self) -> None:
+    def degree(self) -> bool:
         self._add(_NAMES["degree"], 1)
         self.words += 1
+        return True
 
 
 def _inside_text(reading: _Reading, text: str) -> bool:
@@ -242,9 +236,8 @@ def _inside_text(reading: _Reading, text: str) -> bool:
 
 def _temperature(reading: _Reading, word: str) -> bool:
     """The letter after a sign of degrees: which degrees they are."""
-    follows = reading.powers == {"angle": 1} and reading.words == 1
-    kind = _AFTER_DEGREE.get(word.casefold()[:1]) if follows else None
-    if kind is None or word.casefold() not in ("c", "f", "k", "celsius", "fahrenheit", "kelvin"):
+    kind = _TEMPERATURES.get(word.casefold())
+    if kind is None or reading.powers != {"angle": 1} or reading.words != 1:
         return False
     reading.powers = {kind: 1}
     return True
@@ -268,10 +261,10 @@ def _read_tail(tokens: list[re.Match[str]], powers: bool, slash: bool) -> tuple[
             return None
     for token in tokens:
         kind = token.lastgroup
-        if kind == "inside" or kind == "text":
+        if kind == "text":
             good = _inside_text(reading, token["inside"])
         elif kind == "degree":
-            good = reading.degree() or True
+            good = reading.degree()
         elif kind == "power":
             good = reading.power(int(re.sub(r"[^\d-]", "", token[0])))
         elif kind == "word":
@@ -299,11 +292,7 @@ def split_quantity(text: str, *, letters: bool = False) -> tuple[str, Fraction, 
         text: in `notation.normal_form`, say `1.5\text{ million square feet}`.
         letters: may a plain letter be a unit, as in `9 m/s`? Only where no variable is expected.
     """
-    text = (
-        text
-        if r"\frac" not in text
-        else _QUOTIENT.sub(lambda m: rf"\text{{ {m[1]}{m[2] or ''}/{m[3]}{m[4] or ''}}}", text)
-    )
+    text = _QUOTIENT.sub(lambda m: rf"\text{{ {m[1]}{m[2] or ''}/{m[3]}{m[4] or ''}}}", text)
     while (plain := _POWER_INSIDE.sub(r"\1\2", text)) != text:
         text = plain
     text = re.sub(r"\\mu\s*\\text\s*\{\s*(?=[A-Za-z])", r"\\text{μ", text)
@@ -337,6 +326,6 @@ _LETTERS_OVER = re.compile(
 )
 _ANGULAR = re.compile(r"\\(?:arc)?(?:sin|cos|tan|cot|sec|csc|tg|ctg)(?![a-z])")
 _NUMBER = re.compile(r"[-+]?[\d.,]+")
-_TAIL = ("text", "inside", "degree", "power", "word", "space")
+_TAIL = ("text", "degree", "power", "word", "space")
 _JOINTS = ("/", r"\cdot", r"\Omega", r"\mu")
 _ENDS_A_VALUE = re.compile(r"(?:[\d})\]!%.]|\\pi|\\infty|(?<![A-Za-z\\])[A-Za-z]|(?<=\\)[A-Za-z]+)$")
