@@ -18,6 +18,7 @@ from rlvr.evaluation.sampling import sampled_tokens, verdict_shares
 from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.provenance import flops
+from rlvr.report.training_groups import evenly
 from rlvr.tables.adhoc import chosen, table_of_runs
 from rlvr.tables.collect import measure, tidy
 from rlvr.tables.panels import duration
@@ -60,7 +61,7 @@ def print_run(console: Console, run: RunFiles) -> None:
     if (results := pass_at_k_of_run(run)).empty:
         return
     room = console.width - max(map(len, [*results["benchmark"], "out-of-domain average"]))
-    console.print(pass_at_k_grid(results, spread(sorted(results["k"].unique()), room // CELL)))
+    console.print(pass_at_k_grid(results, evenly(sorted(results["k"].unique()), max(room // CELL, 2))))
     console.print()
     console.print(verdict_grid(run))
     evaluation = run.summary["evaluation"]
@@ -70,14 +71,6 @@ def print_run(console: Console, run: RunFiles) -> None:
         f"± is half of a 95 % interval over problems. {samples} samples a problem, {tokens:,} tokens sampled "
         f"and judged in {seconds:,.0f} s, {tokens / seconds:,.0f} a second."
     )
-
-
-def spread(items: Sequence[int], room: int) -> list[int]:
-    """At most `room` of some items, and at least two: the first, the last, and some evenly between them."""
-    room, last = max(room, 2), len(items) - 1
-    if len(items) <= room:
-        return list(items)
-    return [items[round(place * last / (room - 1))] for place in range(room)]
 
 
 def pass_at_k_grid(results: pd.DataFrame, ks: Sequence[int]) -> Table:

@@ -97,8 +97,6 @@ def draw(config: Config, run: Path) -> Path:
 
 def is_readable(shard: Path) -> bool:
     """Whether a shard is there and undamaged."""
-    if not shard.exists():
-        return False
     try:
         pq.read_table(shard)
     except (pa.ArrowException, OSError):

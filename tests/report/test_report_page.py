@@ -236,6 +236,7 @@ def test_a_long_curve_is_thinned_to_means():
 
 def test_steps_are_chosen_evenly():
     assert evenly(list(range(9)), 3) == [0, 4, 8]
+    assert evenly([1, 2, 4, 8, 16, 32, 64], 4) == [1, 4, 16, 64]
     assert evenly([1, 2], 3) == [1, 2]
     assert evenly([1, 2], 1) == [2]
 

@@ -9,7 +9,7 @@ import pytest
 from reported_runs import EASY, HARD, write_run
 
 from rlvr.files.run_files import RunFiles
-from rlvr.runs.outcome import print_outcome, spread
+from rlvr.runs.outcome import print_outcome
 
 SAMPLES = {EASY: [("correct", "1+2")] * 2 + [("wrong", "3")] * 2, HARD: [("wrong", "7")] * 4}
 
@@ -100,9 +100,3 @@ def test_a_run_ends_with_lines_that_80_columns_hold(tmp_path: Path, told, monkey
     ]
     assert lines[6:8] == ["verdicts, % problems correct", "countdown_3 2 100.0"]
     assert any("64 samples a problem, 384 tokens" in line for line in lines)
-
-
-def test_some_of_many_are_the_first_the_last_and_some_between():
-    assert spread([1, 2, 4, 8], 9) == [1, 2, 4, 8]
-    assert spread([1, 2, 4, 8, 16, 32, 64], 4) == [1, 4, 16, 64]
-    assert spread([1, 2, 4], 0) == [1, 4]
