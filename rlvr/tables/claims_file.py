@@ -32,7 +32,7 @@ from typing import Any
 
 from rlvr.config.strict import load_yaml, strictly
 from rlvr.errors import UserError, refuse_unknown
-from rlvr.tables.names import CLAIMS
+from rlvr.tables.names import tables_of
 from rlvr.tables.read_spec import check_scales, read_layout
 
 SIMULATION, TOY_TREE = "simulation", "toy_tree"
@@ -149,9 +149,7 @@ def _complete(declared: ClaimSpec, file: Path) -> ClaimSpec:
     check_scales(declared.untestable, f"untestable of {place}")
     shared = {item.name: getattr(declared, item.name) for item in fields(SharedKeys)}
     differences = []
-    root = file.parents[1]  # of all papers
-    there = [path.relative_to(root) for path in root.glob("*/*.yaml") if path.name != CLAIMS]
-    tables = [SIMULATION, TOY_TREE, *(str(path.with_suffix("")) for path in there)]
+    tables = [SIMULATION, TOY_TREE, *tables_of(file.parents[1])]
     for stated in declared.differences:
         own = {key: value for key, value in vars(stated).items() if value is not None}
         one = DifferenceSpec(**(shared | own))
