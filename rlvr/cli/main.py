@@ -14,7 +14,7 @@ from typing import TextIO
 
 from rlvr.cli import results, tools, training
 from rlvr.cli.arguments import Verb, help_of, listing, read
-from rlvr.errors import UserError, of_a_place, printable, unknown
+from rlvr.errors import UserError, of_a_place, printable, refuse_unknown
 
 VERBS: dict[str, Verb] = {verb.name: verb for verb in (*training.VERBS, *results.VERBS, *tools.VERBS)}
 
@@ -71,8 +71,7 @@ def run_verb(arguments: list[str]) -> None:
 
             print(f"rlvr {__version__}")
             return
-        if name not in VERBS:
-            raise unknown("verb", name, VERBS)
+        refuse_unknown("verb", [name], VERBS)
         verb = VERBS[name]
         if odd := next((text for text in rest if "\0" in text), None):
             raise UserError(f"{odd!r} has a NUL, which no file's name or value has")

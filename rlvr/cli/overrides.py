@@ -8,7 +8,7 @@ from string import Template
 from typing import Any, ClassVar
 
 from rlvr.cli.arguments import Verb, flag, flag_lines, listing
-from rlvr.errors import UserError, initials, unknown
+from rlvr.errors import UserError, initials, refuse_unknown, unknown
 
 
 @dataclass(kw_only=True)
@@ -207,8 +207,7 @@ class HydraFlags(ConfigFolder):
         if self.cfg and self.info:
             raise UserError("--cfg and --info: accepted is one of the two")
         super().__post_init__()
-        if self.config_name not in (names := options_of(".")):
-            raise unknown("primary config", self.config_name, names)
+        refuse_unknown("primary config", [self.config_name], options_of("."))
 
 
 def show(keys: HydraFlags, overrides: list[str]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rlvr.cli.arguments import Verb, flag, given_of, key, optional_keys
 from rlvr.cli.overrides import ConfigFolder, HydraFlags, options_of, part_of, show
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown
 from rlvr.runs.start import Start
 from rlvr.tables.assumptions import Assumptions
 
@@ -252,8 +252,7 @@ class Reproduce(ConfigFolder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.scale not in (scales := options_of("scale")):
-            raise unknown("scale", self.scale, scales)
+        refuse_unknown("scale", [self.scale], options_of("scale"))
 
 
 def reproduce(keys: Reproduce) -> None:
