@@ -18,7 +18,7 @@ from sympy import I, MatrixBase
 from rlvr.verification.forms import Form, Formula, Number
 from rlvr.verification.functions import Unreadable, Value
 from rlvr.verification.latex import read_formula
-from rlvr.verification.mathematics import stands_for
+from rlvr.verification.mathematics import numbers_equal, stands_for
 
 DIGITS = 120
 POINTS = 4
@@ -26,7 +26,9 @@ POINTS_OF_PIECES = 40  # where roots, absolute values and the like make a formul
 
 
 def approximates(number: Number, value: sympy.Expr) -> bool:
-    """Does a decimal stand for an irrational value?"""
+    """Does a number stand for the value of a formula: is it that value, or rounded or cut from it?"""
+    if value.is_Rational:
+        return numbers_equal(number, Number(Fraction(int(value.p), int(value.q))))
     if number.places is None or not value.is_number:
         return False
     known = value.evalf(30)

@@ -164,15 +164,9 @@ def _values_equal(gold: Form, target: Form) -> bool:
     if same_value(*values):
         return True
     return any(
-        isinstance(number, Number) and isinstance(value, sympy.Expr) and _approximates(number, value)
+        isinstance(number, Number) and isinstance(value, sympy.Expr) and approximates(number, value)
         for number, value in ((gold, values[1]), (target, values[0]))
     )
-
-
-def _approximates(number: Number, value: sympy.Expr) -> bool:
-    if value.is_Rational:
-        return bool(plainly_equal(number, Number(Fraction(int(value.p), int(value.q)))))
-    return approximates(number, value)
 
 
 def _scaled(form: Form, factor: Fraction) -> Form:

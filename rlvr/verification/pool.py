@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from queue import LifoQueue
@@ -68,7 +69,7 @@ class VerifierPool(AbstractContextManager):
         self._idle: LifoQueue[_Worker] = LifoQueue()  # the last one used is warm
         for worker in reversed(self._workers):
             self._idle.put(worker)
-        self._turns = Semaphore(workers)
+        self._turns = Semaphore(workers)  # rights to keep a CPU busy
         self._sound: dict[str | Reference, bool] = {}  # references that were probed
         self._parsed: dict[str | Reference, bool] = {}
         self._threads = ThreadPoolExecutor(workers + SPARES, thread_name_prefix="verifier")
@@ -120,20 +121,21 @@ class VerifierPool(AbstractContextManager):
         return verdicts
 
     def _judge(self, pair: Pair) -> Verdict:
-        turn = _Turn(self._turns)
+        self._turns.acquire()
+        end_turn = cache(self._turns.release)  # once, however often it is called
         worker = self._idle.get()
         try:
-            verdict, stalled = worker.judge(pair, turn.end)
+            verdict, stalled = worker.judge(pair, end_turn)
             if verdict in (Verdict.ERROR, Verdict.TIMEOUT) and not stalled and pair[1] != PROBE:
                 reference = pair[0]
                 if reference not in self._sound:
-                    probed, _ = worker.judge((reference, PROBE), turn.end)
+                    probed, _ = worker.judge((reference, PROBE), end_turn)
                     self._sound[reference] = probed not in UNSCORABLE
                 return Verdict.WRONG if self._sound[reference] else verdict
             return verdict
         finally:
             self._idle.put(worker)
-            turn.end()
+            end_turn()
 
     def close(self) -> None:
         """End all processes at once, whatever they are doing. Verdicts not yet given are lost."""
@@ -143,19 +145,6 @@ class VerifierPool(AbstractContextManager):
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-class _Turn:
-    """The right to keep a CPU busy, given back once."""
-
-    def __init__(self, turns: Semaphore) -> None:
-        turns.acquire()
-        self._turns: Semaphore | None = turns
-
-    def end(self) -> None:
-        turns, self._turns = self._turns, None
-        if turns is not None:
-            turns.release()
 
 
 class _Fleet:

@@ -8,22 +8,17 @@ from rlvr.verification.equality import value_or_none
 from rlvr.verification.forms import Bracketed, Collection, Form, Formula, Joined, Relation, Several, Words
 from rlvr.verification.mathematics import words
 
-_NAMED = {
-    r"\mathbb{R}": sympy.S.Reals,
-    r"\mathbb{Z}": sympy.S.Integers,
-    r"\mathbb{N}": sympy.S.Naturals,
-    r"\mathbb{Q}": sympy.S.Rationals,
-    r"\mathbb{C}": sympy.S.Complexes,
-    r"\mathbb{Z}^+": sympy.S.Naturals,
-    r"\mathbb{R}^+": sympy.Interval.open(0, sympy.oo),
-    r"\mathbb{R}^-": sympy.Interval.open(-sympy.oo, 0),
-    r"\mathbb{R}_\ge0": sympy.Interval(0, sympy.oo),
-}
 MAX_SURDS = 6  # roots and other irrational numbers in a union, whose order takes sympy long to find
 _PLAIN = str.maketrans("", "", " {}")
-_NAMED = {name.translate(_PLAIN): numbers for name, numbers in _NAMED.items()}
-_NAMED |= {r"\mathbb" + name: _NAMED[r"\mathbb" + of] for name, of in (("Z_>0", "Z^+"), ("R_>0", "R^+"))}
-MIRRORED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
+_ABOVE_ZERO = sympy.Interval.open(0, sympy.oo)
+_NAMED = {
+    "R": sympy.S.Reals, "Z": sympy.S.Integers, "N": sympy.S.Naturals, "Q": sympy.S.Rationals,
+    "C": sympy.S.Complexes, "Z^+": sympy.S.Naturals, "Z_>0": sympy.S.Naturals,
+    "R^+": _ABOVE_ZERO, "R_>0": _ABOVE_ZERO, "R^-": sympy.Interval.open(-sympy.oo, 0),
+    r"R_\ge0": sympy.Interval(0, sympy.oo),
+}  # fmt: skip
+_NAMED = {r"\mathbb" + name: numbers for name, numbers in _NAMED.items()}
+MIRRORED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}  # with the sides exchanged
 _REALS = frozenset(["all real numbers", "all reals", "the real numbers", "reals", "r"])
 
 
