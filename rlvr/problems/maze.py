@@ -28,14 +28,10 @@ MAX_DRAWS = 10_000  # in search of a maze on one side of the split
 @cache
 def neighbours(side: int) -> dict[Square, list[Square]]:
     """The cells next to each cell, two squares away."""
-    cells = [(row, column) for row in range(1, side, 2) for column in range(1, side, 2)]
-    inside = set(cells)
+    cells = set(itertools.product(range(1, side, 2), repeat=2))
+    steps = [(2 * down, 2 * right) for down, right in MOVES.values()]
     return {
-        (row, column): [
-            (row + 2 * down, column + 2 * right)
-            for down, right in MOVES.values()
-            if (row + 2 * down, column + 2 * right) in inside
-        ]
+        (row, column): [cell for down, right in steps if (cell := (row + down, column + right)) in cells]
         for row, column in cells
     }
 
