@@ -3,13 +3,13 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from rlvr.api.run import Run
 from rlvr.cli.arguments import read
 from rlvr.cli.training import VERBS, deadline, run_folder
 from rlvr.config import Config, load_config
+from rlvr.config.places import at_home
 from rlvr.errors import UserError
 from rlvr.files.run_directory import no_run
 from rlvr.runs.start import Start
@@ -66,7 +66,7 @@ def evaluate(
         keys["n"] = n
     given = _read("evaluate", [*overrides, *_written(keys)])
     if run is not None:
-        path = run.path if isinstance(run, Run) else Path(run)
+        path = run.path if isinstance(run, Run) else at_home(os.fspath(run))
         config = config_of_run(run_folder(path), overrides_of_evaluation(given.overrides, n=given.n))
         return _run(config, evaluate=True)
     if not any(override.startswith("model") for override in given.overrides):
@@ -81,7 +81,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     Raises:
         UserError: where there is none; it names those below the folder.
     """
-    path = Path(folder).expanduser()
+    path = at_home(os.fspath(folder))
     if not (path / "config.yaml").is_file():
         raise no_run(path)
     return Run(path)

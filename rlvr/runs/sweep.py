@@ -35,7 +35,6 @@ from rlvr.config import (
     run_directory,
     settable,
 )
-from rlvr.config.places import at_home
 from rlvr.errors import UserError, printable
 from rlvr.files.atomic import make_folder
 from rlvr.files.run_directory import read_summary
@@ -346,9 +345,8 @@ def overrides_of_evaluation(
     return overrides
 
 
-def config_of_run(path: str | Path, overrides: Sequence[str]) -> Config:
+def config_of_run(folder: Path, overrides: Sequence[str]) -> Config:
     """The config of an existing run with some keys changed."""
-    folder = at_home(str(path))
     stored = read_yaml(folder / "config.yaml")
     before = check(stored)
     if run_directory(before).resolve() != folder.resolve():  # a copy: what is made goes there

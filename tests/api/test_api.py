@@ -122,6 +122,7 @@ def test_errors_are_the_command_lines_sentences(tmp_path: Path, run: rlvr.Run):
         (lambda: rlvr.train(seed=object()), "is no value of a key"),
         (lambda: rlvr.train("seed=1,2"), "several values are a sweep"),
         (lambda: rlvr.evaluate(n=4), "evaluate needs a run or a model"),
+        (lambda: rlvr.evaluate("~nobody-of-that-name/run"), "no home folder is known"),
         (lambda: rlvr.evaluate(tmp_path), "is not a run directory: it has no config.yaml"),
         (lambda: rlvr.load_run(run.path.parents[1]), f"is not a run directory: accepted are {run.path}"),
         (lambda: rlvr.load_run(tmp_path), "is not a run directory and holds none"),

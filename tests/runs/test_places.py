@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from tiny_runs import tiny
 
+import rlvr
 from rlvr.cli.arguments import read
 from rlvr.cli.main import VERBS, main
 from rlvr.config import Config, config_from_yaml, load_config, run_directory
@@ -22,7 +23,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tiny(tmp_path_factory.mktemp("runs")))
 
 
-def evaluation_of(run: str | Path, *overrides: str, n: int | None = None) -> Config:
+def evaluation_of(run: Path, *overrides: str, n: int | None = None) -> Config:
     """The config of `rlvr evaluate run=<run> [n=<n>] <overrides>`."""
     return config_of_run(run, overrides_of_evaluation(overrides, n=n))
 
@@ -49,7 +50,7 @@ def test_an_evaluation_of_a_copied_run_writes_into_the_copy(finished: Path, tmp_
 
 def test_a_run_is_found_by_another_way_to_its_folder(finished: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(finished.parent)
-    assert run_directory(evaluation_of("seed-1")).resolve() == finished.resolve()
+    assert run_directory(evaluation_of(Path("seed-1"))).resolve() == finished.resolve()
     assert config_from_yaml(finished / "config.yaml").folder is None
 
 
@@ -115,12 +116,12 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     printed = capsys.readouterr().out
     assert all(f": {tmp_path}/{name}\n" in printed for name in "xyz")
     assert read(VERBS["report"], ["~/run", "file=~/page.html"]).file == tmp_path / "page.html"
-    with pytest.raises(UserError, match=f"{tmp_path}/run/config.yaml can't be read"):
-        evaluation_of("~/run")
+    with pytest.raises(UserError, match=f"{tmp_path}/run is not a run directory"):
+        rlvr.evaluate("~/run")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("")
     with pytest.raises(UserError, match=r"config.yaml is no whole config"):
-        evaluation_of("~/run")
+        rlvr.evaluate("~/run")
 
 
 @pytest.mark.parametrize("key", ["seed=2", "arm=other", "experiment=other", "training.steps=9"])
