@@ -37,14 +37,14 @@ FLEX_BLOCK = 128  # queries and keys of a block of flex_attention's kernels
 
 
 class Layout(Protocol):
+    def __len__(self) -> int:
+        """Tokens of the flat row; a row may be padded at its end."""
+        ...
+
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
-        """Attention output of all tokens that the layout knows of, [tokens, H, D].
-
-        H query heads share K key-value heads of size D. T may be more than the tokens: a row may be padded at
-        its end.
-        """
+        """Attention output [len(self), H, D]; H query heads share K key-value heads of size D."""
         ...
 
 
@@ -54,7 +54,7 @@ def attend(
 ) -> Tensor:
     """`layout.attend`, whose output is padded where the row is."""
     output_THD = layout.attend(layer, query_THD, key_TKD, value_TKD, scale)
-    padding = len(query_THD) - len(output_THD)
+    padding = len(query_THD) - len(layout)
     return pad(output_THD, (0, 0, 0, 0, 0, padding)) if padding else output_THD
 
 
@@ -85,12 +85,15 @@ class DenseAttention:
     def __init__(self, tree: PrefixTree):
         self.mask_TT = dense_mask(tree)
 
+    def __len__(self) -> int:
+        return len(self.mask_TT)
+
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
         """See `Layout.attend`."""
         query_HTD, key_KTD, value_KTD = (
-            row[: len(self.mask_TT)].transpose(0, 1)[None] for row in (query_THD, key_TKD, value_TKD)
+            row[: len(self)].transpose(0, 1)[None] for row in (query_THD, key_TKD, value_TKD)
         )
         output_1HTD = scaled_dot_product_attention(
             query_HTD, key_KTD, value_KTD, attn_mask=self.mask_TT, scale=scale, enable_gqa=True
@@ -104,6 +107,9 @@ class FlexAttention:
     def __init__(self, tree: PrefixTree):
         self.tokens = len(tree)
         self.mask = block_mask(tree)
+
+    def __len__(self) -> int:
+        return self.tokens
 
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
@@ -157,6 +163,9 @@ class AutomaticAttention:
     def __init__(self, tree: PrefixTree):
         self.tree = tree
         self.chosen: Layout | None = None
+
+    def __len__(self) -> int:
+        return len(self.tree)
 
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float

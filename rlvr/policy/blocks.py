@@ -131,6 +131,10 @@ class BlockAttention:
     def __init__(self, tree: PrefixTree):
         self.blocks = blocks(tree)
         self.place_T = torch.cat([block.tokens_B for block in self.blocks]).argsort()
+        self.tokens = len(tree)
+
+    def __len__(self) -> int:
+        return self.tokens
 
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float

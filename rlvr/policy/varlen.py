@@ -77,6 +77,10 @@ class VarlenAttention:
 
     def __init__(self, tree: PrefixTree):
         self.sequences = sequences(tree)
+        self.tokens = len(tree)
+
+    def __len__(self) -> int:
+        return self.tokens
 
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float

@@ -43,6 +43,9 @@ class PrefillLayout:
         self.last_P = self.lengths_P.cumsum(0) - 1  # where each prompt's last token stands in the row
         self.cached_PW = widened(prompt_places(tree))  # padded on the right
 
+    def __len__(self) -> int:
+        return len(self.attention)
+
     def attend(
         self, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
     ) -> Tensor:
@@ -81,6 +84,9 @@ class DecodingLayout:
         ]
         self._assign_slots(torch.arange(len(self.lengths_P), device=self.lengths_P.device))
 
+    def __len__(self) -> int:
+        return len(self.prompt_S)
+
     def branch(self, parent_S: Tensor) -> Tensor:
         """Go on with other nodes: each follows one of the present nodes.
 
@@ -109,7 +115,7 @@ class DecodingLayout:
     def attend(
         self, layer: int, query_SHD: Tensor, key_SKD: Tensor, value_SKD: Tensor, scale: float
     ) -> Tensor:
-        nodes, (heads, size) = len(self.prompt_S), query_SHD.shape[1:]
+        nodes, (heads, size) = len(self), query_SHD.shape[1:]
         query_SHD, key_SKD, value_SKD = query_SHD[:nodes], key_SKD[:nodes], value_SKD[:nodes]
         key_PKDW, value_PKWD = self.prompt_cache[layer]
         key_SKDT, value_SKTD = (block[:nodes] for block in self.cache[layer])

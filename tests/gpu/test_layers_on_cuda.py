@@ -31,7 +31,7 @@ def tree(device: str) -> PrefixTree:
 def outputs_and_gradients(layout, dtype: torch.dtype, device: str) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     rows = [
-        torch.randn(len(tree(device)), heads, 64, generator=generator).to(device, dtype).requires_grad_()
+        torch.randn(len(layout), heads, 64, generator=generator).to(device, dtype).requires_grad_()
         for heads in (8, 2, 2)
     ]
     output_THD = layout.attend(0, *rows, 0.125)

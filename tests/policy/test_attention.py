@@ -115,10 +115,9 @@ def test_gradients_of_attention_in_float64():
     """Prompts alone, and with completions; the softmax is in float32, so differences are coarse."""
     generator = torch.Generator().manual_seed(2)
     for completions in ([[[]], [[]]], [[[7, 8], [7, 9, 5]], [[6, 5]]]):
-        tree = PrefixTree.build([[1, 2, 3], [4, 5]], completions)
-        layout = CPUAttention(tree)
+        layout = CPUAttention(PrefixTree.build([[1, 2, 3], [4, 5]], completions))
         rows = [
-            torch.randn(len(tree), heads, 4, generator=generator).double().requires_grad_()
+            torch.randn(len(layout), heads, 4, generator=generator).double().requires_grad_()
             for heads in (2, 1, 1)
         ]
         assert torch.autograd.gradcheck(

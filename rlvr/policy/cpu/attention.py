@@ -31,7 +31,7 @@ class CPUAttention(BlockAttention):
         if not self._head_blocks:  # the same for every layer
             heads = query_THD.shape[1], key_TKD.shape[1]
             self._head_blocks = [head_block(block, *heads) for block in self.blocks]
-        return _ShortAttention.apply(query_THD, key_TKD, value_TKD, scale, self._head_blocks)
+        return _ShortAttention.apply(query_THD, key_TKD, value_TKD, scale, self._head_blocks, len(self))
 
 
 class HeadBlock(NamedTuple):
@@ -81,8 +81,8 @@ class _ShortAttention(torch.autograd.Function):
         value_TKD: Tensor,
         scale: float,
         blocks: list[HeadBlock],
+        tokens: int,
     ) -> Tensor:
-        tokens = sum(len(block.tokens_B) for block in blocks)
         output_THD = value_TKD.new_empty(tokens, *query_THD.shape[1:])
         weights = []
         for block in blocks:
@@ -115,7 +115,7 @@ class _ShortAttention(torch.autograd.Function):
             grad_query_BHD = _heads_at(block.outputs_BH, grad_scores_RKQS @ key_RKSD)
             grad_query.index_copy_(0, block.tokens_B, grad_query_BHD.to(grad_query.dtype))
             _add_heads_at(block.keys_RKS, grad_key, grad_scores_RKQS.mT @ query_RKQD)
-        return grad_query, grad_key, grad_value, None, None
+        return grad_query, grad_key, grad_value, None, None, None
 
 
 def _heads_at(places: Tensor, tensor_XD: Tensor) -> Tensor:
