@@ -132,8 +132,8 @@ def taken_by(process: subprocess.Popen) -> list[str]:
 def test_a_run_of_two_processes_that_is_asked_to_stop_goes_on_to_its_end(tmp_path: Path):
     """On a CPU, through gloo: `rlvr train gpus_per_run=2` started, sent SIGTERM and started again."""
     settings = (
-        "training.steps=30",
-        "training.checkpoint_every=30",
+        "training.steps=12",
+        "training.checkpoint_every=12",
         "evaluation.samples=2",
         "evaluation.k=[1]",
     )
@@ -150,7 +150,7 @@ def test_a_run_of_two_processes_that_is_asked_to_stop_goes_on_to_its_end(tmp_pat
     started.send_signal(signal.SIGTERM)
     assert "stopped by SIGTERM" in started.communicate(timeout=300)[1]
     assert started.returncode == 75
-    assert 0 < checkpoints(path)[-1][0] < 30
+    assert 0 < checkpoints(path)[-1][0] < 12
     subprocess.run(command, check=True)
     assert read_summary(path)["status"] == "finished"
     assert len(list((checkpoint_path(path, 12) / "optimizer").glob("*.distcp"))) == 2
