@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rlvr.algorithms.losses import MAX_LOG_RATIO, TokenBatch, capped_log_ratio
+from rlvr.errors import UserError
 
 MISMATCH_WEIGHTS = ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask")
 
@@ -27,7 +28,12 @@ def mismatch_weight(
         kind: one of MISMATCH_WEIGHTS.
         cap: above 0; 2 to 5 are customary.
         floor: of a mask (IcePop's is 1/2, with a cap of 5); None for none.
+
+    Raises:
+        UserError: a cap that is not above 0.
     """
+    if not cap > 0:
+        raise UserError(f"importance weight cap {cap} is not accepted: it must be above 0 (2 is customary)")
     level, how = kind.split("_")
     log_ratio = capped_log_ratio(tokens.old_logp, engine_logp).detach()
     if level == "sequence":

@@ -213,16 +213,16 @@ class TransformersEngine(RolloutEngine):
                 # drawn for all rollouts of the wave, whichever of them are sampled here
                 shape = sampling.max_tokens, len(whole_wave)
                 uniform_TR = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
-                is_wanted_R = torch.tensor([index in groups for index in whole_wave], device=device)
                 wave = [index for index in whole_wave if index in groups]
+                if len(wave) < len(whole_wave):
+                    is_wanted = [index in groups for index in whole_wave]
+                    uniform_TR = uniform_TR[:, torch.tensor(is_wanted, device=device)]
                 if not wave:
                     continue
                 sizes = Counter(wave)
                 prompts = [groups[index].prompt_ids for index in sizes]
                 with policy.autocast(self.precision):
-                    rows = self._sample_wave(
-                        prompts, list(sizes.values()), sampling, uniform_TR[:, is_wanted_R]
-                    )
+                    rows = self._sample_wave(prompts, list(sizes.values()), sampling, uniform_TR)
                 for index, token_ids, logprobs, ended in zip(wave, *rows, strict=True):
                     if (ids := tuple(token_ids)) not in texts:
                         text = policy.tokenizer.decode(ids, skip_special_tokens=True)

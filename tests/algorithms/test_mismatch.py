@@ -7,6 +7,7 @@ import torch
 
 from rlvr.algorithms import TokenBatch
 from rlvr.algorithms.mismatch import MISMATCH_WEIGHTS, mismatch_weight
+from rlvr.errors import UserError
 
 # trainer over engine: 2, 0.25, 3 of one rollout, whose product is 1.5; 4, 1 of another: 4
 RATIOS = [2.0, 0.25, 3.0, 4.0, 1.0]
@@ -41,3 +42,11 @@ def test_equal_policies_have_weight_one_and_far_ones_stay_finite(kind: str):
     assert torch.equal(mismatch_weight(same, ENGINE, kind, cap=2.0)[0], torch.ones(5))
     far = TOKENS._replace(old_logp=ENGINE + 1e4)
     assert all(map(math.isfinite, mismatch_weight(far, ENGINE, kind, cap=2.0)[0].tolist()))
+
+
+@pytest.mark.parametrize("kind", MISMATCH_WEIGHTS)
+def test_weights_have_no_gradient_and_their_cap_is_above_zero(kind: str):
+    trained = TOKENS._replace(old_logp=TOKENS.old_logp.clone().requires_grad_())
+    assert not mismatch_weight(trained, ENGINE, kind, cap=2.0)[0].requires_grad
+    with pytest.raises(UserError, match="cap"):
+        mismatch_weight(TOKENS, ENGINE, kind, cap=0.0)

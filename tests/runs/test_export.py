@@ -79,6 +79,8 @@ def test_what_can_not_be_exported_is_said_in_a_sentence(trained: Path, tmp_path:
         export_run(tmp_path / "nothing", tmp_path / "mine")
     with pytest.raises(UserError, match="unknown step '3': accepted are 0, 1, 2"):
         export_run(trained, tmp_path / "mine", step=3)
+    with pytest.raises(UserError, match="did you mean bfloat16"):
+        export_run(trained, tmp_path / "mine", dtype="bfloat")
     with pytest.raises(UserError, match="is there already"):
         export_run(trained, trained)
 
