@@ -119,11 +119,13 @@ def reinforce_plus_plus(
         [rollouts], of the dtype of `rewards` (the default float dtype for integers and booleans).
     """
     reward = rewards.double()
+    has_signal = torch.ones_like(reward, dtype=torch.bool)
     if baseline == "group":
         centred = group_relative_advantages(reward, group_index, normalize_std=False)
+        has_signal = centred != 0  # all that is left has mean 0 only up to rounding: zeros stay zeros
         reward = centred.where(~rewards.isnan(), torch.nan)
     whole_batch = torch.zeros_like(group_index)
-    advantage = group_relative_advantages(reward, whole_batch, ddof=1, eps=advantage_eps)
+    advantage = group_relative_advantages(reward, whole_batch, ddof=1, eps=advantage_eps) * has_signal
     return advantage.to(_float_dtype(rewards))
 
 

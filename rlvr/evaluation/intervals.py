@@ -122,6 +122,28 @@ def saturated_bounds(
         value, low, high: the means and their bootstrap bounds, of one shape.
         problems: that each is a mean over.
     """
-    distance = beta.ppf((1 + level) / 2, 0.5, problems + 0.5)
+    distance = _bound_of_none(problems, level)
     none, all_ = np.less(value, AS_NONE), np.greater(value, 1 - AS_NONE)
     return np.select([none, all_], [0.0, 1 - distance], low), np.select([none, all_], [distance, 1.0], high)
+
+
+def difference_bounds(
+    difference: ArrayLike, low: ArrayLike, high: ArrayLike, problems: int, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of differences of means in [0, 1], wider than the bootstrap's where it is printed as 0.0 ± 0.0.
+
+    It has no width where two arms agree on every problem, such as a benchmark that both solve throughout: as
+    if no other problem could part them. The share of such problems is none of n, up to Jeffreys' bound of
+    `saturated_bounds`, and each could be worth 1 either way.
+
+    Args:
+        difference, low, high: the differences and their bootstrap bounds, of one shape.
+        problems: that each is a mean over.
+    """
+    distance = _bound_of_none(problems, level)
+    equal = (np.abs(difference) < AS_NONE) & (np.subtract(high, low) < AS_NONE)
+    return np.where(equal, difference - distance, low), np.where(equal, difference + distance, high)
+
+
+def _bound_of_none(problems: int, level: float) -> float:
+    return float(beta.ppf((1 + level) / 2, 0.5, problems + 0.5))

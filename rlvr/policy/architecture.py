@@ -63,11 +63,6 @@ class Architecture:
         """Of one token's keys and values in all layers."""
         return 2 * self.layers * self.key_value_heads * self.head_size * bytes_per_number
 
-    def activation_bytes(self, bytes_per_number: int = 2) -> int:
-        """Of what one token's backward needs: inputs and outputs of every matrix product, in all layers."""
-        attention = (2 * self.heads + 2 * self.key_value_heads) * self.head_size
-        return self.layers * (4 * self.hidden + attention + 3 * self.feed_forward) * bytes_per_number
-
 
 QWEN25 = {
     "0.5B": Architecture(24, 896, 4864, 14, 2, 64, 151936, True, attention_bias=True),

@@ -15,7 +15,8 @@ from rlvr.tables.spec import numbers_file, table_stem
 HOW_TO_READ = """\
 A claim is *shown* if the 95 % interval of every difference that it says is above zero lies above zero,
 *opposite* if the interval of one lies below, *less than claimed* if that is so of a factor but not of the
-effect itself, and *not shown* otherwise, which is no proof that there is no effect. When a claim was
+effect itself, and *not shown* otherwise, which is no proof that there is no effect. Where a paper says
+*no worse*, the page asks for better, so that *not shown* does not speak against it. When a claim was
 declared, as it stands here, and when the first of its data came, are read from git: one declared after its
 data may have been chosen by them, and its verdict confirms nothing. Intervals of tables are bootstrapped
 over problems and training seeds, those of simulations are Welch's over seeds, those of savings Student's t
@@ -25,9 +26,9 @@ shown."""
 
 
 HOLM = """\
-Intervals are Holm's: all differences of this page are one family, those not run too, and with 95 % all
-true differences are in theirs. The standard error is that of the bootstrap over problems and seeds, with
-Student's t on the degrees of freedom of the seeds."""
+Intervals are Holm's (1979): all differences of this page are one family, those not run too, and with 95 %
+none that is truly zero has an interval without zero. That all hold at once is not said. The standard error is
+that of the bootstrap over problems and seeds, with Student's t on the degrees of freedom of the seeds."""
 
 
 def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Path:
@@ -96,8 +97,8 @@ def markdown(
         f"The page has {intervals} intervals, none corrected for their number: were all true differences "
         f"zero and each interval right 95 times in 100, {0.05 * intervals:.1f} would exclude zero by chance, "
         "half of them on the claimed side; with two or three seeds it may be more. The column *all "
-        "together* has the verdicts with all of them widened until they hold together with 95 % (Holm "
-        "1979, taking them for normal)."
+        "together* has the verdicts by Holm's test (1979) of all of them, each taken for normal: with 95 % "
+        "none that is truly zero is called anything else there."
     )
     if correction:
         chance = HOLM

@@ -12,6 +12,7 @@ import pandas as pd
 from rlvr import evaluation
 from rlvr.errors import UserError, refuse_unknown
 from rlvr.evaluation.intervals import (
+    difference_bounds,
     percentile_interval,
     resampled_means,
     resampling_weights,
@@ -237,7 +238,9 @@ def _numbers(cell: Cell | None, baseline: Cell | None, ks: np.ndarray) -> pd.Dat
     if cell and baseline:
         numbers["difference"] = cell.value - baseline.value
         bounds = percentile_interval(cell.replicates - baseline.replicates)
-        numbers["difference_low"], numbers["difference_high"] = bounds
+        numbers["difference_low"], numbers["difference_high"] = difference_bounds(
+            numbers["difference"], *bounds, cell.problems
+        )
         differences = cell.subsampled - baseline.subsampled
         tested = ~np.isnan(differences[0])
         numbers["p_value"] = np.where(tested, two_sided_p_values(differences), np.nan)

@@ -1,4 +1,4 @@
-"""Holm's correction of the intervals of several differences, from what a table's file says of each."""
+"""Holm's correction for the number of differences, from what a table's file says of each."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,15 @@ def holm_intervals(
     freedoms: Sequence[int],
     number: int | None = None,
 ) -> list[tuple[float, float]]:
-    """Intervals that all hold together with 95 %, step by step (Holm 1979), in the order given.
+    """Intervals at the levels of Holm's step-down test (1979), in the order given.
+
+    One is without zero just where the test rejects: with 95 % no difference of the family that is truly zero
+    is called anything else. That they hold all at once is not said, which alpha / m for each would take.
 
     The standard error is read off the 95 % bootstrap interval over problems and training seeds, and Student's
     t is taken with the degrees of freedom of the seeds: careful where problems make most of the noise. The
     difference with the smallest p-value is held against alpha / m, the next against alpha / (m - 1), and from
-    the first that fails on all have its level, so that an interval is without zero just where Holm rejects.
+    the first that fails on all have its level.
 
     Args:
         values, lows, highs: of each difference that was measured, its 95 % interval.

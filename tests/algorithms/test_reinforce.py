@@ -46,6 +46,15 @@ def test_its_baseline_takes_each_groups_mean_off_first():
     torch.testing.assert_close(found, expected)
 
 
+def test_a_group_without_signal_stays_at_exactly_zero():
+    """Five of five, two and four right: the mean of what the groups' means leave is 0 only up to rounding."""
+    rewards = torch.tensor([1.0] * 5 + [1, 1, 0, 0, 0] + [1, 1, 1, 1, 0])
+    found = reinforce_plus_plus(rewards, torch.arange(3).repeat_interleave(5), baseline="group")
+    assert found[:5].tolist() == [0] * 5
+    # squares left: 2 (3/5)^2 + 3 (2/5)^2 + 4 (1/5)^2 + (4/5)^2 = 2, of 14 degrees of freedom
+    torch.testing.assert_close(found[5], torch.tensor(0.6 * math.sqrt(7)))
+
+
 def test_with_one_group_reinforce_plus_plus_is_grpo():
     rewards, group = torch.tensor([0.1, 0.7, 0.7, NAN]), torch.zeros(4, dtype=torch.int64)
     expected = group_relative_advantages(rewards, group, eps=1e-8)

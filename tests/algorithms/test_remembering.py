@@ -76,6 +76,14 @@ def test_curverl_by_hand():
     assert found[2] == [0.0] * 2 + [0.5] * 2 + [0.0] * 4
 
 
+def test_curverl_of_rates_spread_evenly_is_maxrl_over_n():
+    """One group of eight each with 1 to 7 right: 1, 1/2, ... 1/7, where MaxRL has 8, 4, ... 8/7."""
+    rewards = torch.tensor([[1.0] * right + [0.0] * (8 - right) for right in range(1, 8)]).flatten()
+    groups = torch.arange(7).repeat_interleave(8)
+    weight = SCALINGS["curverl"](window=1)(rewards, groups)
+    torch.testing.assert_close(weight, SCALINGS["power"](rewards, groups, exponent=1.0) / 8)
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_calls_change_nothing_and_a_loaded_state_goes_on_as_the_first(name: str):
     first, resumed = SCALINGS[name](**OPTIONS[name]), SCALINGS[name](**OPTIONS[name])

@@ -68,8 +68,8 @@ def address_of(page) -> str:
 def wait_until(page, condition: str, arg: object = None) -> None:
     """Ask the page again and again whether JavaScript's `condition` holds, for five seconds at most.
 
-    Playwright's own `wait_for_function` repeats its question inside the page, where the report's security policy
-    forbids to evaluate text: it raises whenever the first answer is no.
+    Playwright's own `wait_for_function` repeats its question inside the page, where the report's security
+    policy forbids to evaluate text: it raises whenever the first answer is no.
     """
     for _ in range(250):
         if page.evaluate(condition, arg):

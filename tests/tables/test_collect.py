@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import beta
 from table_runs import collect, finished
 
 from rlvr.errors import UserError
@@ -92,6 +93,15 @@ def test_the_interval_of_a_difference_is_paired_by_problem(write_run, tmp_path, 
     row = cell(collect(spec, finished(runs), iterations=50), "f-grpo", "easy", "pass@1")
     assert (row.difference_low, row.difference_high) == pytest.approx((1 / 8, 1 / 8))
     assert row.high - row.low > 0.3
+
+
+def test_two_arms_that_solve_all_are_not_known_to_be_equal(write_run, tmp_path, spec):
+    """None of four problems parts them: up to Jeffreys' bound either way."""
+    runs = [write_run(tmp_path, arm, 0, everywhere([8, 8, 8, 8])) for arm in ("grpo", "f-grpo")]
+    row = cell(collect(spec, finished(runs), iterations=50), "f-grpo", "easy", "pass@1")
+    assert row.difference == 0
+    assert (row.difference_low, row.difference_high) == pytest.approx((row.low - 1, 1 - row.low))
+    assert row.low == pytest.approx(beta.ppf(0.025, 4.5, 0.5))
 
 
 def test_what_did_not_run_stays_empty(tmp_path, spec, run_dirs):
