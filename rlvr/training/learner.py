@@ -36,7 +36,7 @@ from rlvr.training.batch import Batch, token_weights
 from rlvr.training.determinism import deterministic_kernels
 from rlvr.training.distributed.optimizer_state import load_optimizer
 from rlvr.training.distributed.ranks import full_tensor, local_shard
-from rlvr.training.optimizers import OnDevice, build_optimizer, set_learning_rate, state_tensors
+from rlvr.training.optimizers import HostAdamW, OnDevice, build_optimizer, set_learning_rate
 from rlvr.training.token_budget import TokenBudget
 
 
@@ -119,8 +119,10 @@ class Learner:
         self.unsound = 0
         self.budget = TokenBudget(policy, config)
         self.optimizer = build_optimizer(trained(policy.model).values(), config.training)
-        shared = config.training.offload_optimizer and policy.device.type == "cuda"
-        self.optimizer_state = OnDevice(self.optimizer, enabled=shared)
+        on_device = policy.device.type == "cuda" and not isinstance(self.optimizer, HostAdamW)
+        self.optimizer_state = OnDevice(
+            self.optimizer, enabled=config.training.offload_optimizer and on_device
+        )
         self.reference = reference
         if config.algorithm.kl_coefficient > 0 and reference is None and policy.adapter is None:
             self.reference = Policy(copy.deepcopy(policy.model).requires_grad_(False), policy.tokenizer)
@@ -298,12 +300,11 @@ class Learner:
 
     def not_finite(self) -> str | None:
         """The name of a weight, or of optimizer state, with NaN or infinity in it; None where all is well."""
-        with self.optimizer_state():
-            for name, parameter in self.policy.model.named_parameters():
-                tensors = {"": local_shard(parameter), **state_tensors(self.optimizer, parameter)}
-                for kind, tensor in tensors.items():
-                    if not tensor.isfinite().all():
-                        return f"{kind} of {name}" if kind else name
+        for name, parameter in self.policy.model.named_parameters():
+            tensors = {"": local_shard(parameter), **self.optimizer_state.tensors(parameter)}
+            for kind, tensor in tensors.items():
+                if not tensor.isfinite().all():
+                    return f"{kind} of {name}" if kind else name
         return None
 
     def load_state_dict(self, state: dict, folder: Path) -> None:

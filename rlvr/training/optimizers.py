@@ -173,6 +173,14 @@ def quiet_import() -> Iterator[None]:
         logging.disable(before)
 
 
+class Away(NamedTuple):
+    """A tensor without memory, its values in host memory, and the bytes that it takes when it is back."""
+
+    tensor: Tensor
+    copy: Tensor
+    size: int
+
+
 class OnDevice:
     """Optimizer state that is on the device while it is needed, and in host memory in between.
 
@@ -185,7 +193,7 @@ class OnDevice:
 
     def __init__(self, optimizer: Optimizer, enabled: bool):
         self.optimizer, self.enabled = optimizer, enabled
-        self._away: list[tuple[Tensor, Tensor, int]] = []
+        self._away: dict[tuple[nn.Parameter, str], Away] = {}
         self._nested = False
 
     @contextmanager
@@ -202,27 +210,48 @@ class OnDevice:
             self._nested = False
             self._send_away()
 
+    def tensors(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """`state_tensors` where they are now: of those that are away the copies in host memory."""
+        found = state_tensors(self.optimizer, parameter)
+        return {
+            key: self._away[parameter, key].copy if (parameter, key) in self._away else tensor
+            for key, tensor in found.items()
+        }
+
+    def entries(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """The optimizer's state of a parameter, to read or to save: what is away stays there, since an engine
+        may have the device. Of a sharded parameter that is this rank's part."""
+        entries = self.optimizer.state.get(parameter, {})
+        if not self._away:
+            return entries
+        here = self.tensors(parameter)
+        return {key: _in_host_memory(key, local_shard(value), here) for key, value in entries.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's, which stays what it is when the state goes away."""
-        with self():
-            state = self.optimizer.state_dict()
-            if self.enabled:
-                state["state"] = {
-                    i: {key: on_host(value) for key, value in entries.items()}
-                    for i, entries in state["state"].items()
-                }
-            return state
+        state = self.optimizer.state_dict()
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        state["state"] = {i: self.entries(parameters[i]) for i in state["state"]}
+        return state
 
     def _send_away(self) -> None:
         for parameter in self.optimizer.state:
-            for tensor in state_tensors(self.optimizer, parameter).values():
+            for key, tensor in state_tensors(self.optimizer, parameter).items():
                 if tensor.dim():  # step counters are single numbers
                     memory = tensor.untyped_storage()
-                    self._away.append((tensor, on_host(tensor), memory.nbytes()))
+                    self._away[parameter, key] = Away(tensor, on_host(tensor), memory.nbytes())
                     memory.resize_(0)
 
     def _fetch(self) -> None:
-        for tensor, copy, size in self._away:
+        for tensor, copy, size in self._away.values():
             tensor.untyped_storage().resize_(size)
             tensor.copy_(copy, non_blocking=True)
         self._away.clear()
+
+
+def _in_host_memory(key: str, value: Tensor, here: dict[str, Tensor]) -> Tensor:
+    """An entry of a state dict, of the tensors that are in host memory already."""
+    if hasattr(value, "codes"):
+        parts = here[f"{key}.codes"], here[f"{key}.scale"], on_host(value.qmap)
+        return type(value)(*parts, value.signed, value.dtype)
+    return here[key] if value.dim() else on_host(value)

@@ -97,7 +97,9 @@ def open_training(
             reference = ShardedPolicy(reference, **sharded)
     learner = (ShardedLearner if several else Learner)(policy, config, reference)
     if found:
-        learner.load_state_dict(load_state(found)["learner"], found)
+        engine.rest()  # optimizer state comes by way of the device, as in an update
+        # on a GPU it is copied there from the disk; on a CPU what is read is what goes on
+        learner.load_state_dict(load_state(found, mapped=on_cuda)["learner"], found)
     engine.update_weights(policy.weights(), version=learner.updates)
     return policy, engine, learner
 

@@ -71,7 +71,7 @@ def test_state_in_host_memory_gives_the_bits_of_adamw_and_either_goes_on_from_th
 
 
 @pytest.mark.parametrize("name", ["adamw", pytest.param("adamw_8bit", marks=needs_torchao)])
-def test_state_that_was_away_is_what_it_was(name: str):
+def test_state_that_was_away_is_what_it_was(name: str, monkeypatch: pytest.MonkeyPatch):
     ours, theirs = parameters(), parameters()
     moved, plain = optimizer_of(name, ours), optimizer_of(name, theirs)
     state = OnDevice(moved, enabled=True)
@@ -84,7 +84,12 @@ def test_state_that_was_away_is_what_it_was(name: str):
         ]
         assert moments and all(tensor.untyped_storage().nbytes() == 0 for tensor in moments)
     assert_equal(ours, theirs)
-    saved = state.state_dict()
+    with monkeypatch.context() as patch:
+        patch.delattr(OnDevice, "_fetch")  # an engine has the device by now
+        saved = state.state_dict()
+    away = {memory.data_ptr() for weight in ours for memory in state.tensors(weight).values() if memory.dim()}
+    written = saved["state"][0]["exp_avg"]
+    assert getattr(written, "codes", written).data_ptr() in away  # host memory has it once
     with state():
         for one, other in zip(ours, theirs, strict=True):
             expected = state_tensors(plain, other)
@@ -136,6 +141,19 @@ def test_moments_in_8_bits_take_a_quarter_and_go_on_bit_for_bit(tmp_path: Path):
     take(again, weights, range(1, 4))
     assert_equal(weights, ours)
     assert not ours[0].equal(parameters()[0])
+
+
+def test_a_checkpoint_of_state_that_is_away_leaves_it_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = load_config(["training.prompts_per_step=2", "training.mini_batch_prompts=2"])
+    learner = Learner(load_policy("embedded"), config)
+    learner.optimizer_state.enabled = True
+    learner.update(make_batch(make_groups([[RIGHT, WRONG], [WRONG, RIGHT]]), config))
+    monkeypatch.delattr(OnDevice, "_fetch")
+    assert learner.not_finite() is None
+    assert learner.state_dict(tmp_path)["optimizer"]["state"][0]["exp_avg"].any()
+    weight = learner.policy.model.model.layers[1].mlp.up_proj.weight
+    learner.optimizer_state.tensors(weight)["exp_avg"][2, 1] = torch.inf
+    assert learner.not_finite() == "exp_avg of model.layers.1.mlp.up_proj.weight"
 
 
 @needs_torchao

@@ -14,17 +14,18 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from rlvr.errors import UserError
 from rlvr.training.distributed.ranks import local_shard, rank, world_size
+from rlvr.training.optimizers import OnDevice
 
 FOLDER = "optimizer"
 Optimizer = torch.optim.Optimizer
 
 
-def save_optimizer(model: nn.Module, optimizer: Optimizer, folder: Path) -> None:
-    """Write the shards, a collective. Nothing is written before the first step."""
-    if optimizer.state and in_blocks(optimizer):
+def save_optimizer(model: nn.Module, state: OnDevice, folder: Path) -> None:
+    """Write the shards from where they are, a collective. Nothing is written before the first step."""
+    if state.optimizer.state and in_blocks(state.optimizer):
         own = {
             i: {key: local_shard(value) for key, value in entries.items()}
-            for i, entries in optimizer.state_dict()["state"].items()
+            for i, entries in state.state_dict()["state"].items()
         }
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         torch.save(own, folder / FOLDER / _file_of_rank())
@@ -32,7 +33,7 @@ def save_optimizer(model: nn.Module, optimizer: Optimizer, folder: Path) -> None
     shards = {
         f"{name}/{key}": _as_shard(value, parameter)
         for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
+        for key, value in state.entries(parameter).items()
     }
     if shards:
         dcp.save(shards, checkpoint_id=folder / FOLDER)

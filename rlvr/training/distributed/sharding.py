@@ -157,8 +157,7 @@ class ShardedLearner(OnEveryRank, Learner):
 
     @on_every_rank("writing a checkpoint")
     def state_dict(self, folder: Path) -> dict:
-        with self.optimizer_state():
-            save_optimizer(self.policy.model, self.optimizer, folder)
+        save_optimizer(self.policy.model, self.optimizer_state, folder)
         return {"updates": self.updates, "optimizer": None}
 
     @on_every_rank("writing a checkpoint")

@@ -1,0 +1,34 @@
+"""What a run works with, as it is at a checkpoint."""
+
+from pathlib import Path
+
+import pytest
+import tiny_runs
+
+from rlvr.rollout.transformers_engine import TransformersEngine
+from rlvr.runs.run import run
+from rlvr.training.checkpoint import checkpoint_path
+from rlvr.training.learner import Learner
+from rlvr.training.setup import open_training
+
+
+def test_the_engine_rests_while_a_checkpoint_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Optimizer state that leaves the GPU for an engine comes through it."""
+    config = tiny_runs.tiny(tmp_path, "training.steps=1", "evaluation.after_training=false")
+    path = run(config)
+    done: list[str] = []
+
+    def note(owner: type, name: str) -> None:
+        call = getattr(owner, name)
+
+        def noted(*arguments, **named):
+            done.append(name)
+            return call(*arguments, **named)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    note(TransformersEngine, "rest")
+    note(Learner, "load_state_dict")
+    note(TransformersEngine, "update_weights")
+    open_training(config, checkpoint_path(path, 1))
+    assert done == ["rest", "load_state_dict", "update_weights"]
