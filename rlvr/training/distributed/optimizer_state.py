@@ -10,11 +10,12 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from rlvr.errors import UserError
 from rlvr.training.distributed.ranks import local_shard, rank, world_size
-from rlvr.training.optimizers import OnDevice
+from rlvr.training.optimizers import HostAdamW, OnDevice
 
 FOLDER = "optimizer"
 Optimizer = torch.optim.Optimizer
@@ -31,7 +32,7 @@ def save_optimizer(model: nn.Module, state: OnDevice, folder: Path) -> None:
         torch.save(own, folder / FOLDER / _file_of_rank())
         return
     shards = {
-        f"{name}/{key}": _as_shard(value, parameter)
+        f"{name}/{key}": _as_shard(value, parameter, on_host=value.device.type == "cpu")
         for name, parameter in model.named_parameters()
         for key, value in state.entries(parameter).items()
     }
@@ -46,6 +47,7 @@ def load_optimizer(model: nn.Module, optimizer: Optimizer, full: dict[str, Any] 
         full: the `state_dict` of an unsharded optimizer; None where there are shards.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    on_host = isinstance(optimizer, HostAdamW)
     if in_blocks(optimizer) and not _is_of_as_many_ranks(folder, full):
         raise UserError(
             f"{folder} has optimizer state in 8 bits, in blocks of as many processes as wrote it, which are "
@@ -56,17 +58,17 @@ def load_optimizer(model: nn.Module, optimizer: Optimizer, full: dict[str, Any] 
     elif in_blocks(optimizer) and (folder / FOLDER).is_dir():
         state = torch.load(folder / FOLDER / _file_of_rank(), weights_only=True, map_location="cpu")
         state = {
-            i: {key: _as_shard(value, parameters[i]) for key, value in entries.items()}
+            i: {key: _as_shard(value, parameters[i], on_host=False) for key, value in entries.items()}
             for i, entries in state.items()
         }
     elif (folder / FOLDER).is_dir():
-        state = _read_shards(model, parameters, folder / FOLDER)
+        state = _read_shards(model, parameters, folder / FOLDER, on_host=on_host)
     else:
         return
     optimizer.load_state_dict(
         {
             "state": {
-                i: {key: _like(value, parameters[i]) for key, value in entries.items()}
+                i: {key: _like(value, parameters[i], on_host=on_host) for key, value in entries.items()}
                 for i, entries in state.items()
             },
             "param_groups": full["param_groups"] if full else optimizer.state_dict()["param_groups"],
@@ -75,14 +77,18 @@ def load_optimizer(model: nn.Module, optimizer: Optimizer, full: dict[str, Any] 
 
 
 def _read_shards(
-    model: nn.Module, parameters: list[nn.Parameter], folder: Path
+    model: nn.Module, parameters: list[nn.Parameter], folder: Path, *, on_host: bool
 ) -> dict[int, dict[str, Tensor]]:
     saved = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
     names = {parameter: name for name, parameter in model.named_parameters()}
     shards: dict[str, Tensor] = {}
     for name, tensor in saved.items():
         owner = next(p for p in parameters if name.startswith(names[p] + "/"))
-        shards[name] = torch.zeros_like(owner) if tensor.size == owner.shape else torch.zeros(tensor.size)
+        room = torch.zeros(tensor.size)
+        if tensor.size == owner.shape:
+            local = local_shard(owner.detach())
+            room = torch.zeros_like(local, device="cpu" if on_host else local.device)
+        shards[name] = _as_shard(room, owner, on_host=on_host)
     dcp.load(shards, checkpoint_id=folder, no_dist=world_size() == 1)
     return {
         i: {
@@ -109,13 +115,14 @@ def _is_of_as_many_ranks(folder: Path, full: dict[str, Any] | None) -> bool:
     return not (folder / FOLDER).is_dir() or (folder / FOLDER / _file_of_rank()).exists()
 
 
-def _as_shard(value: Tensor, parameter: nn.Parameter) -> Tensor:
-    """What a rank has of a moment as the shard that it is, also where it is kept apart from its parameter."""
+def _as_shard(value: Tensor, parameter: nn.Parameter, *, on_host: bool) -> Tensor:
+    """What a rank has of a moment as the shard that it is, in host memory or where its parameter is."""
     if not isinstance(parameter, DTensor) or isinstance(value, DTensor) or value.dim() == 0:
         return value
+    mesh = _mesh(parameter, on_host=on_host)
     return DTensor.from_local(
-        value.to(parameter.device),
-        parameter.device_mesh,
+        value.to(mesh.device_type),
+        mesh,
         parameter.placements,
         run_check=False,
         shape=parameter.shape,
@@ -123,8 +130,15 @@ def _as_shard(value: Tensor, parameter: nn.Parameter) -> Tensor:
     )
 
 
-def _like(value: Tensor, parameter: nn.Parameter) -> Tensor:
-    """A full tensor sharded as its parameter is."""
+def _like(value: Tensor, parameter: nn.Parameter, *, on_host: bool) -> Tensor:
+    """A full tensor sharded as its parameter is, there or in host memory."""
     if not isinstance(parameter, DTensor) or isinstance(value, DTensor) or value.shape != parameter.shape:
         return value
-    return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
+    mesh = _mesh(parameter, on_host=on_host)
+    return distribute_tensor(value.to(mesh.device_type), mesh, parameter.placements)
+
+
+def _mesh(parameter: DTensor, *, on_host: bool) -> DeviceMesh:
+    """The ranks of a parameter; those of its moments in host memory are a mesh of CPUs, since a tensor of any
+    other is moved to its device, where the moments of all parameters would then be at once."""
+    return init_device_mesh("cpu", parameter.device_mesh.shape) if on_host else parameter.device_mesh

@@ -227,15 +227,17 @@ def back_to_step_two(path: Path, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_is_the_same_on_two_processes_and_goes_on_with_another_number(tmp_path: Path):
-    one, two = train(tmp_path / "one", 1), train(tmp_path / "two", 2)
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_host"])
+def test_a_run_is_the_same_on_two_processes_and_goes_on_with_another_number(tmp_path: Path, optimizer: str):
+    given = f"training.optimizer={optimizer}"
+    one, two = train(tmp_path / "one", 1, given), train(tmp_path / "two", 2, given)
     assert (checkpoint_path(two, 4) / "optimizer" / ".metadata").exists()
     assert len(list((checkpoint_path(two, 4) / "optimizer").glob("*.distcp"))) == 2
     assert_same_run(two, one)
 
     for path, processes, folder in ((two, 1, "two-one"), (one, 2, "one-two"), (two, 4, "two-four")):
         back_to_step_two(path, tmp_path / folder)
-        assert_same_run(train(tmp_path / folder, processes), one)
+        assert_same_run(train(tmp_path / folder, processes, given), one)
 
 
 @pytest.mark.slow
