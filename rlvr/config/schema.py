@@ -180,7 +180,8 @@ class TrainingConfig:
     offload_optimizer: bool = False
     learning_rate: float = limited(MISSING, above=0, nearest="1e-6")  # of AdamW, constant after the warm-up
     warmup_steps: int = limited(0, at_least=0)  # optimizer steps
-    # 1: the next step is sampled while this one is trained, so with the weights of the step before
+    # 1: the next step is sampled while this one is trained (with vLLM before it), so with the weights of the
+    # step before
     off_policy_steps: int = limited(0, at_least=0, at_most=1)
     # of AdamW
     betas: list[float] = limited([0.9, 0.999], at_least=0, below=1, length=2, nearest="[0.9,0.999]")

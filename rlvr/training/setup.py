@@ -154,9 +154,12 @@ def outlives_training(config: Config) -> bool:
 
 
 def overlaps(config: Config) -> bool:
-    """Whether the next step is sampled at the same time as this one is trained: on a GPU, by one process.
+    """Whether the next step is sampled at the same time as this one is trained: on a GPU, by one process and
+    the transformers engine.
 
-    Several have one controller, which has their engines sample, or their learners update.
+    Several have one controller, which has their engines sample, or their learners update. vLLM copies tokens
+    on a stream that waits for that of the thread it was built in, so in another they may not be there yet.
     """
     on_cuda = torch.device(device_of(config)).type == "cuda"
-    return config.training.off_policy_steps > 0 and on_cuda and world_size() == 1
+    alone = world_size() == 1 and config.rollout.name == "transformers"
+    return config.training.off_policy_steps > 0 and on_cuda and alone

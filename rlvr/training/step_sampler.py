@@ -2,8 +2,8 @@
 
 One step off-policy (`training.off_policy_steps=1`), the rollouts of step t are those of the weights after
 step t - 2 instead of t - 1 (of steps 1 and 2 the initial ones), whether or not sampling and update overlap in
-time. They overlap on a GPU, where the engine has weights of its own; on a CPU the next step is sampled just
-before the update, from the same weights.
+time. They overlap on a GPU, where the transformers engine then has weights of its own; on a CPU, and with
+vLLM, the next step is sampled just before the update, from the same weights.
 """
 
 from collections.abc import Callable, Iterator

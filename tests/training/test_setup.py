@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import tiny_runs
 
+from rlvr.config import load_config
 from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.learner import Learner
-from rlvr.training.setup import open_training
+from rlvr.training.setup import open_training, overlaps
 
 
 def test_the_engine_rests_while_a_checkpoint_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -32,3 +33,11 @@ def test_the_engine_rests_while_a_checkpoint_is_read(tmp_path: Path, monkeypatch
     note(TransformersEngine, "update_weights")
     open_training(config, checkpoint_path(path, 1))
     assert done == ["rest", "load_state_dict", "update_weights"]
+
+
+def test_sampling_and_update_overlap_on_a_gpu_but_not_with_vllm():
+    ahead = ["training.off_policy_steps=1", "training.device=cuda"]
+    assert overlaps(load_config(ahead))
+    assert not overlaps(load_config([*ahead, "rollout=vllm"]))
+    assert not overlaps(load_config([ahead[0], "training.device=cpu"]))
+    assert not overlaps(load_config([ahead[1]]))
