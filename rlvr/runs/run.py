@@ -54,8 +54,8 @@ def run(config: Config, start: Start = Start()) -> Path:
     Raises:
         Stopped: once a signal has asked for the end, and all that was done is kept.
     """
+    configure_process(config)  # before the group of several, which begins CUDA
     with process_group(), stoppable(start.deadline):
-        configure_process(config)
         if rank() == 0:
             return run_on_rank_zero(config, start)
         serve_rank_zero()

@@ -15,8 +15,9 @@ def configure_gpu(config: Config) -> None:
     Segments of the allocator may grow, so that blocks of many sizes leave no holes; not beside a vLLM that
     sleeps, which maps memory itself.
     """
-    if not (config.rollout.name == "vllm" and config.rollout.sleep):
-        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    given = {"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"} & os.environ.keys()
+    if not given and not (config.rollout.name == "vllm" and config.rollout.sleep):
+        os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
     if config.training.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         os.environ["VLLM_BATCH_INVARIANT"] = "1"  # needs a GPU of 9.0 or newer
