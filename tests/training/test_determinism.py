@@ -1,8 +1,10 @@
 """Deterministic training: the same bits twice, and no trace of it afterwards."""
 
 import os
+import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import tiny_runs
@@ -10,6 +12,7 @@ import torch
 from training_groups import RIGHT, WRONG, make_groups
 
 from rlvr.config import load_config
+from rlvr.errors import UserError
 from rlvr.policy.policy import load_policy
 from rlvr.runs.run import run
 from rlvr.training.batch import make_batch
@@ -53,7 +56,7 @@ def test_the_same_bits_twice_and_on_a_cpu_those_of_any_run():
 
 def test_what_libraries_read_when_they_begin(unset: None):
     configure_gpu(load_config(["rollout=vllm"]))
-    assert "PYTORCH_CUDA_ALLOC_CONF" not in os.environ and "VLLM_BATCH_INVARIANT" not in os.environ
+    assert "PYTORCH_CUDA_ALLOC_CONF" not in os.environ and os.environ["VLLM_BATCH_INVARIANT"] == "0"
     configure_gpu(load_config(["rollout=vllm", "rollout.sleep=false", "training.deterministic=true"]))
     assert os.environ["PYTORCH_CUDA_ALLOC_CONF"] == "expandable_segments:True"
     assert (os.environ["CUBLAS_WORKSPACE_CONFIG"], os.environ["VLLM_BATCH_INVARIANT"]) == (":4096:8", "1")
@@ -84,3 +87,18 @@ def test_the_allocator_is_configured_before_cuda_begins(
     monkeypatch.setattr("rlvr.runs.run.process_group", process_group)
     run(tiny_runs.tiny(tmp_path, "training.steps=0", "evaluation.after_training=false"))
     assert seen == ["expandable_segments:True"]
+
+
+def test_kernels_of_vllm_are_those_of_a_run_or_it_is_refused(unset: None, monkeypatch: pytest.MonkeyPatch):
+    """They are exchanged where vLLM is imported, for the whole process."""
+    plain, invariant = ["rollout=vllm"], ["rollout=vllm", "training.deterministic=true"]
+    monkeypatch.delitem(sys.modules, "vllm", raising=False)
+    for overrides, expected in ((invariant, "1"), (plain, "0"), (invariant[1:], "0"), (invariant, "1")):
+        configure_gpu(load_config(overrides))
+        assert os.environ["VLLM_BATCH_INVARIANT"] == expected
+    monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
+    configure_gpu(load_config(invariant))
+    for overrides in (plain, []):
+        with pytest.raises(UserError, match=r"deterministic=false with rollout=.*a process of its own"):
+            configure_gpu(load_config(overrides))
+    assert os.environ["VLLM_BATCH_INVARIANT"] == "1"
