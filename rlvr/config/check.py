@@ -211,6 +211,7 @@ def _check_together(config: Config) -> None:
             f"{_nearest_divisor(training.prompts_per_step, training.mini_batch_prompts)}"
         )
     _check_latest_step(config)
+    _check_device(config)
     if not training.activation_checkpointing:
         for name in ("keep_attention", "offload_activations"):
             if getattr(training, name):
@@ -229,6 +230,16 @@ def _check_together(config: Config) -> None:
         raise UserError(
             f"evaluation.k={evaluation.k}: accepted is one k or more, each once; the nearest valid choice is "
             f"{nearest}"
+        )
+
+
+def _check_device(config: Config) -> None:
+    """vLLM in the trainer's process samples on the first GPU that the process sees."""
+    kind, _, number = config.training.device.partition(":")
+    if config.rollout.name == "vllm" and kind == "cuda" and int(number or 0):
+        raise UserError(
+            f"training.device={config.training.device} with rollout=vllm: vLLM takes the first GPU it sees; "
+            f"accepted are auto and cuda, with CUDA_VISIBLE_DEVICES={number} in front of the command"
         )
 
 

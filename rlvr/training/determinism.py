@@ -27,9 +27,9 @@ def configure_gpu(config: Config) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     invariant = str(int(config.training.deterministic and config.rollout.name == "vllm"))
     if "vllm" in sys.modules and invariant != os.environ.get("VLLM_BATCH_INVARIANT", "0"):
-        given = f"training.deterministic={str(config.training.deterministic).lower()}"
+        said = f"training.deterministic={str(config.training.deterministic).lower()}"
         raise UserError(
-            f"{given} with rollout={config.rollout.name} was given where vLLM runs with other kernels, which "
+            f"{said} with rollout={config.rollout.name} was given where vLLM runs with other kernels, which "
             "are the whole process's until it ends: run it in a process of its own"
         )
     os.environ["VLLM_BATCH_INVARIANT"] = invariant

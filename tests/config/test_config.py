@@ -143,6 +143,10 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
         (["training.learning_rate=inf"], "learning_rate=inf: accepted is a finite number, above 0"),
         (["training.weight_decay=-1"], "weight_decay=-1.0: accepted is 0 or more"),
         (["training.device=tpu"], "device=tpu: accepted is auto, cpu, mps, cuda or cuda:<number>"),
+        (
+            ["training.device=cuda:1", "rollout=vllm"],
+            "device=cuda:1 with.*CUDA_VISIBLE_DEVICES=1 in",
+        ),
         (["training.threads=100000"], r"threads=100000: accepted is 1 to 1024; .* is 1024"),
         (["seed=12345678901234567890"], "accepted is 0 to 4294967295"),
         (["rollout.max_rows=0"], "max_rows=0: accepted is 1 or more"),

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import tiny_runs
+import torch
 
 from rlvr.config import load_config
 from rlvr.rollout.transformers_engine import TransformersEngine
-from rlvr.runs.run import run
+from rlvr.runs.run import configure_process, run
 from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.learner import Learner
 from rlvr.training.setup import open_training, overlaps
@@ -41,3 +42,14 @@ def test_sampling_and_update_overlap_on_a_gpu_but_not_with_vllm():
     assert not overlaps(load_config([*ahead, "rollout=vllm"]))
     assert not overlaps(load_config([ahead[0], "training.device=cpu"]))
     assert not overlaps(load_config([ahead[1]]))
+
+
+def test_the_gpu_of_a_run_is_that_of_what_names_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("rlvr.runs.run.configure_gpu", lambda config: None)
+    taken = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.set_device", taken.append)
+    for device in ("cpu", "cuda", "cuda:1"):
+        configure_process(load_config([f"training.device={device}"]))
+    assert taken == [torch.device("cuda:1")]
+    assert load_config(["training.device=cuda:0", "rollout=vllm"]).training.device == "cuda:0"
