@@ -44,6 +44,7 @@ def profile_config(config: Config) -> Config:
         prompts_per_step=1,
         mini_batch_prompts=1,
         sampling=config.training.sampling,
+        precision=config.training.precision,
         device=config.training.device,
         threads=config.training.threads,
     )
@@ -91,7 +92,8 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
     problems = load_problems(config.data, held_out=False)
     data = fingerprint_of(ids_of(problems))
     directory.record_provenance(config, {config.data.name: data})
-    policy = initial_policy(config)
+    # vLLM has the weights from their files, and a GPU need not have them twice
+    policy = initial_policy(config, device="cpu" if config.rollout.name == "vllm" else None)
     digest = weights_digest(policy.model)
     before = directory.read_summary()
     if before.get("policy", digest) != digest:

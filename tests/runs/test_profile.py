@@ -11,13 +11,20 @@ import pytest
 import rlvr.evaluation.sampling
 import rlvr.runs.profile
 from rlvr.config import Config, load_config
-from rlvr.curriculum.profile import Profile, load_profile, profile_file, read_profile, write_profile
+from rlvr.curriculum.profile import (
+    Profile,
+    load_profile,
+    profile_file,
+    profile_name,
+    read_profile,
+    write_profile,
+)
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import load_problems
-from rlvr.runs.profile import profile
+from rlvr.runs.profile import profile, profile_config
 from rlvr.runs.run import run
 
 TINY = [
@@ -77,7 +84,16 @@ def test_one_profile_serves_every_arm_and_seed_of_the_same_policy_data_and_sampl
     same = ["algorithm=dapo", "seed=2", "training.steps=3", "curriculum=shuffled", "evaluation.samples=64"]
     other = ["data.size=25", "training.sampling.temperature=0.5", "profile.n=8", "profile.seed=1"]
     assert {profile_file(tiny(runs, override)) for override in same} == {file}
-    assert len({profile_file(tiny(runs, override)) for override in other} | {file}) == 5
+    other.append("training.precision=bfloat16")
+    assert len({profile_file(tiny(runs, override)) for override in other} | {file}) == 6
+
+
+def test_a_profile_is_of_the_precision_of_the_runs_and_one_of_float32_keeps_its_name(tmp_path: Path):
+    for precision in ("float32", "bfloat16"):
+        own = profile_config(tiny(tmp_path, f"training.precision={precision}"))
+        assert own.training.precision == precision
+        assert profile_file(own) == profile_file(tiny(tmp_path, f"training.precision={precision}"))
+    assert profile_name(tiny(tmp_path)) == "embedded-countdown-b0b2a81b"  # of 28 November 2026
 
 
 def test_a_finished_profile_is_left_alone(runs: Path):
