@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rlvr.backends.verl.data import problem_of, template_switches, write_problems
+from rlvr.backends.verl.launch import ATTENTION, check_attention
 from rlvr.backends.verl.overrides import Job, arguments, differences, refuse, verl_overrides
 from rlvr.cli import main as cli
 from rlvr.config import PromptConfig, load_config, run_directory
@@ -148,3 +149,13 @@ def test_a_dry_run_writes_the_files_and_prints_the_command(tmp_path: Path, capsy
         native = [override for override in smaller if not override.startswith("backend=")]
         cli.main(["train", *native, "--dry-run"])
     assert "it is for backend=verl" in capsys.readouterr().err
+
+
+def test_an_actor_on_a_gpu_has_flash_attn_or_is_told_another_attention(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check_attention(["verl"])  # without a GPU nothing attends
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    check_attention(["verl", f"+{ATTENTION}=sdpa"])
+    for command in (["verl"], ["verl", f"++{ATTENTION}=flash_attention_2"]):
+        with pytest.raises(UserError, match=r"verl\[vllm,fsdp\]==0.9.1.*attn_implementation=sdpa"):
+            check_attention(command)

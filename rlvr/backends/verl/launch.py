@@ -5,9 +5,11 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from transformers import GenerationConfig
 
 from rlvr.backends.verl.data import template_switches, write_problems
@@ -25,6 +27,9 @@ from rlvr.problems import load_problems
 from rlvr.rollout.lengths import longest_prompt
 from rlvr.tracking.tracker import chosen
 from rlvr.tracking.weights_and_biases import wandb_mode, wandb_run_id
+
+VERL = "verl[vllm,fsdp]==0.9.1"
+ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"  # verl's key
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +134,10 @@ def train_with_verl(config: Config, directory: RunDirectory) -> None:
     launch = prepare(config, directory)
     if importlib.util.find_spec("verl") is None:
         raise UserError(
-            "backend=verl needs verl, which is not installed here: `pip install 'verl[vllm]==0.9.1'` in an "
-            "environment of its own (docs/verl.md), or give --dry-run to see what would be run"
+            f"backend=verl needs verl, which is not installed here: `pip install '{VERL}'` in an environment "
+            "of its own (docs/verl.md), or give --dry-run to see what would be run"
         )
+    check_attention(launch.command)
     directory.report("training", 0, config.training.steps)
     done = subprocess.run(launch.command, env={**os.environ, **launch.environment}, check=False)
     if done.returncode:
@@ -140,6 +146,22 @@ def train_with_verl(config: Config, directory: RunDirectory) -> None:
             "from its last checkpoint"
         )
     take_over(config, directory)
+
+
+def check_attention(command: Sequence[str]) -> None:
+    """Refuse to start an actor without its attention, which verl would find out after minutes.
+
+    Raises:
+        UserError: on a GPU without flash-attn, which verl's actor has where no override names another.
+    """
+    named = [word.partition("=")[2] for word in command if f"{ATTENTION}=" in word]
+    if named and named[-1] != "flash_attention_2":
+        return
+    if torch.cuda.is_available() and importlib.util.find_spec("flash_attn") is None:
+        raise UserError(
+            f"backend=verl attends with flash-attn, which is not installed here: `pip install '{VERL}'` "
+            f"(docs/verl.md), or give backend.overrides='[\"+{ATTENTION}=sdpa\"]'"
+        )
 
 
 def dry_run(config: Config) -> None:
