@@ -21,6 +21,7 @@ class Overrides:
     def accept_override(verb: Verb, text: str) -> None:
         """Refuse what Hydra can't read, and a key that neither the verb nor a config has."""
         from rlvr.config import config_groups
+        from rlvr.config.elsewhere import key_meant
 
         name, _, value = text.partition("=")
         plain = name.lstrip("+~")
@@ -28,7 +29,7 @@ class Overrides:
             raise UserError(f"{text!r} has no key: write key=value, as in seed=2")
         root = re.split(r"[.@/]", plain)[0]
         if not name.startswith(("+", "~")) and root not in (keys := roots()):
-            hint = f"; did you mean {meant}?" if (meant := whole_keys(plain, value)) else ""
+            hint = f"; did you mean {meant}?" if (meant := whole_keys(plain, value)) else key_meant(plain)
             raise unknown("key", root, {*keys, *verb.fields("key")}, hint)
         if plain in ("hydra.sweeper", "hydra.launcher"):
             raise UserError(f"{text}: a config group has a slash; did you mean {text.replace('.', '/', 1)}?")

@@ -210,7 +210,8 @@ def plan(keys: Any) -> None:
     rlvr plan table=fgrpo/table1 scale=paper gpus=8 mean_tokens=2000
 
     Counts follow from the config; times follow from the assumptions, which are printed with them. A table's
-    file may have assumptions of its own. GPUs are those of this machine unless gpus= and gpu_gib= are given.
+    file may have assumptions of its own. GPUs are those of this machine unless gpus= and gpu_gib= are given;
+    without any, the scales made for a CPU are planned for one, and the others for 16 of 80 GiB.
     What does not fit in their memory is said with the nearest remedy, and the exit status is 1.
     """
     if not keys.table:

@@ -9,7 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from rlvr.config import registry
+from rlvr.config import plugins, registry
+from rlvr.config.elsewhere import key_meant
 from rlvr.config.limits import check_limits
 from rlvr.config.places import check_names, expand_home
 from rlvr.config.schema import (
@@ -22,6 +23,7 @@ from rlvr.config.schema import (
     VerlConfig,
     VLLMRolloutConfig,
 )
+from rlvr.config.signatures import names_in
 from rlvr.errors import UserError, refuse_unknown, unknown
 from rlvr.functions.source import REWARD_OFFERS, VERIFIER_OFFERS, is_file_function, resolved
 
@@ -76,6 +78,7 @@ def _check(composed: DictConfig) -> Config:
     check_limits(result)
     check_names(result.experiment, result.arm, result.benchmark.tasks)
     _check_together(result)
+    _check_verifiers(result)
     _note_digests(result)
     return result
 
@@ -83,6 +86,18 @@ def _check(composed: DictConfig) -> Config:
 def _refuse_missing(config: DictConfig) -> None:
     for key in sorted(OmegaConf.missing_keys(config)):
         raise UserError(f"{key} has no value: give one with {key}=...")
+
+
+def _check_verifiers(config: Config) -> None:
+    """Refuse a verifier that there is not, which would be found out when a step has been sampled."""
+    own = [name for table in ("VERIFIERS", "POOLED") for name in names_in("verification/__init__.py", table)]
+    accepted = plugins.added("verifiers", dict.fromkeys(own))
+    for key, part in {"data": config.data, **config.benchmark.tasks}.items():
+        named = {"verifier": part.verifier, "parameters.verifier": part.parameters.get("verifier")}
+        for name, verifier in named.items():
+            if verifier and not is_file_function(verifier):
+                place = key if key == "data" else f"benchmark.tasks.{key}"
+                refuse_unknown(f"{place}.{name}", [verifier], accepted)
 
 
 def _note_digests(config: Config) -> None:
@@ -111,7 +126,9 @@ def chosen_methods(config: DictConfig) -> tuple[str, str]:
 def _unknown_key(error: ConfigKeyError, composed: DictConfig) -> UserError:
     parent, _, leaf = str(error.full_key).rpartition(".")
     accepted = [item.name for item in fields(error.object_type)] if is_dataclass(error.object_type) else []
-    sentence = str(unknown(f"key in {parent or 'the configuration'}", leaf, accepted))
+    sentence = str(
+        unknown(f"key in {parent or 'the configuration'}", leaf, accepted, key_meant(str(error.full_key)))
+    )
     options = groups_with_variants().get(parent, {})
     if owners := [
         f"{parent}={option}" for option, kind in options.items() if leaf in kind.__dataclass_fields__
@@ -142,8 +159,12 @@ def _count_epochs(merged: DictConfig) -> None:
     if None not in (training.steps, training.checkpoint_every):
         return
     if size is None:
+        open_ended = [name for name in ("steps", "checkpoint_every") if training[name] is None]
+        left = " and ".join(f"training.{name}=null" for name in open_ended)
+        given = " ".join(f"training.{name}=..." for name in open_ended)
         raise UserError(
-            "data.size=null: counting training in epochs needs the number of problems, as data.size=..."
+            f"{left}: counted in epochs, which needs the number of problems, and data.size=null; give "
+            f"data.size=<problems of the data>, or {given}"
         )
     epoch = max(size // max(training.prompts_per_step, 1), 1)
     if training.steps is None:

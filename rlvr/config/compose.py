@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.config.check import LATER, check, groups_with_variants
+from rlvr.config.elsewhere import method_meant
 from rlvr.config.plugins import config_folders
 from rlvr.config.schema import Config
 from rlvr.errors import UserError, unknown
@@ -80,7 +81,9 @@ def hint_of_a_place(group: str, given: str) -> str:
     if group in ("data", "benchmark") and (Path(given).suffix or Path(given).is_file()):
         key = "data.path" if group == "data" else "benchmark.tasks.jsonl.path"
         return f"; did you mean {group}=jsonl {key}={given}?"
-    return ""
+    if group in ("algorithm", "advantage_scaling", "credit", "group_size", "curriculum") and ".py" in given:
+        return "; one of your own is a plug-in: docs/how-to/add-an-algorithm.md"
+    return method_meant(given)
 
 
 def config_groups() -> list[str]:

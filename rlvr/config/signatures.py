@@ -25,11 +25,13 @@ def signatures_of(module: str, table: str) -> dict[str, Callable[..., Any]]:
         module: a file below `rlvr/`; the functions are its own, or imported from other modules of rlvr.
     """
     source = _Source(PACKAGE / module)
-    items = source.definition(table)
-    assert isinstance(items, ast.Dict), f"{table} of {module} is no plain dict"
-    return {
-        ast.literal_eval(key): source[value.id] for key, value in zip(items.keys, items.values, strict=True)
-    }
+    return {name: source[value.id] for name, value in source.items_of(table).items()}
+
+
+@cache
+def names_in(module: str, table: str) -> tuple[str, ...]:
+    """The keys of a dict `table = {"name": ..., ...}` of a file below `rlvr/`."""
+    return tuple(_Source(PACKAGE / module).items_of(table))
 
 
 class _Source(dict):
@@ -38,6 +40,12 @@ class _Source(dict):
     def __init__(self, file: Path):
         super().__init__()
         self.tree = ast.parse(file.read_text(encoding="utf-8"))
+
+    def items_of(self, table: str) -> dict[str, Any]:
+        """The keys of a dict that is written out, and the expressions of its values."""
+        written = self.definition(table)
+        assert isinstance(written, ast.Dict), f"{table} is no plain dict"
+        return {ast.literal_eval(key): value for key, value in zip(written.keys, written.values, strict=True)}
 
     def definition(self, name: str) -> Any:
         """What a name is bound to: a function, a class, an import, or an assigned expression."""

@@ -33,8 +33,14 @@ def reachable(address: str | None = None) -> bool:
     return True
 
 
-def download(address: str) -> Path:
+PATH_KEY = "data.path= (of a benchmark as benchmark.tasks.<its name>.path=)"  # what a data file is given as
+
+
+def download(address: str, name: str | None = None) -> Path:
     """A file from the web. Kept on this machine where the address names a commit; else fetched each time.
+
+    Args:
+        name: of the file in a folder of data files, without its suffixes; by default as in the address.
 
     Raises:
         UserError: when it can't be had; says the command that fetches it.
@@ -45,7 +51,11 @@ def download(address: str) -> Path:
     file = Path(constants.HF_HOME) / "rlvr" / "files" / digest / Path(urlsplit(address).path).name
     if re.search(r"/[0-9a-f]{40}/", address) and file.exists():
         return file
-    advice = f"fetch it where there is a network with `curl -LO {address}`, and give the file as data.path="
+    kept_as = f"{name}{''.join(file.suffixes)}" if name else file.name
+    advice = (
+        f"fetch it where there is a network with `curl -L -o {kept_as} {address}`, and give it "
+        f"as {PATH_KEY}, or its folder as data.root="
+    )
     if not reachable(address):
         raise UserError(f"{file.name} is not on this machine and can't be reached: {advice}")
     try:

@@ -17,6 +17,7 @@ from typing import Any
 
 from rlvr.data import Problem
 from rlvr.errors import UserError, say, unknown
+from rlvr.files.hub import PATH_KEY
 from rlvr.problems.cleaning import without_conflicting, without_long, without_repeated
 from rlvr.problems.fields import answer_after, plain, text_of, texts_of, value_of
 from rlvr.problems.location import file_in_root, hub_rows, rows_at
@@ -193,14 +194,15 @@ def open_rows(given: DatasetParameters, name: str | None, root: str | None) -> t
     path = given.path
     published = given.hub or given.url
     if not published and path is None:
-        raise UserError("no data was given: name a JSONL, JSON, CSV or Parquet file as data.path=")
+        raise UserError(f"no data was given: name a JSONL, JSON, CSV or Parquet file as {PATH_KEY}")
     source = (name or given.hub if published else None) or file_stem(path or given.url or "")
     if path is None and root is not None:
         path = file_in_root(root, given.file or source)
         if path is None:
             say(f"{source}: data.root={root} has no {given.file or source}.jsonl; it is looked for elsewhere")
     if path := path or given.url:
-        return source, path, rows_at(path, pattern=given.glob, records=given.records)
+        name = given.file or source
+        return source, path, rows_at(path, name=name, pattern=given.glob, records=given.records)
     assert given.hub is not None
     return source, given.hub, hub_rows(given.hub, given.subset, given.split)
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rlvr.errors import UserError
-from rlvr.files.hub import download, reachable
+from rlvr.files.hub import PATH_KEY, download, reachable
 from rlvr.problems.rows import FILE_SUFFIXES, Row, first_line, kind_of, read_rows
 
 
@@ -27,15 +27,18 @@ def file_in_root(root: str, name: str) -> str | None:
     return str(found[0]) if found else None
 
 
-def rows_at(path: str, *, pattern: bool, records: str | None) -> Iterator[Row]:
+def rows_at(path: str, *, name: str, pattern: bool, records: str | None) -> Iterator[Row]:
     """The rows of a file, an address (https://...) or, where `pattern` says so, of all files that match.
+
+    Args:
+        name: of the data set's file in a folder of data files.
 
     Raises:
         UserError: no such file.
     """
     if path.startswith("https://"):
         kind_of(urlsplit(path).path)  # before anything is fetched
-        yield from read_rows(str(download(path)), records=records)
+        yield from read_rows(str(download(path, name)), records=records)
         return
     path = os.path.expanduser(path)
     if pattern:
@@ -47,13 +50,13 @@ def rows_at(path: str, *, pattern: bool, records: str | None) -> Iterator[Row]:
         return
     if os.path.isdir(path):
         raise UserError(
-            f"{path} is a folder: give a file in it as data.path=, or a pattern with parameters.glob=true"
+            f"{path} is a folder: give a file in it as {PATH_KEY}, or a pattern with parameters.glob=true"
         )
     kind_of(path)
     if not os.path.isfile(path):
         hint = "; a pattern needs parameters.glob=true" if glob.has_magic(path) else ""
         raise UserError(
-            f"there is no data file {path}: give a JSONL, JSON, CSV or Parquet file as data.path={hint}"
+            f"there is no data file {path}: give a JSONL, JSON, CSV or Parquet file as {PATH_KEY}{hint}"
         )
     yield from read_rows(path, records=records)
 
@@ -72,7 +75,7 @@ def hub_rows(hub: str, subset: str | None, split: str) -> Iterator[Row]:
         raise UserError(
             f"data set {hub!r} is not on this machine and the hub can't be reached: fetch it where there "
             f"is a network with `hf download --repo-type dataset {hub}`, and give its JSONL or Parquet "
-            "file as data.path=, or the folder of all such files as data.root="
+            f"file as {PATH_KEY}, or the folder of all such files as data.root="
         )
     try:
         table: Any = datasets.load_dataset(hub, subset, split=split)

@@ -40,6 +40,8 @@ from rlvr.runs.retention import checkpoint_bytes
 from rlvr.tables.names import read_table
 from rlvr.tables.spec import Assumptions, TableSpec
 
+ON_CPUS = ("smoke", "laptop", "small")  # scales whose runs are made for CPU cores
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -154,15 +156,15 @@ def rollouts_at_once(config: Config, model: Architecture, given: Assumptions) ->
     return max(int(given.gpus * free / (tokens * model.key_value_bytes())), 0)
 
 
-def describe(config: Config, given: Assumptions) -> Iterator[str]:
-    """The estimate of one run, line by line."""
+def describe(config: Config, given: Assumptions, on_cpu: bool = False) -> Iterator[str]:
+    """The estimate of one run, line by line; on a CPU without the memory and hours of GPUs."""
     model = architecture_of(config.model)
     estimate = estimate_run(config, model, given)
     longest = config.training.sampling.max_tokens
     mean = min(given.mean_tokens, longest)
     hours = estimate.gpu_hours
-    billions = model.parameters / 1e9
-    yield f"model       {config.model.path}: {billions:.2f} billion parameters in {config.model.dtype}"
+    count = len(config.benchmark.tasks)
+    yield f"model       {config.model.path}: {_in_words(model.parameters)} parameters in {config.model.dtype}"
     size = f"{config.data.size:,}" if config.data.size else "all"
     yield f"data        {config.data.name}: {size} problems, {config.training.prompts_per_step} a step"
     yield (
@@ -171,25 +173,28 @@ def describe(config: Config, given: Assumptions) -> Iterator[str]:
     )
     yield f"rollouts    {estimate.prompts:,} prompts, {estimate.rollouts:,} rollouts"
     yield (
-        f"tokens      {estimate.tokens / 1e9:,.2f} billion at {mean:,} a rollout; "
-        f"at most {estimate.tokens_at_most / 1e9:,.2f} billion, at {longest:,}"
+        f"tokens      {_in_words(estimate.tokens)} at {mean:,} a rollout; "
+        f"at most {_in_words(estimate.tokens_at_most)}, at {longest:,}"
     )
     yield (
-        f"evaluation  {estimate.evaluation_samples:,} samples of {len(config.benchmark.tasks)} benchmarks, "
-        f"{estimate.evaluation_tokens / 1e9:,.2f} billion tokens"
+        f"evaluation  {estimate.evaluation_samples:,} samples of {count} benchmark{'s' * (count != 1)}, "
+        f"{_in_words(estimate.evaluation_tokens)} tokens"
     )
     if open_ended := [name for name, task in config.benchmark.tasks.items() if task.size is None]:
         yield f"            without {', '.join(open_ended)}, whose size the config leaves to its file"
-    yield from describe_memory(config, model, given, estimate.memory)
-    yield (
-        f"            KV cache: {model.key_value_bytes() / 1024:,.0f} KiB a token, so that "
-        f"{rollouts_at_once(config, model, given):,} rollouts of {mean:,} tokens are sampled at once"
-    )
-    yield (
-        f"time        {hours:,.0f} GPU hours: sampling {estimate.sampling_hours:,.0f}, "
-        f"training {estimate.training_hours:,.0f}, evaluation {estimate.evaluation_hours:,.0f}; "
-        f"{hours / given.gpus:,.1f} hours on {given.gpus} GPUs"
-    )
+    if on_cpu:
+        yield "time        on CPU cores, not estimated: the page of a table says what its runs took"
+    else:
+        yield from describe_memory(config, model, given, estimate.memory)
+        yield (
+            f"            KV cache: {model.key_value_bytes() / 1024:,.0f} KiB a token, so that "
+            f"{rollouts_at_once(config, model, given):,} rollouts of {mean:,} tokens are sampled at once"
+        )
+        yield (
+            f"time        {hours:,.0f} GPU hours: sampling {estimate.sampling_hours:,.0f}, "
+            f"training {estimate.training_hours:,.0f}, evaluation {estimate.evaluation_hours:,.0f}; "
+            f"{hours / given.gpus:,.1f} hours on {given.gpus} GPUs"
+        )
     free = free_bytes(Path(config.runs)) / GIB
     needed = sum(estimate.disk_gib.values())
     yield f"disk        {needed:,.1f} GiB ({free:,.0f} free here): {_parts(estimate.disk_gib)}"
@@ -212,11 +217,37 @@ def describe_memory(config: Config, model: Architecture, given: Assumptions, mem
     yield f"fits        on {given.gpus} of {'; '.join(on_cards(config, model, given))}"
 
 
+def _in_words(number: int) -> str:
+    return f"{number / 1e9:,.2f} billion" if number >= 1e8 else f"{number / 1e6:,.2f} million"
+
+
 def _parts(sizes: dict[str, float]) -> str:
     return ", ".join(f"{name} {size:,.1f}" for name, size in sizes.items())
 
 
-def checks(config: Config) -> Iterator[str]:
+Loaded = dict[str, Sequence[Problem] | UserError]
+
+
+def load_all(config: Config) -> tuple[Loaded, Loaded]:
+    """The training data and the benchmarks by name, each as problems or the reason why they can't be had.
+
+    Sizes that the config leaves to a file become those of the file.
+    """
+    training, tested = {config.data.name: config.data}, config.benchmark.tasks
+    loaded: list[Loaded] = []
+    for sources, held_out in ((training, False), (tested, True)):
+        loaded.append({})
+        for name, source in sources.items():
+            try:
+                problems = loaded[-1][name] = load_problems(source, held_out=held_out)
+            except UserError as error:
+                loaded[-1][name] = error
+            else:
+                source.size = len(problems) if source.size is None else source.size
+    return loaded[0], loaded[1]
+
+
+def checks(config: Config, training: Loaded, tested: Loaded) -> Iterator[str]:
     """What of the run's model and data is on this machine, and whether training and benchmarks overlap."""
     try:
         place = find(config.model)
@@ -226,30 +257,21 @@ def checks(config: Config) -> Iterator[str]:
         yield f"ok       model {place}"
     except UserError as error:
         yield f"MISSING  {error}"
-    training: Sequence[Problem] | None = None
-    tested: dict[str, Sequence[Problem]] = {}
-    for name, source, held_out in [
-        (config.data.name, config.data, False),
-        *((name, task, True) for name, task in config.benchmark.tasks.items()),
-    ]:
-        try:
-            problems = load_problems(source, held_out=held_out)
-        except UserError as error:
-            yield f"MISSING  {name}: {error}"
-            continue
-        yield f"ok       {name}: {len(problems):,} problems"
-        if held_out:
-            tested[name] = problems
+    for name, problems in [*training.items(), *tested.items()]:
+        if isinstance(problems, UserError):
+            yield f"MISSING  {name}: {problems}"
         else:
-            training = problems
-    if isinstance(training, LazyProblems):
+            yield f"ok       {name}: {len(problems):,} problems"
+    data = training[config.data.name]
+    benchmarks = {name: found for name, found in tested.items() if not isinstance(found, UserError)}
+    if isinstance(data, LazyProblems):
         yield f"ok       {config.data.name} is drawn on the training side of the split"
-    elif training is not None:
-        common = overlap(training, tested)
+    elif not isinstance(data, UserError):
+        common = overlap(data, benchmarks)
         for name, ids in common.items():
             yield f"OVERLAP  {len(ids)} problems of {name} are in {config.data.name}: {', '.join(ids[:3])}"
-        if tested and not common:
-            yield f"ok       no problem of {', '.join(tested)} is in {config.data.name}"
+        if benchmarks and not common:
+            yield f"ok       no problem of the benchmarks ({', '.join(benchmarks)}) is in the training data"
 
 
 def print_estimate(
@@ -267,30 +289,38 @@ def print_estimate(
         given: `Assumptions`; for a table they go before those of its file (`plan: {gpus: 1, ...}`).
     """
     scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
+    on_cpu = scale in ON_CPUS and "gpus" not in given and not gpus_here()
+    if on_cpu:
+        given = given | {"gpus": 1}
     if table:
         spec = read_table(table, scale, experiments)
         assumptions = assumptions_of({**(asdict(spec.plan) if spec.plan else {}), **given})
-        config = print_table(spec, scale, seeds, overrides, assumptions)
+        config = print_table(spec, scale, seeds, overrides, assumptions, on_cpu)
+        training, tested = load_all(config)
         words = ["reproduce", f"table={table}", f"scale={scale}"]
         words += [o for o in overrides if not o.startswith("scale=")]
     else:
         assumptions = assumptions_of(given)
         config = load_config(overrides)
-        print("\n".join(describe(config, assumptions)))
+        training, tested = load_all(config)
+        print("\n".join(describe(config, assumptions, on_cpu)))
         words = ["train", *overrides]
-    assumed = ", ".join(f"{name}={value:g}" for name, value in asdict(assumptions).items())
+    matters = ("mean_tokens",) if on_cpu else tuple(asdict(assumptions))
+    assumed = ", ".join(f"{name}={getattr(assumptions, name):g}" for name in matters)
     print(f"\nassumed     {assumed}")
-    print("\n".join(["", *checks(config)]))
-    if too_much := shortfall(config, architecture_of(config.model), assumptions):
+    print("\n".join(["", *checks(config, training, tested)]))
+    too_much = None if on_cpu else shortfall(config, architecture_of(config.model), assumptions)
+    if too_much:
         return too_much
-    print("\n".join(["", *commands(words, assumptions.gpus)]))
+    one_process = table or config.backend.name == "verl"  # which start their own
+    print("\n".join(["", *commands(words, 1 if one_process else assumptions.gpus)]))
     return None
 
 
 def commands(words: Sequence[str], gpus: int) -> Iterator[str]:
-    """What starts the run on so many GPUs, one line a node."""
+    """What starts the run in so many processes, one line a node."""
     said = shlex.join(words)
-    if gpus == 1 or words[0] == "reproduce":
+    if gpus == 1:
         yield f"run it      rlvr {said}"
     elif gpus <= GPUS_A_NODE:
         yield f"run it      torchrun --nproc-per-node {gpus} -m rlvr {said}"
@@ -315,7 +345,12 @@ def gpus_here() -> dict[str, float]:
 
 
 def print_table(
-    spec: TableSpec, scale: str, seeds: Sequence[int], overrides: Sequence[str], given: Assumptions
+    spec: TableSpec,
+    scale: str,
+    seeds: Sequence[int],
+    overrides: Sequence[str],
+    given: Assumptions,
+    on_cpu: bool = False,
 ) -> Config:
     """One line a run, the largest run in full, and the total; returns the config of the largest."""
     base = [f"experiment={spec.folder(scale)}", f"scale={scale}", *overrides]
@@ -324,16 +359,20 @@ def print_table(
     largest = max(range(len(runs)), key=lambda index: estimates[index].gpu_hours)
     print(f"{spec.name} at scale {scale}: {len(runs)} runs\n")
     print(f"{'run':<44}{'steps':>8}{'updates':>9}{'rollouts':>12}{'GPU hours':>11}{'GiB on disk':>13}")
+
+    def hours(number: float) -> str:
+        return "–" if on_cpu else f"{number:,.0f}"
+
     for run, estimate in zip(runs, estimates, strict=True):
         folder = "/".join(run_directory(run.config).parts[-2:])
         size = sum(estimate.disk_gib.values())
         print(
             f"{folder:<44}{estimate.steps:>8,}{estimate.updates:>9,}{estimate.rollouts:>12,}"
-            f"{estimate.gpu_hours:>11,.0f}{size:>13,.1f}"
+            f"{hours(estimate.gpu_hours):>11}{size:>13,.1f}"
         )
     total_hours = sum(estimate.gpu_hours for estimate in estimates)
     total_disk = sum(sum(estimate.disk_gib.values()) for estimate in estimates)
-    print(f"{'all':<44}{'':>8}{'':>9}{'':>12}{total_hours:>11,.0f}{total_disk:>13,.1f}\n")
+    print(f"{'all':<44}{'':>8}{'':>9}{'':>12}{hours(total_hours):>11}{total_disk:>13,.1f}\n")
     config = runs[largest].config
-    print("\n".join(describe(config, given)))
+    print("\n".join(describe(config, given, on_cpu)))
     return config

@@ -56,5 +56,7 @@ def test_only_an_address_with_a_commit_is_kept(server: Server):
     assert download(moving).name == "a.jsonl"
     server.content = None
     assert download(pinned).read_bytes() == b"one"
-    with pytest.raises(UserError, match=r"main/a.jsonl.* can't be fetched \(HTTP Error 404.*`curl -LO http"):
+    with pytest.raises(
+        UserError, match=r"main/a.jsonl.* can't be fetched \(HTTP Error 404.*`curl -L -o a.jsonl http"
+    ):
         download(moving)

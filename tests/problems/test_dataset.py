@@ -142,7 +142,7 @@ def test_without_a_network_the_error_says_which_command_fetches_the_data(monkeyp
     monkeypatch.setattr("rlvr.problems.location.reachable", lambda address=None: False)
     with pytest.raises(UserError, match="hf download --repo-type dataset HuggingFaceH4/MATH-500"):
         load_problems(load_config(["benchmark=math500"]).benchmark.tasks["math500"], held_out=True)
-    with pytest.raises(UserError, match=r"curl -LO https://.*minerva_math/test\.jsonl"):
+    with pytest.raises(UserError, match=r"curl -L -o minerva.jsonl https://.*minerva_math/test\.jsonl"):
         load_problems(load_config(["benchmark=minerva"]).benchmark.tasks["minerva"], held_out=True)
 
 

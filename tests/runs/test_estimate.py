@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from rlvr.cli.main import main as command_line
@@ -57,7 +58,7 @@ def test_epochs_are_counted_in_whole_batches(overrides: list[str], steps: int, c
 def test_steps_need_a_size_or_a_number():
     with pytest.raises(UserError, match=r"try training\.epochs=1"):
         load_config(["training.steps=null"])
-    with pytest.raises(UserError, match=r"needs the number of problems, as data\.size="):
+    with pytest.raises(UserError, match=r"needs the number of problems, .*give data\.size="):
         load_config(["training.steps=null", "training.epochs=1", "data.size=null"])
     with pytest.raises(UserError, match=r"training\.epochs=0: accepted is 1 or more"):
         load_config(["training.epochs=0"])
@@ -191,8 +192,40 @@ def test_what_is_here_is_checked(no_network: None, capsys: pytest.CaptureFixture
     command_line(["plan", "benchmark=countdown_3", "data.size=64"])
     said = capsys.readouterr().out
     assert "ok       countdown: 64 problems" in said
-    assert "ok       no problem of countdown_3 is in countdown" in said
+    assert "ok       no problem of the benchmarks (countdown_3) is in the training data" in said
     assert "MISSING" not in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="plans for the GPUs that are here")
+def test_a_laptops_run_is_planned_for_its_cores(capsys: pytest.CaptureFixture):
+    """Without a GPU and without gpus=: no cluster, no memory of cards, no command for several processes."""
+    command_line(["plan", "scale=laptop", "benchmark=countdown_3", "data.size=64"])
+    said = capsys.readouterr().out
+    assert "0.82 million parameters" in said
+    assert "time        on CPU cores, not estimated" in said
+    assert "run it      rlvr train scale=laptop benchmark=countdown_3 data.size=64\n" in said
+    assert "GPUs" not in said
+    command_line(["plan", "scale=laptop", "benchmark=countdown_3", "data.size=64", "gpus=8"])
+    assert "torchrun --nproc-per-node 8" in capsys.readouterr().out
+
+
+def test_sizes_that_are_left_to_a_file_are_those_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """Three problems, 64 samples of each, and as many of two at step 0 and after the one step."""
+    monkeypatch.chdir(tmp_path)
+    for name, rows in (("train", 5), ("held-out", 3)):
+        lines = [json.dumps({"problem": f"{name} {i}?", "answer": f"{i}"}) + "\n" for i in range(rows)]
+        Path(f"{name}.jsonl").write_text("".join(lines))
+    own = ["data=jsonl", "data.path=train.jsonl", "data.size=null"]
+    own += ["benchmark=jsonl", "benchmark.tasks.jsonl.path=held-out.jsonl"]
+    steps = ["training.steps=1", "training.prompts_per_step=4", "training.mini_batch_prompts=4"]
+    samples = ["evaluation.samples=64", "evaluation.k=[1]", "evaluation.validation_samples=2"]
+    command_line(["plan", "scale=smoke", *own, *steps, *samples])
+    said = capsys.readouterr().out
+    assert f"{3 * 64 + 3 * 2 * 2} samples of 1 benchmark," in said
+    assert "jsonl: 5 problems, 4 a step" in said
+    assert "no problem of the benchmarks (jsonl) is in the training data" in said
 
 
 @pytest.mark.parametrize("damage", ["a tensor less", "another architecture"])
@@ -233,7 +266,7 @@ def test_a_benchmark_with_the_name_of_the_training_data_is_not_taken_for_it(caps
     command_line(["plan", "data=countdown", "benchmark=countdown_3", "data.name=countdown_3", "data.size=64"])
     said = capsys.readouterr().out
     assert "ok       countdown_3: 64 problems\nok       countdown_3: 48 problems\n" in said
-    assert "ok       no problem of countdown_3 is in countdown_3" in said
+    assert "ok       no problem of the benchmarks (countdown_3) is in the training data" in said
 
 
 def test_overlap_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
