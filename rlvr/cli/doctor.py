@@ -113,7 +113,7 @@ def accelerators() -> list[Finding]:
     for i in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(i)
         gpus.append(f"{torch.cuda.get_device_name(i)}, {free / GIB:.0f} of {total / GIB:.0f} GiB free")
-    advice = "scales laptop and smoke run without; gpu and paper need CUDA devices"
+    advice = "scales smoke, laptop and small run without; gpu and paper need CUDA devices"
     capability = torch.backends.cpu.get_cpu_capability()
     has_bfloat16 = bool(gpus) or capability.startswith("AVX512")
     return [

@@ -260,7 +260,7 @@ def reproduce(keys: Reproduce) -> None:
     """Reproduce a published table: train its arms, evaluate them, render table and figures.
 
     rlvr reproduce table=fgrpo/table1 scale=laptop seeds=1,2,3
-    rlvr reproduce table=fgrpo/table1 scale=paper            the published setting, on GPUs
+    rlvr reproduce table=fgrpo/table1 scale=paper gpus_per_run=8         the published setting, on GPUs
     rlvr reproduce table=fgrpo/table1 --render               render what has been run so far
     rlvr reproduce table=fgrpo/table4 scale=gpu stop_after_minutes=10     a piece; repeat it until all is done
 

@@ -50,7 +50,7 @@ def test_the_page_has_a_function_a_yaml_file_and_a_test(package: Path):
 
 
 def test_what_the_page_adds_passes_its_test_and_trains_two_steps(package: Path, tmp_path: Path):
-    # what `pip install .` leaves: the package on the path (it is), and its entry points
+    # what `pip install -e .` leaves: the package on the path (it is), and its entry points
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     metadata = package / "my_rloo-0.1.0.dist-info"
     metadata.mkdir()
@@ -61,7 +61,7 @@ def test_what_the_page_adds_passes_its_test_and_trains_two_steps(package: Path, 
 
     tested = python(package, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_rloo.py")
     assert tested.returncode == 0, tested.stdout
-    (command,) = re.findall(r"^rlvr (train .+)$", PAGE.read_text(encoding="utf-8"), re.M)
+    (command,) = re.findall(r"^rlvr (train algorithm=my_rloo .+)$", PAGE.read_text(encoding="utf-8"), re.M)
     own_command = command.replace("algorithm=my_rloo", "algorithm=rloo")
     for arm, overrides in (("page", command.split()), ("own", own_command.split())):
         done = python(package, "-m", "rlvr", *overrides, *SMALL, f"runs={tmp_path / 'runs'}", f"arm={arm}")
