@@ -109,17 +109,22 @@ def accelerators() -> list[Finding]:
     """What makes a step fast: GPUs, and bfloat16 on a CPU."""
     import torch
 
+    from rlvr.policy.cpu.linear import has_fast_bfloat16
+
     gpus = []
     for i in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(i)
         gpus.append(f"{torch.cuda.get_device_name(i)}, {free / GIB:.0f} of {total / GIB:.0f} GiB free")
     advice = "scales smoke, laptop and small run without; gpu and paper need CUDA devices"
-    capability = torch.backends.cpu.get_cpu_capability()
-    has_bfloat16 = bool(gpus) or capability.startswith("AVX512")
     return [
         ("GPU", bool(gpus), "\n".join(gpus) or "none", advice),
         ("attention", True, attention(), ""),
-        ("bfloat16", has_bfloat16, capability, "keep training.precision=float32"),
+        (
+            "bfloat16",
+            bool(gpus) or has_fast_bfloat16(),
+            torch.backends.cpu.get_cpu_capability(),
+            "keep training.precision=float32",
+        ),
     ]
 
 

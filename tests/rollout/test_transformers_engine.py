@@ -52,7 +52,8 @@ def test_log_probabilities_are_the_trainers_before_and_after_an_update(policy: P
     assert (sampled(stale) - scored_by(policy, stale)).abs().max() > 0.05
     engine.update_weights(policy.model.named_parameters(), version=7)
     after = engine.generate(REQUESTS, SAMPLING, seed=1)
-    torch.testing.assert_close(sampled(after), scored_by(policy, after), atol=5e-6, rtol=0)
+    # float32 has six to seven digits, and the least likely token of all is at -5 or below
+    torch.testing.assert_close(sampled(after), scored_by(policy, after), atol=5e-6, rtol=2e-6)
     assert {c.policy_version for group in after for c in group.completions} == {7}
 
 

@@ -8,17 +8,20 @@ transformers' own layers up to rounding. No other room of rlvr knows of any of i
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from rlvr.errors import say
 from rlvr.policy.cpu.allocator import keep_freed_heap
 from rlvr.policy.cpu.attention import CPUAttention
 from rlvr.policy.cpu.layers import use_memory_saving_layers
 from rlvr.policy.cpu.linear import (
     SMALL_LAYER,
     Autocast,
+    has_fast_bfloat16,
     keep_few_kernels,
     padded_row_count,
     reordered_weights,
@@ -46,6 +49,16 @@ def optimize(model: PreTrainedModel) -> "CPUKernels":
     return CPUKernels()
 
 
+@cache
+def say_if_slow() -> None:
+    """Say once that bfloat16 is no gain on this processor."""
+    if not has_fast_bfloat16():
+        say(
+            "this processor has no instructions for bfloat16, which takes several times as long as float32: "
+            "training.precision=float32 is faster"
+        )
+
+
 class CPUKernels(Kernels):
     """See `Kernels`; a chunk of logits is small enough for the allocator to use its memory again."""
 
@@ -53,7 +66,10 @@ class CPUKernels(Kernels):
     max_logits_bytes = 2**25
 
     def autocast(self, device: torch.device, precision: str) -> AbstractContextManager:
-        return nullcontext() if precision == "float32" else Autocast(device.type, DTYPES[precision])
+        if precision == "float32":
+            return nullcontext()
+        say_if_slow()
+        return Autocast(device.type, DTYPES[precision])
 
     @contextmanager
     def sampling(self) -> Iterator[None]:

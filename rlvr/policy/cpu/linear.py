@@ -19,6 +19,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -123,6 +124,19 @@ def has_onednn(input_XI: Tensor, weight_OI: Tensor) -> bool:
     return _cast is not None
 
 
+@cache
+def has_fast_bfloat16() -> bool:
+    """Whether this processor has instructions for products in bfloat16, of AVX-512 or AVX-NE-CONVERT.
+
+    Without, torch takes several times as long for them as for float32, and oneDNN puts no weights in order.
+    """
+    try:
+        torch.ops.mkldnn._reorder_linear_weight(torch.zeros(1, 1, dtype=torch.bfloat16))
+    except (RuntimeError, AttributeError):  # of such a processor, of a torch without oneDNN
+        return False
+    return True
+
+
 def padded_row_count(rows: int, small: bool) -> int:
     """The next larger of few sizes.
 
@@ -146,8 +160,10 @@ def cast_once(weight: Tensor | None) -> Tensor | None:
 def _in_order(weights: tuple[Tensor, ...], biases: tuple[Tensor | None, ...]) -> tuple[Tensor, Tensor | None]:
     """Weights and biases one below the other, in the precision of their products."""
     if weights not in _reordered:
-        bias_O = None if biases[0] is None else _one_below_the_other(biases)
-        _reordered[weights] = torch.ops.mkldnn._reorder_linear_weight(_one_below_the_other(weights)), bias_O
+        weight_OI = _one_below_the_other(weights)
+        if weight_OI.dtype == torch.float32 or has_fast_bfloat16():
+            weight_OI = torch.ops.mkldnn._reorder_linear_weight(weight_OI)
+        _reordered[weights] = weight_OI, None if biases[0] is None else _one_below_the_other(biases)
     return _reordered[weights]
 
 

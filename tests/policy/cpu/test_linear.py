@@ -86,9 +86,14 @@ def test_linear_layers_keep_their_parameters_and_frozen_ones_get_no_gradient():
     assert model[2].weight.grad is not None
 
 
+@pytest.mark.parametrize("any_processor", [False, True], ids=["this processor", "without AVX-512"])
 @pytest.mark.parametrize("autocast", [False, True], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("with_bias", [True, False], ids=["bias", "no bias"])
-def test_reordered_weights_say_the_same(autocast: bool, with_bias: bool):
+def test_reordered_weights_say_the_same(
+    autocast: bool, with_bias: bool, any_processor: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if any_processor:
+        monkeypatch.setattr("rlvr.policy.cpu.linear.has_fast_bfloat16", lambda: False)
     torch.manual_seed(0)
     layers = [Linear(24, outputs, bias=with_bias) for outputs in (40, 8, 8)]
     inputs = torch.randn(1, 9, 24)
