@@ -109,7 +109,7 @@ def accelerators() -> list[Finding]:
     """What makes a step fast: GPUs, and bfloat16 on a CPU."""
     import torch
 
-    from rlvr.policy.cpu.linear import has_fast_bfloat16
+    from rlvr.policy.cpu import has_fast_bfloat16
 
     gpus = []
     for i in range(torch.cuda.device_count()):

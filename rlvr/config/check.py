@@ -92,12 +92,12 @@ def _check_verifiers(config: Config) -> None:
     """Refuse a verifier that there is not, which would be found out when a step has been sampled."""
     own = [name for table in ("VERIFIERS", "POOLED") for name in names_in("verification/__init__.py", table)]
     accepted = plugins.added("verifiers", dict.fromkeys(own))
-    for key, part in {"data": config.data, **config.benchmark.tasks}.items():
+    tasks = {f"benchmark.tasks.{name}": task for name, task in config.benchmark.tasks.items()}
+    for key, part in {"data": config.data, **tasks}.items():
         named = {"verifier": part.verifier, "parameters.verifier": part.parameters.get("verifier")}
         for name, verifier in named.items():
             if verifier and not is_file_function(verifier):
-                place = key if key == "data" else f"benchmark.tasks.{key}"
-                refuse_unknown(f"{place}.{name}", [verifier], accepted)
+                refuse_unknown(f"{key}.{name}", [verifier], accepted)
 
 
 def _note_digests(config: Config) -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-# "grpo" and the like of algorithms that are several options here, and of those that are none
+# methods that are several options here, or none, by their letters alone: F-GRPO, f_grpo, fgrpo
 METHODS = {
     "fgrpo": "algorithm=grpo advantage_scaling=focal",
     "fdapo": "algorithm=dapo advantage_scaling=focal",

@@ -40,7 +40,8 @@ def download(address: str, name: str | None = None) -> Path:
     """A file from the web. Kept on this machine where the address names a commit; else fetched each time.
 
     Args:
-        name: of the file in a folder of data files, without its suffixes; by default as in the address.
+        name: of the file in a folder of data files (`data.root`), without its suffixes; None where it is not
+            looked for there.
 
     Raises:
         UserError: when it can't be had; says the command that fetches it.
@@ -52,9 +53,10 @@ def download(address: str, name: str | None = None) -> Path:
     if re.search(r"/[0-9a-f]{40}/", address) and file.exists():
         return file
     kept_as = f"{name}{''.join(file.suffixes)}" if name else file.name
+    or_folder = ", or its folder as data.root=" if name else ""
     advice = (
         f"fetch it where there is a network with `curl -L -o {kept_as} {address}`, and give it "
-        f"as {PATH_KEY}, or its folder as data.root="
+        f"as {PATH_KEY}{or_folder}"
     )
     if not reachable(address):
         raise UserError(f"{file.name} is not on this machine and can't be reached: {advice}")

@@ -201,8 +201,8 @@ def open_rows(given: DatasetParameters, name: str | None, root: str | None) -> t
         if path is None:
             say(f"{source}: data.root={root} has no {given.file or source}.jsonl; it is looked for elsewhere")
     if path := path or given.url:
-        name = given.file or source
-        return source, path, rows_at(path, name=name, pattern=given.glob, records=given.records)
+        known_as = None if given.path else given.file or source
+        return source, path, rows_at(path, name=known_as, pattern=given.glob, records=given.records)
     assert given.hub is not None
     return source, given.hub, hub_rows(given.hub, given.subset, given.split)
 

@@ -27,11 +27,11 @@ def file_in_root(root: str, name: str) -> str | None:
     return str(found[0]) if found else None
 
 
-def rows_at(path: str, *, name: str, pattern: bool, records: str | None) -> Iterator[Row]:
+def rows_at(path: str, *, name: str | None, pattern: bool, records: str | None) -> Iterator[Row]:
     """The rows of a file, an address (https://...) or, where `pattern` says so, of all files that match.
 
     Args:
-        name: of the data set's file in a folder of data files.
+        name: of a known data set's file in a folder of data files, else None.
 
     Raises:
         UserError: no such file.

@@ -31,8 +31,9 @@ def save_optimizer(model: nn.Module, state: OnDevice, folder: Path) -> None:
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         torch.save(own, folder / FOLDER / _file_of_rank())
         return
+    host = _host_mesh()
     shards = {
-        f"{name}/{key}": _as_shard(value, parameter, on_host=value.device.type == "cpu")
+        f"{name}/{key}": _as_shard(value, parameter, host if value.is_cpu else None)
         for name, parameter in model.named_parameters()
         for key, value in state.entries(parameter).items()
     }
@@ -47,7 +48,7 @@ def load_optimizer(model: nn.Module, optimizer: Optimizer, full: dict[str, Any] 
         full: the `state_dict` of an unsharded optimizer; None where there are shards.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    on_host = isinstance(optimizer, HostAdamW)
+    host = _host_mesh() if isinstance(optimizer, HostAdamW) else None
     if in_blocks(optimizer) and not _is_of_as_many_ranks(folder, full):
         raise UserError(
             f"{folder} has optimizer state in 8 bits, in blocks of as many processes as wrote it, which are "
@@ -58,17 +59,17 @@ def load_optimizer(model: nn.Module, optimizer: Optimizer, full: dict[str, Any] 
     elif in_blocks(optimizer) and (folder / FOLDER).is_dir():
         state = torch.load(folder / FOLDER / _file_of_rank(), weights_only=True, map_location="cpu")
         state = {
-            i: {key: _as_shard(value, parameters[i], on_host=False) for key, value in entries.items()}
+            i: {key: _as_shard(value, parameters[i]) for key, value in entries.items()}
             for i, entries in state.items()
         }
     elif (folder / FOLDER).is_dir():
-        state = _read_shards(model, parameters, folder / FOLDER, on_host=on_host)
+        state = _read_shards(model, parameters, folder / FOLDER, host)
     else:
         return
     optimizer.load_state_dict(
         {
             "state": {
-                i: {key: _like(value, parameters[i], on_host=on_host) for key, value in entries.items()}
+                i: {key: _like(value, parameters[i], host) for key, value in entries.items()}
                 for i, entries in state.items()
             },
             "param_groups": full["param_groups"] if full else optimizer.state_dict()["param_groups"],
@@ -77,7 +78,7 @@ def load_optimizer(model: nn.Module, optimizer: Optimizer, full: dict[str, Any] 
 
 
 def _read_shards(
-    model: nn.Module, parameters: list[nn.Parameter], folder: Path, *, on_host: bool
+    model: nn.Module, parameters: list[nn.Parameter], folder: Path, host: DeviceMesh | None
 ) -> dict[int, dict[str, Tensor]]:
     saved = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
     names = {parameter: name for name, parameter in model.named_parameters()}
@@ -87,8 +88,8 @@ def _read_shards(
         room = torch.zeros(tensor.size)
         if tensor.size == owner.shape:
             local = local_shard(owner.detach())
-            room = torch.zeros_like(local, device="cpu" if on_host else local.device)
-        shards[name] = _as_shard(room, owner, on_host=on_host)
+            room = torch.zeros_like(local, device="cpu")
+        shards[name] = _as_shard(room, owner, host)
     dcp.load(shards, checkpoint_id=folder, no_dist=world_size() == 1)
     return {
         i: {
@@ -115,11 +116,11 @@ def _is_of_as_many_ranks(folder: Path, full: dict[str, Any] | None) -> bool:
     return not (folder / FOLDER).is_dir() or (folder / FOLDER / _file_of_rank()).exists()
 
 
-def _as_shard(value: Tensor, parameter: nn.Parameter, *, on_host: bool) -> Tensor:
-    """What a rank has of a moment as the shard that it is, in host memory or where its parameter is."""
+def _as_shard(value: Tensor, parameter: nn.Parameter, host: DeviceMesh | None = None) -> Tensor:
+    """What a rank has of a moment as the shard that it is, on a mesh of CPUs or where its parameter is."""
     if not isinstance(parameter, DTensor) or isinstance(value, DTensor) or value.dim() == 0:
         return value
-    mesh = _mesh(parameter, on_host=on_host)
+    mesh = host or parameter.device_mesh
     return DTensor.from_local(
         value.to(mesh.device_type),
         mesh,
@@ -130,15 +131,18 @@ def _as_shard(value: Tensor, parameter: nn.Parameter, *, on_host: bool) -> Tenso
     )
 
 
-def _like(value: Tensor, parameter: nn.Parameter, *, on_host: bool) -> Tensor:
-    """A full tensor sharded as its parameter is, there or in host memory."""
+def _like(value: Tensor, parameter: nn.Parameter, host: DeviceMesh | None) -> Tensor:
+    """A full tensor sharded as its parameter is, on a mesh of CPUs or there."""
     if not isinstance(parameter, DTensor) or isinstance(value, DTensor) or value.shape != parameter.shape:
         return value
-    mesh = _mesh(parameter, on_host=on_host)
+    mesh = host or parameter.device_mesh
     return distribute_tensor(value.to(mesh.device_type), mesh, parameter.placements)
 
 
-def _mesh(parameter: DTensor, *, on_host: bool) -> DeviceMesh:
-    """The ranks of a parameter; those of its moments in host memory are a mesh of CPUs, since a tensor of any
-    other is moved to its device, where the moments of all parameters would then be at once."""
-    return init_device_mesh("cpu", parameter.device_mesh.shape) if on_host else parameter.device_mesh
+def _host_mesh() -> DeviceMesh | None:
+    """All ranks as CPUs, for moments in host memory; None without a process group. A collective.
+
+    A shard of another mesh is moved to its device, where the moments of all parameters would then be at once.
+    """
+    distributed = torch.distributed
+    return init_device_mesh("cpu", (distributed.get_world_size(),)) if distributed.is_initialized() else None
