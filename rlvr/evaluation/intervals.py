@@ -145,5 +145,46 @@ def difference_bounds(
     return np.where(equal, difference - distance, low), np.where(equal, difference + distance, high)
 
 
+def difference_freedom(
+    variance: ArrayLike, seed_means: np.ndarray, seed_means_against: np.ndarray, problems: int
+) -> np.ndarray:
+    """`effective_freedom` of the difference of two arms that answered the same problems.
+
+    Its variance has a part from the training seeds of either, and the rest is from the problems.
+
+    Args:
+        variance: [...] of the difference.
+        seed_means: [seeds, ...] means over problems of the one arm, `seed_means_against` of the other.
+    """
+    seeds = [len(means) for means in (seed_means, seed_means_against)]
+    of_seeds = [
+        means.var(axis=0, ddof=min(1, number - 1)) / number
+        for means, number in zip((seed_means, seed_means_against), seeds, strict=True)
+    ]
+    of_problems = np.maximum(variance - sum(of_seeds), 0)
+    freedoms = np.maximum([*seeds, problems], 2) - 1
+    return effective_freedom(
+        [*of_seeds, of_problems], freedoms.reshape(-1, *np.ones(np.ndim(variance), dtype=int))
+    )
+
+
+def effective_freedom(variances: ArrayLike, freedoms: ArrayLike) -> np.ndarray:
+    """Degrees of freedom of a sum of independent estimates: (sum v)^2 / sum(v^2 / freedom).
+
+    Welch (1947) and Satterthwaite (1946): near those of the part that makes most of the variance, and never
+    below the least of them.
+
+    Args:
+        variances, freedoms: [parts, ...] of each estimate; a part of variance 0 does not count.
+
+    Returns:
+        [...], NaN where all variances are 0.
+    """
+    variances = np.asarray(variances, dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = np.where(variances == 0, 0.0, variances**2 / np.asarray(freedoms))
+        return variances.sum(axis=0) ** 2 / shares.sum(axis=0)
+
+
 def _bound_of_none(problems: int, level: float) -> float:
     return float(beta.ppf((1 + level) / 2, 0.5, problems + 0.5))

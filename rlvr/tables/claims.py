@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from rlvr.errors import UserError, refuse_unknown
+from rlvr.evaluation.intervals import effective_freedom
 from rlvr.tables.claims_file import (
     SIMULATION,
     TOY_TREE,
@@ -37,6 +38,7 @@ class Difference:
         text: what it is the difference of.
         value, low, high: with its 95 % interval, in `unit`; NaN if not run, -infinity for an arm that never
             was as good as what it is compared with, infinite bounds where there is no interval.
+        freedom: degrees of freedom of its variance; NaN where it is not in the file.
         seeds: of the two arms, as "1 2 3".
         repeated: whether each of them that is trained has more than one.
         no_effect: the value at which the two would be equal: 0, or 1 - factor where a factor is claimed.
@@ -47,6 +49,7 @@ class Difference:
     value: float = np.nan
     low: float = np.nan
     high: float = np.nan
+    freedom: float = np.nan
     seeds: tuple[str, str] = ("", "")
     repeated: bool = True
     no_effect: float = 0.0
@@ -108,24 +111,21 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
     if file.correction:
         found = holm_corrected(found)
     else:
-        together = holm_corrected(found, by_seeds=False)
+        together = holm_corrected(found, student=False)
         pairs = zip(found, together, strict=True)
         found = [replace(plain, corrected=corrected.verdict) for plain, corrected in pairs]
     return [replace(finding, declared=known.get(finding.claim)) for finding in found]
 
 
-def holm_corrected(found: list[Finding], *, by_seeds: bool = True) -> list[Finding]:
+def holm_corrected(found: list[Finding], *, student: bool = True) -> list[Finding]:
     """The findings with intervals that hold together; what has not run counts among them.
 
     Args:
-        by_seeds: take Student's t with the degrees of freedom of the seeds, and not the normal distribution.
+        student: take Student's t with each difference's degrees of freedom, and not the normal distribution.
     """
     family = [difference for finding in found for difference in finding.differences]
     measured = [item for item in family if item.has_run and item.repeated and np.isfinite(item.low)]
-    freedoms = [
-        min(len(seeds.split()) - 1 or np.inf for seeds in item.seeds) if by_seeds else np.inf
-        for item in measured
-    ]
+    freedoms = [_freedom(item) if student else np.inf for item in measured]
     rows = [(item.value, item.low, item.high) for item in measured]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
     bounds = iter(holm_intervals(*columns, freedoms, len(family)))
@@ -137,6 +137,13 @@ def holm_corrected(found: list[Finding], *, by_seeds: bool = True) -> list[Findi
         replace(finding, differences=tuple(wider.get(id(item), item) for item in finding.differences))
         for finding in found
     ]
+
+
+def _freedom(difference: Difference) -> float:
+    """Its degrees of freedom; where its file does not have them, those of the seeds."""
+    if np.isfinite(difference.freedom):
+        return difference.freedom
+    return min(len(seeds.split()) - 1 or np.inf for seeds in difference.seeds)
 
 
 def _finding(claim: ClaimSpec, experiments: Path, scale: str, results: Path) -> Finding:
@@ -177,12 +184,12 @@ def _tabled(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     measured = None if None in pair else _row(file, stated.metric, stated.group, *pair)
     if measured is None:
         return Difference(text, unit)
+    *numbers, freedom, seeds = measured
     repeated = all(
-        " " in seeds or "training.steps=0" in arms[name].overrides
-        for name, seeds in zip(pair, measured[3:], strict=True)
+        " " in of_arm or "training.steps=0" in arms[name].overrides
+        for name, of_arm in zip(pair, seeds, strict=True)
     )
-    value, low, high = (factor * number for number in measured[:3])
-    return Difference(text, unit, value, low, high, measured[3:], repeated)
+    return Difference(text, unit, *(factor * number for number in numbers), freedom, seeds, repeated)
 
 
 def _arm(given: str | BestRate, differences: Path) -> str | None:
@@ -198,15 +205,16 @@ def _arm(given: str | BestRate, differences: Path) -> str | None:
 
 
 def _row(file: Path, metric: str, group: str, arm: str, minus: str) -> tuple | None:
-    """Difference, low, high, and the seeds of either arm; the file has each two arms in one order only."""
+    """Difference, low, high, freedom, and the seeds of either arm; the file has two arms in one order only."""
     if not file.exists():
         return None
     rows = pd.read_csv(file, dtype={"seeds": str, "seeds_against": str})
     for row in rows[(rows["metric"] == metric) & (rows["group"] == group)].itertuples():
+        freedom = getattr(row, "freedom", np.nan)
         if (row.arm, row.against) == (arm, minus):
-            return row.difference, row.low, row.high, row.seeds, row.seeds_against
+            return row.difference, row.low, row.high, freedom, (row.seeds, row.seeds_against)
         if (row.arm, row.against) == (minus, arm):
-            return -row.difference, -row.high, -row.low, row.seeds_against, row.seeds
+            return -row.difference, -row.high, -row.low, freedom, (row.seeds_against, row.seeds)
     return None
 
 
@@ -229,10 +237,11 @@ def _saved(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
         repeated = " " in row.seeds
         if np.isnan(row.saving):
             text += f" (reached in {row.reached} of {len(row.seeds.split())} seeds)"
-            return Difference(text, "times", -np.inf, -np.inf, np.inf, seeds, repeated, 1 - stated.factor)
+            values = (-np.inf, -np.inf, np.inf)
+            return Difference(text, "times", *values, np.nan, seeds, repeated, 1 - stated.factor)
         bounds = (row.low, row.high) if repeated else (-np.inf, np.inf)
         values = (number - stated.factor for number in (row.saving, *bounds))
-        return Difference(text, "times", *values, seeds, repeated, 1 - stated.factor)
+        return Difference(text, "times", *values, np.nan, seeds, repeated, 1 - stated.factor)
     return Difference(text, "times")
 
 
@@ -249,7 +258,7 @@ def _toy_tree_difference(stated: DifferenceSpec, file: Path) -> Difference:
         return Difference(text, "points")
     samples = (100 * method["target_frequency"].to_numpy() for method in (one, other))
     seeds = tuple(" ".join(map(str, method["seed"])) for method in (one, other))
-    return Difference(text, "points", *welch_interval(*samples), seeds)
+    return Difference(text, "points", *welch_interval(*samples), seeds=seeds)
 
 
 def _simulated(stated: DifferenceSpec, file: Path) -> Difference:
@@ -265,7 +274,7 @@ def _simulated(stated: DifferenceSpec, file: Path) -> Difference:
         samples.append(100 * curves[:, point].astype(np.float64))
     value, low, high = welch_interval(*samples)
     seeds = " ".join(str(seed) for seed in range(len(samples[0])))
-    return Difference(text, "points", value, low, high, (seeds, seeds))
+    return Difference(text, "points", value, low, high, seeds=(seeds, seeds))
 
 
 def welch_interval(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
@@ -277,6 +286,6 @@ def welch_interval(one: np.ndarray, other: np.ndarray) -> tuple[float, float, fl
     difference, variance = float(one.mean() - other.mean()), variances.sum()
     if variance == 0:
         return difference, difference, difference
-    freedom = variance**2 / (variances**2 / [len(one) - 1, len(other) - 1]).sum()
+    freedom = effective_freedom(variances, [len(one) - 1, len(other) - 1])
     half_width = float(student_t.ppf(0.975, freedom) * np.sqrt(variance))
     return difference, difference - half_width, difference + half_width

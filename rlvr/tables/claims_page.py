@@ -28,7 +28,8 @@ shown."""
 HOLM = """\
 Intervals are Holm's (1979): all differences of this page are one family, those not run too, and with 95 %
 none that is truly zero has an interval without zero. That all hold at once is not said. The standard error is
-that of the bootstrap over problems and seeds, with Student's t on the degrees of freedom of the seeds."""
+that of the bootstrap over problems and seeds, with Student's t on Welch and Satterthwaite's degrees of
+freedom: those of the seeds of either arm and those of the problems, each as far as it makes the variance."""
 
 
 def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Path:

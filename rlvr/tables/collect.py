@@ -13,6 +13,7 @@ from rlvr import evaluation
 from rlvr.errors import UserError, refuse_unknown
 from rlvr.evaluation.intervals import (
     difference_bounds,
+    difference_freedom,
     percentile_interval,
     resampled_means,
     resampling_weights,
@@ -27,7 +28,8 @@ AVERAGE = "average"
 BOOTSTRAP_ITERATIONS = 10_000
 COUNTS = ["seeds", "problems", "left_out", "samples", "unscorable"]
 RESULTS = ["value", "low", "high", "difference", "difference_low", "difference_high", "p_value"]
-DIFFERENCES = ["metric", "group", "arm", "against", "difference", "low", "high", "seeds", "seeds_against"]
+DIFFERENCES = ["metric", "group", "arm", "against", "difference", "low", "high", "freedom"]
+DIFFERENCES += ["seeds", "seeds_against"]
 COLUMNS = ["arm", "label", "group", "benchmark", "metric", "k", *COUNTS, "baseline", *RESULTS]
 
 
@@ -35,11 +37,12 @@ COLUMNS = ["arm", "label", "group", "benchmark", "metric", "k", *COUNTS, "baseli
 class Cell:
     """pass@k of one arm on one benchmark, or on the average of several, at each k; NaN where k > n.
 
-    The first three are linear in the arm, so the difference of two cells' and the mean of several
+    The first four are linear in the arm, so the difference of two cells' and the mean of several
     cells' are those of the difference and of the average.
 
     Attributes:
         value: [ks] mean over seeds and problems.
+        seed_means: [seeds, ks] means over problems.
         replicates: [BOOTSTRAP_ITERATIONS, ks] of the mean, resampled over problems and seeds.
         subsampled: [iterations, ks] means of m of the n generations; NaN where k > m.
         problems: how many the mean is over.
@@ -49,6 +52,7 @@ class Cell:
     """
 
     value: np.ndarray
+    seed_means: np.ndarray
     replicates: np.ndarray
     subsampled: np.ndarray
     seeds: int
@@ -62,6 +66,7 @@ class Cell:
         """The unweighted average over benchmarks."""
         return Cell(
             value=np.mean([cell.value for cell in cells], axis=0),
+            seed_means=np.mean([cell.seed_means for cell in cells], axis=0),
             replicates=np.mean([cell.replicates for cell in cells], axis=0),
             subsampled=np.mean([cell.subsampled for cell in cells], axis=0),
             seeds=cells[0].seeds,
@@ -148,18 +153,22 @@ def differences(spec: TableSpec, measured: Measured) -> pd.DataFrame:
 
     Returns:
         The columns `DIFFERENCES`: `difference` of `arm` and `against` with its 95 % interval over problems
-        and seeds, `low` to `high`, from -1 to 1, paired by problem; `seeds` of either arm, as "1 2 3".
+        and seeds, `low` to `high`, from -1 to 1, paired by problem; the degrees of `freedom` of its variance
+        (NaN where it has none); `seeds` of either arm, as "1 2 3".
     """
     rows = []
     for group, benchmarks in measured.cells.items():
         cells = benchmarks[AVERAGE]
         for arm, against in combinations(cells, 2):
             values = cells[arm].value - cells[against].value
-            low, high = percentile_interval(cells[arm].replicates - cells[against].replicates)
+            replicates = cells[arm].replicates - cells[against].replicates
+            low, high = percentile_interval(replicates)
+            seed_means = [cells[name].seed_means for name in (arm, against)]
+            freedom = difference_freedom(replicates.var(axis=0), *seed_means, cells[arm].problems)
             seeds = [" ".join(map(str, measured.seeds[name])) for name in (arm, against)]
             for metric in spec.metrics:
                 (k,) = np.flatnonzero(measured.ks == metric_k(metric))
-                rows.append([metric, group, arm, against, values[k], low[k], high[k], *seeds])
+                rows.append([metric, group, arm, against, values[k], low[k], high[k], freedom[k], *seeds])
     return pd.DataFrame(rows, columns=DIFFERENCES)
 
 
@@ -215,6 +224,7 @@ def _measure(
             )
         cells[name] = Cell(
             value=solved.mean(axis=(0, 1)),
+            seed_means=solved.mean(axis=1),
             replicates=resampled_means(solved, problem_weights, seed_weights),
             subsampled=subsampled,
             seeds=len(tables),

@@ -7,7 +7,12 @@ import numpy as np
 import pandas as pd
 
 from rlvr.errors import UserError
-from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
+from rlvr.evaluation.intervals import (
+    difference_freedom,
+    percentile_interval,
+    resampled_means,
+    resampling_weights,
+)
 from rlvr.files.run_files import ANSWERS, RunFiles, damage_as_sentence
 from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, DIFFERENCES, by_arm
 from rlvr.tables.panels import Panel
@@ -33,7 +38,7 @@ def collect_rare(spec: TableSpec, runs: list[RunFiles]) -> tuple[pd.DataFrame, p
         UserError: for runs that were asked for other answers than each other.
     """
     answers, seeds = _answers(spec, runs)
-    rows, replicates = [], {}
+    rows, replicates, seed_means = [], {}, {}
     for name, tables in answers.items():
         increase = [(table["nll"] - table["initial_nll"]).groupby(table["problem_id"]) for table in tables]
         counts = increase[0].size().to_numpy()
@@ -42,19 +47,19 @@ def collect_rare(spec: TableSpec, runs: list[RunFiles]) -> tuple[pd.DataFrame, p
         seed_weights = resampling_weights(len(tables), BOOTSTRAP_ITERATIONS, [0, *name.encode()])
         means = np.stack([by_problem.mean().to_numpy() for by_problem in increase])
         replicates[name] = resampled_means(means, problem_weights, seed_weights)
-        value = float((means * counts).sum() / (counts.sum() * len(tables)))
+        seed_means[name] = (means * counts).sum(axis=1) / counts.sum()
+        value = float(seed_means[name].mean())
         bounds = percentile_interval(replicates[name])
         rows.append([name, len(tables), int(counts.sum()), len(counts), value, *bounds])
     frame = pd.DataFrame(rows, columns=COLUMNS)
     values = frame.set_index("arm")["value"]
-    pairs = [
-        [
-            *(DELTA_NLL, RARE, arm, against, values[arm] - values[against]),
-            *percentile_interval(replicates[arm] - replicates[against]),
-            *(seeds[arm], seeds[against]),
-        ]
-        for arm, against in combinations(answers, 2)
-    ]
+    pairs = []
+    for arm, against in combinations(answers, 2):
+        difference = replicates[arm] - replicates[against]
+        problems = answers[arm][0]["problem_id"].nunique()
+        freedom = difference_freedom(difference.var(), seed_means[arm], seed_means[against], problems)
+        place = (DELTA_NLL, RARE, arm, against, values[arm] - values[against])
+        pairs.append([*place, *percentile_interval(difference), float(freedom), seeds[arm], seeds[against]])
     return frame, pd.DataFrame(pairs, columns=DIFFERENCES)
 
 

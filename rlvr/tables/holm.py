@@ -14,7 +14,7 @@ def holm_intervals(
     values: Sequence[float],
     lows: Sequence[float],
     highs: Sequence[float],
-    freedoms: Sequence[int],
+    freedoms: Sequence[float],
     number: int | None = None,
 ) -> list[tuple[float, float]]:
     """Intervals at the levels of Holm's step-down test (1979), in the order given.
@@ -22,14 +22,13 @@ def holm_intervals(
     One is without zero just where the test rejects: with 95 % no difference of the family that is truly zero
     is called anything else. That they hold all at once is not said, which alpha / m for each would take.
 
-    The standard error is read off the 95 % bootstrap interval over problems and training seeds, and Student's
-    t is taken with the degrees of freedom of the seeds: careful where problems make most of the noise. The
-    difference with the smallest p-value is held against alpha / m, the next against alpha / (m - 1), and from
-    the first that fails on all have its level.
+    The standard error is read off the 95 % bootstrap interval over problems and training seeds. The difference
+    with the smallest p-value is held against alpha / m, the next against alpha / (m - 1), and from the first
+    that fails on all have its level.
 
     Args:
         values, lows, highs: of each difference that was measured, its 95 % interval.
-        freedoms: degrees of freedom of each, 1 or more.
+        freedoms: Student's t's degrees of freedom of each, 1 or more.
         number: m, of differences in the family, also those not measured; by default those given.
     """
     value = np.asarray(values, dtype=float)

@@ -5,6 +5,8 @@ from scipy.stats import binom
 from rlvr.errors import UserError
 from rlvr.evaluation.intervals import (
     bootstrap_interval,
+    difference_freedom,
+    effective_freedom,
     percentile_interval,
     resampled_means,
     resampling_weights,
@@ -112,6 +114,28 @@ def test_seeds_and_problems_are_drawn_apart():
     effect = np.arange(12.0)
     _, low, high = bootstrap_interval(effect[:, None] - effect)
     assert high - low > 2
+
+
+def test_degrees_of_freedom_by_hand():
+    """Two equal variances of 4 degrees have 8 together; of 1 and 3 with 4 and 9: 16 / (1/4 + 9/9) = 12.8."""
+    assert effective_freedom([2.0, 2.0], [4, 4]) == pytest.approx(8)
+    found = effective_freedom([[1.0, 0.0, 0.0], [3.0, 5.0, 0.0]], [[4], [9]])
+    np.testing.assert_allclose(found, [12.8, 9, np.nan])
+
+
+def test_degrees_of_freedom_of_a_difference_by_hand():
+    """Seeds' means of 0 and 2, variance 2, so 1 of the mean; the other arm's 1/4; the problems have what is left
+    of 2.25, which is 1. (2.25)^2 / (1/1 + (1/16)/3 + 1/10)."""
+    one, other = np.array([0.0, 2.0]), np.array([0.0, 0.0, 0.0, 2.0])
+    assert other.var(ddof=1) / 4 == 0.25
+    found = difference_freedom(2.25, one, other, problems=11)
+    assert found == pytest.approx(2.25**2 / (1 + 0.25**2 / 3 + 1 / 10))
+
+
+def test_where_seeds_say_nothing_problems_have_all_degrees():
+    same = np.full((5, 1), 0.3)
+    assert difference_freedom(np.array([0.01]), same, same, problems=64) == pytest.approx(63)
+    assert difference_freedom(np.array([0.01]), same[:1], same[:1], problems=64) == pytest.approx(63)
 
 
 def test_what_is_printed_as_all_or_nothing_has_jeffreys_interval_too():

@@ -18,7 +18,7 @@ from rlvr.theory import SimulationGrid
 
 def finding(*intervals: tuple[float, float], repeated: bool = True) -> Finding:
     numbers = [
-        Difference("a − b", "points", (a + b) / 2, a, b, ("1 2", "1 2"), repeated) for a, b in intervals
+        Difference("a − b", "points", (a + b) / 2, a, b, seeds=("1 2", "1 2"), repeated=repeated) for a, b in intervals
     ]
     return Finding("it grows", "Table 1", ("paper/table9",), tuple(numbers))
 
@@ -45,7 +45,7 @@ def test_a_factor_that_is_not_reached_is_less_than_claimed_unless_there_is_no_ef
     """Claimed to be above 2 times: the difference from 2 is measured, and -1 is no effect."""
 
     def saving(low: float, high: float) -> Finding:
-        number = Difference("a / b − 2", "times", (low + high) / 2, low, high, ("1 2", "1 2"), no_effect=-1.0)
+        number = Difference("a / b − 2", "times", (low + high) / 2, low, high, seeds=("1 2", "1 2"), no_effect=-1.0)
         return Finding("it is faster", "Table 1", (), (number,))
 
     assert saving(0.1, 1.0).verdict == "shown"
@@ -69,6 +69,7 @@ def test_differences_of_any_two_arms_are_paired_and_agree_with_the_table(spec, r
         {("base", "grpo"): -3 / 16, ("base", "f-grpo"): -5 / 16, ("grpo", "f-grpo"): -1 / 8}
     )
     assert of.loc[("base", "grpo"), ["seeds", "seeds_against"]].tolist() == ["0", "0 1"]
+    assert ((pairs["freedom"] >= 1) | pairs["freedom"].isna()).all()
     table = collect(spec, runs, iterations=50)
     row = table.query("arm == 'f-grpo' and benchmark == 'average' and metric == 'pass@1'").iloc[0]
     assert of.loc[("grpo", "f-grpo"), ["low", "high"]].tolist() == pytest.approx(

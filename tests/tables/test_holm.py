@@ -44,7 +44,7 @@ def test_no_difference_at_all():
 def finding(claim: str, value: float, seeds: str = "1 2 3 4 5") -> Finding:
     """One difference with a standard error of 1."""
     return Finding(
-        claim, "", (), (Difference("", "points", value, value - WIDTH, value + WIDTH, (seeds, "1")),)
+        claim, "", (), (Difference("", "points", value, value - WIDTH, value + WIDTH, seeds=(seeds, "1")),)
     )
 
 
@@ -53,6 +53,15 @@ def test_verdicts_are_those_of_the_corrected_intervals():
     found = holm_corrected([finding("A", 9.0), finding("B", 3.0), finding("C", -3.2)])
     assert [item.verdict for item in found] == ["shown", "not shown", "not shown"]
     assert found[0].differences[0].low == pytest.approx(9 - student_t.ppf(1 - 0.05 / 6, 4))
+
+
+def test_degrees_of_freedom_are_the_files_where_it_has_them():
+    """t of 60 degrees at 0.05 / 2 / 2 is 2.30, where 4 degrees take 3.50."""
+    plain = [finding("A", 3.2), finding("B", 0.5)]
+    assert [item.verdict for item in holm_corrected(plain)] == ["not shown", "not shown"]
+    (difference,) = plain[0].differences
+    known = replace(plain[0], differences=(replace(difference, freedom=60.0),))
+    assert [item.verdict for item in holm_corrected([known, plain[1]])] == ["shown", "not shown"]
 
 
 def test_a_paragraph_tells_what_is_shown():
@@ -70,10 +79,10 @@ def test_what_has_not_run_is_said_to_be_pending_and_counts():
 
 def test_a_plain_page_has_the_verdicts_of_all_together_beside_its_own():
     """The normal quantile is 2.24 at 0.05 / 2 / 2 and 1.96 at 0.05 / 2: 2.1 fails beside another alone."""
-    found = holm_corrected([finding("A", 2.1), finding("B", 0.5)], by_seeds=False)
+    found = holm_corrected([finding("A", 2.1), finding("B", 0.5)], student=False)
     assert [item.verdict for item in found] == ["not shown", "not shown"]
     assert finding("A", 2.1).verdict == "shown"
-    found = holm_corrected([finding("A", 2.1), finding("B", 2.3)], by_seeds=False)
+    found = holm_corrected([finding("A", 2.1), finding("B", 2.3)], student=False)
     assert [item.verdict for item in found] == ["shown", "shown"]
     page = markdown("T", "p", "laptop", [replace(finding("A", 2.1), corrected="not shown")])
     assert "| | claim | verdict | all together | declared |" in page
