@@ -31,6 +31,12 @@ from rlvr.tables.terminal import print_table
 from rlvr.tables.write import write_table
 from rlvr.tracking.tracker import Tracker
 
+# what a table says of each of its runs itself
+OF_A_TABLE = {
+    "arm": "every arm of a table is run",
+    "seed": "accepted is seeds=1,2,3",
+    "experiment": "a table's runs are kept under its own name",
+}
 console = Console(stderr=True, markup=False, highlight=False)  # paths and arms may hold [brackets]
 
 
@@ -57,6 +63,7 @@ def reproduce_table(
     Returns:
         The files rendered, the table's page first; last the page of the paper's claims, if any are declared.
     """
+    refuse_keys_of_a_table(overrides)
     spec = read_table(name, scale, experiments)
     seeds = list(seeds) or spec.seeds
     spec.repeat = repeat_of(name, scale, seeds, experiments)
@@ -90,6 +97,13 @@ def reproduce_table(
     console.print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     print_table(table, files)
     return files
+
+
+def refuse_keys_of_a_table(overrides: Sequence[str]) -> None:
+    """Raise UserError for a key that each run of a table is given: it would be replaced without a word."""
+    for override in overrides:
+        if reason := OF_A_TABLE.get(override.lstrip("+").partition("=")[0]):
+            raise UserError(f"{override} with a table: {reason}")
 
 
 def repeat_of(name: str, scale: str, seeds: Sequence[int], experiments: Path | None) -> str:

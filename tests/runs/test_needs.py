@@ -9,7 +9,8 @@ import rlvr.runs.reproduce
 from rlvr.config import EXPERIMENTS
 from rlvr.curriculum.profile import profile_file
 from rlvr.errors import UserError
-from rlvr.runs.reproduce import run_missing, schedule_runs
+from rlvr.runs.estimate import print_estimate
+from rlvr.runs.reproduce import reproduce_table, run_missing, schedule_runs
 from rlvr.runs.select import selection_file
 from rlvr.runs.start import Start
 from rlvr.tables.read_spec import read_spec
@@ -88,3 +89,13 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
         ("launch", "f-grpo-lim", "grpo-lim"),
         ("launch", "f-grpo-lim", "f-grpo-sgpo", "grpo", "grpo-lim", "grpo-sgpo"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"), [("arm=grpo", "every arm"), ("seed=3", "seeds=1,2,3"), ("+experiment=x", "own name")]
+)
+def test_a_key_that_every_run_of_a_table_is_given_is_not_taken_silently(given: str, accepted: str, tmp_path):
+    with pytest.raises(UserError, match=accepted):
+        reproduce_table("limr/laptop", results=tmp_path, overrides=[given])
+    with pytest.raises(UserError, match=accepted):
+        print_estimate([given], table="limr/laptop")
