@@ -205,7 +205,7 @@ def _arm(given: str | BestRate, differences: Path) -> str | None:
 
 
 def _row(file: Path, metric: str, group: str, arm: str, minus: str) -> tuple | None:
-    """Difference, low, high, freedom, and the seeds of either arm; the file has two arms in one order only."""
+    """Difference, low, high, freedom, seeds of either arm; the file has each two arms in one order only."""
     if not file.exists():
         return None
     rows = pd.read_csv(file, dtype={"seeds": str, "seeds_against": str})

@@ -22,9 +22,9 @@ def holm_intervals(
     One is without zero just where the test rejects: with 95 % no difference of the family that is truly zero
     is called anything else. That they hold all at once is not said, which alpha / m for each would take.
 
-    The standard error is read off the 95 % bootstrap interval over problems and training seeds. The difference
-    with the smallest p-value is held against alpha / m, the next against alpha / (m - 1), and from the first
-    that fails on all have its level.
+    The standard error is read off the 95 % bootstrap interval over problems and training seeds. The
+    difference with the smallest p-value is held against alpha / m, the next against alpha / (m - 1), and from
+    the first that fails on all have its level.
 
     Args:
         values, lows, highs: of each difference that was measured, its 95 % interval.

@@ -22,6 +22,7 @@ from rlvr.tables import (
     training_figures,
 )
 from rlvr.tables.collect import differences, measure, tidy
+from rlvr.tables.equal_tokens import equal_tokens_panels
 from rlvr.tables.panels import Panel
 from rlvr.tables.published import published_table
 from rlvr.tables.runs import choice, finished_runs, remark, runs_frame
@@ -192,7 +193,8 @@ def frontier_part(spec: TableSpec, frame: pd.DataFrame, runs: list[RunFiles]) ->
         return Part()
     caption = frontier.CAPTION.format(x=spec.metrics[0], y=spec.metrics[-1])
     return Part(
-        figures={"frontier": TableFigure(caption, lambda: frontier.frontier_figure(spec, frame, runs))}
+        panels=equal_tokens_panels(spec, runs),
+        figures={"frontier": TableFigure(caption, lambda: frontier.frontier_figure(spec, frame, runs))},
     )
 
 

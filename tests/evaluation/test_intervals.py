@@ -124,8 +124,8 @@ def test_degrees_of_freedom_by_hand():
 
 
 def test_degrees_of_freedom_of_a_difference_by_hand():
-    """Seeds' means of 0 and 2, variance 2, so 1 of the mean; the other arm's 1/4; the problems have what is left
-    of 2.25, which is 1. (2.25)^2 / (1/1 + (1/16)/3 + 1/10)."""
+    """Seeds' means of 0 and 2, variance 2, so 1 of the mean; the other arm's 1/4; the problems have what is
+    left of 2.25, which is 1. (2.25)^2 / (1/1 + (1/16)/3 + 1/10)."""
     one, other = np.array([0.0, 2.0]), np.array([0.0, 0.0, 0.0, 2.0])
     assert other.var(ddof=1) / 4 == 0.25
     found = difference_freedom(2.25, one, other, problems=11)

@@ -92,7 +92,8 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
 
 
 @pytest.mark.parametrize(
-    ("given", "accepted"), [("arm=grpo", "every arm"), ("seed=3", "seeds=1,2,3"), ("+experiment=x", "own name")]
+    ("given", "accepted"),
+    [("arm=grpo", "every arm"), ("seed=3", "seeds=1,2,3"), ("+experiment=x", "own name")],
 )
 def test_a_key_that_every_run_of_a_table_is_given_is_not_taken_silently(given: str, accepted: str, tmp_path):
     with pytest.raises(UserError, match=accepted):

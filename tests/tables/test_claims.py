@@ -18,7 +18,8 @@ from rlvr.theory import SimulationGrid
 
 def finding(*intervals: tuple[float, float], repeated: bool = True) -> Finding:
     numbers = [
-        Difference("a − b", "points", (a + b) / 2, a, b, seeds=("1 2", "1 2"), repeated=repeated) for a, b in intervals
+        Difference("a − b", "points", (a + b) / 2, a, b, seeds=("1 2", "1 2"), repeated=repeated)
+        for a, b in intervals
     ]
     return Finding("it grows", "Table 1", ("paper/table9",), tuple(numbers))
 
@@ -45,7 +46,9 @@ def test_a_factor_that_is_not_reached_is_less_than_claimed_unless_there_is_no_ef
     """Claimed to be above 2 times: the difference from 2 is measured, and -1 is no effect."""
 
     def saving(low: float, high: float) -> Finding:
-        number = Difference("a / b − 2", "times", (low + high) / 2, low, high, seeds=("1 2", "1 2"), no_effect=-1.0)
+        number = Difference(
+            "a / b − 2", "times", (low + high) / 2, low, high, seeds=("1 2", "1 2"), no_effect=-1.0
+        )
         return Finding("it is faster", "Table 1", (), (number,))
 
     assert saving(0.1, 1.0).verdict == "shown"

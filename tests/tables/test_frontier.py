@@ -94,6 +94,22 @@ def test_measures_by_hand(runs: list[Path], tmp_path: Path):
     assert panel.rows[2][-3:] == ["0.500", "400,000", "8"]
 
 
+def test_an_arm_of_more_tokens_is_compared_where_its_baseline_had_sampled_as_many(runs: list[Path]):
+    """grpo samples 4 x 100,000; power 4 x 200,000, which is within that at step 2: 0.55 - 0.5 there."""
+    assert not [panel for panel in page_of(spec(), runs).panels if "At equal tokens" in panel.title]
+    for folder in runs:
+        if folder.parent.name == "power":
+            (folder / "metrics.jsonl").unlink()
+            (folder / "validation.jsonl").unlink()
+            for step in range(1, 5):
+                line = {"policy/entropy": 0.5, "tokens/sampled": 2e5, "update/steps": 2.0, "reward/mean": 0.0}
+                step_lines.append(folder / "metrics.jsonl", step, line)
+                line = {"in_domain/pass@1": 0.3 + 0.1 * step, "in_domain/pass@2": 0.45 + 0.05 * step}
+                step_lines.append(folder / "validation.jsonl", step, line)
+    (panel,) = [panel for panel in page_of(spec(), runs).panels if "At equal tokens" in panel.title]
+    assert panel.rows == [["power", "2", "2.00", "2", "4", "+10.0", "+5.0"]]
+
+
 def test_the_best_rate_is_taken_by_each_metric_and_claims_are_about_it(runs: list[Path], tmp_path: Path):
     page = page_of(spec(), runs)
     rates = page.numbers["-rates"]

@@ -1,0 +1,66 @@
+"""Arms that sampled more or fewer tokens than their baseline, compared where both had sampled as many."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from rlvr.files.run_files import RunFiles
+from rlvr.tables.panels import Panel
+from rlvr.tables.spec import TableSpec, metric_k
+
+APART = 0.05  # of the baseline's tokens, from which equal steps are no longer nearly equal tokens
+
+
+def equal_tokens_panels(spec: TableSpec, runs: Sequence[RunFiles]) -> list[Panel]:
+    """One panel with a row for each arm that is `APART` from its baseline; none if no arm is.
+
+    In each seed both are taken at the last checkpoint before the smaller of their totals, from validation.
+    """
+    by_arm = {arm.name: [_path(run) for run in runs if run.arm == arm.name] for arm in spec.arms}
+    rows, ks = [], []
+    for arm in spec.arms:
+        pairs = list(zip(by_arm[arm.name], by_arm.get(arm.baseline or "", []), strict=False))
+        pairs = [pair for pair in pairs if not any(path.empty for path in pair)]
+        if not pairs:
+            continue
+        totals = [np.mean([path["tokens"].iloc[-1] for path in paths]) for paths in zip(*pairs, strict=True)]
+        if abs(totals[0] / totals[1] - 1) <= APART:
+            continue
+        ks = [name for name in pairs[0][0] if name.startswith("pass@")]
+        ks = [min(ks, key=metric_k), max(ks, key=metric_k)]
+        ends = [[_within(path, _least_total(pair)) for path in pair] for pair in pairs]
+        steps = [np.mean([end[side]["step"] for end in ends]) for side in (0, 1)]
+        changes = [np.mean([one[k] - other[k] for one, other in ends]) for k in ks]
+        rows.append(
+            [
+                arm.label,
+                str(len(pairs)),
+                f"{totals[0] / totals[1]:.2f}",
+                *(f"{step:.0f}" for step in steps),
+                *(f"{100 * change:+z.1f}".replace("-", "−") for change in changes),
+            ]
+        )
+    header = ["", "seeds", "tokens / baseline's", "steps", "baseline's steps", *ks]
+    title = f"At equal tokens, where an arm sampled {APART:.0%} more or less than its baseline: validation, change"
+    return [Panel(title, header, rows)] if rows else []
+
+
+def _path(run: RunFiles) -> pd.DataFrame:
+    """[checkpoints] `step`, `tokens` sampled until then, and pass@k in validation."""
+    sampled = pd.Series({line["step"]: line["tokens/sampled"] for line in run.metrics}, dtype=float).cumsum()
+    lines = [line for line in run.validation if line["step"] in sampled.index]
+    return pd.DataFrame(
+        {"step": line["step"], "tokens": sampled[line["step"]]}
+        | {key.removeprefix("in_domain/"): line[key] for key in line if key.startswith("in_domain/pass@")}
+        for line in lines
+    )
+
+
+def _least_total(pair: tuple[pd.DataFrame, pd.DataFrame]) -> float:
+    return min(path["tokens"].iloc[-1] for path in pair)
+
+
+def _within(path: pd.DataFrame, tokens: float) -> pd.Series:
+    """The last checkpoint before so many tokens; the first if it was later."""
+    return path.iloc[max(int((path["tokens"] <= tokens).sum()) - 1, 0)]
