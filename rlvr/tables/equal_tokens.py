@@ -42,7 +42,7 @@ def equal_tokens_panels(spec: TableSpec, runs: Sequence[RunFiles]) -> list[Panel
             ]
         )
     header = ["", "seeds", "tokens / baseline's", "steps", "baseline's steps", *ks]
-    title = f"At equal tokens, where an arm sampled {APART:.0%} more or less than its baseline: validation, change"
+    title = f"At equal tokens, for arms that sampled {APART:.0%} more or less than their baseline: validation"
     return [Panel(title, header, rows)] if rows else []
 
 
