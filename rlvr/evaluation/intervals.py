@@ -155,6 +155,7 @@ def difference_freedom(
     Args:
         variance: [...] of the difference.
         seed_means: [seeds, ...] means over problems of the one arm, `seed_means_against` of the other.
+        problems: that each is a mean over, of all benchmarks where it is an average of several.
     """
     seeds = [len(means) for means in (seed_means, seed_means_against)]
     of_seeds = [

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rlvr.files.run_files import RunFiles
+from rlvr.tables.collect import by_arm
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import TableSpec, metric_k
 
@@ -17,14 +18,17 @@ def equal_tokens_panels(spec: TableSpec, runs: Sequence[RunFiles]) -> list[Panel
 
     In each seed both are taken at the last checkpoint before the smaller of their totals, from validation.
     """
-    by_arm = {arm.name: [_path(run) for run in runs if run.arm == arm.name] for arm in spec.arms}
+    paths = {
+        name: {run.seed: path for run in of_arm if not (path := _path(run)).empty}
+        for name, of_arm in by_arm(spec, runs).items()
+    }
     rows, ks = [], []
     for arm in spec.arms:
-        pairs = list(zip(by_arm[arm.name], by_arm.get(arm.baseline or "", []), strict=False))
-        pairs = [pair for pair in pairs if not any(path.empty for path in pair)]
+        own, against = paths[arm.name], paths.get(arm.baseline or "", {})
+        pairs = [(own[seed], against[seed]) for seed in own if seed in against]
         if not pairs:
             continue
-        totals = [np.mean([path["tokens"].iloc[-1] for path in paths]) for paths in zip(*pairs, strict=True)]
+        totals = [np.mean([path["tokens"].iloc[-1] for path in side]) for side in zip(*pairs, strict=True)]
         if abs(totals[0] / totals[1] - 1) <= APART:
             continue
         ks = [name for name in pairs[0][0] if name.startswith("pass@")]

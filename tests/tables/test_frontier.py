@@ -108,6 +108,10 @@ def test_an_arm_of_more_tokens_is_compared_where_its_baseline_had_sampled_as_man
                 step_lines.append(folder / "validation.jsonl", step, line)
     (panel,) = [panel for panel in page_of(spec(), runs).panels if "At equal tokens" in panel.title]
     assert panel.rows == [["power", "2", "2.00", "2", "4", "+10.0", "+5.0"]]
+    some = [
+        run for run in runs if (run.parent.name, run.name) not in {("grpo", "seed-1"), ("power", "seed-2")}
+    ]
+    assert not [panel for panel in page_of(spec(), some).panels if "At equal tokens" in panel.title]
 
 
 def test_the_best_rate_is_taken_by_each_metric_and_claims_are_about_it(runs: list[Path], tmp_path: Path):
