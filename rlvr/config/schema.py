@@ -75,7 +75,8 @@ class LoRAConfig:
 @dataclass
 class DynamicSamplingConfig:
     enabled: bool = False  # replace groups without signal by fresh ones (DAPO)
-    max_refills: int = limited(3, at_least=0)  # then go on with what there is
+    # then go on with what there is; a step has seeds for so many
+    max_refills: int = limited(3, at_least=0, at_most=100)
     # what a group with signal is: any rollout with an advantage, or right and wrong ones (as in the paper),
     # which differ where a reward is more than correctness
     by: str = one_of("advantage", "correctness")
