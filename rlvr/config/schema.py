@@ -171,7 +171,8 @@ class SamplingConfig:
 class TrainingConfig:
     # rollout batches; null: as many as `epochs` take
     steps: int | None = limited(MISSING, at_least=0, nearest="0 (the base policy)")
-    # passes over the data, each without its last incomplete batch
+    # passes over data.size problems, also where the curriculum trains on fewer; each without its last
+    # incomplete batch
     epochs: int | None = limited(None, at_least=1, accepted="1 or more, or null")
     prompts_per_step: int = limited(MISSING, at_least=1)  # problems of a rollout batch
     mini_batch_prompts: int = limited(MISSING, at_least=1)  # an optimizer step each
