@@ -36,17 +36,16 @@ def group_relative_advantages(
     Returns:
         [rollouts], of the dtype of `rewards` (the default float dtype for integers and booleans).
     """
-    _, group = torch.unique(group_index, return_inverse=True)
     scorable = ~rewards.isnan()
     reward = rewards.double()
     # Measured from the group's lowest reward, equal rewards are exact zeros; around their mean they need
     # not be: 0.1 + 0.1 + 0.1 is not 0.3.
-    lowest = _min_of_group(reward.where(scorable, torch.inf), group)
+    lowest = _min_of_group(reward.where(scorable, torch.inf), group_index)
     gain = (reward - lowest).where(scorable, 0.0)
-    count = _sum_of_group(scorable.double(), group)
-    advantage = (gain - _sum_of_group(gain, group) / count).where(scorable, 0.0)
+    count = sum_of_group(scorable.double(), group_index)
+    advantage = (gain - sum_of_group(gain, group_index) / count).where(scorable, 0.0)
     if normalize_std:
-        variance = _sum_of_group(advantage.square(), group) / (count - ddof)
+        variance = sum_of_group(advantage.square(), group_index) / (count - ddof)
         # The variance is 0 where all rewards are equal, and 0 / 0 where there is just one.
         advantage = (advantage / (variance.sqrt() + eps)).where(variance > 0, 0.0)
     return advantage.to(_float_dtype(rewards))
@@ -86,8 +85,7 @@ def rloo(rewards: Tensor, group_index: Tensor) -> Tensor:
     Returns:
         [rollouts], of the dtype of `rewards` (the default float dtype for integers and booleans).
     """
-    _, group = torch.unique(group_index, return_inverse=True)
-    count = _sum_of_group((~rewards.isnan()).double(), group)
+    count = sum_of_group((~rewards.isnan()).double(), group_index)
     centred = group_relative_advantages(rewards.double(), group_index, normalize_std=False)
     return (centred * count / (count - 1).clamp(min=1)).to(_float_dtype(rewards))
 
@@ -202,11 +200,10 @@ def pass_at_k(
         baseline: what is taken off.
         normalize_std: whether to divide by the group's standard deviation of pass@k.
     """
-    _, group = torch.unique(group_index, return_inverse=True)
     scorable = ~correct.isnan()
-    count = _sum_of_group(scorable.double(), group)
+    count = sum_of_group(scorable.double(), group_index)
     wrong_one = (correct == 0).double()
-    wrong = _sum_of_group(wrong_one, group)
+    wrong = sum_of_group(wrong_one, group_index)
     k_of = (count - int(baseline == "leave_one_out")).clamp(min=1, max=k)
     with_it = 1 - wrong_one * _all_wrong(count - 1, wrong - 1, k_of - 1)
     of_group = 1 - _all_wrong(count, wrong, k_of)
@@ -250,20 +247,21 @@ def success_rate(correct: Tensor, group_index: Tensor) -> Tensor:
         [rollouts] in [0, 1], one value a group, 0 where a group has no scorable rollout; of the dtype of
         `correct` (the default float dtype for integers and booleans).
     """
-    _, group = torch.unique(group_index, return_inverse=True)
     scorable = ~correct.isnan()
-    successes = _sum_of_group(correct.double().where(scorable, 0.0), group)
-    count = _sum_of_group(scorable.double(), group)
+    successes = sum_of_group(correct.double().where(scorable, 0.0), group_index)
+    count = sum_of_group(scorable.double(), group_index)
     return (successes / count.clamp(min=1)).to(_float_dtype(correct))
 
 
-def _sum_of_group(values: Tensor, group: Tensor) -> Tensor:
-    """For each rollout, the sum over its group; `group` counts from 0."""
+def sum_of_group(values: Tensor, group_index: Tensor) -> Tensor:
+    """For each rollout, the sum over its group."""
+    _, group = torch.unique(group_index, return_inverse=True)
     return torch.zeros_like(values).index_add(0, group, values)[group]
 
 
-def _min_of_group(values: Tensor, group: Tensor) -> Tensor:
-    """For each rollout, the minimum over its group; `group` counts from 0."""
+def _min_of_group(values: Tensor, group_index: Tensor) -> Tensor:
+    """For each rollout, the minimum over its group."""
+    _, group = torch.unique(group_index, return_inverse=True)
     return torch.full_like(values, torch.inf).scatter_reduce(0, group, values, "amin")[group]
 
 

@@ -111,7 +111,8 @@ def process_tree_statistics(completions: Completions) -> ProcessTreeStatistics:
 
 def _sum_over_process_sets(completions: Completions, values: np.ndarray) -> list[Tensor]:
     """For each token, the sum of `values` (one a rollout) over its process set."""
-    tokens = [_as_array(completion) for completion in completions]
+    on_cpu = [c.cpu() if isinstance(c, Tensor) else c for c in completions]
+    tokens = [np.asarray(completion, dtype=np.int64) for completion in on_cpu]
     sums = [np.full(len(row), value) for row, value in zip(tokens, values, strict=True)]
     # Any order that keeps equal prefixes together will do; comparing bytes is the fastest.
     order = sorted(range(len(tokens)), key=[row.tobytes() for row in tokens].__getitem__)
@@ -125,12 +126,6 @@ def _sum_over_process_sets(completions: Completions, values: np.ndarray) -> list
     for above, below, shared in reversed(neighbours):
         sums[above][:shared] = sums[below][:shared]
     return [torch.from_numpy(row) for row in sums]
-
-
-def _as_array(completion: Sequence[int] | np.ndarray | Tensor) -> np.ndarray:
-    if isinstance(completion, Tensor):
-        completion = completion.cpu()
-    return np.asarray(completion, dtype=np.int64)
 
 
 def shared_length(first: np.ndarray, second: np.ndarray) -> int:

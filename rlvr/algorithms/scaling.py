@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from rlvr.algorithms.advantages import success_rate
+from rlvr.algorithms.advantages import success_rate, sum_of_group
 from rlvr.algorithms.remembering import CurveRL, FocalPosterior, UnsolvedOnly
 from rlvr.config.limits import Limits
 from rlvr.data.answer_form import answer_form
@@ -72,8 +72,8 @@ def power(
     Args:
         exponent: 0 is no scaling.
     """
-    rate, count = success_rate(correct, group_index), _scorable(correct, group_index)
-    return rate.maximum(1 / count.clamp(min=1)) ** -exponent
+    count = sum_of_group((~correct.isnan()).to(correct.dtype), group_index)
+    return success_rate(correct, group_index).maximum(1 / count.clamp(min=1)) ** -exponent
 
 
 def inverse_std(correct: Tensor, group_index: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def smoothed_pass_at_k(
     Args:
         k: of pass@k.
     """
-    count = _scorable(correct, group_index)
+    count = sum_of_group((~correct.isnan()).to(correct.dtype), group_index)
     rate = success_rate(correct.double(), group_index)
     right, wrong = 1 + count * rate, 1 + count * (1 - rate)
     log_mean = (wrong + k - 1).lgamma() - wrong.lgamma()  # of (1 - p)^(k-1)
@@ -133,13 +133,6 @@ def rare_answer(
         sizes = torch.tensor([float(names.count(name)) for name in names], dtype=weight.dtype)
         weight[members] = sizes**-exponent / (sizes**-exponent).mean()
     return weight
-
-
-def _scorable(correct: Tensor, group_index: Tensor) -> Tensor:
-    """The number of rollouts of each rollout's group that could be judged, in the dtype of `correct`."""
-    _, group = torch.unique(group_index, return_inverse=True)
-    scorable = (~correct.isnan()).to(correct.dtype)
-    return torch.zeros_like(scorable).index_add(0, group, scorable)[group]
 
 
 # The options of `advantage_scaling`: they return a weight for each rollout, float [R], 1 for none

@@ -201,7 +201,7 @@ def _check_together(config: Config) -> None:
         raise UserError(
             f"{low}={smaller}: accepted is {at_most} {high}={larger}; the nearest valid choice is {nearest}"
         )
-    _check_rewards(config.algorithm)
+    _check_rewards(config)
     _check_mismatch(config.algorithm)
     training, evaluation = config.training, config.evaluation
     if training.prompts_per_step % training.mini_batch_prompts:
@@ -269,10 +269,16 @@ def _check_temperatures(config: Config) -> None:
             )
 
 
-def _check_rewards(algorithm: AlgorithmConfig) -> None:
+def _check_rewards(config: Config) -> None:
     """Refuse a reward that the chosen estimator would not see."""
+    algorithm = config.algorithm
     if "rewards" in registry.takes("advantages", algorithm.advantage):
         return
+    if config.reward.name != "correctness":
+        raise UserError(
+            f"reward={config.reward.name} with algorithm.advantage={algorithm.advantage}: that estimator "
+            "sees raw correctness only, accepted are reward=correctness, or another estimator"
+        )
     for option, method in registry.methods("rewards").items():
         if registry.is_switched_on(method, getattr(algorithm, option)):
             raise UserError(
@@ -300,4 +306,16 @@ def _check_mismatch(algorithm: AlgorithmConfig) -> None:
         raise UserError(
             "algorithm.mismatch_weights and mismatch_floor say how mismatch_cap is applied, and "
             "algorithm.mismatch_cap=null: accepted is a number of 1 or more with them; try 2.0"
+        )
+    if algorithm.mismatch_floor is not None and algorithm.mismatch_weights.endswith("_truncate"):
+        raise UserError(
+            f"algorithm.mismatch_floor={algorithm.mismatch_floor} with algorithm.mismatch_weights="
+            f"{algorithm.mismatch_weights}: only a mask leaves out what is below it, accepted are token_mask "
+            "and sequence_mask, or a floor of null"
+        )
+    if algorithm.mismatch_cap is not None and algorithm.old_logprobs == "engine":
+        raise UserError(
+            f"algorithm.mismatch_cap={algorithm.mismatch_cap} with algorithm.old_logprobs=engine: it bounds "
+            "the trainer's old probabilities over the engine's, which are then one and the same; accepted "
+            "are mismatch_cap=null, or old_logprobs=trainer"
         )

@@ -75,7 +75,8 @@ class LoRAConfig:
 @dataclass
 class DynamicSamplingConfig:
     enabled: bool = False  # replace groups without signal by fresh ones (DAPO)
-    max_refills: int = limited(3, at_least=0)  # then go on with what there is
+    # then go on with what there is; a step has seeds for so many
+    max_refills: int = limited(3, at_least=0, at_most=100)
     # what a group with signal is: any rollout with an advantage, or right and wrong ones (as in the paper),
     # which differ where a reward is more than correctness
     by: str = one_of("advantage", "correctness")
@@ -170,7 +171,8 @@ class SamplingConfig:
 class TrainingConfig:
     # rollout batches; null: as many as `epochs` take
     steps: int | None = limited(MISSING, at_least=0, nearest="0 (the base policy)")
-    # passes over the data, each without its last incomplete batch
+    # passes over data.size problems, also where the curriculum trains on fewer; each without its last
+    # incomplete batch
     epochs: int | None = limited(None, at_least=1, accepted="1 or more, or null")
     prompts_per_step: int = limited(MISSING, at_least=1)  # problems of a rollout batch
     mini_batch_prompts: int = limited(MISSING, at_least=1)  # an optimizer step each

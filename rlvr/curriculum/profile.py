@@ -44,6 +44,10 @@ class Profile:
         successes, samples = self.counts[problem.id]
         return successes / max(samples, 1)
 
+    def fingerprint(self) -> str:
+        """Of the counts, which curricula and group sizes are made of."""
+        return fingerprint_of(f"{name} {right}/{of}" for name, (right, of) in self.counts.items())
+
     def check_policy(self, digest: str, file: Path) -> None:
         """Refuse a policy that the profile is not of."""
         if digest != self.policy:

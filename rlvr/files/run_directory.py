@@ -91,7 +91,8 @@ class RunDirectory:
 
         Args:
             overlap: problems of each benchmark that are also trained on; names without any left out.
-            contents: fingerprints of the data and the benchmarks validated on, with all their texts.
+            contents: fingerprints of the data and the benchmarks validated on, with all their texts, and of
+                other files that decide what is trained on.
             resumed: whether training goes on from a checkpoint.
 
         Raises:
@@ -184,9 +185,12 @@ def why_not_longer(path: Path, stored: Config, config: Config) -> str:
         return ""
     if config.backend.name != "native":
         return f"backend={config.backend.name} fixes the number of steps at the start; "
-    manifest = path / "checkpoints" / f"step-{stored.training.steps:06d}" / "manifest.json"
+    last_step = path / "checkpoints" / f"step-{stored.training.steps:06d}"
+    manifest = last_step / "manifest.json"
     if manifest.exists() and '"optimizer": false' in manifest.read_text(errors="replace"):
         return f"checkpoint.keep={stored.checkpoint.keep} left no state of the optimizer to go on from; "
+    if stored.training.off_policy_steps and last_step.exists():
+        return "training.off_policy_steps=1 would have sampled the next step before its last update; "
     takes_steps = "steps" in takes("curricula", config.curriculum.name)
     if takes_steps and getattr(config.curriculum, "phase_end", "steps") == "steps":
         return f"what curriculum={config.curriculum.name} does at a step depends on how many there are; "

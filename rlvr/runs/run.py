@@ -201,6 +201,7 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     say_what_surrounds(config, [problems, *benchmarks.values()])
     shared = overlap(problems, in_domain)
     # problems that are drawn are a function of the config, which is held against the run's already
+    profile, selection = load_profile(config, problems), load_selection(config, problems)
     contents = {
         name: content_fingerprint(read)
         for name, read in [
@@ -209,6 +210,9 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
         ]
         if not isinstance(read, LazyProblems)
     }
+    # which problems come next, and in which phase, depends on these
+    contents |= {"the profile": profile.fingerprint()} if profile else {}
+    contents |= {"the selection": fingerprint_of(selection.selected)} if selection else {}
     directory.record_provenance(
         config,
         {config.data.name: fingerprint_of(ids_of(problems))},
@@ -216,7 +220,6 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
         contents=contents,
         resumed=bool(checkpoints(directory.path)),
     )
-    profile, selection = load_profile(config, problems), load_selection(config, problems)
     return TrainingData(problems, validation, benchmarks, profile, selection)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rlvr.curriculum import build_curriculum
 from rlvr.curriculum.lim import Selection, fill_gaps, learning_impact, steady_improvement, write_selection
 from rlvr.errors import UserError, refuse_unknown
-from rlvr.files.run_directory import fingerprint_of, read_summary
+from rlvr.files.run_directory import fingerprint_of, read_provenance, read_summary
 from rlvr.files.run_files import RunFiles
 from rlvr.problems import ids_of, load_problems
 from rlvr.training.accuracy_log import accuracy_by_epoch
@@ -36,15 +37,16 @@ def scores_of(run: Path, method: str, *, epochs: int | None = None) -> dict[str,
             f"{run} was trained with curriculum={config.curriculum.name}: problems are selected from a run "
             "on all of them, with curriculum=shuffled"
         )
-    ids = ids_of(load_problems(config.data, held_out=False))
-    accuracy = accuracy_by_epoch(run / "accuracy.jsonl", ids)
+    problems = load_problems(config.data, held_out=False)
+    accuracy = accuracy_by_epoch(run / "accuracy.jsonl", build_curriculum(config, problems))
     if not 2 <= (epochs or 2) <= accuracy.shape[1]:
         raise UserError(
             f"{run} has {accuracy.shape[1]} complete epochs: a selection needs 2 or more"
             + (f", and epochs={epochs} as many" if epochs else "")
         )
     values = SCORES[method](fill_gaps(accuracy[:, :epochs]))
-    return {problem: float(value) for problem, value in zip(ids, values, strict=True) if not np.isnan(value)}
+    scored = zip(ids_of(problems), values, strict=True)
+    return {problem: float(value) for problem, value in scored if not np.isnan(value)}
 
 
 def keep(scores: dict[str, float], threshold: float) -> set[str]:
@@ -99,6 +101,12 @@ def select(
     if None not in (threshold, share):
         raise UserError(f"threshold={threshold} and share={share}: accepted is one of the two")
     ids = ids_of(load_problems(config.data, held_out=False))
+    now = fingerprint_of(ids)
+    if now != (then := read_provenance(run).get("data", {}).get(config.data.name, now)):
+        raise UserError(
+            f"data={config.data.name} is not what {run} was trained on: the fingerprint of its problems is "
+            f"{now}, and was {then}. Restore the file"
+        )
     scores: dict[str, float] = {}
     if method == "random_subset":
         if size is None:
@@ -116,7 +124,7 @@ def select(
     flops = read_summary(run).get("flops", {})
     selection = Selection(
         method=method,
-        data=fingerprint_of(ids),
+        data=now,
         run=str(run),
         settings=settings,
         flops=flops.get("generated", 0.0) + flops.get("trained", 0.0) if scores else 0.0,

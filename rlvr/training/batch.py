@@ -143,8 +143,11 @@ def token_weights(completions: Sequence[Completion], credit: Any) -> list[Tensor
     return method({"completions": [completion.token_ids for completion in completions]})
 
 
-def batch_metrics(batch: Batch) -> dict[str, float]:
+def batch_metrics(batch: Batch, sampled: Sequence[Group] | None = None) -> dict[str, float]:
     """What the rollouts of a step say about the policy.
+
+    Args:
+        sampled: all groups of the step, those that dynamic sampling left out among them; by default its own.
 
     A group without a scorable rollout is neither right, wrong nor mixed: it is `groups/unscorable`, which is
     there only if such groups are. In a step of such groups alone rewards have no mean.
@@ -153,6 +156,7 @@ def batch_metrics(batch: Batch) -> dict[str, float]:
     verdicts = [verdict for group in batch.groups for verdict in group.verdicts]
     lengths = torch.tensor([float(len(completion.token_ids)) for completion in completions])
     logprobs = torch.tensor([value for completion in completions for value in completion.logprobs])
+    tokens = sum(len(c.token_ids) for group in sampled or batch.groups for c in group.completions)
     groups = len(batch.groups)
 
     def per_group(values_R: Tensor) -> Tensor:
@@ -173,7 +177,7 @@ def batch_metrics(batch: Batch) -> dict[str, float]:
         "completion/length_mean": lengths.mean().item(),
         "completion/length_max": lengths.max().item(),
         "completion/truncated": sum(c.finish_reason == "length" for c in completions) / len(completions),
-        "tokens/sampled": float(lengths.sum()),
+        "tokens/sampled": float(tokens),
     }
     # a step in which nothing could be judged has no mean; NaN would be no JSON
     if batch.counted_R.any():
@@ -190,11 +194,16 @@ def batch_metrics(batch: Batch) -> dict[str, float]:
 
 
 def grade_metrics(batch: Batch) -> dict[str, float]:
-    """Means of a graded reward's parts, and the share of rollouts that its function gave none."""
+    """Means of a graded reward's parts, and the share of rollouts that its function gave none.
+
+    Groups of a round of sampling in which nothing was graded have no parts, and a part that no rollout has no
+    mean.
+    """
     metrics = {}
-    for name in batch.groups[0].reward_parts:
-        part = torch.tensor([value for group in batch.groups for value in group.reward_parts[name]])
-        metrics[f"reward/part/{name}"] = part.nanmean().item()
+    for name in {name: None for group in batch.groups for name in group.reward_parts}:
+        part = torch.tensor([value for group in batch.groups for value in group.reward_parts.get(name, [])])
+        if not part.isnan().all():
+            metrics[f"reward/part/{name}"] = part.nanmean().item()
     if batch.groups[0].rewards:
         without = batch.reward_R.isnan() & ~batch.correct_R.isnan()
         metrics["reward/left_out"] = without.float().mean().item()

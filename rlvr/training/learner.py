@@ -102,7 +102,7 @@ class Learner:
             it is now.
 
     Attributes:
-        updates: optimizer steps taken so far.
+        updates: optimizer steps so far, those that were left out among them.
         unsound: of the last optimizer steps those, in a row, that were left out for a gradient that is no
             number.
     """
@@ -296,7 +296,8 @@ class Learner:
 
     def state_dict(self, folder: Path) -> dict:
         """What to go on from; a sharded optimizer's part of it goes to files in `folder` (a checkpoint)."""
-        return {"updates": self.updates, "optimizer": self.optimizer_state.state_dict()}
+        optimizer = self.optimizer_state.state_dict()
+        return {"updates": self.updates, "unsound": self.unsound, "optimizer": optimizer}
 
     def not_finite(self) -> str | None:
         """The name of a weight, or of optimizer state, with NaN or infinity in it; None where all is well."""
@@ -310,6 +311,7 @@ class Learner:
     def load_state_dict(self, state: dict, folder: Path) -> None:
         """Take over what `state_dict` gave, whatever the number of processes then and now."""
         self.updates = state["updates"]
+        self.unsound = state.get("unsound", 0)  # in checkpoints of older versions it is not
         with self.optimizer_state():
             load_optimizer(self.policy.model, self.optimizer, state["optimizer"], folder)
 

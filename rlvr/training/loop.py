@@ -57,7 +57,7 @@ def train(
         with clock.stage("weight_sync"):
             engine.update_weights(policy.weights(), version=learner.updates)
 
-        metrics |= batch_metrics(batch) | compute_metrics(parameters, sampled, batch, config, frozen)
+        metrics |= batch_metrics(batch, sampled) | compute_metrics(parameters, sampled, batch, config, frozen)
         metrics |= of_curriculum | {"curriculum/refills": len(sampled) / len(groups) - 1}
         timing = clock.timing(metrics) | engine.timing()
         logs.log(step, metrics=metrics, timing=timing, epoch=epoch, sampled=sampled)

@@ -57,7 +57,7 @@ METRICS = (
     Metric("process_tree/path_depth", "process steps from the root of a group's tree to a leaf, mean",
            "steps"),
     Metric("process_tree/shared_tokens", "share of a completion's tokens that another rollout has too", ""),
-    Metric("tokens/sampled", "tokens of all completions of the step that are trained on", "tokens"),
+    Metric("tokens/sampled", "tokens of all completions of the step, refills included", "tokens"),
     Metric("tokens/trained", "tokens in the loss", "tokens", "not far below `tokens/sampled`"),
     Metric("tokens/distinct", "of them what is computed: equal prefixes of a group count once", "tokens"),
     Metric("update/steps", "optimizer steps taken", "steps", "prompts_per_step / mini_batch_prompts"),

@@ -18,7 +18,7 @@ TOKENS = 2048  # of a completion; of longer ones the beginning
 def describe_groups(batch: Batch, tokenizer: PreTrainedTokenizerBase, credit: Any) -> list[dict]:
     """The first groups of a step, those with signal first.
 
-    A group is {"problem", "prompt", "focal_weight", "completions"}.
+    A group is {"problem", "prompt", "focal_weight", "completions"}, its weight the mean of its rollouts'.
     A completion has its `verdict`, `reward` and `advantage` (null: not scorable), its `tokens` as pieces of
     text and the `weights` of those tokens in the loss (null: it is not in the loss).
     """
@@ -48,7 +48,8 @@ def _group_entry(batch: Batch, g: int, tokenizer: PreTrainedTokenizerBase, credi
     return {
         "problem": group.problem.id,
         "prompt": prompt_text(group),
-        "focal_weight": round(float(batch.focal_R[start]), 6),
+        # in float64, where the mean of equal weights is that weight
+        "focal_weight": round(batch.focal_R[start : start + len(completions)].double().mean().item(), 6),
         "completions": completions,
     }
 

@@ -33,7 +33,7 @@ class Sampled(NamedTuple):
 
     groups: list[Group]
     sampled: list[Group]
-    epoch: int
+    epoch: float
     metrics: dict[str, float]
 
 

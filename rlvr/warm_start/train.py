@@ -7,6 +7,7 @@ most sometimes and some rarely. It begins with a small Qwen2 of few words, or wi
 
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -147,11 +148,16 @@ def supervised_step(policy: Policy, examples: list[tuple[Problem, str]]) -> floa
 
 
 def make_policy(name: str) -> Path:
-    """Make a policy of a recipe where its model finds it (`rlvr.policy.location`)."""
+    """Make a policy of a recipe where its model finds it (`rlvr.policy.location`), unless it is there."""
     folder = made_here(name)
+    if folder.exists():
+        return folder
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     warm_start_timed(RECIPES[name], aside)
-    os.replace(aside, folder)
+    if folder.exists():  # another process was first
+        shutil.rmtree(aside)
+    else:
+        os.replace(aside, folder)
     return folder
 
 

@@ -160,6 +160,19 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
             ["algorithm.overlong_penalty.buffer=17"],
             "accepted is at most training.sampling.max_tokens=16; .* is 16",
         ),
+        (["algorithm.dynamic_sampling.max_refills=101"], "max_refills=101: accepted is 0 to 100; .* is 100"),
+        (
+            ["algorithm=psr", "reward=python", "reward.function=mine.py:length@0123"],
+            "reward=python with algorithm.advantage=signed: that estimator sees raw correctness only",
+        ),
+        (
+            ["algorithm.mismatch_cap=2", "algorithm.mismatch_floor=0.5"],
+            "mismatch_floor=0.5 with .*=token_truncate: only a mask .*, accepted are token_mask and",
+        ),
+        (
+            ["algorithm.mismatch_cap=2", "algorithm.old_logprobs=engine"],
+            "mismatch_cap=2.0 with algorithm.old_logprobs=engine: .*; accepted are mismatch_cap=null, or",
+        ),
         (["group_size=inverse_success", "group_size.minimum=16"], "accepted is at most group_size.maximum=8"),
         (["evaluation.k=[]"], "accepted is one k or more"),
         (["evaluation.k=[1,2,1]"], r"each once; the nearest valid choice is \[1, 2\]"),

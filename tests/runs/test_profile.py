@@ -21,11 +21,12 @@ from rlvr.curriculum.profile import (
 )
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
+from rlvr.files.run_directory import RunDirectory
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import load_problems
 from rlvr.runs.profile import profile, profile_config
-from rlvr.runs.run import run
+from rlvr.runs.run import load_data, run
 
 TINY = [
     "scale=smoke",
@@ -199,6 +200,21 @@ def test_a_run_by_a_profile_asks_its_phases_and_counts_everything(runs: Path, ma
         "selection": 0.0,
     }
     assert summary["seconds"]["profiling"] == made.seconds
+
+
+def test_a_run_does_not_go_on_with_another_profile(runs: Path, made: Profile, tmp_path: Path):
+    file = tmp_path / "profile.json"
+    write_profile(made, file)
+    config = tiny(tmp_path, f"profile.file={file}")
+    directory = RunDirectory(config)
+    load_data(config, directory)
+    (directory.path / "checkpoints" / "step-000002").mkdir()
+    write_profile(replace(made, seconds=2 * made.seconds), file)  # counts alone decide what is trained on
+    load_data(config, directory)
+    first = next(iter(made.counts))
+    write_profile(replace(made, counts=made.counts | {first: (0, 5)}), file)
+    with pytest.raises(UserError, match=r"^the profile is not what .* was trained with so far"):
+        load_data(config, directory)
 
 
 def test_a_resumed_run_ends_with_the_same_bits(runs: Path):

@@ -14,7 +14,9 @@ from rlvr.curriculum import build_curriculum, learning_impact
 from rlvr.curriculum.lim import load_selection, write_selection
 from rlvr.data import Problem
 from rlvr.errors import UserError
+from rlvr.files.run_directory import RunDirectory
 from rlvr.problems import load_problems
+from rlvr.runs.run import load_data
 from rlvr.runs.select import select, selection_file
 
 TINY = ["data.size=6", "training.prompts_per_step=2", "training.mini_batch_prompts=2", "tracking=local"]
@@ -171,6 +173,26 @@ def test_a_run_that_did_not_see_all_problems_twice_is_refused(tmp_path: Path):
         select(make_run(tmp_path / "short", [row[:1] for row in RIGHT]), "lim")
     with pytest.raises(UserError, match="trained with curriculum=sgpo"):
         select(make_run(tmp_path / "sgpo", RIGHT, "curriculum=sgpo"), "lim")
+
+
+def test_a_run_does_not_go_on_with_another_selection(finished: Path, tmp_path: Path):
+    chosen = select(finished, "lim", file=tmp_path / "chosen.json")
+    settings = ["curriculum=lim", f"curriculum.selection={tmp_path}/chosen.json", "benchmark=countdown_3"]
+    config = load_config([*TINY, *settings, f"runs={tmp_path}"])
+    directory = RunDirectory(config)
+    load_data(config, directory)
+    (directory.path / "checkpoints" / "step-000001").mkdir()
+    load_data(config, directory)
+    write_selection(replace(chosen, selected=chosen.selected[:2]), tmp_path / "chosen.json")
+    with pytest.raises(UserError, match=r"^the selection is not what .* was trained with so far"):
+        load_data(config, directory)
+
+
+def test_data_that_is_not_what_the_run_was_trained_on_is_refused(finished: Path):
+    (finished / "provenance.json").write_text(json.dumps({"data": {"countdown": "0123"}}))
+    for method in ("lim", "random_subset"):
+        with pytest.raises(UserError, match=r"data=countdown is not what .* and was 0123"):
+            select(finished, method, size=2 if method == "random_subset" else None)
 
 
 def test_what_the_command_line_says(finished: Path, capsys: pytest.CaptureFixture):

@@ -130,3 +130,24 @@ def test_a_group_that_is_all_wrong_has_advantages_by_length_and_is_not_mixed():
     batch = make_batch(groups, load_config(settings))
     assert signal(batch)[0]
     assert is_mixed(batch) == [False, True, False]
+
+
+def test_groups_of_a_round_without_a_graded_rollout_have_no_parts():
+    """Dynamic sampling may join them to groups that have some."""
+    config = load_config(["reward=python", "reward.function=mine.py:parts@0123"])
+    groups = make_groups([[LOST, LOST], [RIGHT, WRONG]])
+    groups[0].rewards = [NAN, NAN]
+    groups[1].rewards, groups[1].reward_parts = [1.0, 0.5], {"right": [1.0, 0.0], "short": [NAN, NAN]}
+    metrics = batch_metrics(make_batch(groups, config))
+    assert metrics["reward/part/right"] == 0.5
+    assert "reward/part/short" not in metrics  # NaN would be no JSON
+
+
+def test_tokens_of_groups_that_dynamic_sampling_left_out_were_sampled_too():
+    groups = make_groups([[RIGHT, WRONG], [WRONG, WRONG]])
+    batch = make_batch(groups[:1], load_config([]))
+    lengths = [[len(completion.token_ids) for completion in group.completions] for group in groups]
+    assert batch_metrics(batch)["tokens/sampled"] == sum(lengths[0])
+    metrics = batch_metrics(batch, groups)
+    assert metrics["tokens/sampled"] == sum(lengths[0]) + sum(lengths[1])
+    assert metrics["completion/length_mean"] == sum(lengths[0]) / 2

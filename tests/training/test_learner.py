@@ -2,6 +2,7 @@
 
 import copy
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -223,7 +224,9 @@ def test_a_sequence_mean_by_hand(groups: list[Group]):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_step_without_a_finite_gradient_changes_nothing_and_is_counted(groups: list[Group], bad: float):
+def test_a_step_without_a_finite_gradient_changes_nothing_and_is_counted(
+    groups: list[Group], bad: float, tmp_path: Path
+):
     config = load_config([*ONE_UPDATE, "training.max_skipped_steps=2"])
     learner = Learner(load_policy("embedded"), config)
     before = [parameter.detach().clone() for parameter in learner.policy.model.parameters()]
@@ -238,6 +241,9 @@ def test_a_step_without_a_finite_gradient_changes_nothing_and_is_counted(groups:
         learner.update(batch)
 
     learner.unsound = 1
+    resumed = Learner(load_policy("embedded"), config)
+    resumed.load_state_dict(learner.state_dict(tmp_path), tmp_path)
+    assert resumed.unsound == 1
     assert learner.update(make_batch(groups, config))["update/steps"] == 1.0
     assert learner.unsound == 0
 

@@ -76,3 +76,13 @@ def test_only_a_few_groups_are_kept(frozen_policy: Policy):
     groups = [group(f"p{i}", {"1+2": RIGHT}, frozen_policy) for i in range(GROUPS + 3)]
     kept = describe_groups(make_batch(groups, load_config([])), frozen_policy.tokenizer, "outcome")
     assert [entry["problem"] for entry in kept] == [f"p{i}" for i in range(GROUPS)]
+
+
+def test_the_weight_of_a_group_is_the_mean_of_its_rollouts(frozen_policy: Policy):
+    """Of three right answers in two forms: 1 for the wrong one, then 3/4, 3/4 and 3/2."""
+    config = load_config(["advantage_scaling=rare_answer"])
+    answers = {"1+2": RIGHT, "2+1": RIGHT, "4": RIGHT, "3": WRONG}
+    batch = make_batch([group("p0", answers, frozen_policy)], config)
+    assert batch.focal_R.tolist() == [0.75, 0.75, 1.5, 1.0]
+    (described,) = describe_groups(batch, frozen_policy.tokenizer, config.credit)
+    assert described["focal_weight"] == 1.0

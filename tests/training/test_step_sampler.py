@@ -8,6 +8,7 @@ import tiny_runs
 
 from rlvr.config import Config
 from rlvr.curriculum import build_curriculum
+from rlvr.errors import UserError
 from rlvr.policy.kernels import Kernels
 from rlvr.problems import load_problems
 from rlvr.rollout import build_engine
@@ -80,6 +81,12 @@ def test_what_was_sampled_ahead_is_gone_on_with(finished: Path, tmp_path: Path, 
     path = run(tiny(tmp_path))
     assert metrics(path) == metrics(finished)
     assert (path / "rollouts.jsonl").read_bytes() == (finished / "rollouts.jsonl").read_bytes()
+
+
+def test_a_run_that_ended_is_not_made_longer(finished: Path):
+    """It would have sampled its next step before its last update."""
+    with pytest.raises(UserError, match=r"steps=4, not 6: training\.off_policy_steps=1 would have sampled"):
+        run(tiny(finished.parents[2], "training.steps=6"))
 
 
 def test_sampling_at_the_same_time_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

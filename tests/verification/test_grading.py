@@ -96,6 +96,11 @@ def test_several_numbers_have_weights_and_are_logged():
     assert graded("numpy_number")[1][0].rewards[:2] == [0.5, 0.5]
 
 
+def test_a_step_in_which_nothing_was_judged_has_no_rewards():
+    _, groups = graded("parts", "reward.weights.tokens=-0.1", verdicts=[(LOST, LOST)])
+    assert all(math.isnan(reward) for reward in groups[0].rewards)
+
+
 def test_none_and_failures_are_left_out_and_counted(caplog: pytest.LogCaptureFixture):
     for reward, kept in (
         ("nothing_for_wrong", [1.0, math.nan]),

@@ -144,6 +144,9 @@ def test_a_policy_is_made_where_its_model_finds_it(tmp_path: Path, monkeypatch: 
     with pytest.raises(UserError, match=r"`rlvr warm-start policy=maze_3m`"):
         load_policy("maze_3m", settings=model)
     assert make_policy("maze_3m") == made_here("maze_3m") == local_files(model)
+    made = made_here("maze_3m").stat().st_mtime_ns
+    assert make_policy("maze_3m") == made_here("maze_3m")
+    assert made_here("maze_3m").stat().st_mtime_ns == made  # what is there is left alone
     policy = load_policy("maze_3m", settings=model)
     assert policy.tokenizer.convert_ids_to_tokens(policy.end_ids) == ["<eos>", "DONE"]
     monkeypatch.setitem(RECIPES, "maze_3m", replace(SHORT, seed=1))

@@ -158,7 +158,7 @@ class ShardedLearner(OnEveryRank, Learner):
     @on_every_rank("writing a checkpoint")
     def state_dict(self, folder: Path) -> dict:
         save_optimizer(self.policy.model, self.optimizer_state, folder)
-        return {"updates": self.updates, "optimizer": None}
+        return {"updates": self.updates, "unsound": self.unsound, "optimizer": None}
 
     @on_every_rank("writing a checkpoint")
     def not_finite(self) -> str | None:
