@@ -220,7 +220,7 @@ def is_wanted(row: Mapping, place: str, given: DatasetParameters, seen: dict[str
     for name, accepted in given.where.items():
         text = text_of(value_of(row, name, place), name, place)
         seen[name].add(text)
-        wanted &= text in map(str, accepted)
+        wanted &= text in [text_of(value, f"where.{name}", "parameters") for value in accepted]
     return wanted
 
 
@@ -338,8 +338,8 @@ def report_references(source: str, problems: Sequence[Problem]) -> None:
         )
 
 
-def report(source: str, rows: int, dropped: Mapping[str, int], kept: int, published: int | None) -> None:
-    """Say what was left out, and the number that remains beside the published one."""
+def report(source: str, rows: int, dropped: Mapping[str, int], kept: int, size: int | None) -> None:
+    """Say what was left out, and the number that remains beside the one asked for (often the published)."""
     parts = [f"{rows:,} rows", *(f"{count:,} {reason}" for reason, count in dropped.items())]
-    beside = "" if published is None else f", {published:,} published"
+    beside = "" if size is None else f", {size:,} asked for"
     say(f"{source}: {', '.join(parts)}; {kept:,} problems remain{beside}")

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -212,6 +213,7 @@ def test_parquet_has_types_and_they_are_obeyed(tmp_path: Path):
     assert column([2**63, 2**64 - 1], pa.uint64()) == ["9223372036854775808", "18446744073709551615"]
     assert column([0.1, 27.0], pa.float32()) == ["0.1", "27"]
     assert column([0.1, 1e-7, 27.0], pa.float64()) == ["0.1", "1e-07", "27"]
+    assert column([Decimal("27.00"), Decimal("-1.50")], pa.decimal128(5, 2)) == ["27", "-1.50"]
     assert column([["5"]], pa.list_(pa.string())) == ["5"]
     for value, kind, sentence in [
         (None, pa.string(), "is empty"),
