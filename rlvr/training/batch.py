@@ -192,8 +192,9 @@ def batch_metrics(batch: Batch) -> dict[str, float]:
 def grade_metrics(batch: Batch) -> dict[str, float]:
     """Means of a graded reward's parts, and the share of rollouts that its function gave none."""
     metrics = {}
-    for name in batch.groups[0].reward_parts:
-        part = torch.tensor([value for group in batch.groups for value in group.reward_parts[name]])
+    # groups of another round of dynamic sampling have no parts if none of their completions had a reward
+    for name in dict.fromkeys(name for group in batch.groups for name in group.reward_parts):
+        part = torch.tensor([v for group in batch.groups for v in group.reward_parts.get(name, ())])
         metrics[f"reward/part/{name}"] = part.nanmean().item()
     if batch.groups[0].rewards:
         without = batch.reward_R.isnan() & ~batch.correct_R.isnan()

@@ -82,7 +82,7 @@ class PythonReward:
             self._check(problem, value)
         named = [value for value in values if isinstance(value, dict)]
         if not named:
-            if self.weights:
+            if self.weights and any(value is not None for value in values):
                 raise UserError(f"reward.weights is given, and {self.name} returns no dict of numbers")
             return [None if value is None else float(value) for value in values]
         return self._weighted(values, list(named[0]))

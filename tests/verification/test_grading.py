@@ -29,6 +29,7 @@ def parts(verdict, token_ids):
     return {"right": verdict == "correct", "tokens": len(token_ids)}
 
 def numpy_number(): return ONE
+def parts_for_right(verdict): return {"right": 1.0} if verdict == "correct" else None
 def nothing_for_wrong(verdict): return 1 if verdict == "correct" else None
 def slow_for_right(verdict):
     while verdict == "correct": pass
@@ -94,6 +95,17 @@ def test_several_numbers_have_weights_and_are_logged():
     metrics = batch_metrics(make_batch(groups, config))
     assert metrics["reward/part/right"] == 0.25
     assert graded("numpy_number")[1][0].rewards[:2] == [0.5, 0.5]
+
+
+def test_a_step_without_any_reward_is_no_fault_of_its_weights():
+    """All completions lost, or none given a reward: not even the names of the parts are known then."""
+    for verdicts in ([(LOST, LOST)], [(WRONG, WRONG)]):
+        config, groups = graded("parts_for_right", "reward.weights.right=2", verdicts=verdicts)
+        assert all(map(math.isnan, groups[0].rewards))
+        assert groups[0].reward_parts == {}
+    rewarded = graded("parts_for_right", "reward.weights.right=2", verdicts=[(RIGHT, WRONG)])[1]
+    for rounds in (groups + rewarded, rewarded + groups):  # of dynamic sampling, each graded by itself
+        assert batch_metrics(make_batch(rounds, config))["reward/part/right"] == 1.0
 
 
 def test_none_and_failures_are_left_out_and_counted(caplog: pytest.LogCaptureFixture):
