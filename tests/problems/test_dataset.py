@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import datasets
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,6 +182,15 @@ def test_rows_without_an_answer_are_left_out_only_where_asked(write, capsys: pyt
     rows = [{"problem": "a", "answer": ""}, {"problem": "b", "answer": "1"}]
     assert [p.answer for p in read(write(rows), drop_unanswered=True)] == ["1"]
     assert "2 rows, 1 without an answer; 1 problems remain" in " ".join(capsys.readouterr().err.split())
+
+
+def test_single_precision_of_the_hub_keeps_its_digits(monkeypatch: pytest.MonkeyPatch):
+    """0.1 as a double would be 0.10000000149011612, which no completion answers."""
+    table = pa.table({"problem": ["a", "b"], "answer": pa.array([0.1, 27.0], pa.float32())})
+    monkeypatch.setattr("rlvr.problems.location.reachable", lambda: True)
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: datasets.Dataset(table))
+    problems = dataset_problems(size=None, held_out=False, seed=0, hub="a/b", fields=PA)
+    assert [problem.answer for problem in problems] == ["0.1", "27"]
 
 
 def test_values_of_where_are_read_as_those_of_the_rows(write):

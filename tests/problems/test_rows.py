@@ -215,6 +215,7 @@ def test_parquet_has_types_and_they_are_obeyed(tmp_path: Path):
     assert column([0.1, 1e-7, 27.0], pa.float64()) == ["0.1", "1e-07", "27"]
     assert column([Decimal("27.00"), Decimal("-1.50")], pa.decimal128(5, 2)) == ["27", "-1.50"]
     assert column([["5"]], pa.list_(pa.string())) == ["5"]
+    assert column([[0.1], [27.0]], pa.list_(pa.float32())) == ["0.1", "27"]
     for value, kind, sentence in [
         (None, pa.string(), "is empty"),
         (float("nan"), pa.float64(), "is nan, no answer"),
