@@ -7,7 +7,7 @@ reading that of a run which somebody else made, runs nothing.
 import ast
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -153,10 +153,10 @@ def _definition(function: FileFunction, content: bytes, offers: Sequence[str]) -
     raise unknown(f"function of {function.path}", function.name, there)
 
 
-def _definitions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    """What a module defines by itself, under `if` and `try` too."""
+def _definitions(body: Iterable[ast.AST]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """What a module defines by itself, under `if`, `try` and their `else` and `except` too."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node
-        elif isinstance(node, ast.If | ast.Try):
-            yield from _definitions(node.body)
+        elif isinstance(node, ast.If | ast.Try | ast.ExceptHandler):
+            yield from _definitions(ast.iter_child_nodes(node))

@@ -180,6 +180,8 @@ def test_files_that_are_none(file: Path):
         file.write_text(content)
         with pytest.raises(UserError, match=sentence):
             graded("f")
+    file.write_text("try:\n import absent\nexcept ImportError:\n def f(verdict): return 1.0\n")
+    assert graded("f")[1][0].rewards[0] == 1.0
     with pytest.raises(UserError, match=r"there is no file nope.py in .*, where it was looked for"):
         load_config(["reward=nope.py:f"])
     with pytest.raises(UserError, match=r"mine.py is a file: name a function of it, as mine.py:f"):
