@@ -274,12 +274,15 @@ def test_a_mark_that_is_missing_or_no_pattern(tmp_path: Path):
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"anser_after": "x"}, "unknown parameter of a data set 'anser_after': .*did you mean answer_after"),
-        ({"rows": "7"}, "parameters.rows='7': accepted is int"),
-        ({"rows": True}, "parameters.rows=True: accepted is int"),
-        ({"choices": "abc"}, "parameters.choices='abc': accepted is .*Sequence"),
+        ({"anser_after": "x"}, "unknown key in parameters 'anser_after': .*did you mean answer_after"),
+        ({"rows": "7"}, "rows of parameters is '7': accepted is a whole number"),
+        ({"rows": True}, "rows of parameters is True: accepted is a whole number"),
+        ({"choices": "abc"}, "choices of parameters is 'abc': accepted is a list, as in"),
         ({"fields": {"problem": "q"}}, "parameters.fields has no 'answer'"),
-        ({"fields": {"problem": 1, "answer": "a"}}, "parameters.fields=.*accepted is .*Mapping"),
+        (
+            {"fields": {"problem": 1, "answer": "a"}},
+            "fields.problem of parameters is 1: accepted is a text",
+        ),
         ({"choices": list("abcdefghij")}, "10 choices: accepted are at most 9"),
     ],
 )
