@@ -227,10 +227,14 @@ def answers_of(row: Mapping[str, Any], place: str, given: DatasetParameters) -> 
     """A row's answer, or its answers where it may have several; None where it has none and may."""
     name = given.fields["answer"]
     value = value_of(row, name, place)
-    if given.drop_unanswered:
-        blank = value in (None, []) or (isinstance(value, str) and not value.strip())
-        if blank or value in given.unanswered:
-            return None
+    blank = value in (None, []) or (isinstance(value, str) and value.strip() in ("", *given.unanswered))
+    if blank and given.drop_unanswered:
+        return None
+    if blank and value and value.strip():
+        raise UserError(
+            f"{place}: field {name!r} is {value.strip()!r}, which parameters.unanswered counts as no answer: "
+            "leave such rows out with parameters.drop_unanswered=true"
+        )
     texts = texts_of(value, name, place) if given.several else [text_of(value, name, place)]
     if given.answer_after is None:
         return texts

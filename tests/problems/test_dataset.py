@@ -184,6 +184,13 @@ def test_rows_without_an_answer_are_left_out_only_where_asked(write, capsys: pyt
     assert "2 rows, 1 without an answer; 1 problems remain" in " ".join(capsys.readouterr().err.split())
 
 
+def test_words_for_no_answer_are_never_an_answer(write):
+    path = write([{"problem": "a", "answer": "N/A "}, {"problem": "b", "answer": "1"}])
+    assert [p.answer for p in read(path, drop_unanswered=True, unanswered=["N/A"])] == ["1"]
+    with pytest.raises(UserError, match=r"row 1 of .*'answer' is 'N/A', which parameters.unanswered counts"):
+        read(path, unanswered=["N/A"])
+
+
 def test_single_precision_of_the_hub_keeps_its_digits(monkeypatch: pytest.MonkeyPatch):
     """0.1 as a double would be 0.10000000149011612, which no completion answers."""
     table = pa.table({"problem": ["a", "b"], "answer": pa.array([0.1, 27.0], pa.float32())})
