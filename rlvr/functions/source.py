@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rlvr.errors import UserError, nearest, unknown
+from rlvr.errors import UserError, nearest, refuse_unknown, unknown
 
 REFERENCE = re.compile(r"(?P<path>[^,'\"]*\.py)(?::(?P<name>[^@]*))?(?:@(?P<digest>\w+))?")
 
@@ -120,9 +120,8 @@ def takes(
             f"{function.plain} takes *{given.vararg.arg}: accepted are {', '.join(offers)}, by name"
         )
     keywords = [argument.arg for argument in given.kwonlyargs]
-    for name in parameters:
-        if name not in keywords and not given.kwarg:
-            raise unknown(f"parameter of {function.plain}", name, keywords)
+    if not given.kwarg:
+        refuse_unknown(f"parameter of {function.plain}", parameters, keywords)
     pairs = zip(keywords, given.kw_defaults, strict=True)
     if lacking := [name for name, default in pairs if default is None and name not in parameters]:
         raise UserError(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rlvr.data import Problem
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError
 from rlvr.problems.split import first_different, held_out_by_hash
 
 # reasoning-gym task -> (default parameters, how its metadata becomes a question)
@@ -29,8 +29,6 @@ CHUNK = 1024  # reasoning-gym data sets are finite: they are drawn chunk by chun
 
 def solved_gym(task: str, *, held_out: bool, seed: int, **parameters) -> Iterator[tuple[Problem, str]]:
     """An endless stream of (problem, right answer) of a reasoning-gym task, from one side of the split."""
-    if task not in TASKS:
-        raise unknown("reasoning-gym task", task, TASKS)
     defaults, ask = TASKS[task]
     for entry in endless_entries(task, seed, **(defaults | parameters)):
         question = ask(entry["metadata"])

@@ -138,9 +138,7 @@ def separated_rows(path: str, compression: str | None, *, delimiter: str) -> Ite
             if not cells:
                 continue
             if not names:
-                names = cells
-                if twice := [name for name in names if names.count(name) > 1]:
-                    raise UserError(f"{path} has two columns {twice[0]!r}: give each its own name")
+                names = columns_once(cells, path)
                 continue
             number += 1
             if len(cells) != len(names):
@@ -153,6 +151,12 @@ def separated_rows(path: str, compression: str | None, *, delimiter: str) -> Ite
         raise UserError(f"row {number + 1} of {path} can't be read: {error}") from error
 
 
+def columns_once(names: list[str], path: str) -> list[str]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{path} has two columns {twice[0]!r}: give each its own name")
+    return names
+
+
 def parquet_rows(path: str, compression: str | None) -> Iterator[Row]:
     """Rows in Parquet's own types."""
     import pyarrow as pa
@@ -163,9 +167,7 @@ def parquet_rows(path: str, compression: str | None) -> Iterator[Row]:
     try:
         # of the one file: a path's "name=value" folders are no columns
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names
-            if twice := [name for name in names if names.count(name) > 1]:
-                raise UserError(f"{path} has two columns {twice[0]!r}: give each its own name")
+            columns_once(file.schema_arrow.names, path)
             for batch in file.iter_batches(1024):
                 for row in arrow_rows(batch):
                     number += 1
