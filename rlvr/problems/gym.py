@@ -32,7 +32,7 @@ def solved_gym(task: str, *, held_out: bool, seed: int, **parameters) -> Iterato
     defaults, ask = TASKS[task]
     for entry in endless_entries(task, seed, **(defaults | parameters)):
         question = ask(entry["metadata"])
-        if held_out_by_hash(question) == held_out:
+        if is_on_side(task, question, held_out=held_out):
             yield (
                 Problem(
                     id=f"{task}/{question}",
@@ -43,6 +43,14 @@ def solved_gym(task: str, *, held_out: bool, seed: int, **parameters) -> Iterato
                 ),
                 entry["answer"],
             )
+
+
+def is_on_side(task: str, question: str, *, held_out: bool) -> bool:
+    """Whether a question is for benchmarks, or for training: `gcd 12 18` not if `gcd 18 12` is held out."""
+    if held_out or task != "gcd":
+        return held_out_by_hash(question) == held_out
+    name, *numbers = question.split()
+    return not held_out_by_hash(question) and not held_out_by_hash(" ".join([name, *numbers[::-1]]))
 
 
 def endless_entries(

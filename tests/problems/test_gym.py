@@ -26,3 +26,11 @@ def test_no_chunk_repeats_another():
 def test_parameters_that_contradict_each_other_are_one_sentence():
     with pytest.raises(UserError, match="parameters of reasoning-gym's gcd: max_numbers must be >= min_numb"):
         gym_problems("gcd", size=3, held_out=False, seed=1, min_numbers=5)
+
+
+def test_no_pair_of_a_benchmark_is_trained_on_in_the_other_order():
+    def pairs(size: int, *, held_out: bool) -> set[frozenset[str]]:
+        problems = gym_problems("gcd", size=size, held_out=held_out, seed=1)
+        return {frozenset(problem.prompt[0]["content"].split()[1:]) for problem in problems}
+
+    assert not pairs(48, held_out=True) & pairs(6000, held_out=False)
