@@ -17,6 +17,7 @@ from rlvr.problems.split import first_different, held_out_by_hash
 OPERATIONS = {"+": add, "-": sub, "*": mul}
 OPERATORS = tuple(OPERATIONS)
 MOST_NUMBERS = 12
+LARGEST = 999_999  # that `verification.arithmetic` reads; it knows no sign of a number either
 DRAWS = 50_000
 
 
@@ -90,6 +91,10 @@ def solved_countdowns(
         if low > high:
             raise UserError(f"countdown numbers or targets from {low} to {high}: none is in that range")
     operators = [operator for operator in OPERATORS if operator in operators]  # the split is by their names
+    if smallest < 0 or largest > LARGEST:
+        raise UserError(
+            f"countdown numbers from {smallest} to {largest}: accepted are 0 to {LARGEST}, as in answers"
+        )
     rng = random.Random(f"countdown/{seed}")
     missed = 0
     while missed < DRAWS:

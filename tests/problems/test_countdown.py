@@ -104,6 +104,8 @@ def test_verification_uses_the_verifier_a_problem_names():
         ({"count": []}, "accepted are 1 to 12 numbers"),
         ({"count": [3, -1]}, "accepted are 1 to 12 numbers"),
         ({"smallest": 5, "largest": 3}, "from 5 to 3: none"),
+        ({"smallest": -3}, "from -3 to 12: accepted are 0 to 999999"),
+        ({"largest": 10**6}, "from 1 to 1000000: accepted are 0 to 999999"),
         ({"target_min": 9, "target_max": 3}, "from 9 to 3: none"),
         ({"count": 2, "target_min": 9999, "target_max": 10**4}, "none of 50,000 expressions .* reached one"),
     ],
