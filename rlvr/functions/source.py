@@ -7,12 +7,12 @@ reading that of a run which somebody else made, runs nothing.
 import ast
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rlvr.errors import UserError, nearest, unknown
+from rlvr.errors import UserError, nearest, refuse_unknown, unknown
 
 REFERENCE = re.compile(r"(?P<path>[^,'\"]*\.py)(?::(?P<name>[^@]*))?(?:@(?P<digest>\w+))?")
 
@@ -120,9 +120,8 @@ def takes(
             f"{function.plain} takes *{given.vararg.arg}: accepted are {', '.join(offers)}, by name"
         )
     keywords = [argument.arg for argument in given.kwonlyargs]
-    for name in parameters:
-        if name not in keywords and not given.kwarg:
-            raise unknown(f"parameter of {function.plain}", name, keywords)
+    if not given.kwarg:
+        refuse_unknown(f"parameter of {function.plain}", parameters, keywords)
     pairs = zip(keywords, given.kw_defaults, strict=True)
     if lacking := [name for name, default in pairs if default is None and name not in parameters]:
         raise UserError(
@@ -153,10 +152,10 @@ def _definition(function: FileFunction, content: bytes, offers: Sequence[str]) -
     raise unknown(f"function of {function.path}", function.name, there)
 
 
-def _definitions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    """What a module defines by itself, under `if` and `try` too."""
+def _definitions(body: Iterable[ast.AST]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """What a module defines by itself, under `if`, `try` and their `else` and `except` too."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node
-        elif isinstance(node, ast.If | ast.Try):
-            yield from _definitions(node.body)
+        elif isinstance(node, ast.If | ast.Try | ast.ExceptHandler):
+            yield from _definitions(ast.iter_child_nodes(node))

@@ -9,11 +9,12 @@ from rlvr.errors import UserError
 from rlvr.problems.lazy import LazyProblems
 from rlvr.verification.notation import normal_form
 
-_WORD = re.compile(r"[^\W\d_]+|\d+|[-+*/^=<>]")
+_WORD = re.compile(r"[^\W\d_]+|\d+|[-+*/^=<>]|(?<!\\)[()!]")  # but for LaTeX's \( \) and \!
 
 
 def normalized_text(problem: Problem) -> str:
-    """A question's words, numbers and operators: equal for copies that differ in spaces, case or dollars."""
+    """A question's words, numbers, operators and brackets: equal for copies that differ in spaces, case or
+    dollars."""
     return " ".join(_WORD.findall(problem.prompt[-1]["content"].casefold()))
 
 

@@ -17,6 +17,7 @@ from rlvr.problems.split import first_different, held_out_by_hash
 OPERATIONS = {"+": add, "-": sub, "*": mul}
 OPERATORS = tuple(OPERATIONS)
 MOST_NUMBERS = 12
+LARGEST = 999_999  # that `verification.arithmetic` reads; it knows no sign of a number either
 DRAWS = 50_000
 
 
@@ -74,14 +75,13 @@ def solved_countdowns(
         count: how many numbers, or several counts to draw from evenly.
         smallest, largest: range of the numbers, both included.
         target_min, target_max: range of the target, both included.
-        operators: a subset of "+", "-", "*".
+        operators: a subset of "+", "-", "*", in any order.
         held_out: True for the benchmarks' side, False for training and the warm start.
         seed: the same seed gives the same stream.
 
     Raises:
         UserError: an empty range, or targets that DRAWS expressions in a row do not reach.
     """
-    operators = tuple(operators)
     if not operators or not set(operators) <= set(OPERATORS):
         raise UserError(f"countdown operators {list(operators)}: accepted are some of {', '.join(OPERATORS)}")
     counts = [count] if isinstance(count, int) else list(count)
@@ -90,6 +90,11 @@ def solved_countdowns(
     for low, high in ((smallest, largest), (target_min, target_max)):
         if low > high:
             raise UserError(f"countdown numbers or targets from {low} to {high}: none is in that range")
+    operators = [operator for operator in OPERATORS if operator in operators]  # the split is by their names
+    if smallest < 0 or largest > LARGEST:
+        raise UserError(
+            f"countdown numbers from {smallest} to {largest}: accepted are 0 to {LARGEST}, as in answers"
+        )
     rng = random.Random(f"countdown/{seed}")
     missed = 0
     while missed < DRAWS:

@@ -7,14 +7,13 @@ file. Nothing that is wrong with a row passes in silence: the error names the ro
 import hashlib
 import json
 import random
-import types
-import typing
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rlvr.config.strict import strictly
 from rlvr.data import Problem
 from rlvr.errors import UserError, say, unknown
 from rlvr.files.hub import PATH_KEY
@@ -59,7 +58,7 @@ class DatasetParameters:
         unanswered: texts that stand for no answer, beside null and the empty text.
     """
 
-    fields: Mapping[str, str]
+    fields: dict[str, str]
     path: str | None = None
     glob: bool = False
     records: str | None = None
@@ -72,23 +71,18 @@ class DatasetParameters:
     verifier: str = "math"
     answer_after: str | None = None
     several: str | None = None
-    choices: Sequence[str] = ()
-    reference: Sequence[str] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    where: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    choices: list[str] = field(default_factory=list)
+    reference: list[str] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
+    where: dict[str, list[Any]] = field(default_factory=dict)
     max_tokens: int | None = None
     tokenizer: str | None = None
     drop_conflicting: bool = False
     deduplicate: bool = False
     drop_unanswered: bool = False
-    unanswered: Sequence[str] = ()
+    unanswered: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for name, hint in hints.items():
-            if not is_a(getattr(self, name), hint):
-                kind = getattr(hint, "__name__", str(hint))
-                raise UserError(f"parameters.{name}={getattr(self, name)!r}: accepted is {kind}")
         needed = {"problem"} if self.reference else {"problem", "answer"}
         if missing := needed - set(self.fields):
             raise UserError(f"parameters.fields has no {min(missing)!r}: say what the data set calls it")
@@ -98,34 +92,6 @@ class DatasetParameters:
             raise UserError(
                 f"{len(self.choices)} choices: accepted are at most {len(LETTERS) - 1} wrong ones"
             )
-
-    @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> "DatasetParameters":
-        """Checked parameters; an unknown or missing one is an error that names it."""
-        known = [column.name for column in fields(cls)]
-        for name in parameters:
-            if name not in known:
-                raise unknown("parameter of a data set", name, known)
-        for column in fields(cls):
-            if column.default is column.default_factory is MISSING and column.name not in parameters:
-                raise UserError(f"parameters.{column.name} is missing: give {{problem: ..., answer: ...}}")
-        return cls(**parameters)
-
-
-def is_a(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type such as `str | None` or `Mapping[str, str]`; a text is no sequence."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return True
-    if origin is types.UnionType:
-        return any(is_a(value, argument) for argument in arguments)
-    if origin is None:
-        return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
-    if not isinstance(value, origin) or isinstance(value, str):
-        return False
-    if isinstance(value, Mapping):
-        return all(is_a(k, arguments[0]) and is_a(v, arguments[1]) for k, v in value.items())
-    return all(is_a(item, arguments[0]) for item in value)
 
 
 def dataset_problems(
@@ -152,7 +118,7 @@ def dataset_problems(
         UserError: a wrong number of rows, a missing field, an empty problem or answer, no such data.
     """
     del held_out
-    given = DatasetParameters.of(parameters)
+    given = strictly(DatasetParameters, parameters, "parameters")
     source, where, rows = open_rows(given, name, root)
     dropped: Counter[str] = Counter()
     problems: list[Problem] = []
@@ -220,7 +186,7 @@ def is_wanted(row: Mapping, place: str, given: DatasetParameters, seen: dict[str
     for name, accepted in given.where.items():
         text = text_of(value_of(row, name, place), name, place)
         seen[name].add(text)
-        wanted &= text in map(str, accepted)
+        wanted &= text in [text_of(value, f"where.{name}", "parameters") for value in accepted]
     return wanted
 
 
@@ -261,10 +227,14 @@ def answers_of(row: Mapping[str, Any], place: str, given: DatasetParameters) -> 
     """A row's answer, or its answers where it may have several; None where it has none and may."""
     name = given.fields["answer"]
     value = value_of(row, name, place)
-    if given.drop_unanswered:
-        blank = value in (None, []) or (isinstance(value, str) and not value.strip())
-        if blank or value in given.unanswered:
-            return None
+    blank = value in (None, []) or (isinstance(value, str) and value.strip() in ("", *given.unanswered))
+    if blank and given.drop_unanswered:
+        return None
+    if blank and value and value.strip():
+        raise UserError(
+            f"{place}: field {name!r} is {value.strip()!r}, which parameters.unanswered counts as no answer: "
+            "leave such rows out with parameters.drop_unanswered=true"
+        )
     texts = texts_of(value, name, place) if given.several else [text_of(value, name, place)]
     if given.answer_after is None:
         return texts
@@ -338,8 +308,8 @@ def report_references(source: str, problems: Sequence[Problem]) -> None:
         )
 
 
-def report(source: str, rows: int, dropped: Mapping[str, int], kept: int, published: int | None) -> None:
-    """Say what was left out, and the number that remains beside the published one."""
+def report(source: str, rows: int, dropped: Mapping[str, int], kept: int, size: int | None) -> None:
+    """Say what was left out, and the number that remains beside the one asked for (often the published)."""
     parts = [f"{rows:,} rows", *(f"{count:,} {reason}" for reason, count in dropped.items())]
-    beside = "" if published is None else f", {published:,} published"
+    beside = "" if size is None else f", {size:,} asked for"
     say(f"{source}: {', '.join(parts)}; {kept:,} problems remain{beside}")

@@ -66,10 +66,9 @@ def text_of(value: Any, name: str, place: str) -> str:
         text = "true" if value else "false"
     elif isinstance(value, float) and value.is_integer() and abs(value) >= EXACT:
         fault = f"is {value!r}, a number whose last digits its type can't hold: write it as a text"
-    elif isinstance(value, (Number, int, float)):
-        text = re.sub(r"\A(-?\d+)\.0+\Z", r"\1", value if isinstance(value, str) else repr(value))
-    elif isinstance(value, decimal.Decimal):
-        text = f"{value:f}"
+    elif isinstance(value, (Number, int, float, decimal.Decimal)):
+        digits = f"{value:f}" if isinstance(value, decimal.Decimal) else str(value)
+        text = re.sub(r"\A(-?\d+)\.0+\Z", r"\1", digits)
     elif isinstance(value, str):
         text = value.strip()
         fault = "" if text else "is empty"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rlvr.data import Problem
-from rlvr.errors import unknown
+from rlvr.errors import UserError
 from rlvr.problems.split import first_different, held_out_by_hash
 
 # reasoning-gym task -> (default parameters, how its metadata becomes a question)
@@ -29,12 +29,10 @@ CHUNK = 1024  # reasoning-gym data sets are finite: they are drawn chunk by chun
 
 def solved_gym(task: str, *, held_out: bool, seed: int, **parameters) -> Iterator[tuple[Problem, str]]:
     """An endless stream of (problem, right answer) of a reasoning-gym task, from one side of the split."""
-    if task not in TASKS:
-        raise unknown("reasoning-gym task", task, TASKS)
     defaults, ask = TASKS[task]
-    for entry in endless_entries(task, seed=seed, **(defaults | parameters)):
+    for entry in endless_entries(task, seed, **(defaults | parameters)):
         question = ask(entry["metadata"])
-        if held_out_by_hash(question) == held_out:
+        if is_on_side(task, question, held_out=held_out):
             yield (
                 Problem(
                     id=f"{task}/{question}",
@@ -47,12 +45,32 @@ def solved_gym(task: str, *, held_out: bool, seed: int, **parameters) -> Iterato
             )
 
 
-def endless_entries(task: str, *, seed: int, **parameters: object) -> Iterator[dict[str, Any]]:
-    """What reasoning-gym's generator of a task draws, chunk after chunk."""
+def is_on_side(task: str, question: str, *, held_out: bool) -> bool:
+    """Whether a question is for benchmarks, or for training: `gcd 12 18` not if `gcd 18 12` is held out."""
+    if held_out or task != "gcd":
+        return held_out_by_hash(question) == held_out
+    name, *numbers = question.split()
+    return not held_out_by_hash(question) and not held_out_by_hash(" ".join([name, *numbers[::-1]]))
+
+
+def endless_entries(
+    task: str, seed: int, chunk: int = CHUNK, **parameters: object
+) -> Iterator[dict[str, Any]]:
+    """What reasoning-gym's generator of a task draws, `chunk` after `chunk`.
+
+    Raises:
+        UserError: for parameters that are not the task's.
+    """
     import reasoning_gym
 
-    for chunk in itertools.count():
-        yield from reasoning_gym.create_dataset(task, size=CHUNK, seed=seed * 1_000_003 + chunk, **parameters)
+    # an entry is drawn from the sum of its data set's seed and its place there, so that chunks whose seeds
+    # are nearer to each other than a chunk is long would repeat each other
+    for start in itertools.count(seed * 1_000_003, chunk):
+        try:
+            entries = reasoning_gym.create_dataset(task, size=chunk, seed=start, **parameters)
+        except (TypeError, AssertionError) as error:
+            raise UserError(f"parameters of reasoning-gym's {task}: {error}") from error
+        yield from entries
 
 
 def gym_problems(task: str, *, size: int, held_out: bool, seed: int, **parameters) -> list[Problem]:

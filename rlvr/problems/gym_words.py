@@ -6,6 +6,7 @@ here: the verdict must not depend on how a right answer is written.
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,27 +44,18 @@ def worded_gym_problems(
     Raises:
         UserError: for an unknown task or parameter, or when the task has too few different questions.
     """
-    import reasoning_gym
-
     if task not in TASKS:
         raise unknown("reasoning-gym task", task, TASKS)
     if size is None:
         raise UserError(f"{task} is generated without end: give a size")
     problems: dict[str, Problem] = {}
     chunk = 2 * HELD_OUT_SHARE * size if held_out else 2 * size  # about twice what is needed
-    for draw in range(8):
-        try:
-            entries = reasoning_gym.create_dataset(
-                task, size=chunk, seed=seed * 1_000_003 + draw, **parameters
-            )
-        except (TypeError, AssertionError) as error:
-            raise UserError(f"parameters of reasoning-gym's {task}: {error}") from error
-        for entry in entries:
-            if held_out_by_hash(question_of(entry)) == held_out:
-                problem = problem_of(task, entry)
-                problems.setdefault(problem.id, problem)
-            if len(problems) == size:
-                return list(problems.values())
+    for entry in itertools.islice(endless_entries(task, seed, chunk, **parameters), 8 * chunk):
+        if held_out_by_hash(question_of(entry)) == held_out:
+            problem = problem_of(task, entry)
+            problems.setdefault(problem.id, problem)
+        if len(problems) == size:
+            return list(problems.values())
     raise UserError(
         f"{size} different problems of {task} asked for, but {len(problems)} were found: ask for fewer"
     )
@@ -74,7 +66,7 @@ def worked_sums(*, held_out: bool, seed: int, **parameters: object) -> Iterator[
 
     The answer to 12 + 7 - 5 is "12 + 7 = 19, 19 - 5 = 14. The answer is \boxed{14}."
     """
-    for entry in endless_entries("chain_sum", seed=seed, **parameters):
+    for entry in endless_entries("chain_sum", seed, **parameters):
         if held_out_by_hash(question_of(entry)) == held_out:
             yield problem_of("chain_sum", entry), worked(entry["metadata"]["expression"])
 

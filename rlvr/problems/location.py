@@ -3,13 +3,14 @@
 import glob
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from rlvr.errors import UserError
 from rlvr.files.hub import PATH_KEY, download, reachable
-from rlvr.problems.rows import FILE_SUFFIXES, Row, first_line, kind_of, read_rows
+from rlvr.problems.rows import FILE_SUFFIXES, Row, arrow_rows, first_line, kind_of, read_rows
 
 
 def file_in_root(root: str, name: str) -> str | None:
@@ -62,7 +63,7 @@ def rows_at(path: str, *, name: str | None, pattern: bool, records: str | None) 
 
 
 def hub_rows(hub: str, subset: str | None, split: str) -> Iterator[Row]:
-    """The rows of a data set on the hub, or of its copy in the hub's cache; types are `datasets`'s.
+    """The rows of a data set on the hub, or of its copy in the hub's cache, in the types of its Arrow files.
 
     Raises:
         UserError: when it is on neither, or can't be read.
@@ -81,5 +82,6 @@ def hub_rows(hub: str, subset: str | None, split: str) -> Iterator[Row]:
         table: Any = datasets.load_dataset(hub, subset, split=split)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:  # not found, not allowed, ...
         raise UserError(f"data set {hub!r} can't be read: {first_line(error)}") from error
-    for number, row in enumerate(table, 1):
+    batches = table.with_format("arrow").iter(1024)
+    for number, row in enumerate(chain.from_iterable(map(arrow_rows, batches)), 1):
         yield f"row {number} of {hub}", row

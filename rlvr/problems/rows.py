@@ -138,9 +138,7 @@ def separated_rows(path: str, compression: str | None, *, delimiter: str) -> Ite
             if not cells:
                 continue
             if not names:
-                names = cells
-                if twice := [name for name in names if names.count(name) > 1]:
-                    raise UserError(f"{path} has two columns {twice[0]!r}: give each its own name")
+                names = columns_once(cells, path)
                 continue
             number += 1
             if len(cells) != len(names):
@@ -153,8 +151,14 @@ def separated_rows(path: str, compression: str | None, *, delimiter: str) -> Ite
         raise UserError(f"row {number + 1} of {path} can't be read: {error}") from error
 
 
+def columns_once(names: list[str], path: str) -> list[str]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{path} has two columns {twice[0]!r}: give each its own name")
+    return names
+
+
 def parquet_rows(path: str, compression: str | None) -> Iterator[Row]:
-    """Rows in Parquet's own types; single precision in its own shortest digits, not those of a double."""
+    """Rows in Parquet's own types."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -163,27 +167,41 @@ def parquet_rows(path: str, compression: str | None) -> Iterator[Row]:
     try:
         # of the one file: a path's "name=value" folders are no columns
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names
-            if twice := [name for name in names if names.count(name) > 1]:
-                raise UserError(f"{path} has two columns {twice[0]!r}: give each its own name")
+            columns_once(file.schema_arrow.names, path)
             for batch in file.iter_batches(1024):
-                columns = {}
-                for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                    single = column.type in (pa.float16(), pa.float32())
-                    values = column.cast(pa.float32()).cast(pa.string()) if single else column
-                    columns[name] = [
-                        single_number(value) if single else value for value in values.to_pylist()
-                    ]
-                for index in range(len(batch)):
+                for row in arrow_rows(batch):
                     number += 1
-                    yield f"row {number} of {path}", {name: column[index] for name, column in columns.items()}
+                    yield f"row {number} of {path}", row
     except UserError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise UserError(f"{path} can't be read as Parquet after row {number}: {first_line(error)}") from error
 
 
-def single_number(text: str | None) -> Number | NoNumber | None:
+def arrow_rows(table: Any) -> Iterator[Mapping[str, Any]]:
+    """Rows of Arrow's; single precision in its own shortest digits, not those of a double."""
+    import pyarrow as pa
+
+    def with_leaves(kind: pa.DataType, leaf: pa.DataType) -> pa.DataType:
+        return pa.list_(with_leaves(kind.value_type, leaf)) if pa.types.is_list(kind) else leaf
+
+    columns = {}
+    for name, column in zip(table.schema.names, table.columns, strict=True):
+        leaf = column.type
+        while pa.types.is_list(leaf):
+            leaf = leaf.value_type
+        if single := leaf in (pa.float16(), pa.float32()):
+            for kind in (pa.float32(), pa.string()):
+                column = column.cast(with_leaves(column.type, kind))
+        values = column.to_pylist()
+        columns[name] = list(map(single_number, values)) if single else values
+    for index in range(len(table)):
+        yield {name: column[index] for name, column in columns.items()}
+
+
+def single_number(text: str | list | None) -> Any:
+    if isinstance(text, list):
+        return list(map(single_number, text))
     if text is None:
         return None
     return Number(text) if text.lstrip("-")[0].isdigit() else NoNumber(text)

@@ -6,7 +6,7 @@ r"""Do an answer and a reference mean the same? The rules, one for each kind of 
 | per cent | it is the same per cent, the number before the sign (from 1 on), or the hundredth |
 | quantity | its value is the same; if both name a unit of measure, the same quantity |
 | number in a base | it has the same digits, and that base or none |
-| time of day | it is the same time; am or pm may be added, not left out |
+| time of day | it is the same time; am or pm may be added, not left out; of `9:16` also the quotient |
 | ratio | its parts are proportional, also as `2 to 3`; a ratio of two is also a quotient |
 | words | they are the same letters in the same order, case apart |
 | list | it has the same parts, each as often, in any order; named parts (`x=1, y=2`) by name or in order |
@@ -37,6 +37,7 @@ from rlvr.data import Verdict
 from rlvr.verification.equality import approximates, digits, same_value, value_of, value_or_none
 from rlvr.verification.forms import (
     Bracketed,
+    Clock,
     Collection,
     Form,
     Formula,
@@ -77,7 +78,8 @@ def compare(reference: str | Sequence, answer: str) -> Verdict:
             targets += readings(_LETTER_FOR_UNIT.sub(r"\\text{ \1}", answer))
         if any(isinstance(gold, Ratio) for gold in golds):  # where none is asked for, `2 to 3` is a range
             targets += readings(_TO.sub(":", answer))
-            if re.fullmatch(r"\d+\s*:\s*[1-9]\d", answer):  # 4:10 is no time of day there
+            is_time = any(isinstance(gold, Clock) for gold in golds)  # or may be one: 6:30 is no 3:15
+            if not is_time and re.fullmatch(r"\d+\s*:\s*[1-9]\d", answer):  # 4:10 is no time of day there
                 targets += (Ratio(tuple(Number(Fraction(part)) for part in answer.split(":"))),)
         equal = any(_fits(told, gold, target) for gold in golds for target in targets)
     except MemoryError:

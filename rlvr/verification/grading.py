@@ -15,7 +15,7 @@ from rlvr.config.limits import Limits
 from rlvr.config.plugins import added
 from rlvr.config.registry import COMPLETIONS, Method
 from rlvr.data import UNSCORABLE, Group, Problem, Verdict
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, refuse_unknown
 from rlvr.functions.pool import Failed, pool_of
 from rlvr.functions.source import REWARD_OFFERS, VERIFIER_OFFERS, FileFunction
 
@@ -88,9 +88,7 @@ class PythonReward:
         return self._weighted(values, list(named[0]))
 
     def _weighted(self, values: Sequence[Any], names: list[str]) -> Graded:
-        for weighted in self.weights:
-            if weighted not in names:
-                raise unknown("name in reward.weights", weighted, names)
+        refuse_unknown("name in reward.weights", self.weights, names)
         for value in values:
             if value is not None and (not isinstance(value, dict) or value.keys() != set(names)):
                 raise UserError(

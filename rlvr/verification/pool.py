@@ -128,10 +128,12 @@ class VerifierPool(AbstractContextManager):
             verdict, stalled = worker.judge(pair, end_turn)
             if verdict in (Verdict.ERROR, Verdict.TIMEOUT) and not stalled and pair[1] != PROBE:
                 reference = pair[0]
-                if reference not in self._sound:
-                    probed, _ = worker.judge((reference, PROBE), end_turn)
-                    self._sound[reference] = probed not in UNSCORABLE
-                return Verdict.WRONG if self._sound[reference] else verdict
+                if (sound := self._sound.get(reference)) is None:
+                    probed, stalled = worker.judge((reference, PROBE), end_turn)
+                    sound = probed not in UNSCORABLE
+                    if not stalled:  # or it would say nothing of the reference, now and later
+                        self._sound[reference] = sound
+                return Verdict.WRONG if sound else verdict
             return verdict
         finally:
             self._idle.put(worker)

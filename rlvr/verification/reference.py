@@ -10,6 +10,7 @@ r"""The right answer as its data set tells it: with a unit, an error bound, or a
 - `alternatives`: other ways to write the answer; one that is met is enough.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from fractions import Fraction
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 from rlvr.data import Problem
 from rlvr.errors import UserError
-from rlvr.verification.forms import Form, Formula, Number, Percent, Quantity, Several
+from rlvr.verification.forms import Form, Formula, Number, Percent, Quantity, Ratio, Several
 from rlvr.verification.notation import normal_form
 from rlvr.verification.reading import as_written, readings
 
@@ -58,14 +59,20 @@ def references_of(problem: Problem) -> list[str | Reference]:
     return texts if about == Reference("")[1:] else [Reference(text, *about) for text in texts]
 
 
+_RATIO_OR_TIME = re.compile(r"(\d{1,2})\s*:\s*([1-5]\d)")
+
+
 @lru_cache(maxsize=4096)
 def golds_of(told: Reference) -> tuple[Form, ...]:
     """The readings of a reference in normal form; of one that is known to be a list, or none, those alone.
 
-    A difference of plain numbers is no reference, so `2024-01-05` is a date and not 2018.
+    A difference of plain numbers is no reference, so `2024-01-05` is a date and not 2018. A time of day that
+    may be a ratio in its lowest terms, `9:16`, is both.
     """
     found = readings(told.answer)
     found = tuple(form for form in found if as_written(form, told.answer) is None)
+    if (parts := _RATIO_OR_TIME.fullmatch(told.answer)) and math.gcd(int(parts[1]), int(parts[2])) == 1:
+        found += (Ratio(tuple(Number(Fraction(part)) for part in parts.groups())),)
     if told.several is not None:
         fitting = tuple(form for form in found if isinstance(form, Several) == told.several)
         found = fitting or found

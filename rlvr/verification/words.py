@@ -3,7 +3,7 @@ r"""Verdicts on answers that are words: the last `\boxed{...}` against the refer
 import re
 
 from rlvr.data import Problem, Verdict
-from rlvr.data.answer_text import final_answer
+from rlvr.data.answer_text import MAX_NESTING, final_answer
 from rlvr.verification.notation import UNKNOWN
 
 _TEXT = re.compile(r"\\(?:text(?:rm|bf|it)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
@@ -19,7 +19,9 @@ def plain_words(answer: str) -> str:
     """
     letters = "".join(UNKNOWN if not c.isascii() and c.casefold().isascii() else c for c in answer)
     words = " ".join(_TEXT.sub(r"\1", letters).casefold().split()).strip(_AROUND)
-    while (pair := _BRACKETS.get(words[:1])) and words.endswith(pair) and _is_one_group(words):
+    for _ in range(MAX_NESTING):  # each takes a look at all of the answer
+        if words[-1:] != _BRACKETS.get(words[:1], "none") or not _is_one_group(words):
+            break
         words = words[1:-1].strip(_AROUND)
     return words
 
@@ -36,13 +38,16 @@ def _is_one_group(words: str) -> bool:
 
 def verify_words(problem: Problem, text: str) -> Verdict:
     """The reference's words in the reference's order; a boxed answer without any is NO_ANSWER."""
-    answer = plain_words(final_answer(text) or "")
+    answer, reference = plain_words(final_answer(text) or ""), plain_words(problem.answer)
+    if not reference:
+        return Verdict.REFERENCE_UNPARSABLE
     if not answer:
         return Verdict.NO_ANSWER
-    return Verdict.CORRECT if answer == plain_words(problem.answer) else Verdict.WRONG
+    return Verdict.CORRECT if answer == reference else Verdict.WRONG
 
 
 def verify_tagged_words(problem: Problem, text: str) -> Verdict:
     """As `verify_words`, for an answer in the last <answer>...</answer>, or in a box where there is none."""
-    tagged = re.findall(r"<answer>(.*?)</answer>", text, re.DOTALL)
+    closed = text.split("</answer>")[:-1]  # a pattern would look through all of the text at each tag
+    tagged = [part.rpartition("<answer>")[2] for part in closed if "<answer>" in part]
     return verify_words(problem, rf"\boxed{{{tagged[-1]}}}" if tagged else text)

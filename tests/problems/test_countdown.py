@@ -104,6 +104,8 @@ def test_verification_uses_the_verifier_a_problem_names():
         ({"count": []}, "accepted are 1 to 12 numbers"),
         ({"count": [3, -1]}, "accepted are 1 to 12 numbers"),
         ({"smallest": 5, "largest": 3}, "from 5 to 3: none"),
+        ({"smallest": -3}, "from -3 to 12: accepted are 0 to 999999"),
+        ({"largest": 10**6}, "from 1 to 1000000: accepted are 0 to 999999"),
         ({"target_min": 9, "target_max": 3}, "from 9 to 3: none"),
         ({"count": 2, "target_min": 9999, "target_max": 10**4}, "none of 50,000 expressions .* reached one"),
     ],
@@ -111,3 +113,14 @@ def test_verification_uses_the_verifier_a_problem_names():
 def test_ranges_without_problems_are_a_sentence(parameters: dict, said: str):
     with pytest.raises(UserError, match=said):
         countdown_problems(size=2, held_out=False, seed=0, **parameters)
+
+
+def test_the_split_does_not_ask_in_which_order_the_operators_are_named():
+    def numbers_and_targets(**arguments):
+        problems = countdown_problems(count=3, seed=0, **arguments)
+        return {(problem.metadata["numbers"], problem.answer) for problem in problems}
+
+    training = numbers_and_targets(size=2500, held_out=False, operators="+-*")
+    assert not training & numbers_and_targets(size=300, held_out=True, operators=["*", "+", "-"])
+    sums = numbers_and_targets(size=50, held_out=True, operators="+-")
+    assert sums == numbers_and_targets(size=50, held_out=True, operators="-+-")

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import datasets
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,7 +165,7 @@ def test_deepscaler_is_filtered_as_the_paper_did(write, capsys: pytest.CaptureFi
     assert [p.prompt[0]["content"] for p in kept] == [rows[i]["problem"] for i in (0, 4, 5)]
     said = " ".join(capsys.readouterr().err.split())
     assert "6 rows, 1 longer than 1,024 tokens, 2 with different answers to the same problem" in said
-    assert "3 problems remain, 64 published" in said
+    assert "3 problems remain, 64 asked for" in said
     assert load_config(["data=deepscaler"]).data.size == 39_202
 
 
@@ -180,6 +182,37 @@ def test_rows_without_an_answer_are_left_out_only_where_asked(write, capsys: pyt
     rows = [{"problem": "a", "answer": ""}, {"problem": "b", "answer": "1"}]
     assert [p.answer for p in read(write(rows), drop_unanswered=True)] == ["1"]
     assert "2 rows, 1 without an answer; 1 problems remain" in " ".join(capsys.readouterr().err.split())
+
+
+def test_words_for_no_answer_are_never_an_answer(write):
+    path = write([{"problem": "a", "answer": "N/A "}, {"problem": "b", "answer": "1"}])
+    assert [p.answer for p in read(path, drop_unanswered=True, unanswered=["N/A"])] == ["1"]
+    with pytest.raises(UserError, match=r"row 1 of .*'answer' is 'N/A', which parameters.unanswered counts"):
+        read(path, unanswered=["N/A"])
+
+
+def test_single_precision_of_the_hub_keeps_its_digits(monkeypatch: pytest.MonkeyPatch):
+    """0.1 as a double would be 0.10000000149011612, which no completion answers."""
+    table = pa.table({"problem": ["a", "b"], "answer": pa.array([0.1, 27.0], pa.float32())})
+    monkeypatch.setattr("rlvr.problems.location.reachable", lambda: True)
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: datasets.Dataset(table))
+    problems = dataset_problems(size=None, held_out=False, seed=0, hub="a/b", fields=PA)
+    assert [problem.answer for problem in problems] == ["0.1", "27"]
+
+
+def test_values_of_where_are_read_as_those_of_the_rows(write):
+    path = write([{"problem": str(i), "answer": "1", "hard": i > 1, "level": float(i)} for i in range(4)])
+    assert [p.prompt[0]["content"] for p in read(path, where={"hard": [True]})] == ["2", "3"]
+    assert [p.prompt[0]["content"] for p in read(path, where={"level": [1, 3.0]})] == ["1", "3"]
+
+
+def test_brackets_and_factorials_make_another_problem(write):
+    """MATH asks for both of the first two, and DeepScaleR has both."""
+    asked = {r"88 \div (4 \div 2)": "44", r"88 \div 4 \div 2": "11", "5!": "120", "5": "5"}
+    path = write([{"problem": f"What is ${text}$?", "answer": answer} for text, answer in asked.items()])
+    assert len(read(path, drop_conflicting=True, deduplicate=True)) == 4
+    path = write([{"problem": text, "answer": "1"} for text in ("What is $f(1)$?", r"what is \( f(1) \)?")])
+    assert len(read(path, deduplicate=True)) == 1
 
 
 def test_references_are_checked_once(write, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):

@@ -51,6 +51,13 @@ def test_the_two_sides_share_no_question():
     assert all(held_out_by_hash(p.prompt[0]["content"]) for p in sides[0])
 
 
+def test_what_the_first_draws_lack_further_ones_find():
+    """Of the 200 sums of two digits, some 175 are for training; 300 draws find three quarters of them."""
+    digits = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+    problems = worded_gym_problems(task="chain_sum", size=150, held_out=False, seed=1, **digits)
+    assert len({problem.id for problem in problems}) == 150
+
+
 def test_same_seed_same_problems():
     def draw(seed: int) -> list:
         return worded_gym_problems(task="gsm_symbolic", size=20, held_out=False, seed=seed)

@@ -29,6 +29,7 @@ def parts(verdict, token_ids):
     return {"right": verdict == "correct", "tokens": len(token_ids)}
 
 def numpy_number(): return ONE
+def parts_for_right(verdict): return {"right": 1.0} if verdict == "correct" else None
 def nothing_for_wrong(verdict): return 1 if verdict == "correct" else None
 def slow_for_right(verdict):
     while verdict == "correct": pass
@@ -96,9 +97,15 @@ def test_several_numbers_have_weights_and_are_logged():
     assert graded("numpy_number")[1][0].rewards[:2] == [0.5, 0.5]
 
 
-def test_a_step_in_which_nothing_was_judged_has_no_rewards():
-    _, groups = graded("parts", "reward.weights.tokens=-0.1", verdicts=[(LOST, LOST)])
-    assert all(math.isnan(reward) for reward in groups[0].rewards)
+def test_a_step_without_any_reward_is_no_fault_of_its_weights():
+    """All completions lost, or none given a reward: not even the names of the parts are known then."""
+    for verdicts in ([(LOST, LOST)], [(WRONG, WRONG)]):
+        config, groups = graded("parts_for_right", "reward.weights.right=2", verdicts=verdicts)
+        assert all(map(math.isnan, groups[0].rewards))
+        assert groups[0].reward_parts == {}
+    rewarded = graded("parts_for_right", "reward.weights.right=2", verdicts=[(RIGHT, WRONG)])[1]
+    for rounds in (groups + rewarded, rewarded + groups):  # of dynamic sampling, each graded by itself
+        assert batch_metrics(make_batch(rounds, config))["reward/part/right"] == 1.0
 
 
 def test_none_and_failures_are_left_out_and_counted(caplog: pytest.LogCaptureFixture):
@@ -173,6 +180,8 @@ def test_files_that_are_none(file: Path):
         file.write_text(content)
         with pytest.raises(UserError, match=sentence):
             graded("f")
+    file.write_text("try:\n import absent\nexcept ImportError:\n def f(verdict): return 1.0\n")
+    assert graded("f")[1][0].rewards[0] == 1.0
     with pytest.raises(UserError, match=r"there is no file nope.py in .*, where it was looked for"):
         load_config(["reward=nope.py:f"])
     with pytest.raises(UserError, match=r"mine.py is a file: name a function of it, as mine.py:f"):

@@ -47,6 +47,12 @@ CASES = [
     (r"2:3", r"3:2", WRONG),
     (r"2:3", r"\frac{2}{3}", CORRECT),
     (r"2:3", r"2 to 3", CORRECT),
+    (r"9:16", r"\frac{9}{16}", CORRECT),
+    (r"9:16", r"9 to 16", CORRECT),
+    (r"9:16", r"9:17", WRONG),
+    (r"1:10", r"0.1", CORRECT),
+    (r"1:20", r"2:40", WRONG),
+    (r"12:30", r"\frac{2}{5}", WRONG),
     # Words of size are factors; other words after a value are not units.
     (r"1.5 million", r"1.5 thousand", WRONG),
     (r"1.5 million", r"1500000", CORRECT),

@@ -40,3 +40,13 @@ CORRECT, WRONG, NO_ANSWER = Verdict.CORRECT, Verdict.WRONG, Verdict.NO_ANSWER
 def test_one_letter_in_the_last_box(text: str, verdict: Verdict) -> None:
     problem = Problem(id="gpqa/1", source="gpqa", prompt=(), answer="C", verifier="choice")
     assert verify_choice(problem, text) is verdict
+
+
+@pytest.mark.parametrize(
+    ("reference", "verdict"),
+    [("(C)", CORRECT), ("C.", CORRECT), (r"\text{c}", CORRECT), ("D", WRONG),
+     ("4 eV", Verdict.REFERENCE_UNPARSABLE), ("", Verdict.REFERENCE_UNPARSABLE)],
+)  # fmt: skip
+def test_the_reference_is_read_as_an_answer_is(reference: str, verdict: Verdict) -> None:
+    problem = Problem(id="gpqa/1", source="gpqa", prompt=(), answer=reference, verifier="choice")
+    assert verify_choice(problem, r"\boxed{C}") is verdict

@@ -135,6 +135,20 @@ def test_a_process_that_the_machine_stopped_is_tried_again() -> None:
         assert pool.compare(PAIRS) == VERDICTS
 
 
+def test_a_probe_that_the_machine_stopped_says_nothing_of_the_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    probes = iter([(Verdict.TIMEOUT, True), (Verdict.WRONG, False)])
+
+    def judge(worker, pair, slow) -> tuple[Verdict, bool]:
+        return next(probes) if pair[1] == PROBE else (Verdict.TIMEOUT, False)
+
+    monkeypatch.setattr("rlvr.verification.pool._Worker.judge", judge)
+    with VerifierPool(1) as pool:
+        assert pool.compare([("x^2", "a")]) == [Verdict.TIMEOUT]
+        assert pool.compare([("x^2", "b")]) == [Verdict.WRONG]
+
+
 def test_a_process_that_died_idle_costs_no_answer() -> None:
     with VerifierPool(1, deadline_seconds=60, function=ACT) as pool:
         pool.compare([("a", "a")])

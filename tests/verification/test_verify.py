@@ -1,6 +1,7 @@
 """From the verifier that a problem names to the verdicts of its group."""
 
 import json
+import time
 
 import pytest
 
@@ -78,6 +79,7 @@ def test_words_are_compared_as_text(text: str, verdict: Verdict):
         ("<answer>a</answer> no: <answer> Left  Right </answer>", Verdict.CORRECT),
         (r"so \boxed{left right}", Verdict.CORRECT),
         (r"\boxed{left right} <answer>left</answer>", Verdict.WRONG),
+        ("It goes into <answer> tags. <answer>left right</answer></answer>", Verdict.CORRECT),
         ("left right", Verdict.NO_ANSWER),
     ],
 )
@@ -85,6 +87,21 @@ def test_synlogic_answers_may_stand_in_a_tag(text: str, verdict: Verdict):
     g = group("synlogic", "left right", text)
     verify([g])
     assert g.verdicts == [verdict]
+
+
+def test_hostile_words_are_judged_at_once():
+    started = time.process_time()
+    nested = r"\boxed{" + "(" * 20_000 + "yes" + ")" * 20_000 + "}"
+    groups = [group("words", "yes", nested), group("synlogic", "yes", "<answer>" * 10_000)]
+    verify(groups)
+    assert [g.verdicts for g in groups] == [[Verdict.WRONG], [Verdict.NO_ANSWER]]
+    assert time.process_time() - started < 2  # looking at each bracket's end, or at each tag's, took minutes
+
+
+def test_words_that_are_none_are_no_reference():
+    g = group("words", "$.$", r"\boxed{yes}", r"\boxed{.}", "no box")
+    verify([g])
+    assert g.verdicts == [Verdict.REFERENCE_UNPARSABLE] * 3
 
 
 def test_plain_words_loses_only_what_stands_around():
