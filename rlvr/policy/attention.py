@@ -48,7 +48,6 @@ class Layout(Protocol):
         ...
 
 
-@torch.compiler.disable  # a layout is another object for every micro-batch: not for a compiled layer to see
 def attend(
     layout: Layout, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
 ) -> Tensor:
@@ -58,6 +57,9 @@ def attend(
     return pad(output_THD, (0, 0, 0, 0, 0, padding)) if padding else output_THD
 
 
+# not for a compiled layer to see: a layout is another object for every micro-batch, and torch would compile
+# anew for every layer's number
+@torch.compiler.disable
 def _attend(module, query, key, value, attention_mask, scaling, layout: Layout, **_) -> tuple[Tensor, None]:
     # transformers hands over [1, heads, T, D]
     query_THD, key_TKD, value_TKD = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
