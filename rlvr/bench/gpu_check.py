@@ -28,6 +28,7 @@ from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import installed_versions
 
 MINUTES = 9.0
+EXIT_SECONDS = 10.0  # for a part that has said everything: threads of vLLM and NCCL may not end
 NAMED = ("torch", "transformers", "vllm", "peft", "liger-kernel", "trl", "verl", "triton")
 
 
@@ -114,7 +115,7 @@ def commit() -> str | None:
 def run_part(part: Part, seconds: float, dry: bool, report: Report) -> None:
     """Add each line that the part says as soon as it does; end it when its time is over."""
     end, last, over = time.monotonic() + seconds, "", False
-    with tempfile.TemporaryFile("w+") as errors:
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
         process = subprocess.Popen(
             part.command(seconds * 0.9, dry),
             stdout=subprocess.PIPE,
@@ -139,7 +140,7 @@ def run_part(part: Part, seconds: float, dry: bool, report: Report) -> None:
 
 
 def lines_until(process: subprocess.Popen, end: float) -> Iterator[str | None]:
-    """What it prints, line by line; None at the end if it had to be ended."""
+    """What it prints, line by line; None at the end if it had to be ended before it had said everything."""
     heard = b""
     while True:
         ready, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
@@ -149,7 +150,11 @@ def lines_until(process: subprocess.Popen, end: float) -> Iterator[str | None]:
             yield None
             return
         if not (piece := os.read(process.stdout.fileno(), 2**16)):
-            process.wait()
+            try:
+                process.wait(EXIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
             return
         *lines, heard = (heard + piece).split(b"\n")
         yield from (line.decode() for line in lines if line.strip())
