@@ -40,6 +40,7 @@ SAYS = """print('{"part": "x", "seconds": 1.0}', flush=True); import os, sys, ti
 PROGRAMS = {
     "late": f"{SAYS} time.sleep(60)",
     "broken": "print('{}'); 1 / 0",
+    "tests": "print('x.py::test_one FAILED\\nFAILED x.py::test_one - assert 1 == 2\\n1 failed'); 1 / 0",
     "lingers": f"{SAYS} print('not ending', file=sys.stderr, flush=True); os.close(1); time.sleep(60)",
 }
 
@@ -57,6 +58,7 @@ def test_a_part_that_fails_or_takes_too_long_is_a_line_and_the_rest_is_kept(tmp_
     run_part(Talks("late", 1), 3.0, True, report)
     run_part(Talks("broken", 1), 30.0, True, report)
     run_part(Talks("lingers", 1), 30.0, True, report)
+    run_part(Talks("tests", 1), 30.0, True, report)
     written = json.loads(report.file.read_text())["parts"]
     assert written == [
         {"part": "x", "seconds": 1.0},
@@ -65,6 +67,7 @@ def test_a_part_that_fails_or_takes_too_long_is_a_line_and_the_rest_is_kept(tmp_
         {"part": "broken", "error": "exit status 1: ZeroDivisionError: division by zero"},
         {"part": "x", "seconds": 1.0},
         {"part": "lingers", "error": "exit status -9: not ending"},
+        {"part": "tests", "error": "1 failed", "failed": ["FAILED x.py::test_one - assert 1 == 2"]},
     ]
 
 
