@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM, CohereConfig, GraniteConfig, PhiConfig
+from transformers import AutoModelForCausalLM, CohereConfig, GptOssConfig, GraniteConfig, PhiConfig
 
 from rlvr.errors import UserError
 from rlvr.policy.attention import DenseAttention
@@ -202,6 +202,16 @@ def test_a_model_that_works_on_the_logits_of_its_head_is_refused(policy: Policy,
         UserError, match=rf"it, a {config.model_type}, scales or caps the logits of its head"
     )
     with refused if is_refused else nullcontext():
+        check_model(other, "it")
+
+
+def test_a_model_whose_attention_has_sinks_is_refused(policy: Policy):
+    """Without them each softmax would add up to 1."""
+    config = GptOssConfig(
+        layer_types=["full_attention"], num_local_experts=2, num_experts_per_tok=1, head_dim=8, **SMALL
+    )
+    other = Policy(AutoModelForCausalLM.from_config(config).eval(), policy.tokenizer)
+    with pytest.raises(UserError, match=r"it does not run \(.*: its attention has s_aux\).* is a gpt_oss"):
         check_model(other, "it")
 
 
