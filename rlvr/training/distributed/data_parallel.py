@@ -77,7 +77,11 @@ class DataParallelEngine(OnEveryRank):
         self.engine.close()
 
     def timing(self) -> dict[str, float]:
-        """The slowest rank of the last `generate`, and its time over the median rank's."""
+        """The slowest rank of the last `generate`, and its time over the median rank's; {} before the first,
+        as where a run goes on at its last step, whose rollouts are in the checkpoint.
+        """
+        if not self.seconds:
+            return {}
         slowest = max(self.seconds)
         return {
             "ranks/slowest": float(self.seconds.index(slowest)),
