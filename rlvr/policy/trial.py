@@ -47,8 +47,7 @@ def check_model(policy: "Policy", path: str) -> None:
     prompts = [[3, 1, 2], [2, 3]]
     kind = policy.model.config.model_type
     try:
-        beside, alone = (logits_after(policy, row) for row in (prompts, prompts[1:]))
-        own = own_logits_after(policy, prompts[1])
+        (beside, _), (alone, own) = (logits_after(policy, row) for row in (prompts, prompts[1:]))
     except ODD_CONFIG as error:
         raise UserError(
             f"the model at {path} does not run ({reason(error)}): correct its config.json. Accepted are "
@@ -71,27 +70,15 @@ def check_model(policy: "Policy", path: str) -> None:
         )
 
 
-def logits_after(policy: "Policy", prompts: list[list[int]]) -> Tensor:
-    """Float32 logits of the token after the last prompt, all prompts in one row."""
-    tree = row_of(policy, prompts)
-    hidden_TE = policy.hidden(tree.tokens_T, tree.positions_T, DenseAttention(tree))
-    return policy.logits(hidden_TE[len(tree) - 1 :]).float()[0]
-
-
-def own_logits_after(policy: "Policy", prompt: list[int]) -> Tensor:
-    """Those that the model itself gives."""
-    tree = row_of(policy, [prompt])
-    output = policy.model(
-        input_ids=tree.tokens_T[None],
-        position_ids=tree.positions_T[None],
-        use_cache=False,
-        layout=DenseAttention(tree),
-    )
-    return output.logits[0, -1].float()
-
-
-def row_of(policy: "Policy", prompts: list[list[int]]) -> PrefixTree:
-    """Prompts in one row, of tokens that the model has."""
+def logits_after(policy: "Policy", prompts: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Float32 logits of the token after the last prompt, all prompts in one row: as rlvr takes them, and as
+    the model gives them.
+    """
     vocabulary = len(policy.model.get_input_embeddings().weight)
     tokens = [[token % vocabulary for token in prompt] for prompt in prompts]
-    return PrefixTree.build(tokens, [[] for _ in tokens], policy.device)
+    tree = PrefixTree.build(tokens, [[] for _ in tokens], policy.device)
+    layout = DenseAttention(tree)
+    hidden_TE = policy.hidden(tree.tokens_T, tree.positions_T, layout)
+    row = {"input_ids": tree.tokens_T[None], "position_ids": tree.positions_T[None]}
+    own_1TV = policy.model(**row, use_cache=False, layout=layout).logits
+    return policy.logits(hidden_TE[-1:]).float()[0], own_1TV[0, -1].float()

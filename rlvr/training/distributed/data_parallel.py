@@ -28,7 +28,7 @@ class DataParallelEngine(OnEveryRank):
         seconds: that each rank took for its share of the last `generate`, on rank 0.
     """
 
-    def __init__(self, engine: RolloutEngine, ranks_per_engine: int = 1):
+    def __init__(self, engine: RolloutEngine, ranks_per_engine: int):
         super().__init__()
         self.engine = engine
         self.ranks_per_engine = ranks_per_engine
