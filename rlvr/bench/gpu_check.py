@@ -28,6 +28,7 @@ from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import installed_versions
 
 MINUTES = 9.0
+EXIT_SECONDS = 10.0  # for a part that has said everything: threads of vLLM and NCCL may not end
 NAMED = ("torch", "transformers", "vllm", "peft", "liger-kernel", "trl", "verl", "triton")
 
 
@@ -41,7 +42,7 @@ class Part:
 
     def command(self, seconds: float, dry: bool) -> list[str]:
         if self.name == "tests":
-            return [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/gpu"]
+            return [sys.executable, "-m", "pytest", "-vv", "-m", "gpu", "tests/gpu"]
         given = {**self.given, "dry": dry, "seconds": seconds}
         return [sys.executable, "-m", "rlvr.bench.gpu_parts", self.name, json.dumps(given)]
 
@@ -114,7 +115,8 @@ def commit() -> str | None:
 def run_part(part: Part, seconds: float, dry: bool, report: Report) -> None:
     """Add each line that the part says as soon as it does; end it when its time is over."""
     end, last, over = time.monotonic() + seconds, "", False
-    with tempfile.TemporaryFile("w+") as errors:
+    failed: list[str] = []
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
         process = subprocess.Popen(
             part.command(seconds * 0.9, dry),
             stdout=subprocess.PIPE,
@@ -124,22 +126,25 @@ def run_part(part: Part, seconds: float, dry: bool, report: Report) -> None:
         )
         for line in lines_until(process, end):
             over, last = line is None, line or last
-            if line and part.name != "tests":
+            if line and line.startswith(("FAILED ", "ERROR ")):  # pytest's summary
+                failed.append(line[:300])
+            elif line and part.name != "tests":
                 report.add(json.loads(line))
         errors.seek(0)
         reason = (errors.read().strip().splitlines() or ["no reason was given"])[-1][:300]
     line = {"part": part.title}
     if over:
-        report.add(line | {"error": f"its {seconds:.0f} seconds were over"})
+        at = f" at {last}" if part.name == "tests" else ""
+        report.add(line | {"error": f"its {seconds:.0f} seconds were over{at}"})
     elif part.name == "tests":
-        failed = process.returncode not in (0, 5)  # 5: none is left to run
-        report.add(line | {"error" if failed else "said": last})
+        is_well = process.returncode in (0, 5)  # 5: none is left to run
+        report.add(line | ({"said": last} if is_well else {"error": last, "failed": failed}))
     elif process.returncode:
         report.add(line | {"error": f"exit status {process.returncode}: {reason}"})
 
 
 def lines_until(process: subprocess.Popen, end: float) -> Iterator[str | None]:
-    """What it prints, line by line; None at the end if it had to be ended."""
+    """What it prints, line by line; None at the end if it had to be ended before it had said everything."""
     heard = b""
     while True:
         ready, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
@@ -149,7 +154,11 @@ def lines_until(process: subprocess.Popen, end: float) -> Iterator[str | None]:
             yield None
             return
         if not (piece := os.read(process.stdout.fileno(), 2**16)):
-            process.wait()
+            try:
+                process.wait(EXIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
             return
         *lines, heard = (heard + piece).split(b"\n")
         yield from (line.decode() for line in lines if line.strip())

@@ -33,7 +33,7 @@ WAYS = {
     "blocks": ["training.attention=blocks"],
     "flex": ["training.attention=flex"],
 }
-TINY = Architecture(2, 64, 128, 4, 2, 16, 512, True, attention_bias=True)
+TINY = Architecture(2, 128, 128, 4, 2, 32, 512, True, attention_bias=True)
 TINY_WORKS = ((8, 16), (4, 32), (2, 64))
 
 
@@ -102,7 +102,7 @@ def learner_of(work: Work) -> Learner:
     model = random_model(work.architecture, config.model.dtype)
     adapter = None
     if config.adapter.name == "lora":
-        adapter = Adapter(model, config.adapter, path=config.model.path, seed=0)
+        adapter = Adapter(model, config.adapter, path=config.model.path, seed=0, base="random")
         model.to(device())
     policy = Policy(model, load_tokenizer(load_config().model), adapter=adapter, runs_on="cuda")
     prepare_layers(policy, config, on_cuda=device() == "cuda")

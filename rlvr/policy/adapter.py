@@ -37,9 +37,10 @@ class Adapter:
         settings: rank, alpha, dropout, and around which layers.
         path: where the model is from, for others to find it.
         seed: of A.
+        base: `weights_digest` of the model where it is known: of 7B it takes half a minute.
 
     Attributes:
-        base: `weights_digest` of the model as it was; empty where it is on the meta device.
+        base: the same; empty where the model is on the meta device.
         layers: peft's layers by name.
         scaling: alpha / rank.
 
@@ -47,10 +48,12 @@ class Adapter:
         UserError: for a name that no linear layer of the decoder has.
     """
 
-    def __init__(self, model: PreTrainedModel, settings: LoRAConfig, *, path: str, seed: int):
+    def __init__(
+        self, model: PreTrainedModel, settings: LoRAConfig, *, path: str, seed: int, base: str | None = None
+    ):
         import peft  # takes seconds, and a run without an adapter does without
 
-        self.base = "" if model.device.type == "meta" else weights_digest(model)
+        self.base = "" if model.device.type == "meta" else base or weights_digest(model)
         self.path = path
         self.scaling = settings.alpha / settings.rank
         whole = float(settings.alpha).is_integer()  # vLLM reads no other number

@@ -33,6 +33,8 @@ from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.varlen import VarlenAttention
 
 ATTENTION = "rlvr_layout"
+# what models hand over to an attention that is more than a softmax over all tokens before: sinks, caps, picks
+BEYOND = {"s_aux", "softcap", "position_bias", "indices", "block_indices"}
 FLEX_BLOCK = 128  # queries and keys of a block of flex_attention's kernels
 
 
@@ -48,7 +50,6 @@ class Layout(Protocol):
         ...
 
 
-@torch.compiler.disable  # a layout is another object for every micro-batch: not for a compiled layer to see
 def attend(
     layout: Layout, layer: int, query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, scale: float
 ) -> Tensor:
@@ -58,7 +59,14 @@ def attend(
     return pad(output_THD, (0, 0, 0, 0, 0, padding)) if padding else output_THD
 
 
-def _attend(module, query, key, value, attention_mask, scaling, layout: Layout, **_) -> tuple[Tensor, None]:
+# not for a compiled layer to see: a layout is another object for every micro-batch, and torch would compile
+# anew for every layer's number
+@torch.compiler.disable
+def _attend(
+    module, query, key, value, attention_mask, scaling, layout: Layout, **others
+) -> tuple[Tensor, None]:
+    if beyond := sorted(name for name in BEYOND & others.keys() if others[name] is not None):
+        raise NotImplementedError(f"its attention has {', '.join(beyond)}")
     # transformers hands over [1, heads, T, D]
     query_THD, key_TKD, value_TKD = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     return attend(layout, module.layer_idx, query_THD, key_TKD, value_TKD, scaling)[None], None

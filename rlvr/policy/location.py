@@ -220,8 +220,9 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     model.save_pretrained(aside)
     tokenizer.save_pretrained(aside)
     if folder.exists():  # another process was first
-        return
-    os.replace(aside, folder)
+        shutil.rmtree(aside)
+    else:
+        os.replace(aside, folder)
 
 
 def tie_again(model: "PreTrainedModel") -> None:

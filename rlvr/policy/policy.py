@@ -112,7 +112,15 @@ class Policy:
 
         Args:
             temperature: of the distribution, by which logits are divided.
+
+        Raises:
+            UserError: for another temperature than 1 where the head has a bias.
         """
+        if temperature != 1 and getattr(self.head, "bias", None) is not None:
+            raise UserError(
+                f"training.sampling.temperature={temperature:g} was given, and the head of this model has a "
+                "bias: accepted is 1"
+            )
         hidden_TE = self.hidden(tree.tokens_T, tree.positions_T, self.kernels.attention(tree))
         hidden_NE = hidden_TE.index_select(0, tree.predictor_N)
         if temperature != 1:

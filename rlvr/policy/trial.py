@@ -1,7 +1,8 @@
 """A policy tried out when it is loaded: its completions can end, and the model computes.
 
 Any architecture of transformers can be named. One whose attention rlvr does not replace, or that keeps a
-state of its own, would let one rollout see another: that is found here, by its numbers.
+state of its own, would let one rollout see another; one that works on the logits of its head has others than
+rlvr takes. Both are found here, by their numbers.
 """
 
 from typing import TYPE_CHECKING
@@ -40,12 +41,14 @@ def check_tokens(policy: "Policy", path: str) -> None:
 
 @torch.no_grad()
 def check_model(policy: "Policy", path: str) -> None:
-    """Raise UserError for a model that computes no numbers, or in which two prompts side by side meet."""
+    """Raise UserError for a model that computes no numbers, in which two prompts side by side meet, or whose
+    logits are not those of its head.
+    """
     prompts = [[3, 1, 2], [2, 3]]
+    kind = policy.model.config.model_type
     try:
-        beside, alone = (logits_after(policy, row) for row in (prompts, prompts[1:]))
+        (beside, _), (alone, own) = (logits_after(policy, row) for row in (prompts, prompts[1:]))
     except ODD_CONFIG as error:
-        kind = policy.model.config.model_type
         raise UserError(
             f"the model at {path} does not run ({reason(error)}): correct its config.json. Accepted are "
             f"decoders like those of Qwen2, Qwen3 and Llama, and this one is a {kind}"
@@ -56,16 +59,26 @@ def check_model(policy: "Policy", path: str) -> None:
         )
     if (beside - alone).abs().max() > LEAK * alone.std():
         raise UserError(
-            f"the model at {path}, a {policy.model.config.model_type}, does not keep two texts in one row "
+            f"the model at {path}, a {kind}, does not keep two texts in one row "
             "apart: accepted are decoders whose attention goes through transformers' attention interface and "
             "takes positions as they are given, such as Qwen2, Qwen3 and Llama"
         )
+    if (own - alone).abs().max() > LEAK * own.std():
+        raise UserError(
+            f"the model at {path}, a {kind}, scales or caps the logits of its head, which rlvr does not: "
+            "accepted are decoders that leave them as they are, such as Qwen2, Qwen3 and Llama"
+        )
 
 
-def logits_after(policy: "Policy", prompts: list[list[int]]) -> Tensor:
-    """Float32 logits of the token after the last prompt, all prompts in one row."""
+def logits_after(policy: "Policy", prompts: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Float32 logits of the token after the last prompt, all prompts in one row: as rlvr takes them, and as
+    the model gives them.
+    """
     vocabulary = len(policy.model.get_input_embeddings().weight)
     tokens = [[token % vocabulary for token in prompt] for prompt in prompts]
     tree = PrefixTree.build(tokens, [[] for _ in tokens], policy.device)
-    hidden_TE = policy.hidden(tree.tokens_T, tree.positions_T, DenseAttention(tree))
-    return policy.logits(hidden_TE[len(tree) - 1 :]).float()[0]
+    layout = DenseAttention(tree)
+    hidden_TE = policy.hidden(tree.tokens_T, tree.positions_T, layout)
+    row = {"input_ids": tree.tokens_T[None], "position_ids": tree.positions_T[None]}
+    own_1TV = policy.model(**row, use_cache=False, layout=layout).logits
+    return policy.logits(hidden_TE[-1:]).float()[0], own_1TV[0, -1].float()

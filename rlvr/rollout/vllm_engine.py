@@ -25,6 +25,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from rlvr.config import Config
+from rlvr.config.schema import VLLMRolloutConfig
 from rlvr.data import Completion, Group, Problem
 from rlvr.data.group import before, has_any
 from rlvr.errors import UserError, unknown
@@ -63,23 +64,17 @@ Merge = Callable[[NamedTensors], Iterator[tuple[str, Tensor]]]
 
 def build_vllm_engine(config: Config, policy: Policy, sequence: int | None = None) -> "VLLMEngine":
     """The engine a config names, with the weights of its model's files; see `build_engine`."""
-    rollout = config.rollout
     # under autocast the weights stay float32 and the forward is in `precision`; so it is here
     dtype = config.training.precision if config.model.dtype == "float32" else config.model.dtype
     return VLLMEngine(
         find(config.model),
         policy.tokenizer,
         policy.encode,
+        config.rollout,
         max_model_len=sequence or context_of(policy.model.config),
         end_ids=policy.end_ids,
         stop_strings=policy.stop_strings,
         dtype=dtype,
-        gpu_memory_utilization=rollout.gpu_memory_utilization,
-        tensor_parallel_size=rollout.tensor_parallel_size,
-        enforce_eager=rollout.enforce_eager,
-        enable_prefix_caching=rollout.enable_prefix_caching,
-        sleep=rollout.sleep,
-        engine_args=rollout.engine_args,
         merge=policy.adapter.merged if policy.adapter else iter,
     )
 
@@ -96,23 +91,19 @@ class VLLMEngine(RolloutEngine):
 
     Args:
         model_path: folder or hub id of the initial weights and their config; no code from it is run.
-        tokenizer: decodes completions; its `eos_token_id` ends them.
+        tokenizer: decodes completions.
         encode_prompt: token ids of a problem's prompt.
+        settings: the config's. With `tensor_parallel_size` above 1 it needs torchrun, and the ranks of a copy
+            must be given the same requests, seed and weights. `enable_prefix_caching` keeps the KV cache of
+            prompts between calls; new weights clear it. `sleep` gives the GPU's memory back in `rest`, and
+            takes it again for `update_weights` (nothing on CPU; not with PyTorch's expandable segments).
         max_model_len: most tokens of a prompt and its completion together; None: what vLLM finds.
-        end_ids: tokens that end a completion; by default the tokenizer's end-of-sequence token.
+        end_ids: tokens that end a completion.
         stop_strings: texts that end a completion too.
         dtype: of weights, activations and KV cache: "float32", "bfloat16" or "float16".
         kv_cache_gib: size of the KV cache in GiB; by default 1 on CPU, and on GPU what
             `gpu_memory_utilization` leaves over.
-        gpu_memory_utilization: share of the GPU's memory that weights and KV cache may take.
-        tensor_parallel_size: GPUs that share one copy of the model. Above 1 it needs torchrun, and the
-            ranks of a copy must be given the same requests, seed and weights.
-        enforce_eager: no compilation and no CUDA graphs: starts faster, samples slower.
-        enable_prefix_caching: keep the KV cache of prompts between calls; cleared by new weights.
         merge: what makes of the tensors that `update_weights` is given those of the model at `model_path`.
-        sleep: give the GPU's memory back in `rest`, and take it again for `update_weights` (nothing on CPU;
-            not with PyTorch's expandable segments).
-        engine_args: further arguments of vLLM's `EngineArgs`.
 
     Raises:
         UserError: when `tensor_parallel_size` does not divide the number of ranks, and for engine arguments
@@ -124,57 +115,52 @@ class VLLMEngine(RolloutEngine):
         model_path: str | os.PathLike[str],
         tokenizer: PreTrainedTokenizerBase,
         encode_prompt: Callable[[Problem], list[int]],
+        settings: VLLMRolloutConfig,
         *,
         max_model_len: int | None,
-        end_ids: list[int] | None = None,
+        end_ids: list[int],
         stop_strings: Sequence[str] = (),
         dtype: str = "float32",
         kv_cache_gib: float | None = None,
-        gpu_memory_utilization: float = 0.5,
-        tensor_parallel_size: int = 1,
-        enforce_eager: bool = False,
-        enable_prefix_caching: bool = True,
         merge: Merge = iter,
-        sleep: bool = False,
-        engine_args: Mapping[str, Any] | None = None,
     ):
-        ranks = _ranks_that_share(tensor_parallel_size)
+        ranks = _ranks_that_share(settings.tensor_parallel_size)
         on_gpu = torch.cuda.is_available()
         if kv_cache_gib is None and not on_gpu:
             kv_cache_gib = CPU_KV_CACHE_GIB
         self.policy_version = 0
         self.max_model_len = max_model_len
         self._tokenizer = tokenizer
-        if end_ids is None:
-            end_ids = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
         self._stop_token_ids = end_ids
         self._stop_strings = stop_strings
         self._encode_prompt = encode_prompt
         self._parameter_names = _parameter_names(model_path)
         self._merge = merge
-        self._sleeps = sleep and on_gpu
+        self._sleeps = settings.sleep and on_gpu
         self._asleep = False
         self._owns_process_group = not torch.distributed.is_initialized()
         # vLLM compiles a helper of its log-probabilities even when told to be eager
-        self._stance = (lambda: torch.compiler.set_stance("force_eager")) if enforce_eager else nullcontext
+        self._stance = nullcontext
+        if settings.enforce_eager:
+            self._stance = lambda: torch.compiler.set_stance("force_eager")
         own = {
             "model": str(model_path),
             "skip_tokenizer_init": True,
             "max_model_len": max_model_len,
             "dtype": dtype,
             "kv_cache_memory_bytes": kv_cache_gib and int(kv_cache_gib * 2**30),
-            "gpu_memory_utilization": gpu_memory_utilization,
-            "tensor_parallel_size": tensor_parallel_size,
+            "gpu_memory_utilization": settings.gpu_memory_utilization,
+            "tensor_parallel_size": settings.tensor_parallel_size,
             "distributed_executor_backend": "external_launcher" if ranks > 1 else "uni",
-            "enforce_eager": enforce_eager,
+            "enforce_eager": settings.enforce_eager,
             # a seeded request whose prefill is cut in two crashes vLLM on CPU ("no offset")
             "enable_chunked_prefill": on_gpu,
-            "enable_prefix_caching": enable_prefix_caching,
+            "enable_prefix_caching": settings.enable_prefix_caching,
             "enable_sleep_mode": self._sleeps,
             "logprobs_mode": "processed_logprobs",
         }
         with _process_state_kept():
-            self._llm = LLM(**own, **further_arguments(engine_args or {}, own))
+            self._llm = LLM(**own, **further_arguments(settings.engine_args, own))
 
     def generate(
         self,

@@ -1,12 +1,15 @@
 """The check of a GPU in tiny shapes: every part says something, and its figures hang together."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from rlvr.bench import gpu_check
 from rlvr.bench.gpu_check import Part, Report, main, run_part
+from rlvr.bench.gpu_parts import tried
 from rlvr.bench.gpu_shapes import SHAPES, Work, update_flops
 
 
@@ -27,30 +30,54 @@ def test_a_dry_run_measures_every_part(tmp_path: Path):
     profiled = updates[2, 64, "full"]
     assert profiled["attention_kernels"] and not profiled["falls_back"]
     (step,) = (line for line in lines if line.get("engine") == "transformers")
-    assert set(step["stages"]) == {"sampling", "update", "weight sync"}
+    assert set(step["stages"]) == {"sampling", "rest", "update", "weight sync"}
+    assert 0 < step["mismatch_log_ratio_max"] < 0.5  # in bfloat16
     assert step["seconds"] == pytest.approx(sum(step["stages"].values()))
     assert {line["part"] for line in lines} == {"tests", "update", "step", "TRL", "verl"}
 
 
+SAYS = """print('{"part": "x", "seconds": 1.0}', flush=True); import os, sys, time; """
+PROGRAMS = {
+    "late": f"{SAYS} time.sleep(60)",
+    "broken": "print('{}'); 1 / 0",
+    "tests": "print('x.py::test_one FAILED\\nFAILED x.py::test_one - assert 1 == 2\\n1 failed'); 1 / 0",
+    "lingers": f"{SAYS} print('not ending', file=sys.stderr, flush=True); os.close(1); time.sleep(60)",
+}
+
+
 class Talks(Part):
-    """Says a line, and another one a second later than it may."""
+    """Says a line, and then does not end in time, fails, or has no more to say and does not end."""
 
     def command(self, seconds: float, dry: bool) -> list[str]:
-        program = 'print(\'{"part": "x", "seconds": 1.0}\', flush=True); import time; time.sleep(60)'
-        return [sys.executable, "-c", program if self.name == "late" else "print('{}'); 1 / 0"]
+        return [sys.executable, "-c", PROGRAMS[self.name]]
 
 
-def test_a_part_that_fails_or_takes_too_long_is_a_line_and_the_rest_is_kept(tmp_path: Path):
+def test_a_part_that_fails_or_takes_too_long_is_a_line_and_the_rest_is_kept(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "EXIT_SECONDS", 0.5)
     report = Report(tmp_path, dry=True)
     run_part(Talks("late", 1), 3.0, True, report)
     run_part(Talks("broken", 1), 30.0, True, report)
+    run_part(Talks("lingers", 1), 30.0, True, report)
+    run_part(Talks("tests", 1), 30.0, True, report)
     written = json.loads(report.file.read_text())["parts"]
     assert written == [
         {"part": "x", "seconds": 1.0},
         {"part": "late", "error": "its 3 seconds were over"},
         {},
         {"part": "broken", "error": "exit status 1: ZeroDivisionError: division by zero"},
+        {"part": "x", "seconds": 1.0},
+        {"part": "lingers", "error": "exit status -9: not ending"},
+        {"part": "tests", "error": "1 failed", "failed": ["FAILED x.py::test_one - assert 1 == 2"]},
     ]
+
+
+def test_whatever_a_library_raises_is_a_line():
+    """As where Triton's C compiler fails."""
+
+    def fails():
+        raise subprocess.CalledProcessError(1, "gcc")
+
+    assert tried(fails)["error"].startswith("CalledProcessError: Command 'gcc' returned")
 
 
 def test_flops_of_an_update_by_hand():

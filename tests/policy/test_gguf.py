@@ -93,6 +93,14 @@ def test_a_digest_is_held_against_the_file_and_names_the_folder(tmp_path):
         location.local_files(ModelConfig(path=str(gguf), sha256="0" * 64))
 
 
+def test_a_conversion_that_another_process_has_done_leaves_nothing_beside_it(tmp_path):
+    _, gguf = model_and_gguf(tmp_path, head=0.05)
+    theirs = tmp_path / "converted" / "tiny"
+    theirs.mkdir(parents=True)
+    location.convert_gguf(gguf, theirs)
+    assert list(theirs.parent.iterdir()) == [theirs] and not list(theirs.iterdir())
+
+
 def test_parts_in_several_packages_are_one_file(tmp_path, monkeypatch):
     """Two distributions as pip leaves them, each with a part of the file and a small file beside it."""
     _, gguf = model_and_gguf(tmp_path, head=0.05)

@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import AutoModelForCausalLM, CohereConfig, GptOssConfig, GraniteConfig, PhiConfig
 
 from rlvr.errors import UserError
 from rlvr.policy.attention import DenseAttention
@@ -19,6 +21,10 @@ from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.trial import check_model
 
 Weights = dict[str, Tensor]
+SMALL = {
+    **{"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1},
+    **{"intermediate_size": 16, "vocab_size": 64, "pad_token_id": 0, "eos_token_id": 1},
+}
 
 
 @pytest.fixture
@@ -179,6 +185,49 @@ def test_a_model_in_which_neighbours_in_a_row_meet_is_refused(policy: Policy, mo
     monkeypatch.setattr("rlvr.policy.trial.DenseAttention", CausalAttention)
     with pytest.raises(UserError, match=r"it, a qwen2, does not keep two texts in one row apart"):
         check_model(policy, "it")
+
+
+@pytest.mark.parametrize(
+    ("config", "is_refused"),
+    [
+        (GraniteConfig(logits_scaling=8.0, **SMALL), True),
+        (GraniteConfig(logits_scaling=1.0, **SMALL), False),
+        (CohereConfig(logit_scale=0.0625, **SMALL), True),
+    ],
+)
+def test_a_model_that_works_on_the_logits_of_its_head_is_refused(policy: Policy, config, is_refused: bool):
+    """Its log-probabilities would be those of other logits, 8 or 16 times as large."""
+    other = Policy(AutoModelForCausalLM.from_config(config).eval(), policy.tokenizer)
+    refused = pytest.raises(
+        UserError, match=rf"it, a {config.model_type}, scales or caps the logits of its head"
+    )
+    with refused if is_refused else nullcontext():
+        check_model(other, "it")
+
+
+def test_a_model_whose_attention_has_sinks_is_refused(policy: Policy):
+    """Without them each softmax would add up to 1."""
+    config = GptOssConfig(
+        layer_types=["full_attention"], num_local_experts=2, num_experts_per_tok=1, head_dim=8, **SMALL
+    )
+    other = Policy(AutoModelForCausalLM.from_config(config).eval(), policy.tokenizer)
+    with pytest.raises(UserError, match=r"it does not run \(.*: its attention has s_aux\).* is a gpt_oss"):
+        check_model(other, "it")
+
+
+def test_a_head_with_a_bias_takes_no_temperature(policy: Policy):
+    """(W h + b) / T is not W (h / T) + b, which at T = 1 is the model's own."""
+    model = AutoModelForCausalLM.from_config(PhiConfig(**SMALL)).eval()
+    torch.nn.init.normal_(model.lm_head.bias)
+    prompt, completion = [3, 1, 2], [7, 9]
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt + completion])).logits[0, 2:4]
+        expected = logits.log_softmax(-1)[[0, 1], completion]
+        tree = PrefixTree.build([prompt], [[completion]])
+        other = Policy(model, policy.tokenizer)
+        torch.testing.assert_close(other.logprobs(tree)[0], expected)
+        with pytest.raises(UserError, match=r"temperature=0\.5 was given.*has a bias: accepted is 1"):
+            other.logprobs(tree, temperature=0.5)
 
 
 class CausalAttention(DenseAttention):

@@ -54,8 +54,15 @@ def tiny_model(seed, *, tied=True):
 def tiny_engine(folder, **settings):
     from rlvr.rollout.vllm_engine import VLLMEngine
 
-    settings = {"max_model_len": 256, "enforce_eager": True, "kv_cache_gib": 0.25} | settings
-    return VLLMEngine(folder, tiny_tokenizer(), lambda problem: problem.metadata["prompt_ids"], **settings)
+    return VLLMEngine(
+        folder,
+        tiny_tokenizer(),
+        lambda problem: problem.metadata["prompt_ids"],
+        VLLMRolloutConfig(enforce_eager=True, **settings),
+        max_model_len=256,
+        end_ids=[END],
+        kv_cache_gib=0.25,
+    )
 
 
 def problem(name, length):

@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlvr.cli.main import main
 from rlvr.config import load_config
+from rlvr.config.schema import VLLMRolloutConfig
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.policy.blocks import BlockAttention
@@ -97,7 +98,12 @@ def test_vllm_loads_it_and_gives_the_same_log_probabilities(
     policy = load_policy(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
     engine = VLLMEngine(
-        folder, policy.tokenizer, policy.encode, max_model_len=64, end_ids=policy.end_ids, enforce_eager=True
+        folder,
+        policy.tokenizer,
+        policy.encode,
+        VLLMRolloutConfig(enforce_eager=True),
+        max_model_len=64,
+        end_ids=policy.end_ids,
     )
     groups = engine.generate([(problem, 3) for problem in problems], Sampling(max_tokens=12), seed=0)
     engine.close()

@@ -5,12 +5,14 @@ import torch
 from test_token_budget import like_on_cuda, steps
 from torch import nn
 from training_groups import RIGHT, WRONG, make_groups
+from transformers import AutoModelForCausalLM, Qwen2Config
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
 from rlvr.config import load_config
 from rlvr.errors import UserError
 from rlvr.policy import liger
-from rlvr.policy.policy import load_policy
+from rlvr.policy.policy import Policy, load_policy
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.varlen import VarlenAttention
 from rlvr.training.layers import compile_layers, prepare_layers
 from rlvr.training.recompute import recompute_activations
@@ -40,6 +42,29 @@ def test_compiled_layers_give_the_same_gradients(precision: str, recompute: bool
     for step, plain in zip(gradients, expected, strict=True):
         for one, other in zip(step, plain, strict=True):
             assert (one - other).norm() <= tolerance * (other.norm() + 1e-3)
+
+
+def test_a_layer_is_compiled_once_however_many_there_are():
+    """torch stops at eight versions of one function, after which layers would run as they are."""
+    compiled = []
+    for layers in (2, 12):
+        torch._dynamo.reset()
+        config = Qwen2Config(
+            hidden_size=16,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            intermediate_size=16,
+            vocab_size=64,
+        )
+        model = AutoModelForCausalLM.from_config(config)
+        policy = Policy(model, load_policy("embedded", device="meta").tokenizer, runs_on="cuda")
+        graphs: list[torch.fx.GraphModule] = []
+        compile_layers(policy, backend=lambda graph, _, graphs=graphs: graphs.append(graph) or graph.forward)
+        for length in (4, 7, 9):
+            policy.logprobs(PrefixTree.build([[5, 6, 7]], [[list(range(length)), [9, 8]]]))
+        compiled.append(len(graphs))
+    assert compiled[0] == compiled[1] > 0
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ class DataParallelEngine(OnEveryRank):
         seconds: that each rank took for its share of the last `generate`, on rank 0.
     """
 
-    def __init__(self, engine: RolloutEngine, ranks_per_engine: int = 1):
+    def __init__(self, engine: RolloutEngine, ranks_per_engine: int):
         super().__init__()
         self.engine = engine
         self.ranks_per_engine = ranks_per_engine
@@ -77,7 +77,11 @@ class DataParallelEngine(OnEveryRank):
         self.engine.close()
 
     def timing(self) -> dict[str, float]:
-        """The slowest rank of the last `generate`, and its time over the median rank's."""
+        """The slowest rank of the last `generate`, and its time over the median rank's; {} before the first,
+        as where a run goes on at its last step, whose rollouts are in the checkpoint.
+        """
+        if not self.seconds:
+            return {}
         slowest = max(self.seconds)
         return {
             "ranks/slowest": float(self.seconds.index(slowest)),

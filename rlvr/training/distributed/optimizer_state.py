@@ -81,24 +81,20 @@ def _read_shards(
     model: nn.Module, parameters: list[nn.Parameter], folder: Path, host: DeviceMesh | None
 ) -> dict[int, dict[str, Tensor]]:
     saved = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    owners = dict(model.named_parameters())
     shards: dict[str, Tensor] = {}
     for name, tensor in saved.items():
-        owner = next(p for p in parameters if name.startswith(names[p] + "/"))
+        owner = owners[name.rpartition("/")[0]]
         room = torch.zeros(tensor.size)
         if tensor.size == owner.shape:
-            local = local_shard(owner.detach())
-            room = torch.zeros_like(local, device="cpu")
+            room = torch.zeros_like(local_shard(owner.detach()), device="cpu")
         shards[name] = _as_shard(room, owner, host)
     dcp.load(shards, checkpoint_id=folder, no_dist=world_size() == 1)
-    return {
-        i: {
-            name.rpartition("/")[2]: value
-            for name, value in shards.items()
-            if name.startswith(names[parameter] + "/")
-        }
-        for i, parameter in enumerate(parameters)
-    }
+    entries: dict[nn.Parameter, dict[str, Tensor]] = {parameter: {} for parameter in parameters}
+    for name, value in shards.items():
+        of, _, key = name.rpartition("/")
+        entries[owners[of]][key] = value
+    return dict(enumerate(entries.values()))
 
 
 def in_blocks(optimizer: Optimizer) -> bool:
