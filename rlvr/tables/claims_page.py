@@ -166,15 +166,16 @@ def _origin(table: str, finding: Finding, scale: str) -> str:
         return "From [theory/categorical.npz](theory/categorical.npz): `rlvr simulate`."
     if table == TOY_TREE:
         return "From [theory/toy_tree.csv](theory/toy_tree.csv): `rlvr simulate what=toy_tree`."
-    seeds = {seed for item in finding.differences for seeds in item.seeds for seed in seeds.split()}
+    of_table = [item for item in finding.differences if item.table == table]
+    seeds = {seed for item in of_table for seeds in item.seeds for seed in seeds.split()}
     command = f"make reproduce-table TABLE={table} SCALE={scale}"
     if not seeds:
         return f"To be made by `{command}`."
     command += f" SEEDS={','.join(sorted(seeds, key=int))}"
-    saved = all(item.unit == "times" for item in finding.differences)
-    file = numbers_file(table, scale, "savings" if saved else "differences")
-    page, numbers = f"tables/{table_stem(table, scale)}.md", f"tables/{file}"
-    return f"From [{numbers}]({numbers}), beside [the table]({page}): `{command}`."
+    kinds = dict.fromkeys("savings" if item.unit == "times" else "differences" for item in of_table)
+    files = [f"tables/{numbers_file(table, scale, kind)}" for kind in kinds]
+    links = " and ".join(f"[{file}]({file})" for file in files)
+    return f"From {links}, beside [the table](tables/{table_stem(table, scale)}.md): `{command}`."
 
 
 def _row(difference: Difference) -> str:

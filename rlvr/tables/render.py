@@ -7,15 +7,9 @@ import pandas as pd
 from rlvr.tables.page import TablePage
 from rlvr.tables.panels import Panel
 
-GREEK = dict(
-    zip(
-        "αβγδεηθκλμπρστφωΔ",
-        "alpha beta gamma delta epsilon eta theta kappa lambda mu pi rho sigma tau phi omega Delta".split(),
-        strict=True,
-    )
-)
+GREEK = "alpha beta gamma delta epsilon eta theta kappa lambda mu pi rho sigma tau phi omega Delta"
 LATEX = str.maketrans(
-    {letter: rf"$\{name}$" for letter, name in GREEK.items()}
+    {letter: rf"$\{name}$" for letter, name in zip("αβγδεηθκλμπρστφωΔ", GREEK.split(), strict=True)}
     | {
         "\\": r"\textbackslash{}",
         "{": r"\{",
