@@ -113,18 +113,10 @@ def spent(runs: Sequence[RunFiles]) -> pd.DataFrame:
     """By arm, means over seeds: entropy at the end of training, tokens sampled, optimizer steps."""
     rows = []
     for run in runs:
-        lines = run.metrics
-        rows.append(
-            {
-                "arm": run.arm,
-                "entropy": np.mean([line["policy/entropy"] for line in lines[-LAST_STEPS:]])
-                if lines
-                else np.nan,
-                "tokens": sum(line["tokens/sampled"] for line in lines),
-                "updates": sum(line["update/steps"] for line in lines),
-            }
-        )
-    return pd.DataFrame(rows).groupby("arm").mean()
+        steps = pd.DataFrame(run.metrics, columns=["policy/entropy", "tokens/sampled", "update/steps"])
+        entropy = steps["policy/entropy"].tail(LAST_STEPS).mean()
+        rows.append([run.arm, entropy, steps["tokens/sampled"].sum(), steps["update/steps"].sum()])
+    return pd.DataFrame(rows, columns=["arm", "entropy", "tokens", "updates"]).groupby("arm").mean()
 
 
 def measures_panels(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFiles]) -> list[Panel]:
