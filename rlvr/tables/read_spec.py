@@ -72,8 +72,10 @@ def share_arms(spec: TableSpec, scale: str, root: Path) -> None:
         UserError: where the table or the arm is not there, or an arm has overrides of its own too.
     """
     file = root / f"{spec.shares}.yaml"
-    if not file.is_file():
-        raise UserError(f"table {spec.name} shares {spec.shares}: accepted is <paper>/<table> in {root}")
+    if spec.shares == spec.name or not file.is_file():
+        raise UserError(
+            f"table {spec.name} shares {spec.shares}: accepted is <paper>/<table> in {root}"
+        )
     other = read_spec(file, scale, root)
     by_name = {arm.name: arm for arm in other.arms}
     for arm in spec.arms:
@@ -87,14 +89,18 @@ def share_arms(spec: TableSpec, scale: str, root: Path) -> None:
         arm.times = by_name[arm.of].times
 
 
-def read_layout(path: Path, root: Path | None = None) -> dict[str, Any]:
+def read_layout(path: Path, root: Path | None = None, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A table's file for all scales, on top of the files that it extends, as plain YAML with known keys.
 
     It stays YAML until a scale is chosen, since what a file does not say has to be told from what it sets
-    to a default.
+    to a default. A file that extends one of its own name is on top of rlvr's.
+
+    Args:
+        below: the files that extend this one.
 
     Raises:
-        UserError: for a key or a value that no table has, or if a file that it extends is not there.
+        UserError: for a key or a value that no table has, or if a file that it extends is not there, or
+            extends it.
     """
     layout = load_yaml(path)
     check_keys(TableFile, layout, path)
@@ -103,8 +109,12 @@ def read_layout(path: Path, root: Path | None = None) -> dict[str, Any]:
         return layout
     roots = (root or path.parents[1], EXPERIMENTS)
     for folder in roots:
-        if (file := folder / f"{parent}.yaml").is_file():
-            return joined(read_layout(file, folder), layout)
+        if (file := folder / f"{parent}.yaml").is_file() and not file.samefile(path):
+            if file in below:
+                raise UserError(
+                    f"{path} extends {parent}, which extends it: accepted is a file that does not"
+                )
+            return joined(read_layout(file, folder, (*below, path)), layout)
     there = {str(f.relative_to(folder).with_suffix("")) for folder in roots for f in folder.rglob("*.yaml")}
     raise unknown(f"file that {path} extends", parent, there)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rlvr.errors import unknown
 from rlvr.files.run_files import Line, RunFiles
 from rlvr.tables.figures import BASELINE, COLOURS, STYLE, band
 from rlvr.tables.spec import TableSpec, metric_k
@@ -91,6 +92,9 @@ def dynamics_curves(spec: TableSpec, runs: Sequence[RunFiles]) -> Figure:
     """Reward, entropy, length and validation by step (rows), a column for each arm and its baseline."""
     pairs, options = spec.pairs, spec.dynamics
     assert options is not None
+    logged = {key for run in runs for line in run.validation for key in line if key != "step"}
+    if logged and options.validation not in logged:
+        raise unknown("key of dynamics.validation", options.validation, logged)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.6 * len(pairs), 7.2), layout="constrained")
         grid = figure.subplots(len(DYNAMICS) + 1, len(pairs), sharex=True, sharey="row", squeeze=False)

@@ -10,7 +10,7 @@ from rlvr.errors import UserError
 from rlvr.tables.claims_file import read_claims
 from rlvr.tables.names import tables
 from rlvr.tables.read_spec import read_spec
-from rlvr.tables.spec import Arm, Dynamics, PublishedSource, check_spec
+from rlvr.tables.spec import Arm, Dynamics, Measures, PublishedSource, Sweep, check_spec
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -87,6 +87,17 @@ def test_extending_what_is_not_there_names_the_nearest(tmp_path):
         read_spec(file, "laptop")
 
 
+def test_a_table_of_rlvrs_name_is_on_top_of_rlvrs_and_a_circle_is_refused(tmp_path):
+    (folder := tmp_path / "fgrpo").mkdir()
+    (own := folder / "table1.yaml").write_text("extends: fgrpo/table1\ntitle: Mine\n")
+    spec, theirs = (read_spec(file, "laptop") for file in (own, EXPERIMENTS / "fgrpo" / "table1.yaml"))
+    assert (spec.title, spec.arms) == ("Mine", theirs.arms)
+    own.write_text("extends: fgrpo/mine\n")
+    (folder / "mine.yaml").write_text("extends: fgrpo/table1\n")
+    with pytest.raises(UserError, match=r"mine.yaml extends fgrpo/table1, which extends it"):
+        read_spec(own, "laptop")
+
+
 def test_a_table_may_show_the_runs_of_another(spec):
     assert spec.folder("laptop") == "paper/table9/laptop"
     assert replace(spec, runs="paper/table1").folder("laptop") == "paper/table1/laptop"
@@ -114,6 +125,12 @@ def test_f_grpo_table_1_is_laid_out(scale):
         ({"arms": [Arm("grpo", x=2)]}, "has one of x and series"),
         ({"arms": [Arm("grpo", group_size=8)]}, "has one of group_size and gamma"),
         ({"checkpoint": "bets"}, "did you mean best"),
+        ({"columns": {"in_domain": ["easy"], "out_of_domain": []}}, "no benchmark in out_of_domain"),
+        ({"arms": [Arm("grpo", baseline="grpo")]}, "arm 'grpo' .* is its own baseline"),
+        ({"dynamics": Dynamics(smoothing=2)}, "dynamics.smoothing holds 2"),
+        ({"sweep": Sweep("N", base=2)}, "no arm says its x and series"),
+        ({"arms": [Arm("grpo", x=2, series="a")], "sweep": Sweep("N", base=1)}, "is 1: accepted is above 1"),
+        ({"metrics": ["pass@1"], "measures": Measures("grpo", [0.5])}, "accepted is pass@2 or more"),
     ],
 )
 def test_refuses_what_cannot_be_laid_out(spec, change, said):
