@@ -73,9 +73,7 @@ def share_arms(spec: TableSpec, scale: str, root: Path) -> None:
     """
     file = root / f"{spec.shares}.yaml"
     if spec.shares == spec.name or not file.is_file():
-        raise UserError(
-            f"table {spec.name} shares {spec.shares}: accepted is <paper>/<table> in {root}"
-        )
+        raise UserError(f"table {spec.name} shares {spec.shares}: accepted is <paper>/<table> in {root}")
     other = read_spec(file, scale, root)
     by_name = {arm.name: arm for arm in other.arms}
     for arm in spec.arms:
