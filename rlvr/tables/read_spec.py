@@ -10,6 +10,7 @@ Reading one imports neither torch nor pandas, so that a misspelt name is answere
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +51,16 @@ def arms_at_other_rates(spec: TableSpec) -> list[Arm]:
         arm = by_name[name]
         arm.member = arm.member or arm.label
         found.append(
-            Arm(
+            replace(
+                arm,
                 name=f"{arm.name}-x{times:g}",
                 label=f"{arm.label} at {times:g} x its rate",
                 baseline=f"{arm.baseline}-x{times:g}" if arm.baseline in spec.rates.arms else None,
-                overrides=arm.overrides,
                 of=arm.of and f"{arm.of}-x{times:g}",
-                member=arm.member,
-                strength=arm.strength,
                 rate=f"x {times:g}",
                 times=times,
+                # a figure over what is swept has the arms at the table's own rate
+                **dict.fromkeys(("series", "x", "group_size", "gamma")),
             )
         )
     return found
@@ -82,9 +83,10 @@ def share_arms(spec: TableSpec, scale: str, root: Path) -> None:
         refuse_unknown(f"arm of {spec.shares}, which arm {arm.name} of {spec.name} is,", [arm.of], by_name)
         if arm.overrides:
             raise UserError(f"arm {arm.name} of {spec.name} is {spec.shares}'s {arm.of}: it has no overrides")
+        theirs = by_name[arm.of]
         where = [f"arm={arm.of}", f"experiment={other.folder(scale)}"]
-        arm.overrides = [*other.overrides, *by_name[arm.of].overrides, *where]
-        arm.times = by_name[arm.of].times
+        arm.overrides = [*other.overrides, *theirs.overrides, *where]
+        arm.times, arm.select, arm.ask = theirs.times, theirs.select, theirs.ask
 
 
 def read_layout(path: Path, root: Path | None = None, below: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -79,6 +79,24 @@ def test_a_learning_rate_is_checked_by_more_arms_and_an_arm_can_be_anothers(tmp_
             read_spec(write(tmp_path, shared | change), "laptop")
 
 
+def test_an_arm_at_another_rate_or_anothers_trains_on_the_same_problems_and_is_asked_the_same(
+    tmp_path, layout
+):
+    chosen, asked = {"from": "grpo", "share": 0.2}, "algorithm.differential_smoothing.correct"
+    arms = [ARM, {"name": "lim", "select": chosen, "x": 1, "series": "a"}, {"name": "ds", "ask": asked}]
+    (tmp_path / "paper").mkdir()
+    one = layout | {"arms": arms, "rates": {"arms": ["lim", "ds"], "times": [2]}}
+    (tmp_path / "paper" / "one.yaml").write_text(yaml.safe_dump(one))
+    _, lim, _, faster, ds = read_spec(tmp_path / "paper" / "one.yaml", "laptop").arms
+    assert (faster.name, faster.select, faster.x, faster.series) == ("lim-x2", lim.select, None, None)
+    assert (ds.name, ds.ask) == ("ds-x2", asked)
+
+    theirs = [{"name": "a", "of": "lim-x2"}, {"name": "b", "of": "ds"}]
+    shared = layout | {"shares": "paper/one", "arms": theirs}
+    a, b = read_spec(write(tmp_path, shared), "smoke").arms
+    assert (a.select, b.ask) == (lim.select, asked)
+
+
 def test_extending_what_is_not_there_names_the_nearest(tmp_path):
     file = tmp_path / "paper" / "two.yaml"
     file.parent.mkdir()
