@@ -49,7 +49,7 @@ def write_all_claims(
         {page: {verdict: claims that have it}}.
 
     Raises:
-        UserError: for a paper without claims, or claims about what there is not.
+        UserError: for a paper without claims, or none at this scale, or claims about what there is not.
     """
     names = names or [paper for paper in papers(experiments) if is_asked(experiments / paper / CLAIMS, scale)]
     pages = [page_of(paper, scale, results, experiments) for paper in names]
@@ -69,6 +69,7 @@ def page_of(paper: str, scale: str, results: Path, experiments: Path) -> tuple[P
     refuse_unknown("paper with claims", [paper], papers(experiments))
     declared = experiments / paper / CLAIMS
     file = read_claims(declared)
+    refuse_unknown(f"scale of the claims in {declared}", [scale], file.scales or [scale])
     found = findings(declared, scale, results)
     page = results / f"{paper}{'' if scale == 'laptop' else '-' + scale}.md"
     drawn = [stem for stem in file.figures if (results / "figures" / f"{stem}.png").exists()]

@@ -157,6 +157,8 @@ def test_claims_asked_at_one_scale_have_no_page_of_another(tmp_path, paper):
     declared.write_text(f"scales: [smoke]\n{declared.read_text()}")
     assert not write_all_claims([], "laptop", tmp_path, declared.parents[1])
     assert list(write_all_claims([], "smoke", tmp_path, declared.parents[1])) == [tmp_path / "paper-smoke.md"]
+    with pytest.raises(UserError, match=r"unknown scale of the claims in .* 'laptop': accepted are smoke"):
+        write_claims("paper", "laptop", tmp_path, declared.parents[1])
 
 
 def test_what_cannot_be_tried_at_a_scale_is_said_with_the_reason(tmp_path, paper):
