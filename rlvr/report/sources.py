@@ -50,14 +50,9 @@ def table_of(runs: Sequence[RunFiles]) -> TableSpec:
     Where one arm is trained, or some are none of the table's, only names are taken from its file.
     """
     name, _, scale = runs[0].config.experiment.rpartition("/")
-    if not is_table(name):
+    if name not in tables():
         return table_of_runs(runs)
     spec = read_table(name, scale)
     trained = {run.arm for run in runs if run.trains}
     whole = len(trained) > 1 and {run.arm for run in runs} <= spec.arm_labels.keys()
     return spec if whole else table_of_runs(runs, like=spec)
-
-
-def is_table(name: str) -> bool:
-    """Whether `experiments/` has the table."""
-    return name in tables()

@@ -129,8 +129,7 @@ def holm_corrected(found: list[Finding], *, student: bool = True) -> list[Findin
     measured = [item for item in family if item.has_run and item.repeated and np.isfinite(item.low)]
     freedoms = [_freedom(item) if student else np.inf for item in measured]
     rows = [(item.value, item.low, item.high) for item in measured]
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
-    bounds = iter(holm_intervals(*columns, freedoms, len(family)))
+    bounds = holm_intervals(*np.reshape(rows, (-1, 3)).T, freedoms, len(family))
     wider = {
         id(item): replace(item, low=low, high=high)
         for item, (low, high) in zip(measured, bounds, strict=True)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
 from rlvr.evaluation.measures import distinct_answers, measure_names, per_problem
-from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, by_arm, tallies_of
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import TableSpec
@@ -94,19 +94,14 @@ def _measured(
         n, c = (np.stack([table.loc[kept, column] for table in tables]) for column in ("n", "c"))
         distinct = np.full((*n.shape, 1), np.nan)
         if benchmark in spec.measures.distinct:
-            distinct[..., 0] = [_distinct(run, benchmark, kept) for run in runs_by_arm[name]]
+            files = [run.samples(benchmark) for run in runs_by_arm[name]]
+            distinct[..., 0] = [distinct_answers(file).loc[kept] for file in files]
         values = np.concatenate(
             [per_problem(n, c, c_base, spec.measures.taus, max(spec.ks)), distinct], axis=-1
         )
         seed_weights = resampling_weights(len(tables), BOOTSTRAP_ITERATIONS, [0, *name.encode()])
         found[name] = values.mean(axis=(0, 1)), resampled_means(values, weights, seed_weights)
     return found
-
-
-def _distinct(run: RunFiles, benchmark: str, kept: pd.Index) -> np.ndarray:
-    file = run.samples(benchmark)
-    with damage_as_sentence(file):
-        return distinct_answers(file).loc[kept].to_numpy()
 
 
 def spent(runs: Sequence[RunFiles]) -> pd.DataFrame:
