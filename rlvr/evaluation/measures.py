@@ -15,6 +15,7 @@ from rlvr.data import Verdict
 from rlvr.data.answer_form import answer_form
 from rlvr.errors import UserError
 from rlvr.evaluation.passk import pass_at_k
+from rlvr.files.run_files import damage_as_sentence
 
 
 def covered(n: ArrayLike, c: ArrayLike, tau: float) -> np.ndarray:
@@ -67,7 +68,11 @@ def distinct_answers(samples: Path | str | pd.DataFrame) -> pd.Series:
         samples: an evaluation's Parquet file, or a frame with its columns `problem_id`, `verdict`, `text`.
     """
     columns = ["problem_id", "verdict", "text"]
-    frame = samples if isinstance(samples, pd.DataFrame) else pd.read_parquet(samples, columns=columns)
+    if isinstance(samples, pd.DataFrame):
+        frame = samples
+    else:
+        with damage_as_sentence(Path(samples)):
+            frame = pd.read_parquet(samples, columns=columns)
     right = frame[frame["verdict"] == str(Verdict.CORRECT)].drop_duplicates(["problem_id", "text"])
     forms = right["text"].map(answer_form).groupby(right["problem_id"]).nunique()
     return forms.reindex(sorted(frame["problem_id"].unique()), fill_value=0)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from rlvr.data import UNSCORABLE, Verdict
 from rlvr.errors import UserError, unknown
+from rlvr.files.run_files import damage_as_sentence
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> float | np.ndarray:
@@ -61,13 +62,14 @@ def counts(samples: Path | str | pd.DataFrame) -> pd.DataFrame:
         each kind of unscorable verdict, which are in neither.
 
     Raises:
-        UserError: for a verdict that is none of `Verdict`.
+        UserError: for a verdict that is none of `Verdict`, or a file that is damaged.
     """
     columns = ["problem_id", "verdict"]
     if isinstance(samples, pd.DataFrame):
         table = pa.Table.from_pandas(samples[columns], preserve_index=False)
     else:
-        table = pq.read_table(samples, columns=columns, read_dictionary=columns)
+        with damage_as_sentence(Path(samples)):
+            table = pq.read_table(samples, columns=columns, read_dictionary=columns)
     tally = table.group_by(columns).aggregate([([], "count_all")]).to_pandas()
     tally = tally.astype({name: str for name in columns})
     for verdict in sorted(set(tally["verdict"]) - set(Verdict)):

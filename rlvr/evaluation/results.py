@@ -6,7 +6,7 @@ import pandas as pd
 
 from rlvr.evaluation.intervals import share_interval
 from rlvr.evaluation.passk import counts, pass_at_k_of
-from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.files.run_files import RunFiles
 
 COLUMNS = ["benchmark", "domain", "problems", "k", "value", "low", "high"]
 
@@ -20,10 +20,7 @@ def pass_at_k_of_run(run: RunFiles) -> pd.DataFrame:
     """
     rows = []
     for name, result in run.summary.get("evaluation", {}).items():
-        tally = None
-        if file := run.samples(name):
-            with damage_as_sentence(file):
-                tally = counts(file)
+        tally = counts(file) if (file := run.samples(name)) else None
         for k in sorted(map(int, result["pass@k"])):
             value = result["pass@k"][str(k)]
             low = high = nan

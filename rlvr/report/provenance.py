@@ -71,9 +71,7 @@ def flops(count: float) -> str:
 
 def _pairs(entries: dict[str, Any]) -> str:
     return ", ".join(
-        f"{key.replace('_', ' ')} {_value(value)}" for key, value in entries.items() if value != []
+        f"{key.replace('_', ' ')} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in entries.items()
+        if value != []
     )
-
-
-def _value(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

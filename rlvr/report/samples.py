@@ -69,13 +69,12 @@ def evaluation_samples(runs: Sequence[RunFiles], benchmarks: Sequence[str]) -> d
 
 def known_problems(runs: Sequence[RunFiles], benchmark: str) -> dict[str, Problem]:
     """The problems of a benchmark by id, as the runs' config gives them; none where its data is not here."""
-    tasks = [run.config.benchmark.tasks.get(benchmark) for run in runs]
-    for task in filter(None, tasks):
-        try:
-            return {problem.id: problem for problem in load_problems(task, held_out=True)}
-        except (UserError, OSError):  # the hub's data sets may be out of reach; ids do for a report
-            return {}
-    return {}
+    tasks = (run.config.benchmark.tasks.get(benchmark) for run in runs)
+    try:
+        asked = load_problems(task, held_out=True) if (task := next(filter(None, tasks), None)) else []
+        return {problem.id: problem for problem in asked}
+    except (UserError, OSError):  # the hub's data sets may be out of reach; ids do for a report
+        return {}
 
 
 def tally_samples(

@@ -47,17 +47,12 @@ def find_runs(path: Path) -> list[RunFiles]:
 def table_of(runs: Sequence[RunFiles]) -> TableSpec:
     """The table's file in `experiments/` that the runs belong to, or one made of what they have in common.
 
-    Where they are one arm of a table, or more arms than it has, only names are taken from its file.
+    Where one arm is trained, or some are none of the table's, only names are taken from its file.
     """
     name, _, scale = runs[0].config.experiment.rpartition("/")
-    if not is_table(name):
+    if name not in tables():
         return table_of_runs(runs)
     spec = read_table(name, scale)
     trained = {run.arm for run in runs if run.trains}
-    whole = len(trained) > 1 and trained <= set(spec.arm_labels)
+    whole = len(trained) > 1 and {run.arm for run in runs} <= spec.arm_labels.keys()
     return spec if whole else table_of_runs(runs, like=spec)
-
-
-def is_table(name: str) -> bool:
-    """Whether `experiments/` has the table."""
-    return name in tables()

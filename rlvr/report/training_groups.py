@@ -38,10 +38,9 @@ def evenly(items: list, count: int) -> list:
 
 
 def _without_ones(group: dict[str, Any]) -> dict[str, Any]:
-    def shorter(completion: dict[str, Any]) -> dict[str, Any]:
-        weights = completion["weights"]
-        return completion | {
-            "weights": None if weights and all(weight == 1.0 for weight in weights) else weights
-        }
-
-    return group | {"completions": [shorter(completion) for completion in group["completions"]]}
+    return group | {
+        "completions": [
+            completion | {"weights": None} if set(completion["weights"] or ()) == {1.0} else completion
+            for completion in group["completions"]
+        ]
+    }

@@ -21,8 +21,9 @@ from rlvr.files.run_files import RunFiles
 from rlvr.report.curves import learning_curves, passk_curves
 from rlvr.report.provenance import common_facts, run_facts
 from rlvr.report.samples import evaluation_samples
-from rlvr.report.sources import is_table, table_of
+from rlvr.report.sources import table_of
 from rlvr.report.training_groups import training_groups
+from rlvr.tables.names import tables
 from rlvr.tables.page import TablePage, assemble
 from rlvr.tables.spec import TableSpec
 
@@ -72,7 +73,7 @@ def render_page(runs: Sequence[RunFiles], spec: TableSpec, table: TablePage | No
     labels = spec.arm_labels
     runs = sorted(runs, key=lambda run: list(labels).index(run.arm))
     facts = dict(table.facts) if table else {}
-    if not (spec.repeat or is_table(spec.name)):
+    if not (spec.repeat or spec.name in tables()):
         facts.pop("Repeat", None)  # it names a command that knows the tables of `experiments/` only
     data = page_data(runs, spec, table)
     script = "\n".join((PAGE / name).read_text() for name in SCRIPTS)

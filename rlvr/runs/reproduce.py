@@ -23,8 +23,8 @@ from rlvr.runs.rare import draw
 from rlvr.runs.select import select, selection_file
 from rlvr.runs.start import Start
 from rlvr.runs.sweep import launch
-from rlvr.tables.claims_page import write_claims
-from rlvr.tables.names import papers, read_table, tables_of
+from rlvr.tables.claims_page import is_asked, write_claims
+from rlvr.tables.names import CLAIMS, papers, read_table, tables_of
 from rlvr.tables.page import assemble
 from rlvr.tables.spec import Arm, TableSpec
 from rlvr.tables.terminal import print_table
@@ -86,7 +86,8 @@ def reproduce_table(
     runs = [RunFiles(run.directory, arm=run.arm.name) for run in scheduled]
     table = assemble(spec, runs)
     files = write_table(table, results)
-    if (paper := name.partition("/")[0]) in papers() and name in tables_of(EXPERIMENTS):
+    claimed = (paper := name.partition("/")[0]) in papers() and name in tables_of(EXPERIMENTS)
+    if claimed and is_asked(EXPERIMENTS / paper / CLAIMS, scale):
         files.append(write_claims(paper, scale, results, EXPERIMENTS))
     started_runs = [run for run in runs if (run.directory / "config.yaml").exists()]
     files.append(write_report(started_runs, results / "reports" / f"{table.stem}.html", table=table))

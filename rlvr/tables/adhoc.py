@@ -279,9 +279,12 @@ def chosen(runs: Sequence[RunFiles], wanted: Mapping[str, Sequence[Any]]) -> lis
     for key, values in wanted.items():
         names = {said(value) for value in values}
         configs = {run.directory: settings_of(run.config) for run in left}
-        there = {said(value) for settings in configs.values() for value in [value_of(settings, key)]}
         left = [run for run in left if names & names_of(value_of(configs[run.directory], key))]
         if not left:
+            keys = {name for settings in configs.values() for name in settings}
+            if not keys & {key, f"{key}.name"}:
+                raise UserError(f"no run has a key {key!r}{nearest(key, keys)}")
+            there = {said(value_of(settings, key)) for settings in configs.values()}
             raise UserError(
                 f"no run has {key}={','.join(map(said, values))}: they have {', '.join(sorted(there))}"
             )

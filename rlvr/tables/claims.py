@@ -3,7 +3,7 @@
 `rlvr.tables.claims_file` says what a claim is; here each gets its numbers and a verdict.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from rlvr.tables.declared import Declaration, declarations
 from rlvr.tables.holm import holm_intervals
 from rlvr.tables.read_spec import read_spec
 from rlvr.tables.spec import DELTA_NLL, EFFORT_UNITS, RARE, TableSpec, metric_k, numbers_file
-from rlvr.theory import SimulationGrid
+from rlvr.theory.simulation_grid import METRICS, SimulationGrid
 
 SHOWN, NOT_SHOWN, LESS, OPPOSITE = "shown", "not shown", "less than claimed", "opposite"
 UNTESTABLE, NOT_RUN = "not testable at this scale", "not run"
@@ -42,6 +42,7 @@ class Difference:
         seeds: of the two arms, as "1 2 3".
         repeated: whether each of them that is trained has more than one.
         no_effect: the value at which the two would be equal: 0, or 1 - factor where a factor is claimed.
+        table: whose files it is from; the same difference of two tables is one.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Difference:
     seeds: tuple[str, str] = ("", "")
     repeated: bool = True
     no_effect: float = 0.0
+    table: str = field(default="", compare=False)
 
     @property
     def has_run(self) -> bool:
@@ -127,8 +129,7 @@ def holm_corrected(found: list[Finding], *, student: bool = True) -> list[Findin
     measured = [item for item in family if item.has_run and item.repeated and np.isfinite(item.low)]
     freedoms = [_freedom(item) if student else np.inf for item in measured]
     rows = [(item.value, item.low, item.high) for item in measured]
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
-    bounds = iter(holm_intervals(*columns, freedoms, len(family)))
+    bounds = holm_intervals(*np.reshape(rows, (-1, 3)).T, freedoms, len(family))
     wider = {
         id(item): replace(item, low=low, high=high)
         for item, (low, high) in zip(measured, bounds, strict=True)
@@ -154,17 +155,18 @@ def _finding(claim: ClaimSpec, experiments: Path, scale: str, results: Path) -> 
     numbers, folder = [], results / "tables"
     for stated in claim.differences:
         if stated.kind == SIMULATION:
-            numbers.append(_simulated(stated, results / "theory" / "categorical.npz"))
+            found = _simulated(stated, results / "theory" / "categorical.npz")
         elif stated.kind == TOY_TREE:
-            numbers.append(_toy_tree_difference(stated, results / "theory" / "toy_tree.csv"))
+            found = _toy_tree_difference(stated, results / "theory" / "toy_tree.csv")
         else:
             spec = read_spec(experiments / f"{stated.table}.yaml", scale)
             if stated.kind == "savings":
-                numbers.append(_saved(stated, spec, folder / numbers_file(spec.name, scale, "savings")))
-                continue
-            numbers.append(_tabled(stated, spec, folder / numbers_file(spec.name, scale, "differences")))
-            if stated.metric not in (*spec.metrics, DELTA_NLL):
-                reason = f"Table {spec.name} has no {stated.metric} at scale {scale}."
+                found = _saved(stated, spec, folder / numbers_file(spec.name, scale, "savings"))
+            else:
+                found = _tabled(stated, spec, folder / numbers_file(spec.name, scale, "differences"))
+                if stated.metric not in (*spec.metrics, DELTA_NLL):
+                    reason = f"Table {spec.name} has no {stated.metric} at scale {scale}."
+        numbers.append(replace(found, table=stated.table))
     return Finding(claim.claim, claim.source, tables, tuple(numbers), reason)
 
 
@@ -267,11 +269,17 @@ def _simulated(stated: DifferenceSpec, file: Path) -> Difference:
     if not file.exists():
         return Difference(text, "points")
     grid = SimulationGrid.load(file)
-    samples = []
+    refuse_unknown("metric of the simulation", [stated.metric], METRICS)
+    steps, samples = grid.step.tolist(), []
     for arm in (stated.arm, stated.minus):
-        point = int(np.searchsorted(grid.step, grid.step[-1] if arm.step is None else arm.step))
+        step = steps[-1] if arm.step is None else arm.step
+        if step not in steps:
+            near = min(steps, key=lambda recorded: abs(recorded - step))
+            raise UserError(f"{arm} of the simulation: accepted are recorded steps, of which {near} is near")
+        if not any(cell[:2] == (arm.group_size, arm.gamma) for cell in grid.runs):
+            return Difference(text, "points")
         curves = grid.curves(stated.metric, arm.group_size, arm.gamma)
-        samples.append(100 * curves[:, point].astype(np.float64))
+        samples.append(100 * curves[:, steps.index(step)].astype(np.float64))
     value, low, high = welch_interval(*samples)
     seeds = " ".join(str(seed) for seed in range(len(samples[0])))
     return Difference(text, "points", value, low, high, seeds=(seeds, seeds))

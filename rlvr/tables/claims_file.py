@@ -182,5 +182,6 @@ def _with_members(one: DifferenceSpec, file: Path) -> DifferenceSpec:
 def _with_settings(one: DifferenceSpec, file: Path, claim: str) -> DifferenceSpec:
     """A difference of the simulation, its arms as settings."""
     given = {"arm": one.arm, "minus": one.minus}
-    arms = {key: strictly(SimulatedArm, arm, file, f"{key} in {claim!r}") for key, arm in given.items()}
-    return DifferenceSpec(**(vars(one) | arms))
+    return replace(
+        one, **{key: strictly(SimulatedArm, arm, file, f"{key} in {claim!r}") for key, arm in given.items()}
+    )

@@ -49,7 +49,7 @@ def write_all_claims(
         {page: {verdict: claims that have it}}.
 
     Raises:
-        UserError: for a paper without claims, or claims about what there is not.
+        UserError: for a paper without claims, or none at this scale, or claims about what there is not.
     """
     names = names or [paper for paper in papers(experiments) if is_asked(experiments / paper / CLAIMS, scale)]
     pages = [page_of(paper, scale, results, experiments) for paper in names]
@@ -69,6 +69,7 @@ def page_of(paper: str, scale: str, results: Path, experiments: Path) -> tuple[P
     refuse_unknown("paper with claims", [paper], papers(experiments))
     declared = experiments / paper / CLAIMS
     file = read_claims(declared)
+    refuse_unknown(f"scale of the claims in {declared}", [scale], file.scales or [scale])
     found = findings(declared, scale, results)
     page = results / f"{paper}{'' if scale == 'laptop' else '-' + scale}.md"
     drawn = [stem for stem in file.figures if (results / "figures" / f"{stem}.png").exists()]
@@ -166,15 +167,16 @@ def _origin(table: str, finding: Finding, scale: str) -> str:
         return "From [theory/categorical.npz](theory/categorical.npz): `rlvr simulate`."
     if table == TOY_TREE:
         return "From [theory/toy_tree.csv](theory/toy_tree.csv): `rlvr simulate what=toy_tree`."
-    seeds = {seed for item in finding.differences for seeds in item.seeds for seed in seeds.split()}
+    of_table = [item for item in finding.differences if item.table == table]
+    seeds = {seed for item in of_table for seeds in item.seeds for seed in seeds.split()}
     command = f"make reproduce-table TABLE={table} SCALE={scale}"
     if not seeds:
         return f"To be made by `{command}`."
     command += f" SEEDS={','.join(sorted(seeds, key=int))}"
-    saved = all(item.unit == "times" for item in finding.differences)
-    file = numbers_file(table, scale, "savings" if saved else "differences")
-    page, numbers = f"tables/{table_stem(table, scale)}.md", f"tables/{file}"
-    return f"From [{numbers}]({numbers}), beside [the table]({page}): `{command}`."
+    kinds = dict.fromkeys("savings" if item.unit == "times" else "differences" for item in of_table)
+    files = [f"tables/{numbers_file(table, scale, kind)}" for kind in kinds]
+    links = " and ".join(f"[{file}]({file})" for file in files)
+    return f"From {links}, beside [the table](tables/{table_stem(table, scale)}.md): `{command}`."
 
 
 def _row(difference: Difference) -> str:

@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from rlvr import evaluation
 from rlvr.errors import UserError, refuse_unknown
+from rlvr.evaluation import counts
 from rlvr.evaluation.intervals import (
     difference_bounds,
     difference_freedom,
@@ -21,7 +21,7 @@ from rlvr.evaluation.intervals import (
 )
 from rlvr.evaluation.passk import pass_at_k
 from rlvr.evaluation.significance import ALPHA, ITERATIONS, SUBSAMPLE, subsampled_means, two_sided_p_values
-from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.files.run_files import RunFiles
 from rlvr.tables.spec import TableSpec, metric_k
 
 AVERAGE = "average"
@@ -172,14 +172,6 @@ def differences(spec: TableSpec, measured: Measured) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=DIFFERENCES)
 
 
-def counts(run: RunFiles, benchmark: str) -> pd.DataFrame | None:
-    """`rlvr.evaluation.counts` of a benchmark; None if it was not evaluated."""
-    if not (file := run.samples(benchmark)):
-        return None
-    with damage_as_sentence(file):
-        return evaluation.counts(file)
-
-
 def by_arm(spec: TableSpec, runs: Sequence[RunFiles]) -> dict[str, list[RunFiles]]:
     """The runs of each arm, in the order of the table."""
     return {name: [run for run in runs if run.arm == name] for name in spec.arm_labels}
@@ -187,8 +179,8 @@ def by_arm(spec: TableSpec, runs: Sequence[RunFiles]) -> dict[str, list[RunFiles
 
 def tallies_of(benchmark: str, runs_by_arm: dict[str, list[RunFiles]]) -> dict[str, list[pd.DataFrame]]:
     """`counts` of each run of the arms all of whose runs (one at least) answered a benchmark."""
-    found = {name: [counts(run, benchmark) for run in runs] for name, runs in runs_by_arm.items()}
-    return {name: tables for name, tables in found.items() if tables and all(t is not None for t in tables)}
+    files = {name: [run.samples(benchmark) for run in runs] for name, runs in runs_by_arm.items()}
+    return {name: list(map(counts, found)) for name, found in files.items() if found and all(found)}
 
 
 def _measure(

@@ -65,7 +65,7 @@ class Declaration:
 def declarations(claims_file: Path, scale: str, results: Path) -> dict[str, Declaration]:
     """Of each claim of a file, by its text; those of git are kept in a file of `FOLDER`."""
     stored = results / FOLDER / f"{claims_file.parent.name}-{scale}.csv"
-    if not has_history(claims_file):
+    if not has_history(claims_file, results):
         return _read(stored)
     versions = [(commit, time, _claims(text)) for commit, time, text in _versions(claims_file)]
     claims = _claims(claims_file.read_text())
@@ -81,10 +81,16 @@ def declarations(claims_file: Path, scale: str, results: Path) -> dict[str, Decl
     return found
 
 
-def has_history(file: Path) -> bool:
-    """Whether git knows a file, with all that came before."""
-    shallow = git(file.parent, "rev-parse", "--is-shallow-repository")
-    return shallow.strip() == "false" and bool(git(file.parent, "log", "-1", "--format=%h", "--", file.name))
+def has_history(file: Path, results: Path) -> bool:
+    """Whether git knows a file with all that came before, and would know of results too.
+
+    Of a folder elsewhere it knows nothing, which is not to say that nothing was measured.
+    """
+    told = git(file.parent, "rev-parse", "--is-shallow-repository", "--show-toplevel")
+    shallow, _, root = told.partition("\n")
+    if shallow != "false" or not results.resolve().is_relative_to(root.strip()):
+        return False
+    return bool(git(file.parent, "log", "-1", "--format=%h", "--", file.name))
 
 
 def _claims(text: str) -> dict[str, list[dict[str, Any]]]:

@@ -33,7 +33,10 @@ def equal_tokens_panels(spec: TableSpec, runs: Sequence[RunFiles]) -> list[Panel
             continue
         ks = [name for name in pairs[0][0] if name.startswith("pass@")]
         ks = [min(ks, key=metric_k), max(ks, key=metric_k)]
-        ends = [[_within(path, _least_total(pair)) for path in pair] for pair in pairs]
+        ends = []
+        for pair in pairs:
+            fewest = min(path["tokens"].iloc[-1] for path in pair)
+            ends.append([_within(path, fewest) for path in pair])
         steps = [np.mean([end[side]["step"] for end in ends]) for side in (0, 1)]
         changes = [np.mean([one[k] - other[k] for one, other in ends]) for k in ks]
         rows.append(
@@ -59,10 +62,6 @@ def _path(run: RunFiles) -> pd.DataFrame:
         | {key.removeprefix("in_domain/"): line[key] for key in line if key.startswith("in_domain/pass@")}
         for line in lines
     )
-
-
-def _least_total(pair: tuple[pd.DataFrame, pd.DataFrame]) -> float:
-    return min(path["tokens"].iloc[-1] for path in pair)
 
 
 def _within(path: pd.DataFrame, tokens: float) -> pd.Series:

@@ -131,6 +131,7 @@ def _path(axes: Axes, runs: Sequence[RunFiles], style: dict) -> None:
         return
     k = max(metric_k(name.removeprefix("in_domain/")) for name in lines[0] if "/pass@" in name)
     names = ["in_domain/pass@1", f"in_domain/pass@{k}"]
-    mean = 100 * pd.concat([line[names] for line in lines]).groupby(level=0).mean()
+    by_step = pd.concat([line[names] for line in lines]).groupby(level=0)
+    mean = 100 * by_step.mean()[(by_step.count() == len(lines)).all(axis=1)]
     axes.plot(mean[names[0]], mean[names[1]], linewidth=0.9, markersize=2.5, **style)
     axes.set(xlabel="pass@1 in validation (%)", ylabel=f"pass@{k} in validation (%)")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
 from rlvr.evaluation.measures import distinct_answers, measure_names, per_problem
-from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, by_arm, tallies_of
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import TableSpec
@@ -94,7 +94,8 @@ def _measured(
         n, c = (np.stack([table.loc[kept, column] for table in tables]) for column in ("n", "c"))
         distinct = np.full((*n.shape, 1), np.nan)
         if benchmark in spec.measures.distinct:
-            distinct[..., 0] = [_distinct(run, benchmark, kept) for run in runs_by_arm[name]]
+            files = [run.samples(benchmark) for run in runs_by_arm[name]]
+            distinct[..., 0] = [distinct_answers(file).loc[kept] for file in files]
         values = np.concatenate(
             [per_problem(n, c, c_base, spec.measures.taus, max(spec.ks)), distinct], axis=-1
         )
@@ -103,28 +104,14 @@ def _measured(
     return found
 
 
-def _distinct(run: RunFiles, benchmark: str, kept: pd.Index) -> np.ndarray:
-    file = run.samples(benchmark)
-    with damage_as_sentence(file):
-        return distinct_answers(file).loc[kept].to_numpy()
-
-
 def spent(runs: Sequence[RunFiles]) -> pd.DataFrame:
     """By arm, means over seeds: entropy at the end of training, tokens sampled, optimizer steps."""
     rows = []
     for run in runs:
-        lines = run.metrics
-        rows.append(
-            {
-                "arm": run.arm,
-                "entropy": np.mean([line["policy/entropy"] for line in lines[-LAST_STEPS:]])
-                if lines
-                else np.nan,
-                "tokens": sum(line["tokens/sampled"] for line in lines),
-                "updates": sum(line["update/steps"] for line in lines),
-            }
-        )
-    return pd.DataFrame(rows).groupby("arm").mean()
+        steps = pd.DataFrame(run.metrics, columns=["policy/entropy", "tokens/sampled", "update/steps"])
+        entropy = steps["policy/entropy"].tail(LAST_STEPS).mean()
+        rows.append([run.arm, entropy, steps["tokens/sampled"].sum(), steps["update/steps"].sum()])
+    return pd.DataFrame(rows, columns=["arm", "entropy", "tokens", "updates"]).groupby("arm").mean()
 
 
 def measures_panels(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFiles]) -> list[Panel]:

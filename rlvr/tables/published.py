@@ -69,15 +69,13 @@ def load_published(file: str, directory: Path | None = None) -> pd.DataFrame:
     return numbers.replace({"metric": {"accuracy_percent": "accuracy"}})
 
 
-def published_table(
-    file: str, table: str, model: str | None = None, directory: Path | None = None
-) -> Published:
+def published_table(file: str, table: str, model: str | None = None) -> Published:
     """One table of a paper, for one model or for all it has.
 
     Raises:
         UserError: for a table, or a model in it, that the file does not have; it names those there are.
     """
-    rows = load_published(file, directory)
+    rows = load_published(file)
     for column, wanted in (("table", table), ("model", model)):
         if wanted not in (None, *rows[column]):
             raise unknown(f"{column} of {file}", wanted, rows[column].unique())

@@ -10,6 +10,7 @@ Reading one imports neither torch nor pandas, so that a misspelt name is answere
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +51,16 @@ def arms_at_other_rates(spec: TableSpec) -> list[Arm]:
         arm = by_name[name]
         arm.member = arm.member or arm.label
         found.append(
-            Arm(
+            replace(
+                arm,
                 name=f"{arm.name}-x{times:g}",
                 label=f"{arm.label} at {times:g} x its rate",
                 baseline=f"{arm.baseline}-x{times:g}" if arm.baseline in spec.rates.arms else None,
-                overrides=arm.overrides,
                 of=arm.of and f"{arm.of}-x{times:g}",
-                member=arm.member,
-                strength=arm.strength,
                 rate=f"x {times:g}",
                 times=times,
+                # a figure over what is swept has the arms at the table's own rate
+                **dict.fromkeys(("series", "x", "group_size", "gamma")),
             )
         )
     return found
@@ -72,7 +73,7 @@ def share_arms(spec: TableSpec, scale: str, root: Path) -> None:
         UserError: where the table or the arm is not there, or an arm has overrides of its own too.
     """
     file = root / f"{spec.shares}.yaml"
-    if not file.is_file():
+    if spec.shares == spec.name or not file.is_file():
         raise UserError(f"table {spec.name} shares {spec.shares}: accepted is <paper>/<table> in {root}")
     other = read_spec(file, scale, root)
     by_name = {arm.name: arm for arm in other.arms}
@@ -82,19 +83,24 @@ def share_arms(spec: TableSpec, scale: str, root: Path) -> None:
         refuse_unknown(f"arm of {spec.shares}, which arm {arm.name} of {spec.name} is,", [arm.of], by_name)
         if arm.overrides:
             raise UserError(f"arm {arm.name} of {spec.name} is {spec.shares}'s {arm.of}: it has no overrides")
+        theirs = by_name[arm.of]
         where = [f"arm={arm.of}", f"experiment={other.folder(scale)}"]
-        arm.overrides = [*other.overrides, *by_name[arm.of].overrides, *where]
-        arm.times = by_name[arm.of].times
+        arm.overrides = [*other.overrides, *theirs.overrides, *where]
+        arm.times, arm.select, arm.ask = theirs.times, theirs.select, theirs.ask
 
 
-def read_layout(path: Path, root: Path | None = None) -> dict[str, Any]:
+def read_layout(path: Path, root: Path | None = None, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A table's file for all scales, on top of the files that it extends, as plain YAML with known keys.
 
     It stays YAML until a scale is chosen, since what a file does not say has to be told from what it sets
-    to a default.
+    to a default. A file that extends one of its own name is on top of rlvr's.
+
+    Args:
+        below: the files that extend this one.
 
     Raises:
-        UserError: for a key or a value that no table has, or if a file that it extends is not there.
+        UserError: for a key or a value that no table has, or if a file that it extends is not there, or
+            extends it.
     """
     layout = load_yaml(path)
     check_keys(TableFile, layout, path)
@@ -103,8 +109,12 @@ def read_layout(path: Path, root: Path | None = None) -> dict[str, Any]:
         return layout
     roots = (root or path.parents[1], EXPERIMENTS)
     for folder in roots:
-        if (file := folder / f"{parent}.yaml").is_file():
-            return joined(read_layout(file, folder), layout)
+        if (file := folder / f"{parent}.yaml").is_file() and not file.samefile(path):
+            if file in below:
+                raise UserError(
+                    f"{path} extends {parent}, which extends it: accepted is a file that does not"
+                )
+            return joined(read_layout(file, folder, (*below, path)), layout)
     there = {str(f.relative_to(folder).with_suffix("")) for folder in roots for f in folder.rglob("*.yaml")}
     raise unknown(f"file that {path} extends", parent, there)
 

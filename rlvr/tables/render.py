@@ -7,22 +7,29 @@ import pandas as pd
 from rlvr.tables.page import TablePage
 from rlvr.tables.panels import Panel
 
+GREEK = "alpha beta gamma delta epsilon eta theta kappa lambda mu pi rho sigma tau phi omega Delta"
 LATEX = str.maketrans(
-    {
+    {letter: rf"$\{name}$" for letter, name in zip("αβγδεηθκλμπρστφωΔ", GREEK.split(), strict=True)}
+    | {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "$": r"\$",
         "&": r"\&",
         "%": r"\%",
         "_": r"\_",
         "#": r"\#",
+        "^": r"\^{}",
+        "~": r"\~{}",
         "±": r"$\pm$",
+        "×": r"$\times$",
         "−": "$-$",
         "†": r"$^\dagger$",
         "↑": r"$^\uparrow$",
         "↓": r"$^\downarrow$",
-        "α": r"$\alpha$",
-        "γ": r"$\gamma$",
-        "Δ": r"$\Delta$",
-        "λ": r"$\lambda$",
         "<": "$<$",
+        ">": "$>$",
+        "|": "$|$",
         "–": "--",
         "`": "",
     }
@@ -58,10 +65,11 @@ def csv(frame: pd.DataFrame) -> bytes:
 
 
 def _markdown_panel(panel: Panel) -> str:
-    widths = [max(map(len, column)) for column in zip(panel.header, *panel.rows, strict=True)]
+    header, *rows = [[text.replace("|", r"\|") for text in line] for line in [panel.header, *panel.rows]]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [
         "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |"
-        for line in [panel.header, ["-" * width for width in widths], *panel.rows]
+        for line in [header, ["-" * width for width in widths], *rows]
     ]
     return f"**{panel.title}**\n\n" + "\n".join(lines)
 

@@ -248,12 +248,22 @@ def check_spec(spec: TableSpec) -> None:
     arms, benchmarks = [arm.name for arm in spec.arms], list(chain.from_iterable(spec.columns.values()))
     _refuse_repeated("arm", arms, spec)
     _refuse_repeated("benchmark", benchmarks, spec)
+    for group, names in spec.columns.items():
+        if not names:
+            raise UserError(
+                f"columns of table {spec.name} has no benchmark in {group}: accepted is one or more"
+            )
     refuse_unknown(f"baseline in table {spec.name}", (baseline for baseline, _ in spec.pairs), arms)
-    if spec.dynamics and not spec.pairs:
-        raise UserError(
-            f"table {spec.name} has dynamics, a figure of arms beside their baselines, but no baseline: "
-            "give an arm its baseline, or leave dynamics out"
-        )
+    for baseline, arm in spec.pairs:
+        if baseline == arm:
+            raise UserError(f"arm {arm!r} of table {spec.name} is its own baseline: accepted is another arm")
+    if spec.dynamics:
+        _check_shares("dynamics.smoothing", [spec.dynamics.smoothing])
+        if not spec.pairs:
+            raise UserError(
+                f"table {spec.name} has dynamics, a figure of arms beside their baselines, but no baseline: "
+                "give an arm its baseline, or leave dynamics out"
+            )
     refuse_unknown(f"figure of table {spec.name}", spec.figures, FIGURES)
     for metric in spec.metrics:
         metric_k(metric)
@@ -263,6 +273,11 @@ def check_spec(spec: TableSpec) -> None:
         check_effort(spec.effort, arms)
     if spec.measures:
         check_measures(spec.measures, arms, benchmarks)
+        if max(spec.ks) < 2:
+            raise UserError(
+                f"table {spec.name} has measures, of which one is over k up to that of its largest "
+                "metric: accepted is pass@2 or more"
+            )
     if spec.frontier and not any(arm.member for arm in spec.arms):
         raise UserError(f"table {spec.name} has a frontier, but no arm has a member: accepted is one or more")
 
@@ -287,6 +302,10 @@ def _check_sweeps(spec: TableSpec) -> None:
                     f"arm {arm.name!r} of table {spec.name} has one of {one} and {other}: accepted are both "
                     "or neither"
                 )
+    if spec.sweep and all(arm.x is None for arm in spec.arms):
+        raise UserError(f"sweep of table {spec.name}: no arm says its x and series")
+    if spec.sweep and spec.sweep.base is not None and spec.sweep.base <= 1:
+        raise UserError(f"sweep.base of table {spec.name} is {spec.sweep.base}: accepted is above 1, or none")
     for figure in spec.figures:
         if figure in ("group-size", "training") and all(arm.group_size is None for arm in spec.arms):
             raise UserError(f"figure {figure} of table {spec.name}: no arm says its group_size and gamma")

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rlvr.errors import unknown
 from rlvr.files.run_files import Line, RunFiles
 from rlvr.tables.figures import BASELINE, COLOURS, STYLE, band
 from rlvr.tables.spec import TableSpec, metric_k
@@ -42,12 +43,10 @@ def training_frame(runs: Sequence[RunFiles]) -> pd.DataFrame:
     """
     rows = []
     for run in runs:
-        done = 0
-        rewards = [line["reward/mean"] for line in run.metrics if "reward/mean" in line]
-        for part in np.array_split(rewards, POINTS):
-            if len(part):
-                done += len(part)
-                rows.append((run.arm, run.seed, done, REWARD, float(np.mean(part))))
+        for part in np.array_split(run.metrics, POINTS):
+            rewards = [line["reward/mean"] for line in part if "reward/mean" in line]
+            if rewards:  # none in steps of which nothing could be judged
+                rows.append((run.arm, run.seed, part[-1]["step"], REWARD, float(np.mean(rewards))))
         for line in run.validation:
             rows += [
                 (run.arm, run.seed, line["step"], key.removeprefix("in_domain/"), value)
@@ -84,16 +83,18 @@ def training_curves(spec: TableSpec, curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def moving_average(values: Sequence[float], smoothing: float) -> np.ndarray:
+def moving_average(values: Sequence[float] | pd.Series, smoothing: float) -> pd.Series:
     """Exponential moving average: each value has the weight `smoothing`, what came before the rest."""
-    series = pd.Series(values, dtype=float)
-    return series.ewm(alpha=smoothing, adjust=False).mean().to_numpy()
+    return pd.Series(values, dtype=float).ewm(alpha=smoothing, adjust=False).mean()
 
 
 def dynamics_curves(spec: TableSpec, runs: Sequence[RunFiles]) -> Figure:
     """Reward, entropy, length and validation by step (rows), a column for each arm and its baseline."""
     pairs, options = spec.pairs, spec.dynamics
     assert options is not None
+    logged = {key for run in runs for line in run.validation for key in line if key != "step"}
+    if logged and options.validation not in logged:
+        raise unknown("key of dynamics.validation", options.validation, logged)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.6 * len(pairs), 7.2), layout="constrained")
         grid = figure.subplots(len(DYNAMICS) + 1, len(pairs), sharex=True, sharey="row", squeeze=False)
@@ -103,10 +104,10 @@ def dynamics_curves(spec: TableSpec, runs: Sequence[RunFiles]) -> Figure:
                 seeds = [run for run in runs if run.arm == name]
                 drawn = {"color": colour, "linestyle": style, "label": spec.arm_labels[name]}
                 for key, axes in zip(DYNAMICS, grid[:, column], strict=False):
-                    curves = [moving_average(_values(run.metrics, key), options.smoothing) for run in seeds]
-                    _draw_seeds(axes, [run.metrics for run in seeds], curves, drawn)
-                curves = [100 * _values(run.validation, options.validation) for run in seeds]
-                _draw_seeds(grid[-1, column], [run.validation for run in seeds], curves, drawn)
+                    curves = [moving_average(_curve(run.metrics, key), options.smoothing) for run in seeds]
+                    _draw_seeds(axes, curves, drawn)
+                curves = [100 * _curve(run.validation, options.validation) for run in seeds]
+                _draw_seeds(grid[-1, column], curves, drawn)
             grid[0, column].legend(loc="lower right")
             grid[-1, column].set_xlabel("step")
         texts = [*DYNAMICS.values(), f"{spec.label(options.validation)} (%)"]
@@ -115,17 +116,19 @@ def dynamics_curves(spec: TableSpec, runs: Sequence[RunFiles]) -> Figure:
     return figure
 
 
-def _values(lines: Sequence[Line], key: str) -> np.ndarray:
-    return np.array([line[key] for line in lines])
+def _curve(lines: Sequence[Line], key: str) -> pd.Series:
+    """What lines say of a key, by step; a step of which nothing could be judged says nothing."""
+    return pd.Series({line["step"]: line[key] for line in lines if key in line}, dtype=float)
 
 
-def _draw_seeds(axes: Axes, lines: list[list[Line]], curves: list[np.ndarray], drawn: dict[str, str]) -> None:
-    """The mean over seeds and the band between the lowest and the highest."""
+def _draw_seeds(axes: Axes, curves: list[pd.Series], drawn: dict[str, str]) -> None:
+    """The mean over seeds and the band between the lowest and the highest, at the steps that all have."""
     if not curves:
         return
-    values, steps = np.stack(curves), [line["step"] for line in lines[0]]
-    axes.plot(steps, values.mean(axis=0), **drawn)
-    band(axes, steps, values.min(axis=0), values.max(axis=0), drawn["color"])
+    by_step = pd.concat(curves, axis=1).dropna()
+    values = by_step.to_numpy().T
+    axes.plot(by_step.index, values.mean(axis=0), **drawn)
+    band(axes, by_step.index, values.min(axis=0), values.max(axis=0), drawn["color"])
 
 
 def entropy_points(spec: TableSpec, runs: Sequence[RunFiles], window: int = 10) -> pd.DataFrame:

@@ -93,10 +93,10 @@ def simulate_categorical(
     Raises:
         UserError: for a value that is not accepted.
     """
-    if group_size < 1 or gamma < 0 or steps < 0:
+    if group_size < 1 or group_size % 1 or not gamma >= 0 or steps < 0:
         raise UserError(
             f"group size {group_size}, gamma {gamma} and {steps} steps were given: "
-            "accepted are a group size from 1, and gamma and steps from 0"
+            "accepted are a whole group size from 1, and gamma and steps from 0"
         )
     if method not in ("fast", "plain"):
         raise unknown("method", method, ("fast", "plain"))

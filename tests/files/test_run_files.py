@@ -10,13 +10,13 @@ from reported_runs import EASY, write_run
 
 from rlvr.config import config_from_yaml, load_config, to_yaml
 from rlvr.errors import UserError
+from rlvr.evaluation import counts
 from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for, write_whole
 from rlvr.files.run_directory import RunDirectory
 from rlvr.files.run_files import RunFiles
 from rlvr.files.shapes import MAYBE, NUMBER, misfit
 from rlvr.report import find_runs, write_report
-from rlvr.tables.collect import counts
 from rlvr.tracking.watch import look
 
 
@@ -118,7 +118,7 @@ def test_damaged_samples_are_named(folder: Path, cut: int):
     file = folder / "evaluation" / "countdown_3.parquet"
     file.write_bytes(file.read_bytes()[:cut])
     with pytest.raises(UserError, match=r"countdown_3\.parquet is damaged"):
-        counts(RunFiles(folder), "countdown_3")
+        counts(RunFiles(folder).samples("countdown_3"))
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,11 @@ def test_a_published_table_is_shown_as_its_file_has_it(tmp_path: Path):
     assert "Table 1: " in page
     assert "96.6" in page  # a number of the paper
 
+    write_run(tmp_path, "mine", samples, experiment="fgrpo/table1/smoke", steps=0)  # no arm of the table
+    runs = find_runs(tmp_path)
+    assert [arm.label for arm in table_of(runs).arms] == ["Base policy", "mine", "F-GRPO", "GRPO"]
+    assert "mine" in write_report(runs, tmp_path / "table.html", iterations=50).read_text()
+
 
 def test_the_report_has_every_panel_of_the_table(tmp_path: Path):
     """ΔNLL of rare answers among them, as Tables 2 and 3 measure it."""

@@ -120,6 +120,8 @@ def test_runs_are_chosen_as_a_sweep_names_them(sweep: Path):
     assert {run.arm for run in some} == {"gamma=1,n=4", "gamma=1,n=16"}
     with pytest.raises(UserError, match=r"no run has group_size.n=5: they have 16, 4"):
         chosen(runs, {"group_size.n": [5]})
+    with pytest.raises(UserError, match=r"no run has a key 'group_size.m'; did you mean group_size.n\?"):
+        chosen(runs, {"group_size.m": [8]})
 
 
 def test_seeds_of_several_kinds_are_no_arm(tmp_path: Path):

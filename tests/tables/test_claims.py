@@ -129,6 +129,21 @@ def test_the_page_says_what_was_measured_and_where_it_is(tmp_path, spec, paper, 
     assert findings(swapped, "laptop", results)[0].verdict == "opposite"
 
 
+def test_a_claim_about_two_tables_has_the_files_and_the_seeds_of_each():
+    def number(table: str, seeds: str, unit: str = "points") -> Difference:
+        return Difference("a − b", unit, 1.0, 0.5, 1.5, seeds=(seeds, seeds), table=table)
+
+    differences = (number("one/a", "1 2"), number("one/a", "1 2", "times"), number("one/b", "1 2 3"))
+    page = markdown("A paper", "one", "laptop", [Finding("c", "s", ("one/a", "one/b"), differences)])
+    a, b = "tables/one-a-laptop", "tables/one-b-laptop"
+    assert (
+        f"From [{a}-differences.csv]({a}-differences.csv) and [{a}-savings.csv]({a}-savings.csv), beside "
+        f"[the table]({a}.md): `make reproduce-table TABLE=one/a SCALE=laptop SEEDS=1,2`. From "
+        f"[{b}-differences.csv]({b}-differences.csv), beside [the table]({b}.md): `make reproduce-table "
+        "TABLE=one/b SCALE=laptop SEEDS=1,2,3`."
+    ) in page
+
+
 def test_what_has_not_run_is_said_with_the_command(tmp_path, paper):
     declared = paper(differences=[{"arm": "f-grpo", "minus": "grpo"}], **PAIR)
     text = write_claims("paper", "smoke", tmp_path, declared.parents[1]).read_text()
@@ -142,6 +157,8 @@ def test_claims_asked_at_one_scale_have_no_page_of_another(tmp_path, paper):
     declared.write_text(f"scales: [smoke]\n{declared.read_text()}")
     assert not write_all_claims([], "laptop", tmp_path, declared.parents[1])
     assert list(write_all_claims([], "smoke", tmp_path, declared.parents[1])) == [tmp_path / "paper-smoke.md"]
+    with pytest.raises(UserError, match=r"unknown scale of the claims in .* 'laptop': accepted are smoke"):
+        write_claims("paper", "laptop", tmp_path, declared.parents[1])
 
 
 def test_what_cannot_be_tried_at_a_scale_is_said_with_the_reason(tmp_path, paper):
@@ -198,6 +215,15 @@ def test_the_simulation_is_read_at_the_step_asked_for(tmp_path, paper):
     (found,) = findings(declared, "laptop", tmp_path)
     assert [d.value for d in found.differences] == pytest.approx([15.0, -10.0], abs=1e-4)
     assert found.differences[0].text == "correct mass, %: N=2 γ=0 − N=2 γ=0 at step 0"
+
+    unrun = paper(table="simulation", differences=[growth | {"arm": two | {"group_size": 4}}])
+    assert findings(unrun, "laptop", tmp_path)[0].verdict == "not run"
+    for change, said in (
+        ({"arm": two | {"step": 6}}, "N=2 γ=0 at step 6 of .* recorded steps, of which 10 is near"),
+        ({"metric": "corect_mass"}, "unknown metric of the simulation.*did you mean correct_mass"),
+    ):
+        with pytest.raises(UserError, match=said):
+            findings(paper(table="simulation", differences=[growth | change]), "laptop", tmp_path)
 
 
 @pytest.mark.parametrize("name", papers(EXPERIMENTS))

@@ -112,3 +112,16 @@ def test_a_copy_without_a_history_has_the_dates_from_the_file(history: History):
     assert declarations(history.file, "laptop", history.results) == found
     shutil.rmtree(history.results / FOLDER)
     assert declarations(history.file, "laptop", history.results) == {}
+
+
+def test_of_results_elsewhere_git_does_not_say_that_there_were_none(history: History, tmp_path_factory):
+    """They are as in the repository, where they came before the claim; their own file of dates knows it."""
+    history.commit(table1=ARMS)
+    history.commit(claims=claims(FIRST))
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "results"
+    shutil.copytree(history.results, elsewhere)
+    assert declarations(history.file, "laptop", elsewhere) == {}
+    found = declarations(history.file, "laptop", history.results)
+    shutil.copytree(history.results, elsewhere, dirs_exist_ok=True)
+    assert declarations(history.file, "laptop", elsewhere) == found
+    assert not found[FIRST].before_data

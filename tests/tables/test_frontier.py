@@ -114,6 +114,14 @@ def test_an_arm_of_more_tokens_is_compared_where_its_baseline_had_sampled_as_man
     assert not [panel for panel in page_of(spec(), some).panels if "At equal tokens" in panel.title]
 
 
+def test_the_way_is_the_mean_of_steps_that_all_seeds_have(runs: list[Path]):
+    """Seed 1 of grpo was validated at step 2 too; at step 4 both have 40 and 50 %."""
+    (folder,) = [run for run in runs if (run.parent.name, run.name) == ("grpo", "seed-1")]
+    step_lines.append(folder / "validation.jsonl", 2, {"in_domain/pass@1": 0.1, "in_domain/pass@2": 0.2})
+    _, way = page_of(spec(), runs).figures["frontier"].draw().axes
+    assert way.get_lines()[0].get_xydata().tolist() == [[40, 50]]
+
+
 def test_the_best_rate_is_taken_by_each_metric_and_claims_are_about_it(runs: list[Path], tmp_path: Path):
     page = page_of(spec(), runs)
     rates = page.numbers["-rates"]

@@ -37,6 +37,16 @@ def test_latex_escapes_and_balances(spec, run_dirs):
     assert [row.count("&") for row in rows] == [5, 5]
 
 
+def test_a_label_may_hold_what_latex_and_markdown_take_for_their_own(spec, run_dirs):
+    spec.arms[0].label = r"β^2 ~ {y} $z$ \w | τ > 1 × λ"
+    page = page_of(spec, run_dirs)
+    text = render.latex(page)
+    row = r"$\beta$\^{}2 \~{} \{y\} \$z\$ \textbackslash{}w $|$ $\tau$ $>$ 1 $\times$ $\lambda$ & 1 &"
+    assert row in text and text.isascii()
+    (first, *_) = (line for line in render.markdown(page).split("\n") if line.startswith("| β"))
+    assert first.startswith(r"| β^2 ~ {y} $z$ \w \| τ > 1 × λ | 1 ")
+
+
 def test_csv_has_six_digits_and_one_line_end():
     frame = pd.DataFrame({"arm": ["a", "b"], "value": [1 / 3, 2.0]})
     assert render.csv(frame) == b"arm,value\na,0.333333\nb,2\n"

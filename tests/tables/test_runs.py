@@ -4,9 +4,9 @@ import pytest
 from table_runs import finished
 
 from rlvr.errors import UserError
+from rlvr.evaluation import counts
 from rlvr.files.run_directory import describe
 from rlvr.files.run_files import RunFiles
-from rlvr.tables.collect import counts
 from rlvr.tables.page import assemble
 from rlvr.tables.write import write_table
 
@@ -17,8 +17,8 @@ def test_reads_what_a_finished_run_says(write_run, tmp_path):
     assert (run.arm, run.seed, run.scale, run.commit, run.seconds) == (
         "grpo", 3, "laptop", "0123456789ab-dirty", 90
     )  # fmt: skip
-    assert counts(run, "easy")["c"].tolist() == [1, 0]
-    assert counts(run, "hard") is None
+    assert counts(run.samples("easy"))["c"].tolist() == [1, 0]
+    assert run.samples("hard") is None
 
 
 def test_only_finished_runs_count(write_run, tmp_path):

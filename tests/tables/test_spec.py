@@ -10,7 +10,7 @@ from rlvr.errors import UserError
 from rlvr.tables.claims_file import read_claims
 from rlvr.tables.names import tables
 from rlvr.tables.read_spec import read_spec
-from rlvr.tables.spec import Arm, Dynamics, PublishedSource, check_spec
+from rlvr.tables.spec import Arm, Dynamics, Measures, PublishedSource, Sweep, check_spec
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -79,12 +79,41 @@ def test_a_learning_rate_is_checked_by_more_arms_and_an_arm_can_be_anothers(tmp_
             read_spec(write(tmp_path, shared | change), "laptop")
 
 
+def test_an_arm_at_another_rate_or_anothers_trains_on_the_same_problems_and_is_asked_the_same(
+    tmp_path, layout
+):
+    chosen, asked = {"from": "grpo", "share": 0.2}, "algorithm.differential_smoothing.correct"
+    arms = [ARM, {"name": "lim", "select": chosen, "x": 1, "series": "a"}, {"name": "ds", "ask": asked}]
+    (tmp_path / "paper").mkdir()
+    one = layout | {"arms": arms, "rates": {"arms": ["lim", "ds"], "times": [2]}}
+    (tmp_path / "paper" / "one.yaml").write_text(yaml.safe_dump(one))
+    _, lim, _, faster, ds = read_spec(tmp_path / "paper" / "one.yaml", "laptop").arms
+    assert (faster.name, faster.select, faster.x, faster.series) == ("lim-x2", lim.select, None, None)
+    assert (ds.name, ds.ask) == ("ds-x2", asked)
+
+    theirs = [{"name": "a", "of": "lim-x2"}, {"name": "b", "of": "ds"}]
+    shared = layout | {"shares": "paper/one", "arms": theirs}
+    a, b = read_spec(write(tmp_path, shared), "smoke").arms
+    assert (a.select, b.ask) == (lim.select, asked)
+
+
 def test_extending_what_is_not_there_names_the_nearest(tmp_path):
     file = tmp_path / "paper" / "two.yaml"
     file.parent.mkdir()
     file.write_text("extends: paper/tow\n")
     with pytest.raises(UserError, match=r"'paper/tow'.*did you mean paper/two"):
         read_spec(file, "laptop")
+
+
+def test_a_table_of_rlvrs_name_is_on_top_of_rlvrs_and_a_circle_is_refused(tmp_path):
+    (folder := tmp_path / "fgrpo").mkdir()
+    (own := folder / "table1.yaml").write_text("extends: fgrpo/table1\ntitle: Mine\n")
+    spec, theirs = (read_spec(file, "laptop") for file in (own, EXPERIMENTS / "fgrpo" / "table1.yaml"))
+    assert (spec.title, spec.arms) == ("Mine", theirs.arms)
+    own.write_text("extends: fgrpo/mine\n")
+    (folder / "mine.yaml").write_text("extends: fgrpo/table1\n")
+    with pytest.raises(UserError, match=r"mine.yaml extends fgrpo/table1, which extends it"):
+        read_spec(own, "laptop")
 
 
 def test_a_table_may_show_the_runs_of_another(spec):
@@ -114,6 +143,12 @@ def test_f_grpo_table_1_is_laid_out(scale):
         ({"arms": [Arm("grpo", x=2)]}, "has one of x and series"),
         ({"arms": [Arm("grpo", group_size=8)]}, "has one of group_size and gamma"),
         ({"checkpoint": "bets"}, "did you mean best"),
+        ({"columns": {"in_domain": ["easy"], "out_of_domain": []}}, "no benchmark in out_of_domain"),
+        ({"arms": [Arm("grpo", baseline="grpo")]}, "arm 'grpo' .* is its own baseline"),
+        ({"dynamics": Dynamics(smoothing=2)}, "dynamics.smoothing holds 2"),
+        ({"sweep": Sweep("N", base=2)}, "no arm says its x and series"),
+        ({"arms": [Arm("grpo", x=2, series="a")], "sweep": Sweep("N", base=1)}, "is 1: accepted is above 1"),
+        ({"metrics": ["pass@1"], "measures": Measures("grpo", [0.5])}, "accepted is pass@2 or more"),
     ],
 )
 def test_refuses_what_cannot_be_laid_out(spec, change, said):

@@ -87,6 +87,18 @@ def test_the_way_of_training_from_the_files_of_runs(table: TableSpec, sweep_runs
     assert lines(axes[4])["no focal scaling"].tolist() == [[80, 50]]
 
 
+def test_steps_of_which_nothing_could_be_judged_move_no_other_one(table: TableSpec, sweep_runs: list[Path]):
+    file = sweep_runs[2] / "metrics.jsonl"  # of n4, seed 0
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for step in (1, 3, 4):
+        del lines[step - 1]["reward/mean"]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    curves = training_figures.training_frame(finished(sweep_runs))
+    rewards = curves.query("arm == 'n4' and seed == 0 and quantity == 'training reward'")
+    assert rewards["step"].tolist() == [2, *range(6, 81, 2)]
+    assert rewards["value"].tolist()[:2] == pytest.approx([0.02, 0.055])  # step 2; the mean of 5 and 6
+
+
 def test_a_table_has_the_figures_it_asks_for(table: TableSpec, sweep_runs: list[Path], tmp_path: Path):
     written = write_table(page_of(table, sweep_runs), tmp_path / "results")
     names = [path.name.removeprefix("paper-table9-laptop-") for path in written if path.suffix != ".md"]

@@ -98,3 +98,19 @@ def test_dynamics_are_means_over_seeds(spec, trained):
     np.testing.assert_allclose(of_grpo.get_ydata(), np.arange(1, 13) + 0.5)
     np.testing.assert_allclose(of_focal.get_ydata(), np.arange(1, 13) + 2)
     np.testing.assert_allclose(validation.get_lines()[0].get_xydata(), [[0, 0], [12, 50]])
+
+
+def test_dynamics_leave_out_a_step_that_a_seed_could_not_judge(spec, trained):
+    """In seed 1 of GRPO nothing could be judged in step 5, nor in the first validation."""
+    for name, hole in (("metrics", 5), ("validation", 0)):
+        file = trained[2] / f"{name}.jsonl"
+        steps = [json.loads(line) for line in file.read_text().splitlines()]
+        kept = [{"step": hole, "policy/entropy": 9.0} if s["step"] == hole else s for s in steps]
+        file.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    spec.dynamics = Dynamics(smoothing=1.0)
+    reward, *_, validation = training_figures.dynamics_curves(spec, finished(trained)).axes
+    of_grpo, of_focal = reward.get_lines()
+    np.testing.assert_allclose(of_grpo.get_xdata(), [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12])
+    np.testing.assert_allclose(of_grpo.get_ydata(), np.array([1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12]) + 0.5)
+    assert len(of_focal.get_xdata()) == 12
+    np.testing.assert_allclose(validation.get_lines()[0].get_xydata(), [[12, 50]])

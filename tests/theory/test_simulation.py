@@ -160,7 +160,9 @@ def test_the_literal_objective_lets_a_small_group_lose_correct_mass():
     ("arguments", "message"),
     [
         ({"group_size": 0}, "group size 0"),
+        ({"group_size": 2.5}, "group size 2.5"),
         ({"gamma": -1.0}, "gamma -1.0"),
+        ({"gamma": float("nan")}, "gamma nan"),
         ({"method": "fats"}, "did you mean fast"),
         ({"objective": "ratios"}, "did you mean ratio"),
         ({"objective": "probability"}, 'method "plain"'),
