@@ -77,6 +77,8 @@ def test_token_weights_choose_the_trainer_that_has_them():
         (["curriculum=sgpo"], "accepted are shuffled, lim"),
         (["model.stop_strings=[END]"], "nearest valid choice is model.end_tokens"),
         (["algorithm.old_logprobs=engine"], "nearest valid choice is trainer"),
+        (["training.off_policy_steps=1"], "nearest valid choice is 0"),
+        (["evaluation.rare.prompts=2"], "nearest valid choice is 0"),
         (["credit=process_lambda", "algorithm.kl_coefficient=0.1"], "kl_coefficient=0"),
     ],
 )
@@ -98,12 +100,24 @@ def test_a_learned_weight_is_refused(monkeypatch: pytest.MonkeyPatch):
         refuse(config)
 
 
-def test_differences_are_said_where_they_hold():
-    refilled = "dynamic sampling refills without a bound"
-    assert any(
-        refilled in d for d in differences(load_config([*VERL, "algorithm.dynamic_sampling.enabled=true"]))
-    )
-    assert not any(refilled in d for d in differences(load_config(VERL)))
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("algorithm.dynamic_sampling.enabled=true", "dynamic sampling refills without a bound"),
+        ("algorithm.dynamic_sampling.enabled=true", "dynamic sampling goes by correctness"),
+        ("checkpoint.keep=1", "all checkpoints are kept whole"),
+        ("training.deterministic=true", "training.deterministic: verl has settings of its own"),
+    ],
+)
+def test_differences_are_said_where_they_hold(change: str, sentence: str):
+    assert any(sentence in d for d in differences(load_config([*VERL, change])))
+    assert not any(sentence in d for d in differences(load_config(VERL)))
+
+
+def test_steps_without_signal_are_steps_on_verl():
+    assert any("without signal" in d for d in differences(load_config(VERL)))
+    stepping = load_config([*VERL, "training.without_signal=step"])
+    assert not any("without signal" in d for d in differences(stepping))
 
 
 def test_problems_come_back_from_parquet(tmp_path: Path):

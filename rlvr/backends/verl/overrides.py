@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.config import Config, arm_name
+from rlvr.config.schema import TrainingConfig
 from rlvr.errors import UserError
 from rlvr.tracking.tracker import chosen
 from rlvr.training.methods import Methods
@@ -17,6 +18,11 @@ PLAIN = re.compile(r"[A-Za-z/][\w./+-]*")  # text that needs no quotes in Hydra'
 IMPORTANCE_WEIGHTS = {"token_truncate": "token", "sequence_truncate": "sequence"}
 # what `rlvr.training.batch.rewards_and_advantages` has of a rollout
 KNOWN_TO_VERL = {"correct", "rewards", "advantages", "group_index", "lengths", "max_tokens"}
+# keys of `training` of how an update is computed, which verl decides for itself
+NOT_TOLD = (
+    *("activation_checkpointing", "attention", "compile", "deterministic", "keep_attention", "liger"),
+    *("max_skipped_steps", "offload_activations", "offload_optimizer"),
+)
 PLUGIN, TRAINER_MODULE = "rlvr.backends.verl.plugin", "rlvr.backends.verl.trainer"
 
 
@@ -85,6 +91,15 @@ def _refusals(config: Config) -> dict[str, tuple[bool, str]]:
             config.credit.name not in ("outcome", "process_lambda"),
             "token weights are folded into verl's advantages for outcome and process_lambda alone",
         ),
+        f"training.off_policy_steps={config.training.off_policy_steps}": (
+            config.training.off_policy_steps > 0,
+            "its trainer samples each batch with the weights before it: the nearest valid choice is 0",
+        ),
+        f"evaluation.rare.prompts={config.evaluation.rare.prompts}": (
+            config.evaluation.rare.prompts > 0,
+            "its answers are drawn from the checkpoint of step 0, which verl has not: the nearest valid "
+            "choice is 0",
+        ),
         "algorithm.old_logprobs=engine": (
             algorithm.old_logprobs == "engine",
             "in verl that replaces the policy loss by one of its own: the nearest valid choice is trainer",
@@ -134,13 +149,24 @@ def refuse(config: Config) -> None:
 
 def differences(config: Config) -> list[str]:
     """Where a run of this config on verl is not what the native backend would do, a sentence each."""
-    algorithm = config.algorithm
+    algorithm, checkpoint = config.algorithm, config.checkpoint
+    unset = TrainingConfig()
+    own = [f"training.{key}" for key in NOT_TOLD if getattr(config.training, key) != getattr(unset, key)]
     sentences = {
         "the learning rate rises once a batch, not once an optimizer step, and is 0 in the first batch; "
         f"it is full after {_warmup_batches(config)} batches": config.training.warmup_steps > 0,
         "dynamic sampling refills without a bound; max_refills is not obeyed": (
             algorithm.dynamic_sampling.enabled
         ),
+        "dynamic sampling goes by correctness, and takes what can't be judged for wrong": (
+            algorithm.dynamic_sampling.enabled
+        ),
+        "a mini-batch without signal is a step of AdamW's too, as with training.without_signal=step": (
+            config.training.without_signal == "skip"
+        ),
+        "all checkpoints are kept whole, and none is saved by the clock; checkpoint.keep and every_minutes "
+        "are not obeyed": checkpoint.keep is not None or checkpoint.every_minutes is not None,
+        f"{', '.join(own)}: verl has settings of its own, for backend.overrides": bool(own),
         "tokens of masked completions stay in the loss's normaliser": algorithm.truncated == "masked",
         "validation completions end at training.sampling.max_tokens": (
             config.training.sampling.max_tokens != config.evaluation.sampling.max_tokens
