@@ -1,14 +1,16 @@
 """What is made of measurements: pairing, ratios, the file, and what is said about a wrong key."""
 
+import json
 import re
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from rlvr.bench.command import checked_micro_batch
 from rlvr.bench.job import is_correct, jobs
-from rlvr.bench.result import Result, committed, figure, interleaved, load, save
+from rlvr.bench.result import Result, committed, figure, interleaved, load, machine, save
 from rlvr.cli.main import main
 from rlvr.errors import UserError
 
@@ -49,6 +51,18 @@ def test_a_part_that_was_not_run_keeps_its_result(tmp_path: Path):
         ("step", "t", [4.0]),
     ]
     assert load(file)[0] == before[0] and "measured" in before[0]
+
+
+def test_a_row_has_the_versions_it_was_measured_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / f"{machine()['name']}.json"
+    older = {"versions": {"trl": "1"}, "results": [asdict(Result("step", "s", [1.0], [2.0], "TRL"))]}
+    file.write_text(json.dumps(older))  # as files were: one entry for all rows
+    monkeypatch.setattr("rlvr.bench.result.versions", lambda pythons: {"trl": "2"})
+    save([Result("update", "u", [1.0], [2.0], "TRL")], tmp_path, [])
+    monkeypatch.setattr("rlvr.bench.result.versions", lambda pythons: {"torch": "3"})
+    save([Result("packing", "p", [1.0], [])], tmp_path, [])
+
+    assert [row["versions"] for row in load(file)] == [{"trl": "1"}, {"trl": "2"}, {"torch": "3"}]
 
 
 def test_what_is_committed_is_what_git_has_and_not_what_lies_there(tmp_path: Path):
