@@ -15,7 +15,9 @@ from rlvr.cli import main as cli
 from rlvr.config import PromptConfig, load_config, run_directory
 from rlvr.config.plugins import Plugin
 from rlvr.errors import UserError
+from rlvr.files.run_directory import read_summary
 from rlvr.problems import load_problems
+from rlvr.runs.run import run
 
 VERL = ["backend=verl", "rollout=vllm"]
 FEW = load_config(["data.size=5", "training.prompts_per_step=1", "training.mini_batch_prompts=1"])
@@ -163,6 +165,37 @@ def test_a_dry_run_writes_the_files_and_prints_the_command(tmp_path: Path, capsy
         native = [override for override in smaller if not override.startswith("backend=")]
         cli.main(["train", *native, "--dry-run"])
     assert "it is for backend=verl" in capsys.readouterr().err
+
+
+def test_a_resumed_run_is_held_against_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"problem": f"compute {a} + 4", "answer": str(a + 4)} for a in range(16)]
+    for name, part in (("questions", rows[:12]), ("held-out", rows[12:])):
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    command = [
+        *("train", "scale=smoke", *VERL, f"runs={tmp_path}", "arm=a", "tracking=local", "--dry-run"),
+        *("data=jsonl", "data.path=questions.jsonl", "benchmark=jsonl", "verifier=integer"),
+        *("benchmark.tasks.jsonl.path=held-out.jsonl", "training.prompts_per_step=4"),
+        "training.mini_batch_prompts=4",
+    ]
+    cli.main(command)
+    Path("adhoc/a/seed-1/verl/checkpoints/global_step_2").mkdir(parents=True)
+    cli.main(command)
+    changed = Path("questions.jsonl").read_text().replace('"4"', '"5"')
+    Path("questions.jsonl").write_text(changed)
+    with pytest.raises(SystemExit):
+        cli.main(command)
+    assert "jsonl is not what" in capsys.readouterr().err
+
+
+def test_the_policy_before_training_needs_no_verl(tmp_path: Path):
+    """The arm of a table that takes no step."""
+    config = load_config(
+        ["scale=smoke", *VERL, f"runs={tmp_path}", "tracking=local", "training.steps=0", "benchmark=gcd"]
+    )
+    assert read_summary(run(config))["status"] == "trained"
 
 
 def test_an_actor_on_a_gpu_has_flash_attn_or_is_told_another_attention(monkeypatch: pytest.MonkeyPatch):
