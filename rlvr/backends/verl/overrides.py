@@ -2,18 +2,17 @@
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rlvr.config import Config, arm_name
+from rlvr.config.hydra_text import hydra_text
 from rlvr.config.schema import TrainingConfig
 from rlvr.errors import UserError
 from rlvr.tracking.tracker import chosen
 from rlvr.training.methods import Methods
 
-PLAIN = re.compile(r"[A-Za-z/][\w./+-]*")  # text that needs no quotes in Hydra's overrides
 # algorithm.mismatch_weights in verl's words
 IMPORTANCE_WEIGHTS = {"token_truncate": "token", "sequence_truncate": "sequence"}
 # what `rlvr.training.batch.rewards_and_advantages` has of a rollout
@@ -190,7 +189,7 @@ def verl_overrides(config: Config, job: Job) -> dict[str, Any]:
 
 def arguments(overrides: dict[str, Any]) -> list[str]:
     """As Hydra reads them on a command line."""
-    return [f"{key}={_hydra_value(value)}" for key, value in overrides.items()]
+    return [f"{key}={hydra_text(value)}" for key, value in overrides.items()]
 
 
 def _algorithm(config: Config, job: Job) -> dict[str, Any]:
@@ -329,20 +328,3 @@ def _warmup_batches(config: Config) -> int:
     """Rollout batches that the warm-up takes: verl's scheduler moves once a batch."""
     training = config.training
     return math.ceil(training.warmup_steps * training.mini_batch_prompts / training.prompts_per_step)
-
-
-def _hydra_value(value: Any) -> str:
-    """A value in the grammar of Hydra's overrides."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{','.join(map(_hydra_value, value))}]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_hydra_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, str):
-        if PLAIN.fullmatch(value) and value.lower() not in ("null", "true", "false", "inf", "nan"):
-            return value
-        return "'" + value.replace("'", "\\'") + "'"
-    return str(value)
