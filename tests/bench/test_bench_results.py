@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rlvr.bench.alone import startup_work
 from rlvr.bench.command import checked_micro_batch
 from rlvr.bench.job import is_correct, jobs
 from rlvr.bench.result import Result, committed, figure, interleaved, load, machine, save
@@ -100,6 +101,12 @@ def test_a_wrong_key_is_a_sentence(argument: str, message: str, capsys: pytest.C
     with pytest.raises(SystemExit):
         main(["bench", *argument.split()])
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_training_that_fails_is_no_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(UserError, match="rlvr train ended with status 1 before its first step"):
+        startup_work()["first training step, from the start of the process"]()
 
 
 def test_trls_micro_batch_divides_the_rollouts():
