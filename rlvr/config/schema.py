@@ -268,7 +268,8 @@ class TrackingConfig:
     mode: str = one_of("auto", "online", "offline")  # auto is offline without credentials
     entity: str | None = None  # of W&B; null: the account's own
     group: str | None = None  # of W&B; null: the experiment
-    # of MLflow: a server, file:///folder or sqlite:///file; null: MLFLOW_TRACKING_URI, else <runs>/mlruns
+    # of MLflow: a server, file:///folder, or with all of MLflow (pip install mlflow) sqlite:///file; null:
+    # MLFLOW_TRACKING_URI, else <runs>/mlruns
     uri: str | None = limited(
         None,
         pattern=r"(?!\S*://[^/@]*:[^/@]*@).*",

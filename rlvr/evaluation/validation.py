@@ -12,9 +12,12 @@ from rlvr.config.schema import BenchmarkTaskConfig, EvaluationConfig
 from rlvr.data import UNSCORABLE, Problem, Verdict
 from rlvr.errors import UserError
 from rlvr.evaluation.passk import pass_at_k
+from rlvr.evaluation.samples_key import content_fingerprint
 from rlvr.files import step_lines
+from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.files.shapes import NUMBERS
-from rlvr.problems import is_fixed, load_problems
+from rlvr.problems import LazyProblems, ids_of, is_fixed, load_problems
+from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.verification import verify
 from rlvr.verification.grading import grade, mean_reward
@@ -67,6 +70,38 @@ def _others(task: BenchmarkTaskConfig, reported: set[str]) -> list[Problem]:
 def _keys(problem: Problem) -> tuple[str, str]:
     """What two equal problems have one of: an id may hold the seed, and a question is put in several ways."""
     return problem.id, problem.prompt[-1]["content"]
+
+
+def record_data(
+    config: Config,
+    directory: RunDirectory,
+    problems: Sequence[Problem],
+    in_domain: Benchmarks,
+    chosen_by: Mapping[str, str],
+    *,
+    resumed: bool,
+) -> None:
+    """Keep in a run's provenance what it is trained and validated on, see `RunDirectory.record_provenance`.
+
+    Args:
+        in_domain: the problems of the benchmarks that it is validated on.
+        chosen_by: fingerprints of what decides which problems come next and in which phase, by name.
+        resumed: whether training goes on; then they have to be what it was trained with so far.
+    """
+    # problems that are drawn are a function of the config, which is held against the run's already
+    sets = {config.data.name: problems} | {f"benchmark {name}": read for name, read in in_domain.items()}
+    directory.record_provenance(
+        config,
+        {config.data.name: fingerprint_of(ids_of(problems))},
+        {name: len(ids) for name, ids in overlap(problems, in_domain).items()},
+        contents={
+            name: content_fingerprint(read)
+            for name, read in sets.items()
+            if not isinstance(read, LazyProblems)
+        }
+        | chosen_by,
+        resumed=resumed,
+    )
 
 
 def validate(

@@ -15,16 +15,20 @@ from rlvr.curriculum.lim import Selection, load_selection
 from rlvr.curriculum.profile import Profile, load_profile, profile_file
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
-from rlvr.evaluation.samples_key import content_fingerprint
-from rlvr.evaluation.validation import Benchmarks, benchmark_problems, validate, validation_problems
+from rlvr.evaluation.validation import (
+    Benchmarks,
+    benchmark_problems,
+    record_data,
+    validate,
+    validation_problems,
+)
 from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
 from rlvr.files.run_directory import RunDirectory, check_files, fingerprint_of
 from rlvr.files.shapes import NUMBERS
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
-from rlvr.problems import LazyProblems, ids_of, load_problems
-from rlvr.problems.cleaning import overlap
+from rlvr.problems import load_problems
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.runs.deadline import OutOfTime, check_time, closing, stoppable
 from rlvr.runs.evaluate import evaluate_run, lengths_in, say_if_greedy
@@ -98,7 +102,7 @@ def evaluates_after_training(config: Config) -> bool:
 
 def trainer_of(config: Config) -> Callable[[Config, RunDirectory], RolloutEngine | None]:
     """What trains: the loop of this package, or verl."""
-    if config.backend.name == "native":
+    if config.backend.name == "native" or not config.training.steps:
         return train_run
     from rlvr.backends.verl.launch import train_with_verl
 
@@ -199,27 +203,11 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     validation = validation_problems(config, benchmarks)
     in_domain = {name: benchmarks[name] for name in validation}
     say_what_surrounds(config, [problems, *benchmarks.values()])
-    shared = overlap(problems, in_domain)
-    # problems that are drawn are a function of the config, which is held against the run's already
     profile, selection = load_profile(config, problems), load_selection(config, problems)
-    contents = {
-        name: content_fingerprint(read)
-        for name, read in [
-            (config.data.name, problems),
-            *((f"benchmark {name}", read) for name, read in in_domain.items()),
-        ]
-        if not isinstance(read, LazyProblems)
-    }
-    # which problems come next, and in which phase, depends on these
-    contents |= {"the profile": profile.fingerprint()} if profile else {}
-    contents |= {"the selection": fingerprint_of(selection.selected)} if selection else {}
-    directory.record_provenance(
-        config,
-        {config.data.name: fingerprint_of(ids_of(problems))},
-        {name: len(ids) for name, ids in shared.items()},
-        contents=contents,
-        resumed=bool(checkpoints(directory.path)),
-    )
+    chosen_by = {"the profile": profile.fingerprint()} if profile else {}
+    chosen_by |= {"the selection": fingerprint_of(selection.selected)} if selection else {}
+    resumed = bool(checkpoints(directory.path))
+    record_data(config, directory, problems, in_domain, chosen_by, resumed=resumed)
     return TrainingData(problems, validation, benchmarks, profile, selection)
 
 

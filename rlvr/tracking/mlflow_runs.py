@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,25 @@ from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import flat
 
 AT_ONCE = 100  # parameters of one request, as MLflow's servers take them
-# how long a server that is gone may hold a run up: half a minute, where MLflow's own are a quarter of an hour
-PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+OTHER = re.compile(r"[^\w\-. :/]")  # characters that MLflow has no metric with
+# of the environment, where it has none of its own
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_FILE_STORE": "true",  # else MLflow takes a database for a folder
+    # a server that is gone may hold a run up for half a minute, not for MLflow's quarter of an hour
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
 
 
 class MLflow:
     """See `rlvr.tracking.tracker.Sink`. `mlflow_id` has the run's id, `mlflow_step` the last step it has."""
 
     def __init__(self, config: Config, path: Path):
-        for name, value in {"MLFLOW_DISABLE_TELEMETRY": "true", **PATIENCE}.items():
+        for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
-        uri = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        if uri is None:
-            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # else MLflow wants a database
-            uri = (Path(config.runs) / "mlruns").absolute().as_uri()
+        in_files = (Path(config.runs) / "mlruns").absolute().as_uri()
+        uri = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or in_files
         from mlflow.tracking import MlflowClient
 
         self.path = path
@@ -79,5 +85,9 @@ class MLflow:
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
-        metrics = [Metric(name, value, now, step) for name, value in values.items() if math.isfinite(value)]
+        metrics = [
+            Metric(OTHER.sub("_", name), value, now, step)
+            for name, value in values.items()
+            if math.isfinite(value)
+        ]
         self._client.log_batch(self._id, metrics=metrics)

@@ -37,7 +37,8 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
         if (value := mean(name)) is not None and not math.isfinite(value):
             found.append(f"{name} is not a number: the weights are lost, go back to an earlier checkpoint")
     started, entropy = mean("policy/entropy", first), mean("policy/entropy")
-    if len(metrics) >= 2 * WINDOW and started > 0 and entropy < ENTROPY_LEFT * started:
+    known = started is not None and entropy is not None  # a run on verl has metrics of other names
+    if known and len(metrics) >= 2 * WINDOW and started > 0 and entropy < ENTROPY_LEFT * started:
         found.append(
             f"entropy collapse: {entropy:.3g} nats a token, from {started:.3g} in the first steps; "
             "the policy hardly explores"

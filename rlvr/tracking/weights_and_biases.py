@@ -14,7 +14,7 @@ class WeightsAndBiases:
     """See `rlvr.tracking.tracker.Sink`."""
 
     def __init__(self, config: Config, path: Path):
-        os.environ.setdefault("WANDB_SILENT", "true")
+        mode = wandb_mode(config.tracking.mode)
         import wandb
         import yaml
 
@@ -32,7 +32,7 @@ class WeightsAndBiases:
             id=wandb_run_id(path),
             resume="allow",
             dir=path,
-            mode=wandb_mode(config.tracking.mode),
+            mode=mode,
             config=yaml.safe_load(to_yaml(config)),
             settings=wandb.Settings(console="off", x_disable_stats=True, disable_git=True, disable_code=True),
         )
@@ -44,7 +44,8 @@ class WeightsAndBiases:
     def log(self, step: int, values: dict[str, float]) -> None:
         """One step's numbers."""
         self.sent = step
-        write_whole(self.path / "wandb_step", str(step))  # first, so that W&B has no step twice
+        if not self._run.disabled:  # WANDB_MODE=disabled sends nothing
+            note_sent(self.path, step)  # first, so that W&B has no step twice
         self._run.log(values)
 
     def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
@@ -92,9 +93,14 @@ class WeightsAndBiases:
         name, step_before = self._unfinished.read_text().split()
         folder = self.path / "wandb" / name
         if not any(folder.glob("*.synced")):  # else the server has it
-            write_whole(self.path / "wandb_step", step_before)
+            note_sent(self.path, int(step_before))
             shutil.rmtree(folder, ignore_errors=True)
         self._unfinished.unlink()
+
+
+def note_sent(path: Path, step: int) -> None:
+    """Keep the last step that W&B has of a run directory."""
+    write_whole(path / "wandb_step", str(step))
 
 
 def wandb_run_id(path: Path) -> str:
@@ -106,11 +112,16 @@ def wandb_run_id(path: Path) -> str:
 
 
 def wandb_mode(mode: str) -> str:
-    """`auto` is online where there are credentials, offline where there are none."""
+    """`auto` is online where W&B finds credentials for its server, offline where it finds none."""
+    os.environ.setdefault("WANDB_SILENT", "true")
     if mode != "auto":
         return mode
     if os.environ.get("WANDB_MODE"):
         return os.environ["WANDB_MODE"]
-    netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
-    known = bool(os.environ.get("WANDB_API_KEY")) or (netrc.exists() and "wandb" in netrc.read_text())
+    import wandb
+
+    try:
+        known = wandb.login(prompt=False, verify=False)
+    except wandb.errors.AuthenticationError:
+        known = True  # what is wrong with them W&B says when it is sent something
     return "online" if known else "offline"

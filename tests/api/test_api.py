@@ -14,8 +14,7 @@ import pytest
 from tiny_runs import TINY
 
 import rlvr
-from rlvr.api.commands import _value, _written
-from rlvr.cli.overrides import parse
+from rlvr.api.commands import _written
 from rlvr.config import PACKAGE, load_config, run_directory
 from rlvr.evaluation import counts, pass_at_k_of
 
@@ -47,33 +46,6 @@ def test_keys_in_python_are_those_of_the_command_line(run: rlvr.Run, tmp_path: P
     assert list(_written({"training": {"steps": 5, "sampling": {"top_p": 0.9}}, "arm": None})) == [
         *("training.steps=5", "training.sampling.top_p=0.9", "arm=null"),
     ]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(
-            "dapo",
-            "my.py:f",
-            "a b",
-            "it's",
-            "it\\'s",
-            "a\\",
-            "'",
-            "",
-            "true",
-            "007",
-            "1e-6",
-            "${seed}",
-            "a=b,c",
-        ),
-        *(None, True, False, 3, -0.5, 1e-6, float("inf"), [1, 2], ["a b", "c,d", None]),
-    ],
-)
-def test_a_value_comes_through_hydras_grammar_as_it_is(value):
-    if value == "${seed}":
-        return  # an interpolation, as on the command line
-    assert parse(f"key={_value(value)}").value() == value
 
 
 def test_a_finished_run_is_left_alone_and_loads_as_frames(run: rlvr.Run):

@@ -15,7 +15,9 @@ from rlvr.cli import main as cli
 from rlvr.config import PromptConfig, load_config, run_directory
 from rlvr.config.plugins import Plugin
 from rlvr.errors import UserError
+from rlvr.files.run_directory import read_summary
 from rlvr.problems import load_problems
+from rlvr.runs.run import run
 
 VERL = ["backend=verl", "rollout=vllm"]
 FEW = load_config(["data.size=5", "training.prompts_per_step=1", "training.mini_batch_prompts=1"])
@@ -77,6 +79,8 @@ def test_token_weights_choose_the_trainer_that_has_them():
         (["curriculum=sgpo"], "accepted are shuffled, lim"),
         (["model.stop_strings=[END]"], "nearest valid choice is model.end_tokens"),
         (["algorithm.old_logprobs=engine"], "nearest valid choice is trainer"),
+        (["training.off_policy_steps=1"], "nearest valid choice is 0"),
+        (["evaluation.rare.prompts=2"], "nearest valid choice is 0"),
         (["credit=process_lambda", "algorithm.kl_coefficient=0.1"], "kl_coefficient=0"),
     ],
 )
@@ -98,12 +102,24 @@ def test_a_learned_weight_is_refused(monkeypatch: pytest.MonkeyPatch):
         refuse(config)
 
 
-def test_differences_are_said_where_they_hold():
-    refilled = "dynamic sampling refills without a bound"
-    assert any(
-        refilled in d for d in differences(load_config([*VERL, "algorithm.dynamic_sampling.enabled=true"]))
-    )
-    assert not any(refilled in d for d in differences(load_config(VERL)))
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("algorithm.dynamic_sampling.enabled=true", "dynamic sampling refills without a bound"),
+        ("algorithm.dynamic_sampling.enabled=true", "dynamic sampling goes by correctness"),
+        ("checkpoint.keep=1", "all checkpoints are kept whole"),
+        ("training.deterministic=true", "training.deterministic: verl has settings of its own"),
+    ],
+)
+def test_differences_are_said_where_they_hold(change: str, sentence: str):
+    assert any(sentence in d for d in differences(load_config([*VERL, change])))
+    assert not any(sentence in d for d in differences(load_config(VERL)))
+
+
+def test_steps_without_signal_are_steps_on_verl():
+    assert any("without signal" in d for d in differences(load_config(VERL)))
+    stepping = load_config([*VERL, "training.without_signal=step"])
+    assert not any("without signal" in d for d in differences(stepping))
 
 
 def test_problems_come_back_from_parquet(tmp_path: Path):
@@ -149,6 +165,37 @@ def test_a_dry_run_writes_the_files_and_prints_the_command(tmp_path: Path, capsy
         native = [override for override in smaller if not override.startswith("backend=")]
         cli.main(["train", *native, "--dry-run"])
     assert "it is for backend=verl" in capsys.readouterr().err
+
+
+def test_a_resumed_run_is_held_against_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"problem": f"compute {a} + 4", "answer": str(a + 4)} for a in range(16)]
+    for name, part in (("questions", rows[:12]), ("held-out", rows[12:])):
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    command = [
+        *("train", "scale=smoke", *VERL, f"runs={tmp_path}", "arm=a", "tracking=local", "--dry-run"),
+        *("data=jsonl", "data.path=questions.jsonl", "benchmark=jsonl", "verifier=integer"),
+        *("benchmark.tasks.jsonl.path=held-out.jsonl", "training.prompts_per_step=4"),
+        "training.mini_batch_prompts=4",
+    ]
+    cli.main(command)
+    Path("adhoc/a/seed-1/verl/checkpoints/global_step_2").mkdir(parents=True)
+    cli.main(command)
+    changed = Path("questions.jsonl").read_text().replace('"4"', '"5"')
+    Path("questions.jsonl").write_text(changed)
+    with pytest.raises(SystemExit):
+        cli.main(command)
+    assert "jsonl is not what" in capsys.readouterr().err
+
+
+def test_the_policy_before_training_needs_no_verl(tmp_path: Path):
+    """The arm of a table that takes no step."""
+    config = load_config(
+        ["scale=smoke", *VERL, f"runs={tmp_path}", "tracking=local", "training.steps=0", "benchmark=gcd"]
+    )
+    assert read_summary(run(config))["status"] == "trained"
 
 
 def test_an_actor_on_a_gpu_has_flash_attn_or_is_told_another_attention(monkeypatch: pytest.MonkeyPatch):

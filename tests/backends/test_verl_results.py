@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from wandb_file import history, offline_records
 
 from rlvr.backends.verl.results import in_domain, metrics, take_over
 from rlvr.cli import main as cli
@@ -13,6 +14,7 @@ from rlvr.errors import UserError
 from rlvr.files import step_lines
 from rlvr.files.run_directory import RunDirectory, read_summary
 from rlvr.policy.policy import Policy
+from rlvr.tracking.tracker import Tracker
 from rlvr.training.checkpoint import checkpoint_path, damage_of
 
 
@@ -32,7 +34,7 @@ def left_by_verl(config: Config, policy: Policy, steps: list[int]) -> Path:
     (verl / "validation").mkdir(parents=True)
     for step, right in ((0, 0), (2, 3), (4, 1)):
         samples = [
-            {"benchmark": "countdown_3", "acc": float(i < right), "score": 1.0, "step": step}
+            {"benchmark": "countdown_3", "problem": str(i), "acc": float(i < right), "unscorable": 0.0}
             for i in range(4)
         ]
         (verl / "validation" / f"{step}.jsonl").write_text("".join(json.dumps(s) + "\n" for s in samples))
@@ -72,9 +74,43 @@ def test_missing_weights_of_the_last_step_are_an_error(tmp_path: Path, policy: P
     directory.close()
 
 
+def validation_samples(file: Path, *samples: tuple[str, str, float | None]) -> None:
+    """(benchmark, problem, correctness or None) as verl writes them, with a line end of Unicode's."""
+    lines = [
+        {"output": "a\u2028b", "benchmark": name, "problem": problem}
+        | {"acc": correct or 0.0, "unscorable": float(correct is None)}
+        for name, problem, correct in samples
+    ]
+    file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+
+
 def test_validation_averages_benchmarks_not_samples(tmp_path: Path):
-    samples = [("a", 1.0), ("a", 1.0), ("a", 1.0), ("b", 0.0)]
     file = tmp_path / "7.jsonl"
-    file.write_text("".join(json.dumps({"benchmark": name, "acc": acc}) + "\n" for name, acc in samples))
+    validation_samples(file, ("a", "1", 1.0), ("a", "2", 1.0), ("a", "3", 1.0), ("b", "4", 0.0))
     assert in_domain(file) == {"in_domain/pass@1": 0.5, "a": 1.0, "b": 0.0}
     assert metrics(tmp_path) == {}
+
+
+def test_validation_leaves_out_what_could_not_be_judged(tmp_path: Path):
+    """As the native one: first samples, then problems and benchmarks without others, then the average."""
+    file = tmp_path / "7.jsonl"
+    a = [("a", "1", 1.0), ("a", "1", None), ("a", "2", 0.0), ("a", "2", 1.0), ("a", "3", None)]
+    validation_samples(file, *a, ("b", "4", None))
+    assert in_domain(file) == {"in_domain/pass@1": 0.75, "a": 0.75}  # the mean of 1 and 1/2
+    validation_samples(file, ("a", "1", None))
+    assert in_domain(file) == {}
+
+
+def test_what_verl_sent_to_wandb_is_not_sent_again(
+    tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    config = load_config([*small(tmp_path), "tracking=wandb"])
+    left_by_verl(config, policy, [4])
+    directory = RunDirectory(config)
+    take_over(config, directory)
+    directory.close()
+    tracker = Tracker(config, directory.path)  # as an evaluation does
+    tracker.catch_up()
+    tracker.close()
+    assert history(offline_records(directory.path)) == []

@@ -142,7 +142,7 @@ def test_the_reward_manager_gives_raw_correctness(judge, monkeypatch: pytest.Mon
 
     right = reward([*ids("6"), end])
     assert (right["reward_score"], right["reward_extra_info"]["acc"]) == (1.0, 1.0)
-    assert right["reward_extra_info"]["benchmark"] == "gcd"
+    assert (right["reward_extra_info"]["benchmark"], right["reward_extra_info"]["problem"]) == ("gcd", "x")
     assert reward([*ids("7"), end])["reward_score"] == 0.0
     # as long as is allowed: right when it ended there, wrong when it was cut
     filled = (ids("6") * 8)[:7]

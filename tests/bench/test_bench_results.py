@@ -1,14 +1,17 @@
 """What is made of measurements: pairing, ratios, the file, and what is said about a wrong key."""
 
+import json
 import re
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from rlvr.bench.alone import startup_work
 from rlvr.bench.command import checked_micro_batch
 from rlvr.bench.job import is_correct, jobs
-from rlvr.bench.result import Result, committed, figure, interleaved, load, save
+from rlvr.bench.result import Result, committed, figure, interleaved, load, machine, save
 from rlvr.cli.main import main
 from rlvr.errors import UserError
 
@@ -51,6 +54,18 @@ def test_a_part_that_was_not_run_keeps_its_result(tmp_path: Path):
     assert load(file)[0] == before[0] and "measured" in before[0]
 
 
+def test_a_row_has_the_versions_it_was_measured_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / f"{machine()['name']}.json"
+    older = {"versions": {"trl": "1"}, "results": [asdict(Result("step", "s", [1.0], [2.0], "TRL"))]}
+    file.write_text(json.dumps(older))  # as files were: one entry for all rows
+    monkeypatch.setattr("rlvr.bench.result.versions", lambda pythons: {"trl": "2"})
+    save([Result("update", "u", [1.0], [2.0], "TRL")], tmp_path, [])
+    monkeypatch.setattr("rlvr.bench.result.versions", lambda pythons: {"torch": "3"})
+    save([Result("packing", "p", [1.0], [])], tmp_path, [])
+
+    assert [row["versions"] for row in load(file)] == [{"trl": "1"}, {"trl": "2"}, {"torch": "3"}]
+
+
 def test_what_is_committed_is_what_git_has_and_not_what_lies_there(tmp_path: Path):
     file = save([Result("packing", "p", [1.0], [])], tmp_path, [])
     assert committed(file) == {}
@@ -86,6 +101,12 @@ def test_a_wrong_key_is_a_sentence(argument: str, message: str, capsys: pytest.C
     with pytest.raises(SystemExit):
         main(["bench", *argument.split()])
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_training_that_fails_is_no_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(UserError, match="rlvr train ended with status 1 before its first step"):
+        startup_work()["first training step, from the start of the process"]()
 
 
 def test_trls_micro_batch_divides_the_rollouts():

@@ -63,3 +63,7 @@ def test_one_bad_step_is_not_a_symptom():
 
 def test_entropy_is_compared_only_after_enough_steps():
     assert symptoms(steps(count=12, policy__entropy=0.01)) == []
+
+
+def test_a_run_on_verl_has_metrics_of_other_names():
+    assert symptoms([{"step": i, "actor/pg_loss": 0.1} for i in range(1, 41)]) == []

@@ -11,7 +11,6 @@ from wandb_file import history, offline_records, values
 from rlvr.config import Config, load_config
 from rlvr.errors import UserError
 from rlvr.tracking.tracker import Tracker, chosen
-from rlvr.tracking.weights_and_biases import wandb_mode
 
 
 @pytest.fixture
@@ -98,6 +97,20 @@ def test_what_a_kill_took_from_wandb_is_sent_again(tmp_path: Path, offline: None
     assert not (tmp_path / "wandb_unfinished").exists()
 
 
+def test_what_a_switched_off_wandb_was_not_sent_is_sent_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    off = Tracker(load_config([]), tmp_path)
+    off.log(1, {"reward/mean": 0.5})
+    off.close()
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    later = Tracker(load_config([]), tmp_path)
+    later.catch_up()
+    later.close()
+    assert [row["step"] for row in history(offline_records(tmp_path)) if "reward/mean" in row] == [1]
+
+
 def test_a_rendered_table_becomes_a_run_of_its_own(tmp_path: Path, offline: None):
     (tmp_path / "table.csv").write_text("arm,value,low\ngrpo,0.25,\nf-grpo,0.5,0.4\n")
     tracker = Tracker(load_config(["experiment=fgrpo/table1/laptop", "arm=table"]), tmp_path)
@@ -129,14 +142,30 @@ def test_a_failing_dashboard_does_not_cost_the_run(
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["step"] == 1
 
 
-def test_auto_is_offline_without_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    for name in ("WANDB_MODE", "WANDB_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    assert wandb_mode("auto") == "offline"
-    assert wandb_mode("online") == "online"
-    monkeypatch.setenv("WANDB_API_KEY", "secret")
-    assert wandb_mode("auto") == "online"
+def test_auto_is_online_where_wandb_finds_credentials_for_its_server(tmp_path: Path):
+    """In a process of its own, since W&B keeps what it found."""
+    code = """
+from pathlib import Path
+from rlvr.tracking.weights_and_biases import wandb_mode
+said = [wandb_mode("auto"), wandb_mode("online")]
+for host, key in (("api.wandb.ai", 40 * "a"), ("wandb.mine.org", "short"), ("wandb.mine.org", 40 * "a")):
+    Path("netrc").write_text(f"machine {host} login user password {key}\\n")
+    said.append(wandb_mode("auto"))
+print(*said)
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    environment |= {"NETRC": "netrc", "WANDB_BASE_URL": "https://wandb.mine.org"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    # with none, as given, with those for another server, with some that W&B then refuses, with its own
+    assert said.split() == ["offline", "online", "offline", "online", "online"]
 
 
 ROWS = [{"benchmark": "gcd", "k": 1, "value": 0.5}, {"benchmark": "gcd", "k": 8, "value": 0.75}]
@@ -187,6 +216,24 @@ def test_mlflow_has_every_step_once_and_the_config(tmp_path: Path):
 
     assert history("reward/mean") == [(1, 0.25), (2, 0.5), (3, 0.75)]
     assert history("pass_at_k/gcd") == [(1, 0.5), (8, 0.75)]
+
+
+def test_mlflow_takes_a_folder_and_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """Parts of a reward are named by whoever wrote it."""
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    uri = (tmp_path / "store").as_uri()
+    tracker = Tracker(load_config(["tracking=mlflow", f"tracking.uri={uri}"]), tmp_path)
+    tracker.log(1, {"reward/part/form (strict)": 0.5})
+    tracker.close()
+    assert "MLflow is off" not in capsys.readouterr().out
+    history = MlflowClient(tracking_uri=uri).get_metric_history(
+        (tmp_path / "mlflow_id").read_text(), "reward/part/form _strict_"
+    )
+    assert [(metric.step, metric.value) for metric in history] == [(1, 0.5)]
 
 
 def test_an_address_with_a_password_is_kept_nowhere(

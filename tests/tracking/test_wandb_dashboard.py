@@ -101,5 +101,5 @@ def test_workspace_and_report_are_written_without_a_network(runs: Path, tmp_path
 
 
 def test_an_experiment_that_is_not_there(runs: Path, capsys: pytest.CaptureFixture):
-    with pytest.raises(SystemExit, match=f"has no run: there are {NAME}"):
+    with pytest.raises(SystemExit, match="fgrpo/table9 holds no run: accepted are"):
         dashboard.main(["fgrpo/table9", "--runs", str(runs)])

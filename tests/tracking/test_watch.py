@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tiny_runs import tiny
 
 from rlvr.cli.main import main
-from rlvr.config import load_config
 from rlvr.files import step_lines
 from rlvr.files.run_directory import run_folders
 from rlvr.runs.run import run
@@ -17,24 +17,9 @@ from rlvr.tracking.watch import duration, look, printable, sparkline, warnings
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(
-        load_config(
-            [
-                "scale=smoke",
-                "tracking=local",
-                "benchmark=countdown_3",
-                "benchmark.tasks.countdown_3.size=4",
-                "training.steps=4",
-                "training.checkpoint_every=2",
-                "training.prompts_per_step=8",
-                "evaluation.samples=8",
-                "evaluation.k=[1,8]",
-                "credit=process_lambda",
-                f"runs={tmp_path_factory.mktemp('runs')}",
-                "arm=watched",
-            ]
-        )
-    )
+    longer = ["training.steps=4", "training.checkpoint_every=2", "training.prompts_per_step=8"]
+    wider = ["evaluation.samples=8", "evaluation.k=[1,8]", "credit=process_lambda", "arm=watched"]
+    return run(tiny(tmp_path_factory.mktemp("runs"), *longer, *wider))
 
 
 @pytest.fixture

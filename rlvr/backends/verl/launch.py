@@ -18,7 +18,7 @@ from rlvr.backends.verl.results import take_over
 from rlvr.config import Config, arm_name
 from rlvr.curriculum.lim import load_selection
 from rlvr.errors import UserError
-from rlvr.evaluation.validation import benchmark_problems, validation_problems
+from rlvr.evaluation.validation import benchmark_problems, record_data, validation_problems
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.policy.location import find
@@ -64,11 +64,15 @@ def prepare(config: Config, directory: RunDirectory) -> Launch:
     run = directory.path.resolve()
     folder = run / "verl"
     problems = load_problems(config.data, held_out=False)
-    directory.record_provenance(config, {config.data.name: fingerprint_of([p.id for p in problems])})
-    if selection := load_selection(config, problems):
+    in_domain = benchmark_problems(config, "in_domain")
+    resumed = any((folder / "checkpoints").glob("global_step_*"))
+    selection = load_selection(config, problems)
+    chosen_by = {"the selection": fingerprint_of(selection.selected)} if selection else {}
+    record_data(config, directory, problems, in_domain, chosen_by, resumed=resumed)
+    if selection:
         selected = set(selection.selected)
         problems = [problem for problem in problems if problem.id in selected]
-    validation = validation_problems(config, benchmark_problems(config, "in_domain"))
+    validation = validation_problems(config, in_domain)
     if not validation:
         raise UserError(
             f"backend=verl validates, and of {', '.join(sorted(config.benchmark.tasks))} none is in domain: "

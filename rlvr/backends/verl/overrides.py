@@ -2,21 +2,76 @@
 
 import json
 import math
-import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from rlvr.config import Config, arm_name
+from rlvr.config.hydra_text import hydra_text
+from rlvr.config.schema import TrainingConfig
 from rlvr.errors import UserError
 from rlvr.tracking.tracker import chosen
 from rlvr.training.methods import Methods
 
-PLAIN = re.compile(r"[A-Za-z/][\w./+-]*")  # text that needs no quotes in Hydra's overrides
 # algorithm.mismatch_weights in verl's words
 IMPORTANCE_WEIGHTS = {"token_truncate": "token", "sequence_truncate": "sequence"}
 # what `rlvr.training.batch.rewards_and_advantages` has of a rollout
 KNOWN_TO_VERL = {"correct", "rewards", "advantages", "group_index", "lengths", "max_tokens"}
+# option or key -> what of it verl takes, and why nothing else
+ACCEPTED: dict[str, tuple[Collection[Any], str]] = {
+    "reward": (
+        ["correctness"],
+        "its reward workers have verifiers alone: accepted is reward=correctness, or a verifier of your own "
+        "as verifier=my_judge.py:judge",
+    ),
+    "training.optimizer": (
+        ["adamw"],
+        "its actor has an optimizer of its own kind: the nearest valid choice is adamw",
+    ),
+    "adapter": (
+        ["none"],
+        "its checkpoints are read as whole models: the nearest valid choice is adapter=none",
+    ),
+    "rollout": (["vllm"], "verl samples with vLLM: the nearest valid choice is rollout=vllm"),
+    "group_size": (
+        ["fixed"],
+        "verl cuts its mini-batches by one number of rollouts a problem, so groups would be cut too: the "
+        "nearest valid choice is group_size=fixed",
+    ),
+    "curriculum": (
+        ["shuffled", "lim", "linear", "random_subset"],
+        "verl draws its problems in shuffled epochs and has no phases: accepted are shuffled, lim, linear "
+        "and random_subset",
+    ),
+    "algorithm.loss": (
+        ["grpo", "cispo"],
+        "verl's policy losses are registered by name: accepted are grpo and cispo",
+    ),
+    "credit": (
+        ["outcome", "process_lambda"],
+        "token weights are folded into verl's advantages for outcome and process_lambda alone",
+    ),
+    "training.off_policy_steps": (
+        [0],
+        "its trainer samples each batch with the weights before it: the nearest valid choice is 0",
+    ),
+    "evaluation.rare.prompts": (
+        [0],
+        "its answers are drawn from the checkpoint of step 0, which verl has not: the nearest valid choice "
+        "is 0",
+    ),
+    "algorithm.old_logprobs": (
+        ["trainer"],
+        "in verl that replaces the policy loss by one of its own: the nearest valid choice is trainer",
+    ),
+}
+# keys of `training` of how an update is computed, which verl decides for itself
+NOT_TOLD = (
+    *("activation_checkpointing", "attention", "compile", "deterministic", "keep_attention", "liger"),
+    *("max_skipped_steps", "offload_activations", "offload_optimizer"),
+)
 PLUGIN, TRAINER_MODULE = "rlvr.backends.verl.plugin", "rlvr.backends.verl.trainer"
 
 
@@ -49,58 +104,17 @@ class Job:
 def _refusals(config: Config) -> dict[str, tuple[bool, str]]:
     """What verl can't be told: whether it was given, and why not."""
     algorithm = config.algorithm
-    return {
-        f"reward={config.reward.name}": (
-            config.reward.name != "correctness",
-            "its reward workers have verifiers alone: accepted is reward=correctness, or a verifier of your "
-            "own as verifier=my_judge.py:judge",
-        ),
-        f"training.optimizer={config.training.optimizer}": (
-            config.training.optimizer != "adamw",
-            "its actor has an optimizer of its own kind: the nearest valid choice is adamw",
-        ),
-        f"adapter={config.adapter.name}": (
-            config.adapter.name != "none",
-            "its checkpoints are read as whole models: the nearest valid choice is adapter=none",
-        ),
-        f"rollout={config.rollout.name}": (
-            config.rollout.name != "vllm",
-            "verl samples with vLLM: the nearest valid choice is rollout=vllm",
-        ),
-        f"group_size={config.group_size.name}": (
-            config.group_size.name != "fixed",
-            "verl cuts its mini-batches by one number of rollouts a problem, so groups would be cut too: "
-            "the nearest valid choice is group_size=fixed",
-        ),
-        f"curriculum={config.curriculum.name}": (
-            config.curriculum.name not in ("shuffled", "lim", "linear", "random_subset"),
-            "verl draws its problems in shuffled epochs and has no phases: accepted are shuffled, lim, "
-            "linear and random_subset",
-        ),
-        f"algorithm.loss={algorithm.loss}": (
-            algorithm.loss not in ("grpo", "cispo"),
-            "verl's policy losses are registered by name: accepted are grpo and cispo",
-        ),
-        f"credit={config.credit.name}": (
-            config.credit.name not in ("outcome", "process_lambda"),
-            "token weights are folded into verl's advantages for outcome and process_lambda alone",
-        ),
-        "algorithm.old_logprobs=engine": (
-            algorithm.old_logprobs == "engine",
-            "in verl that replaces the policy loss by one of its own: the nearest valid choice is trainer",
-        ),
+    refusals = {}
+    for key, (accepted, reason) in ACCEPTED.items():
+        value = attrgetter(key)(config)
+        given = getattr(value, "name", value)
+        refusals[f"{key}={given}"] = given not in accepted, reason
+    return refusals | {
         "credit=process_lambda with algorithm.kl_coefficient above 0": (
             config.credit.name == "process_lambda" and algorithm.kl_coefficient > 0,
             "verl adds the KL term where token weights don't reach: the nearest valid choice is "
             "algorithm.kl_coefficient=0",
         ),
-    }
-
-
-def _refusals_of_sampling(config: Config) -> dict[str, tuple[bool, str]]:
-    """As `_refusals`, of what its rollouts are not told."""
-    algorithm = config.algorithm
-    return {
         f"model.stop_strings={list(config.model.stop_strings)}": (
             bool(config.model.stop_strings),
             "its rollouts end at tokens only: the nearest valid choice is model.end_tokens",
@@ -118,7 +132,7 @@ def _refusals_of_sampling(config: Config) -> dict[str, tuple[bool, str]]:
 
 def refuse(config: Config) -> None:
     """Raise UserError, in one sentence, for what verl can't be told."""
-    refusals = _refusals(config) | _refusals_of_sampling(config)
+    refusals = _refusals(config)
     for key, method in Methods(config).all().items():
         unknown = sorted(set(method.takes) - KNOWN_TO_VERL)
         refusals[f"{key}={method.option}"] = (
@@ -134,13 +148,24 @@ def refuse(config: Config) -> None:
 
 def differences(config: Config) -> list[str]:
     """Where a run of this config on verl is not what the native backend would do, a sentence each."""
-    algorithm = config.algorithm
+    algorithm, checkpoint = config.algorithm, config.checkpoint
+    unset = TrainingConfig()
+    own = [f"training.{key}" for key in NOT_TOLD if getattr(config.training, key) != getattr(unset, key)]
     sentences = {
         "the learning rate rises once a batch, not once an optimizer step, and is 0 in the first batch; "
         f"it is full after {_warmup_batches(config)} batches": config.training.warmup_steps > 0,
         "dynamic sampling refills without a bound; max_refills is not obeyed": (
             algorithm.dynamic_sampling.enabled
         ),
+        "dynamic sampling goes by correctness, and takes what can't be judged for wrong": (
+            algorithm.dynamic_sampling.enabled
+        ),
+        "a mini-batch without signal is a step of AdamW's too, as with training.without_signal=step": (
+            config.training.without_signal == "skip"
+        ),
+        "all checkpoints are kept whole, and none is saved by the clock; checkpoint.keep and every_minutes "
+        "are not obeyed": checkpoint.keep is not None or checkpoint.every_minutes is not None,
+        f"{', '.join(own)}: verl has settings of its own, for backend.overrides": bool(own),
         "tokens of masked completions stay in the loss's normaliser": algorithm.truncated == "masked",
         "validation completions end at training.sampling.max_tokens": (
             config.training.sampling.max_tokens != config.evaluation.sampling.max_tokens
@@ -164,7 +189,7 @@ def verl_overrides(config: Config, job: Job) -> dict[str, Any]:
 
 def arguments(overrides: dict[str, Any]) -> list[str]:
     """As Hydra reads them on a command line."""
-    return [f"{key}={_hydra_value(value)}" for key, value in overrides.items()]
+    return [f"{key}={hydra_text(value)}" for key, value in overrides.items()]
 
 
 def _algorithm(config: Config, job: Job) -> dict[str, Any]:
@@ -303,20 +328,3 @@ def _warmup_batches(config: Config) -> int:
     """Rollout batches that the warm-up takes: verl's scheduler moves once a batch."""
     training = config.training
     return math.ceil(training.warmup_steps * training.mini_batch_prompts / training.prompts_per_step)
-
-
-def _hydra_value(value: Any) -> str:
-    """A value in the grammar of Hydra's overrides."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{','.join(map(_hydra_value, value))}]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_hydra_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, str):
-        if PLAIN.fullmatch(value) and value.lower() not in ("null", "true", "false", "inf", "nan"):
-            return value
-        return "'" + value.replace("'", "\\'") + "'"
-    return str(value)

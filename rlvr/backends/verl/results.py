@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ from rlvr.errors import UserError
 from rlvr.files import step_lines
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import RunDirectory
+from rlvr.tracking.tracker import chosen
+from rlvr.tracking.weights_and_biases import note_sent
 from rlvr.training.checkpoint import checkpoint_path, damage_of, seal
 
 
@@ -30,10 +31,12 @@ def take_over(config: Config, directory: RunDirectory) -> None:
             f"{verl} has no whole weights of step {config.training.steps}: "
             "start the same command again, and verl goes on from its last checkpoint"
         )
-    lines = {step: in_domain(file) for step, file in numbered(verl / "validation", "*.jsonl").items()}
+    lines = {int(file.stem): in_domain(file) for file in (verl / "validation").glob("*.jsonl")}
     write_lines(run / "validation.jsonl", lines)
     write_lines(run / "metrics.jsonl", metrics(verl))
     directory.record_files("validation.jsonl", "metrics.jsonl")
+    if "wandb" in chosen(config):  # verl sent W&B all of them, under the run's id
+        note_sent(run, config.training.steps)
     training = config.training
     directory.update_summary(
         experiment=config.experiment,
@@ -73,13 +76,24 @@ def take_over_checkpoint(run: Path, step: int, weights: Path) -> None:
 
 
 def in_domain(file: Path) -> dict[str, float]:
-    """pass@1 of each benchmark and their mean, from the validation samples verl wrote, one a line."""
-    correct = defaultdict(list)
-    for line in file.read_text().splitlines():
-        sample = json.loads(line)
-        correct[sample["benchmark"]].append(sample["acc"])
-    scores = {name: float(np.mean(values)) for name, values in correct.items()}
-    return {"in_domain/pass@1": float(np.mean(list(scores.values()))), **scores}
+    """pass@1 of each benchmark after their mean, from the validation samples verl wrote, one a line.
+
+    As in `rlvr.evaluation.validation.validate`, samples that nothing can be judged of are left out, then
+    problems and benchmarks without others, and then the mean.
+    """
+    judged: dict[str, dict[str, list[float]]] = {}
+    with file.open(encoding="utf-8") as lines:  # not `splitlines`: an answer may hold its other line ends
+        for line in lines:
+            sample = json.loads(line)
+            if not sample["unscorable"]:
+                problems = judged.setdefault(sample["benchmark"], {})
+                problems.setdefault(sample["problem"], []).append(sample["acc"])
+    scores = {
+        name: float(np.mean([np.mean(values) for values in problems.values()]))
+        for name, problems in judged.items()
+    }
+    mean = {"in_domain/pass@1": float(np.mean(list(scores.values())))} if scores else {}
+    return mean | scores
 
 
 def metrics(verl: Path) -> dict[int, dict[str, float]]:
@@ -88,11 +102,6 @@ def metrics(verl: Path) -> dict[int, dict[str, float]]:
     for file in sorted(verl.glob("metrics-*.jsonl")):
         by_step |= {line["step"]: line["data"] for line in step_lines.read(file)}
     return by_step
-
-
-def numbered(folder: Path, pattern: str) -> dict[int, Path]:
-    """Files named by their step."""
-    return {int(file.stem): file for file in folder.glob(pattern) if file.stem.isdigit()}
 
 
 def write_lines(file: Path, lines: dict[int, dict[str, float]]) -> None:

@@ -20,7 +20,7 @@ class RewardManager(RewardManagerBase):
     """Judges one completion at a time; verl runs several at once, and several managers.
 
     The reward is raw correctness: 1, 0, or `UNSCORABLE`. What shapes it (a length penalty) is added by
-    the advantage estimator. Beside it verl gets `acc`, `unscorable` (1 or 0 each) and `benchmark`.
+    the advantage estimator. Beside it verl gets `acc`, `unscorable` (1 or 0 each), `benchmark` and `problem`.
     """
 
     def __init__(self, config: Any, tokenizer: Any, compute_score: Any = None, **_: Any):
@@ -32,7 +32,8 @@ class RewardManager(RewardManagerBase):
         """The reward of the last output of a rollout."""
         item = data[-1]
         completion = self._completion(item.batch["responses"], item.batch["attention_mask"])
-        group = Group(problem_of(item.non_tensor_batch["extra_info"]), [], [completion])
+        problem = problem_of(item.non_tensor_batch["extra_info"])
+        group = Group(problem, [], [completion])
         await self.loop.run_in_executor(None, verify, [group])
         correct = correctness([group], truncated=self.settings.algorithm.truncated).item()
         unscorable = correct != correct
@@ -42,6 +43,7 @@ class RewardManager(RewardManagerBase):
                 "acc": 0.0 if unscorable else correct,
                 "unscorable": float(unscorable),
                 "benchmark": str(item.non_tensor_batch["data_source"]),
+                "problem": problem.id,
             },
         }
 
