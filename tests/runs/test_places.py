@@ -124,13 +124,49 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         rlvr.evaluate("~/run")
 
 
-@pytest.mark.parametrize("key", ["seed=2", "arm=other", "experiment=other", "training.steps=9"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("seed=2", "arm=other", "experiment=other", "training.steps=9"),
+        *("runs=elsewhere", "folder=elsewhere", "scale=laptop"),
+    ],
+)
 def test_an_evaluation_is_of_the_run_that_was_given(finished: Path, key: str):
-    """It used to train another one, or the same one further."""
+    """It used to train another one, or the same one further; of a scale only the name came over."""
     with pytest.raises(
         UserError, match=rf"^{key} with run=: that is .*, accepted are keys of its evaluation"
     ):
         evaluation_of(finished, key)
+
+
+def test_overrides_of_an_evaluation_are_hydras(finished: Path):
+    """A value that stood before its group was lost; `+`, `~` and `${}` were refused, `{}` replaced all."""
+    config = evaluation_of(
+        finished,
+        "benchmark.tasks.gcd.size=5",
+        "benchmark=gcd",
+        "+evaluation.select_on=test",
+        "~evaluation.validation_samples",
+        "evaluation.sampling={temperature: 0.5}",
+        "evaluation.seed=${seed}",
+    )
+    assert {name: task.size for name, task in config.benchmark.tasks.items()} == {"gcd": 5}
+    evaluation = config.evaluation
+    assert (evaluation.select_on, evaluation.validation_samples, evaluation.seed) == ("test", 16, 1)
+    assert vars(evaluation.sampling) == {"max_tokens": 16, "temperature": 0.5, "top_p": 1.0, "top_k": 0}
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("cluster=slurm", "cluster= with run=: accepted are keys of its evaluation"),
+        ("evaluation.seed=1,2", "evaluation.seed=1,2: several values are a sweep"),
+        ("evaluation.sed=1", "unknown key in evaluation 'sed'.*did you mean seed"),
+    ],
+)
+def test_what_no_evaluation_has_gets_a_sentence(finished: Path, override: str, sentence: str):
+    with pytest.raises(UserError, match=f"^{sentence}"):
+        evaluation_of(finished, override)
 
 
 def test_the_files_of_another_seed_are_not_those_of_this_one(finished: Path, tmp_path: Path):
