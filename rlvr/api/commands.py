@@ -2,7 +2,9 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from rlvr.api.run import Run
@@ -38,8 +40,10 @@ def train(*overrides: str, **keys: Any) -> Run:
     Raises:
         UserError: for what the command line would refuse, with the same sentence.
     """
-    given = _read("train", [*overrides, *_written(keys)])
-    return _run(load_config(given.overrides), deadline=deadline(given.stop_after_minutes))
+    words = [*overrides, *_written(keys)]
+    given = _read("train", words)
+    command = shlex.join(["rlvr", "train", *words])
+    return _run(load_config(given.overrides), deadline=deadline(given.stop_after_minutes), command=command)
 
 
 def evaluate(
@@ -64,15 +68,17 @@ def evaluate(
         run, overrides = None, (run, *overrides)
     if n is not None:
         keys["n"] = n
-    given = _read("evaluate", [*overrides, *_written(keys)])
+    words = [*overrides, *_written(keys)]
+    given = _read("evaluate", words)
+    command = shlex.join(["rlvr", "evaluate", *words])
     if run is not None:
         path = run.path if isinstance(run, Run) else at_home(os.fspath(run))
         config = config_of_run(run_folder(path), overrides_of_evaluation(given.overrides, n=given.n))
-        return _run(config, evaluate=True)
+        return _run(config, evaluate=True, command=f"{command} run={shlex.quote(str(path))}")
     if not any(override.startswith("model") for override in given.overrides):
         raise UserError("evaluate needs a run or a model, as in rlvr.evaluate(model='embedded', n=64)")
-    words = overrides_of_evaluation(given.overrides, n=given.n, config_name="config")
-    return _run(load_config(words), evaluate=True)
+    composed = overrides_of_evaluation(given.overrides, n=given.n, config_name="config")
+    return _run(load_config(composed), evaluate=True, command=command)
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
@@ -116,8 +122,10 @@ def _value(value: Any) -> str:
     """A value in Hydra's syntax."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return repr(value)
+    if isinstance(value, Integral):  # numpy's numbers are others to `repr`
+        return repr(int(value))
+    if isinstance(value, Real):
+        return repr(float(value))
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_value, value))}]"
     if isinstance(value, Mapping):

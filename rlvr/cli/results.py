@@ -5,8 +5,9 @@ from pathlib import Path
 
 from rlvr.cli.arguments import Verb, flag, key, word
 from rlvr.cli.overrides import Overrides, options_of, wanted
-from rlvr.cli.training import run_folder, typed
+from rlvr.cli.training import run_folder
 from rlvr.errors import UserError
+from rlvr.files.command import typed
 
 
 def papers() -> list[str]:

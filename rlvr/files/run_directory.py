@@ -5,8 +5,6 @@ import hashlib
 import json
 import os
 import platform
-import shlex
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +28,7 @@ from rlvr.files.atomic import (
     user_errors_for,
     write_whole,
 )
+from rlvr.files.command import typed
 from rlvr.files.git import git
 from rlvr.files.run_files import read_json, sealed_json
 
@@ -45,8 +44,13 @@ class RunDirectory:
     The lock belongs to the process and is gone when the process is, however it ends.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, command: str = ""):
+        """
+        Args:
+            command: what started the run, for its provenance; "" for what this process was started with.
+        """
         self.path = run_directory(config)
+        self._command = command or typed()
         with user_errors_for(self.path):
             make_folder(self.path / "evaluation")
             make_folder(self.path / "checkpoints")
@@ -107,7 +111,7 @@ class RunDirectory:
                     )
         record = {
             "started": [*before.get("started", []), datetime.now(UTC).isoformat(timespec="seconds")],
-            "command": shlex.join(["rlvr", *sys.argv[1:]]),
+            "command": self._command,
             "git": git_state(),
             "python": platform.python_version(),
             "packages": installed_versions(),
@@ -297,9 +301,11 @@ CHANGES = ("status", "--porcelain", "-uno", "--", ":/", ":(top,exclude)results")
 
 def git_state() -> dict[str, Any]:
     """Commit and whether files differ from it, but for tables and figures; empty outside a clone."""
-    if not (commit := git(PACKAGE, "rev-parse", "HEAD").strip()):
+    if not git(
+        PACKAGE, "ls-files", "--", "."
+    ):  # the repository, if any, is of a project that rlvr is installed in
         return {}
-    return {"commit": commit, "dirty": bool(git(PACKAGE, *CHANGES))}
+    return {"commit": git(PACKAGE, "rev-parse", "HEAD").strip(), "dirty": bool(git(PACKAGE, *CHANGES))}
 
 
 def installed_versions(packages: Iterable[str] = RECORDED_PACKAGES) -> dict[str, str]:

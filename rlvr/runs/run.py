@@ -73,7 +73,7 @@ def configure_process(config: Config) -> None:
 
 def run_on_rank_zero(config: Config, start: Start) -> Path:
     """Train and evaluate; what takes all ranks is marked `on_every_rank` where it is defined."""
-    directory = RunDirectory(config)
+    directory = RunDirectory(config, start.command)
     engine = None
     try:
         with user_errors_for(directory.path):

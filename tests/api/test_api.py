@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import numpy as np
 import pytest
 from tiny_runs import TINY
 
@@ -18,6 +20,7 @@ from rlvr.api.commands import _value, _written
 from rlvr.cli.overrides import parse
 from rlvr.config import PACKAGE, load_config, run_directory
 from rlvr.evaluation import counts, pass_at_k_of
+from rlvr.report import find_runs, write_report
 
 NOTEBOOK = PACKAGE.parent / "docs" / "notebooks" / "first-run.ipynb"
 
@@ -74,6 +77,30 @@ def test_a_value_comes_through_hydras_grammar_as_it_is(value):
     if value == "${seed}":
         return  # an interpolation, as on the command line
     assert parse(f"key={_value(value)}").value() == value
+
+
+def test_numbers_of_numpy_are_numbers():
+    """`repr` has 'np.float64(0.0001)' for one."""
+    assert list(map(_value, [np.float64(1e-4), np.float32(0.5), np.int64(3), np.arange(3)[2]])) == [
+        *("0.0001", "0.5", "3", "2")
+    ]
+
+
+def test_a_run_says_the_command_that_makes_it_again(run: rlvr.Run):
+    """And not what the process of a script or a notebook was started with."""
+    command = json.loads((run.path / "provenance.json").read_text())["command"]
+    assert shlex.split(command) == [
+        *("rlvr", "train", *TINY, f"runs={run.path.parents[2]}"),
+        *("algorithm=dapo", "training.gradient_clip=0.5"),
+    ]
+
+
+def test_a_run_that_was_broken_off_is_one_to_look_at(tmp_path: Path):
+    """Its summary.json has seconds alone, and no seed."""
+    broken = rlvr.train(*TINY, runs=tmp_path, stop_after_minutes=1e-6)
+    assert broken.summary.keys() == {"seconds"}
+    assert repr(broken) == f"<rlvr run tiny seed 1, 0 of 2 steps: {broken.path}>"
+    assert write_report(find_runs(broken.path), tmp_path / "report.html").exists()
 
 
 def test_a_finished_run_is_left_alone_and_loads_as_frames(run: rlvr.Run):
