@@ -301,9 +301,7 @@ CHANGES = ("status", "--porcelain", "-uno", "--", ":/", ":(top,exclude)results")
 
 def git_state() -> dict[str, Any]:
     """Commit and whether files differ from it, but for tables and figures; empty outside a clone."""
-    if not git(
-        PACKAGE, "ls-files", "--", "."
-    ):  # the repository, if any, is of a project that rlvr is installed in
+    if not git(PACKAGE, "ls-files", "--", "."):  # another project's, in whose folder rlvr is installed
         return {}
     return {"commit": git(PACKAGE, "rev-parse", "HEAD").strip(), "dirty": bool(git(PACKAGE, *CHANGES))}
 
