@@ -1,7 +1,6 @@
 """`rlvr train` and `rlvr evaluate` as functions that take what the commands take."""
 
 import os
-import re
 import shlex
 from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
@@ -10,14 +9,11 @@ from typing import Any
 from rlvr.api.run import Run
 from rlvr.cli.arguments import read
 from rlvr.cli.training import VERBS, deadline, run_folder
-from rlvr.config import Config, load_config
+from rlvr.config import Config, load_config, quoted
 from rlvr.config.places import at_home
 from rlvr.errors import UserError
 from rlvr.files.run_directory import no_run
 from rlvr.runs.start import Start
-
-PLAIN = re.compile(r"[A-Za-z_./][\w./:@+-]*")  # texts that Hydra reads without quotes
-WORDS = {"true", "false", "null", "nan", "inf"}  # and reads as something else
 
 
 def train(*overrides: str, **keys: Any) -> Run:
@@ -64,7 +60,8 @@ def evaluate(
     """
     from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
 
-    if isinstance(run, str) and "=" in run:  # an override, without a run before it
+    # an override, without a run before it; but arms of a sweep have folders with an equals sign
+    if isinstance(run, str) and "=" in run and not at_home(run).is_dir():
         run, overrides = None, (run, *overrides)
     if n is not None:
         keys["n"] = n
@@ -135,7 +132,4 @@ def _value(value: Any) -> str:
         raise UserError(
             f"{value!r} is no value of a key: accepted are texts, numbers, True, False, None, lists and dicts"
         )
-    if PLAIN.fullmatch(text) and text.lower() not in WORDS:
-        return text
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"\\+$", lambda end: 2 * end[0], text))
-    return f"'{escaped}'"
+    return quoted(text)

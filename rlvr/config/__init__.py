@@ -13,6 +13,7 @@ from rlvr.config.compose import (
     hydra_with_conf,
     load_config,
     options_of,
+    quoted,
     read_yaml,
     settable,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "identity",
     "load_config",
     "options_of",
+    "quoted",
     "read_yaml",
     "run_directory",
     "settable",

@@ -69,6 +69,7 @@ def test_keys_in_python_are_those_of_the_command_line(run: rlvr.Run, tmp_path: P
             "1e-6",
             "${seed}",
             "a=b,c",
+            "é",
         ),
         *(None, True, False, 3, -0.5, 1e-6, float("inf"), [1, 2], ["a b", "c,d", None]),
     ],
@@ -93,6 +94,12 @@ def test_a_run_says_the_command_that_makes_it_again(run: rlvr.Run):
         *("rlvr", "train", *TINY, f"runs={run.path.parents[2]}"),
         *("algorithm=dapo", "training.gradient_clip=0.5"),
     ]
+
+
+def test_the_folder_of_a_sweeps_arm_is_a_run_and_no_override(tmp_path: Path):
+    (folder := tmp_path / "gamma=0.5" / "seed-1").mkdir(parents=True)
+    with pytest.raises(rlvr.UserError, match=r"gamma=0.5/seed-1 is not a run directory"):
+        rlvr.evaluate(str(folder), n=4)
 
 
 def test_a_run_that_was_broken_off_is_one_to_look_at(tmp_path: Path):
