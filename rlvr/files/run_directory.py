@@ -95,20 +95,17 @@ class RunDirectory:
 
         Args:
             overlap: problems of each benchmark that are also trained on; names without any left out.
-            contents: fingerprints of the data and the benchmarks validated on, with all their texts.
+            contents: fingerprints of the data and the benchmarks validated on, with all their texts, and of
+                what chooses among the data.
             resumed: whether training goes on from a checkpoint.
 
         Raises:
             UserError: for a resumed run with data that is not what it was trained on so far.
         """
         before = read_provenance(self.path)
-        for kind, fingerprints in (("data", data_fingerprints), ("contents", contents or {})):
-            for name, now in fingerprints.items() if resumed else ():
-                if now != (then := before.get(kind, {}).get(name, now)):
-                    raise UserError(
-                        f"{name} is not what {self.path} was trained with so far: its fingerprint is {now}, "
-                        f"and was {then}. Restore the file, or train on the new one with another arm="
-                    )
+        if resumed:
+            self.refuse_other("data", data_fingerprints)
+            self.refuse_other("contents", contents or {})
         record = {
             "started": [*before.get("started", []), datetime.now(UTC).isoformat(timespec="seconds")],
             "command": self._command,
@@ -122,6 +119,20 @@ class RunDirectory:
             "overlap": overlap or {},
         }
         write_whole(self.path / "provenance.json", sealed_json(record))
+
+    def refuse_other(self, kind: str, fingerprints: dict[str, str]) -> None:
+        """Raise UserError for data that is not what the run was trained on, as its provenance has it.
+
+        Args:
+            kind: "data" or "contents", see `record_provenance`.
+        """
+        before = read_provenance(self.path).get(kind, {})
+        for name, now in fingerprints.items():
+            if now != (then := before.get(name, now)):
+                raise UserError(
+                    f"{name} is not what {self.path} was trained with so far: its fingerprint is {now}, "
+                    f"and was {then}. Restore the file, or train on the new one with another arm="
+                )
 
     def read_summary(self) -> dict[str, Any]:
         return read_summary(self.path)
@@ -206,7 +217,9 @@ def _validation(config: Config, trained: bool) -> dict[str, Any]:
     names = ("validation_samples", "select_on")
     names += () if trained else ("seed", "sampling")
     tasks = {
-        name: asdict(task) for name, task in config.benchmark.tasks.items() if task.domain == "in_domain"
+        name: asdict(task) | {"root": None}  # where the files are says nothing of what is in them
+        for name, task in config.benchmark.tasks.items()
+        if task.domain == "in_domain"
     }
     settings = {"evaluation": {name: evaluation[name] for name in names}}
     return settings if trained else settings | {"benchmark": {"tasks": tasks}}

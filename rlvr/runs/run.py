@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 
 import torch
 
-from rlvr.config import Config, arm_name, run_directory
+from rlvr.config import Config, arm_name, fingerprint, run_directory
 from rlvr.curriculum import Curriculum, build_curriculum
 from rlvr.curriculum.lim import Selection, load_selection
 from rlvr.curriculum.profile import Profile, load_profile, profile_file
@@ -80,6 +80,10 @@ def run_on_rank_zero(config: Config, start: Start) -> Path:
             if directory.read_summary().get("trained_steps") != config.training.steps:
                 with directory.timed("training"):
                     engine = trainer_of(config)(config, directory)
+            elif not start.evaluate and config.data.path and Path(config.data.path).exists():
+                # a file may be another one behind the same path, and then the run is not what was asked for
+                problems = load_problems(config.data, held_out=False)
+                directory.refuse_other("contents", {config.data.name: content_fingerprint(problems)})
             check_files(directory.path, "*.jsonl")
             if start.evaluate or evaluates_after_training(config):
                 with at_stage("evaluation"):
@@ -199,6 +203,7 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     validation = validation_problems(config, benchmarks)
     in_domain = {name: benchmarks[name] for name in validation}
     say_what_surrounds(config, [problems, *benchmarks.values()])
+    profile, selection = load_profile(config, problems), load_selection(config, problems)
     shared = overlap(problems, in_domain)
     # problems that are drawn are a function of the config, which is held against the run's already
     contents = {
@@ -209,6 +214,10 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
         ]
         if not isinstance(read, LazyProblems)
     }
+    if selection:
+        contents["curriculum.selection"] = fingerprint_of(selection.selected)
+    if profile:
+        contents["the profile"] = fingerprint(profile.counts)
     directory.record_provenance(
         config,
         {config.data.name: fingerprint_of(ids_of(problems))},
@@ -216,7 +225,6 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
         contents=contents,
         resumed=bool(checkpoints(directory.path)),
     )
-    profile, selection = load_profile(config, problems), load_selection(config, problems)
     return TrainingData(problems, validation, benchmarks, profile, selection)
 
 
