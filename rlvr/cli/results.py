@@ -1,5 +1,6 @@
 """The verbs that look at what runs left behind: export, push, select, claims, table, report, watch."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def table(keys: TableOfRuns) -> None:
     from rlvr.tables.adhoc import Wish
     from rlvr.tables.terminal import print_table
 
-    again = " ".join(word for word in typed().split() if not word.startswith("file="))  # it is written once
+    again = shlex.join(word for word in shlex.split(typed()) if not word.startswith("file="))  # written once
     wish = Wish(keys.x, keys.series, keys.baseline, keys.k, keys.name, repeat=again)
     folder = keys.results or keys.path
     print_table(*write_table_of_runs(keys.path, wish, selection, folder, file=keys.file))
