@@ -360,7 +360,7 @@ def config_of_run(folder: Path, overrides: Sequence[str]) -> Config:
     before = check(stored)
     groups, values = [], []
     for text in settable(overrides):
-        if text.partition("=")[0] in config_groups():
+        if text.lstrip("+").partition("=")[0] in config_groups():
             groups.append(text)
         else:  # a stored config has all keys already, so that `+` adds none
             values.append(f"++{text.lstrip('+')}" if text.startswith("+") else text)

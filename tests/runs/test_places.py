@@ -164,6 +164,7 @@ def test_overrides_of_an_evaluation_are_hydras(finished: Path):
     ("override", "sentence"),
     [
         ("cluster=slurm", "cluster= with run=: accepted are keys of its evaluation"),
+        ("+benchmark=gcd", "Multiple values for benchmark"),
         ("evaluation.seed=1,2", "evaluation.seed=1,2: several values are a sweep"),
         ("evaluation.sed=1", "unknown key in evaluation 'sed'.*did you mean seed"),
     ],
