@@ -1,14 +1,14 @@
 """`rlvr train` and `rlvr evaluate` as functions that take what the commands take."""
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rlvr.api.run import Run
 from rlvr.cli.arguments import read
 from rlvr.cli.training import VERBS, deadline, run_folder
-from rlvr.config import Config, load_config
-from rlvr.config.hydra_text import hydra_text
+from rlvr.config import Config, hydra_text, load_config
 from rlvr.config.places import at_home
 from rlvr.errors import UserError
 from rlvr.files.run_directory import no_run
@@ -35,8 +35,10 @@ def train(*overrides: str, **keys: Any) -> Run:
     Raises:
         UserError: for what the command line would refuse, with the same sentence.
     """
-    given = _read("train", [*overrides, *_written(keys)])
-    return _run(load_config(given.overrides), deadline=deadline(given.stop_after_minutes))
+    words = [*overrides, *_written(keys)]
+    given = _read("train", words)
+    command = shlex.join(["rlvr", "train", *words])
+    return _run(load_config(given.overrides), deadline=deadline(given.stop_after_minutes), command=command)
 
 
 def evaluate(
@@ -57,19 +59,22 @@ def evaluate(
     """
     from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
 
-    if isinstance(run, str) and "=" in run:  # an override, without a run before it
+    # an override, without a run before it; but arms of a sweep have folders with an equals sign
+    if isinstance(run, str) and "=" in run and not at_home(run).is_dir():
         run, overrides = None, (run, *overrides)
     if n is not None:
         keys["n"] = n
-    given = _read("evaluate", [*overrides, *_written(keys)])
+    words = [*overrides, *_written(keys)]
+    given = _read("evaluate", words)
+    command = shlex.join(["rlvr", "evaluate", *words])
     if run is not None:
         path = run.path if isinstance(run, Run) else at_home(os.fspath(run))
         config = config_of_run(run_folder(path), overrides_of_evaluation(given.overrides, n=given.n))
-        return _run(config, evaluate=True)
+        return _run(config, evaluate=True, command=f"{command} run={shlex.quote(str(path))}")
     if not any(override.startswith("model") for override in given.overrides):
         raise UserError("evaluate needs a run or a model, as in rlvr.evaluate(model='embedded', n=64)")
-    words = overrides_of_evaluation(given.overrides, n=given.n, config_name="config")
-    return _run(load_config(words), evaluate=True)
+    composed = overrides_of_evaluation(given.overrides, n=given.n, config_name="config")
+    return _run(load_config(composed), evaluate=True, command=command)
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:

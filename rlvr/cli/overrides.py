@@ -33,6 +33,11 @@ class Overrides:
             raise unknown("key", root, {*keys, *verb.fields("key")}, hint)
         if plain in ("hydra.sweeper", "hydra.launcher"):
             raise UserError(f"{text}: a config group has a slash; did you mean {text.replace('.', '/', 1)}?")
+        if plain in ("hydra.run.dir", "hydra.sweep.subdir"):
+            raise UserError(
+                f"{text}: a run's folder is <runs>/<experiment>/<arm>/seed-<seed>; accepted are these "
+                "four keys, or folder=<all of it>"
+            )
         if "=" in text and not value:
             raise UserError(f"{name}= has no value: write {name}=..., or {name}=null for none")
         parsed = parse(text)

@@ -1,12 +1,14 @@
 """The verbs that look at what runs left behind: export, push, select, claims, table, report, watch."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlvr.cli.arguments import Verb, flag, key, word
 from rlvr.cli.overrides import Overrides, options_of, wanted
-from rlvr.cli.training import run_folder, typed
+from rlvr.cli.training import run_folder
 from rlvr.errors import UserError
+from rlvr.files.command import typed
 
 
 def papers() -> list[str]:
@@ -164,7 +166,7 @@ def table(keys: TableOfRuns) -> None:
     from rlvr.tables.adhoc import Wish
     from rlvr.tables.terminal import print_table
 
-    again = " ".join(word for word in typed().split() if not word.startswith("file="))  # it is written once
+    again = shlex.join(word for word in shlex.split(typed()) if not word.startswith("file="))  # written once
     wish = Wish(keys.x, keys.series, keys.baseline, keys.k, keys.name, repeat=again)
     folder = keys.results or keys.path
     print_table(*write_table_of_runs(keys.path, wish, selection, folder, file=keys.file))

@@ -1,6 +1,5 @@
 """The verbs whose further key=value pairs are Hydra's: train, evaluate, profile, plan, reproduce."""
 
-import shlex
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from rlvr.cli.arguments import Verb, flag, given_of, key, optional_keys
 from rlvr.cli.overrides import ConfigFolder, HydraFlags, options_of, part_of, show
 from rlvr.errors import UserError, refuse_unknown
+from rlvr.files.command import typed
 from rlvr.runs.start import Start
 from rlvr.tables.assumptions import Assumptions
 
@@ -41,11 +41,6 @@ def tables() -> list[str]:
 def deadline(minutes: float | None) -> float | None:
     """The time at which runs end in so many minutes; the same command goes on from there."""
     return None if minutes is None else time.time() + 60 * minutes
-
-
-def typed() -> str:
-    """The command of this process, as it can be given again."""
-    return shlex.join(["rlvr", *sys.argv[1:]])
 
 
 def run_folder(path: Path) -> Path:

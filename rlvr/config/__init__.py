@@ -16,6 +16,7 @@ from rlvr.config.compose import (
     read_yaml,
     settable,
 )
+from rlvr.config.hydra_text import hydra_text
 from rlvr.config.identity import arm_name, fingerprint, identity, run_directory, to_yaml
 from rlvr.config.schema import Config, ModelConfig, ProblemsConfig, PromptConfig
 
@@ -35,6 +36,7 @@ __all__ = [
     "config_groups",
     "fingerprint",
     "hydra_errors_as_sentences",
+    "hydra_text",
     "hydra_with_conf",
     "identity",
     "load_config",

@@ -3,7 +3,7 @@
 Whatever is wrong is found here, before anything is loaded, and said in one sentence (`UserError`).
 """
 
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -80,7 +80,20 @@ def _check(composed: DictConfig) -> Config:
     _check_together(result)
     _check_verifiers(result)
     _note_digests(result)
+    if key := interpolated(asdict(result)):
+        raise UserError(f"{key} holds '${{', which config.yaml can't keep as it is: write it in another way")
     return result
+
+
+def interpolated(content: Any, key: str = "") -> str:
+    """The first key with a text that omegaconf would resolve; empty if there is none."""
+    if isinstance(content, str):
+        return key if "${" in content else ""
+    if isinstance(content, dict | list):
+        for name, inner in content.items() if isinstance(content, dict) else enumerate(content):
+            if found := interpolated(inner, f"{key}.{name}".strip(".")):
+                return found
+    return ""
 
 
 def _refuse_missing(config: DictConfig) -> None:

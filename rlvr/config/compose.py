@@ -5,13 +5,12 @@ import re
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.config.check import LATER, check, groups_with_variants
+from rlvr.config.check import LATER, check, groups_with_variants, interpolated
 from rlvr.config.elsewhere import method_meant
 from rlvr.config.plugins import config_folders
 from rlvr.config.schema import Config
@@ -151,7 +150,20 @@ def load_config(overrides: Sequence[str] = (), config_name: str = "config") -> C
     """Compose and check: what `rlvr train <overrides>` would run."""
     with hydra_errors_as_sentences():
         composed = compose(overrides, config_name=config_name)
-    return check(composed)
+    config = check(composed)
+    _refuse_idle_epochs(composed, overrides)
+    return config
+
+
+def _refuse_idle_epochs(composed: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse a number of epochs that a scale's number of steps goes before, without a word of the latter."""
+    given = {text.lstrip("+").partition("=")[0] for text in overrides}
+    epochs, steps = (OmegaConf.select(composed, f"training.{name}") for name in ("epochs", "steps"))
+    if "training.epochs" in given and "training.steps" not in given and None not in (epochs, steps):
+        raise UserError(
+            f"training.epochs={epochs} with training.steps={steps}, which goes before it: give "
+            "training.steps=null too"
+        )
 
 
 def config_from_yaml(path: Path) -> Config:
@@ -184,19 +196,8 @@ def read_yaml(path: Path) -> DictConfig:
     lacking = [key for key in groups if key not in stored] if isinstance(stored, DictConfig) else groups
     if lacking:
         raise UserError(f"{path} is no whole config of a run: it lacks {', '.join(lacking)}")
-    if key := _interpolated(OmegaConf.to_container(stored, resolve=False)):
+    if key := interpolated(OmegaConf.to_container(stored, resolve=False)):
         raise UserError(f"{path}: {key} holds an interpolation (${{...}}), which no run writes: not read")
     for key in FORMER_KEYS:
         stored.pop(key, None)
     return stored
-
-
-def _interpolated(content: Any, key: str = "") -> str:
-    """The first key with a text that omegaconf would resolve; empty if there is none."""
-    if isinstance(content, str):
-        return key if "${" in content else ""
-    if isinstance(content, dict | list):
-        for name, inner in content.items() if isinstance(content, dict) else enumerate(content):
-            if found := _interpolated(inner, f"{key}.{name}".strip(".")):
-                return found
-    return ""

@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from rlvr.errors import UserError
 
-PLAIN = re.compile(r"[A-Za-z_./][\w./:@+-]*")  # texts that Hydra reads without quotes
+PLAIN = re.compile(r"[A-Za-z_./][\w./:@+-]*", re.ASCII)  # texts that Hydra reads without quotes
 WORDS = {"true", "false", "null", "nan", "inf"}  # and reads as something else
 
 
@@ -20,8 +21,10 @@ def hydra_text(value: Any) -> str:
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return repr(value)
+    if isinstance(value, Integral):  # numpy's numbers are others to `repr`
+        return repr(int(value))
+    if isinstance(value, Real):
+        return repr(float(value))
     if isinstance(value, list | tuple):
         return f"[{','.join(map(hydra_text, value))}]"
     if isinstance(value, Mapping):

@@ -5,8 +5,6 @@ import hashlib
 import json
 import os
 import platform
-import shlex
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +28,7 @@ from rlvr.files.atomic import (
     user_errors_for,
     write_whole,
 )
+from rlvr.files.command import typed
 from rlvr.files.git import git
 from rlvr.files.run_files import read_json, sealed_json
 
@@ -45,8 +44,13 @@ class RunDirectory:
     The lock belongs to the process and is gone when the process is, however it ends.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, command: str = ""):
+        """
+        Args:
+            command: what started the run, for its provenance; "" for what this process was started with.
+        """
         self.path = run_directory(config)
+        self._command = command or typed()
         with user_errors_for(self.path):
             make_folder(self.path / "evaluation")
             make_folder(self.path / "checkpoints")
@@ -99,16 +103,12 @@ class RunDirectory:
             UserError: for a resumed run with data that is not what it was trained on so far.
         """
         before = read_provenance(self.path)
-        for kind, fingerprints in (("data", data_fingerprints), ("contents", contents or {})):
-            for name, now in fingerprints.items() if resumed else ():
-                if now != (then := before.get(kind, {}).get(name, now)):
-                    raise UserError(
-                        f"{name} is not what {self.path} was trained with so far: its fingerprint is {now}, "
-                        f"and was {then}. Restore the file, or train on the new one with another arm="
-                    )
+        if resumed:
+            self.refuse_other("data", data_fingerprints)
+            self.refuse_other("contents", contents or {})
         record = {
             "started": [*before.get("started", []), datetime.now(UTC).isoformat(timespec="seconds")],
-            "command": shlex.join(["rlvr", *sys.argv[1:]]),
+            "command": self._command,
             "git": git_state(),
             "python": platform.python_version(),
             "packages": installed_versions(),
@@ -119,6 +119,20 @@ class RunDirectory:
             "overlap": overlap or {},
         }
         write_whole(self.path / "provenance.json", sealed_json(record))
+
+    def refuse_other(self, kind: str, fingerprints: dict[str, str]) -> None:
+        """Raise UserError for data that is not what the run was trained on, as its provenance has it.
+
+        Args:
+            kind: "data" or "contents", see `record_provenance`.
+        """
+        before = read_provenance(self.path).get(kind, {})
+        for name, now in fingerprints.items():
+            if now != (then := before.get(name, now)):
+                raise UserError(
+                    f"{name} is not what {self.path} was trained with so far: its fingerprint is {now}, "
+                    f"and was {then}. Restore the file, or train on the new one with another arm="
+                )
 
     def read_summary(self) -> dict[str, Any]:
         return read_summary(self.path)
@@ -206,7 +220,9 @@ def _validation(config: Config, trained: bool) -> dict[str, Any]:
     names = ("validation_samples", "select_on")
     names += () if trained else ("seed", "sampling")
     tasks = {
-        name: asdict(task) for name, task in config.benchmark.tasks.items() if task.domain == "in_domain"
+        name: asdict(task) | {"root": None}  # where the files are says nothing of what is in them
+        for name, task in config.benchmark.tasks.items()
+        if task.domain == "in_domain"
     }
     settings = {"evaluation": {name: evaluation[name] for name in names}}
     return settings if trained else settings | {"benchmark": {"tasks": tasks}}
@@ -301,9 +317,9 @@ CHANGES = ("status", "--porcelain", "-uno", "--", ":/", ":(top,exclude)results")
 
 def git_state() -> dict[str, Any]:
     """Commit and whether files differ from it, but for tables and figures; empty outside a clone."""
-    if not (commit := git(PACKAGE, "rev-parse", "HEAD").strip()):
+    if not git(PACKAGE, "ls-files", "--", "."):  # another project's, in whose folder rlvr is installed
         return {}
-    return {"commit": commit, "dirty": bool(git(PACKAGE, *CHANGES))}
+    return {"commit": git(PACKAGE, "rev-parse", "HEAD").strip(), "dirty": bool(git(PACKAGE, *CHANGES))}
 
 
 def installed_versions(packages: Iterable[str] = RECORDED_PACKAGES) -> dict[str, str]:

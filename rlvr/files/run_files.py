@@ -97,7 +97,9 @@ class RunFiles:
 
     @property
     def seed(self) -> int:
-        return self.entry("seed") if self.summary else self.config.seed  # a config takes time to check
+        # a config takes time to check; the summary of a run that was broken off has no more than seconds
+        seed = self.summary.get("seed")
+        return self.config.seed if seed is None else seed
 
     @property
     def scale(self) -> str:

@@ -78,7 +78,8 @@ def choose(config: Config, path: Path) -> tuple[int, dict[int, str]]:
             return step, damages
         damages[step] = damage
     latest = config.evaluation.latest_step
-    raise UserError(f"{path} has no whole checkpoint up to step {latest}: train it first")
+    limit = "" if latest is None else f" up to step {latest}"
+    raise UserError(f"{path} has no whole checkpoint{limit} that was validated: train it first")
 
 
 def evaluate_run(config: Config, directory: RunDirectory, engine: RolloutEngine | None = None) -> None:

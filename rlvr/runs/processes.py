@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rlvr.config import Config, run_directory
@@ -78,7 +78,7 @@ def torchrun_command(processes: int, nodes: Nodes = Nodes()) -> list[str]:
 
 def torchrun_environment(config: Config, start: Start, environment: Mapping[str, str]) -> dict[str, str]:
     """Variables of torchrun and so of all processes: what to run, and threads as the config has them."""
-    what = {"config": asdict(config), "evaluate": start.evaluate, "deadline": start.deadline}
+    what = {"config": asdict(config), "start": asdict(replace(start, processes=1, runs_per_gpu=0))}
     threads = str(config.training.threads)
     return {**environment, "OMP_NUM_THREADS": threads, "RLVR_RUN": json.dumps(what)}
 

@@ -16,10 +16,7 @@ def main() -> None:
 
     what = json.loads(os.environ["RLVR_RUN"])
     try:
-        run(
-            check(OmegaConf.create(what["config"])),
-            Start(evaluate=what["evaluate"], deadline=what["deadline"]),
-        )
+        run(check(OmegaConf.create(what["config"])), Start(**what["start"]))
     except UserError as error:
         print(f"rlvr: {printable(error)}", file=sys.stderr)
         sys.exit(2)

@@ -18,7 +18,7 @@ from rlvr.data import Problem, Verdict
 from rlvr.errors import UserError
 from rlvr.evaluation.rare import mean_nll, rarest
 from rlvr.evaluation.sampling import write_parquet
-from rlvr.files.atomic import hold
+from rlvr.files.atomic import locked, make_folder
 from rlvr.files.run_files import ANSWERS
 from rlvr.policy.adapter import BASE
 from rlvr.policy.policy import Policy
@@ -40,6 +40,15 @@ def rare_file(config: Config, run: Path) -> Path:
     of_policy = [BASE] if BASE in digests else [name for name in digests if name.endswith(".safetensors")]
     weights = {name: digests[name] for name in of_policy}
     made_from = [asdict(part) for part in (config.data, config.training.sampling, config.evaluation.rare)]
+    model = config.model
+    around = {
+        "prompts": {name: asdict(prompt) for name, prompt in model.prompts.items()},
+        "end_tokens": model.end_tokens,
+        "stop_strings": model.stop_strings,
+        "precision": config.training.precision if config.training.precision != "float32" else None,
+    }
+    if any(around.values()):  # sets without are named as they always were
+        made_from.append(around)
     name = f"{config.model.name}-{config.data.name}-{fingerprint([weights, *made_from])}"
     return Path(config.runs) / "rare" / name / "rare.parquet"
 
@@ -47,20 +56,26 @@ def rare_file(config: Config, run: Path) -> Path:
 def draw(config: Config, run: Path) -> Path:
     """The set of the policy that `run` started from, drawn unless it is there; returns its file.
 
-    A killed draw goes on from its last shard.
+    A killed draw goes on from its last shard. Runs of one sweep come here at the same time: one of them
+    draws, and the others wait for it.
     """
     file = rare_file(config, run)
-    if file.exists():
-        return file
-    lock = hold(file.parent, "is being drawn", "wait for it; the set will be used")
+    make_folder(file.parent)
+    with locked(file.parent / "lock"):
+        if not file.exists():
+            _draw(config, weights_of(config, run, 0), file)
+    return file
+
+
+def _draw(config: Config, weights: Path | None, file: Path) -> None:
     rare = config.evaluation.rare
     problems = load_problems(config.data, held_out=False)
     chosen = np.random.default_rng(rare.seed).permutation(len(problems))[: rare.prompts]
     asked = [problems[i] for i in sorted(chosen)]
     size = max(1, config.evaluation.samples_per_shard // rare.samples)
     starts = range(0, len(asked), size)
-    shards = [file.parent / f"shard-{start:06d}.parquet" for start in starts]
-    weights = weights_of(config, run, 0)
+    # of their size too: `evaluation.samples_per_shard` may be another one when a killed draw goes on
+    shards = [file.parent / f"shard-{size}-{start:06d}.parquet" for start in starts]
     max_tokens = config.training.sampling.max_tokens
     asked_of_all = [(asked, max_tokens, "training.sampling.max_tokens")]
     sequence = longest_sequence(config.model, asked_of_all, exact=config.rollout.name == "vllm")
@@ -89,10 +104,8 @@ def draw(config: Config, run: Path) -> Path:
     kept = correct.take(np.sort(rarest(correct["nll"].to_numpy(), rare.share)))
     nll = _nll_of(initial_policy(config, weights), config, asked, kept)
     write_parquet(file, kept.set_column(kept.schema.get_field_index("nll"), "nll", pa.array(nll)))
-    for shard in shards:
+    for shard in file.parent.glob("shard-*.parquet"):
         shard.unlink()
-    lock.close()
-    return file
 
 
 def is_readable(shard: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rlvr.config import EXPERIMENTS, Config, load_config, run_directory
+from rlvr.config import EXPERIMENTS, Config, hydra_text, load_config, run_directory
 from rlvr.curriculum.profile import needs_profile, profile_file
 from rlvr.errors import UserError, unknown
 from rlvr.files.atomic import hold
@@ -72,7 +72,8 @@ def reproduce_table(
     folder = results / "runs" / spec.folder(scale)
     lock = hold(folder, "is being reproduced", "wait for it; its finished runs will be used")
     started = time.perf_counter()
-    base = [f"experiment={spec.folder(scale)}", f"scale={scale}", f"runs={results / 'runs'}", *overrides]
+    runs_in = hydra_text(str(results / "runs"))
+    base = [f"experiment={spec.folder(scale)}", f"scale={scale}", f"runs={runs_in}", *overrides]
     scheduled = schedule_runs(spec, seeds, base)
     if not render_only:
         run_missing(spec, scheduled, start)
@@ -171,7 +172,7 @@ def schedule_runs(spec: TableSpec, seeds: list[int], base: list[str]) -> list[Sc
     asked = {arm.ask for arm in spec.arms if arm.ask}
     given = {o.partition("=")[0]: o for o in base if o.partition("=")[0] in asked}
     base = [override for override in base if override not in given.values()]
-    configs: dict[str, Config] = {}  # composing is slow, and seeds differ in nothing else
+    configs: dict[str, Config] = {}  # composing is slow, and seeds differ in nothing else, unless in ${seed}
     rates: dict[str, float] = {}
     for seed in seeds:
         for arm in spec.arms:
@@ -184,7 +185,7 @@ def schedule_runs(spec: TableSpec, seeds: list[int], base: list[str]) -> list[Sc
             if arm.times and arm.name not in rates:
                 rates[arm.name] = arm.times * load_config(overrides).training.learning_rate
             overrides += [f"training.learning_rate={rates[arm.name]}"] if arm.times else []
-            if arm.name not in configs:
+            if arm.name not in configs or any("${" in override for override in overrides):
                 configs[arm.name] = load_config(overrides)
             run = ScheduledRun(arm, seed, overrides, replace(configs[arm.name], seed=seed))
             if arm.select:
@@ -201,7 +202,7 @@ def with_selection(run: ScheduledRun, scheduled: list[ScheduledRun]) -> Schedule
         raise unknown("arm to select from, before this one", name, earlier)
     source = earlier[name]
     file = selection_file(source.directory, run.config.curriculum.name)
-    overrides = [*run.overrides, f"curriculum.selection={file}"]
+    overrides = [*run.overrides, f"curriculum.selection={hydra_text(str(file))}"]
     return ScheduledRun(run.arm, run.seed, overrides, load_config(overrides), source)
 
 

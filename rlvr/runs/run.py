@@ -15,6 +15,7 @@ from rlvr.curriculum.lim import Selection, load_selection
 from rlvr.curriculum.profile import Profile, load_profile, profile_file
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
+from rlvr.evaluation.samples_key import content_fingerprint
 from rlvr.evaluation.validation import (
     Benchmarks,
     benchmark_problems,
@@ -77,13 +78,17 @@ def configure_process(config: Config) -> None:
 
 def run_on_rank_zero(config: Config, start: Start) -> Path:
     """Train and evaluate; what takes all ranks is marked `on_every_rank` where it is defined."""
-    directory = RunDirectory(config)
+    directory = RunDirectory(config, start.command)
     engine = None
     try:
         with user_errors_for(directory.path):
             if directory.read_summary().get("trained_steps") != config.training.steps:
                 with directory.timed("training"):
                     engine = trainer_of(config)(config, directory)
+            elif not start.evaluate and config.data.path and Path(config.data.path).exists():
+                # a file may be another one behind the same path, and then the run is not what was asked for
+                problems = load_problems(config.data, held_out=False)
+                directory.refuse_other("contents", {config.data.name: content_fingerprint(problems)})
             check_files(directory.path, "*.jsonl")
             if start.evaluate or evaluates_after_training(config):
                 with at_stage("evaluation"):

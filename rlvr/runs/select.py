@@ -96,10 +96,9 @@ def select(
         seed: of a random subset; None for the run's.
         file: None for `selection_file`.
     """
-    refuse_unknown("method of selection", [method], METHODS)
+    by_score = {"threshold": threshold, "share": share, "epochs": epochs}
+    check_settings(method, by_score, {"size": size, "seed": seed})
     config = RunFiles(run).config
-    if None not in (threshold, share):
-        raise UserError(f"threshold={threshold} and share={share}: accepted is one of the two")
     ids = ids_of(load_problems(config.data, held_out=False))
     now = fingerprint_of(ids)
     if now != (then := read_provenance(run).get("data", {}).get(config.data.name, now)):
@@ -133,6 +132,21 @@ def select(
     )
     write_selection(selection, file or selection_file(run, method))
     return selection
+
+
+def check_settings(method: str, by_score: dict[str, float | None], at_random: dict[str, int | None]) -> None:
+    """Raise UserError for a setting that a method has no use for, or has two of."""
+    refuse_unknown("method of selection", [method], METHODS)
+    if None not in (by_score["threshold"], by_score["share"]):
+        raise UserError(
+            f"threshold={by_score['threshold']} and share={by_score['share']}: accepted is one of the two"
+        )
+    for name, value in (at_random if method in SCORES else {}).items():
+        if value is not None:
+            raise UserError(f"{name}={value} with method={method}: accepted are {', '.join(by_score)}")
+    for name, value in by_score.items():
+        if None not in (value, at_random["size"]):
+            raise UserError(f"{name}={value} and size={at_random['size']}: accepted is one of the two")
 
 
 def best_by_score(

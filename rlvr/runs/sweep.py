@@ -20,7 +20,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rlvr.config import (
@@ -346,25 +345,39 @@ def overrides_of_evaluation(
 
 
 def config_of_run(folder: Path, overrides: Sequence[str]) -> Config:
-    """The config of an existing run with some keys changed."""
+    """The config of an existing run with some keys changed: config groups first, then values, as Hydra does.
+
+    Raises:
+        UserError: for what makes it another run, or a run of another folder.
+    """
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl  # which has no public way to do this
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
     stored = read_yaml(folder / "config.yaml")
-    before = check(stored)
-    if run_directory(before).resolve() != folder.resolve():  # a copy: what is made goes there
+    if run_directory(check(stored)).resolve() != folder.resolve():  # a copy: what is made goes there
         stored.folder, stored.runs = str(folder), str(folder.parent)
-    groups = [o for o in overrides if o.split("=")[0] in config_groups()]
+    before = check(stored)
+    groups, values = [], []
+    for text in settable(overrides):
+        if text.lstrip("+").partition("=")[0] in config_groups():
+            groups.append(text)
+        else:  # a stored config has all keys already, so that `+` adds none
+            values.append(f"++{text.lstrip('+')}" if text.startswith("+") else text)
     with hydra_errors_as_sentences():
-        changes = compose(groups) if groups else None
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if override in groups:
-            OmegaConf.update(stored, key, changes[key], merge=False)
-        else:
-            given = OmegaConf.create({"value": yaml.safe_load(value)})["value"]
-            OmegaConf.update(stored, key, given, merge=False, force_add=True)
+        options = compose(groups) if groups else {}
+        for group in [text.partition("=")[0] for text in groups]:
+            if group not in options:
+                raise UserError(f"{group}= with run=: accepted are keys of its evaluation, which starts here")
+            OmegaConf.update(stored, group, options[group], merge=False)
+        parsed = OverridesParser.create().parse_overrides(values)
+        ConfigLoaderImpl.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=False)
+        ConfigLoaderImpl._apply_overrides_to_config(parsed, stored)
     config = check(stored)
-    for key in ("seed", "arm", "experiment", "training.steps"):
+    for key in ("seed", "arm", "experiment", "runs", "folder", "scale.name", "training.steps"):
         was, now = (attrgetter(key)(one) for one in (before, config))
         if was != now:
+            key = key.removesuffix(".name")
             raise UserError(
                 f"{key}={now} with run=: that is {key}={was}, accepted are keys of its evaluation; "
                 f"`rlvr train {key}={now}` is for another run, or more steps of this one"

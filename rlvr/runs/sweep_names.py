@@ -5,9 +5,9 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from rlvr.config import Config, config_from_yaml, load_config, run_directory
+from rlvr.config.places import at_home
 from rlvr.files.run_directory import conflicts
 from rlvr.functions.source import is_file_function
 from rlvr.tables.settings import short_names, short_values, with_function
@@ -72,7 +72,7 @@ def name_of(settings: Mapping[str, str]) -> str:
 def found(job: Sequence[str], name: str, config_name: str) -> str:
     """Whose run the folder of a job under a name holds: "this" config's, "another" one's or "none"."""
     given = dict(override.lstrip("+").split("=", 1) for override in job if "=" in override)
-    root = Path(given.get("runs", "results/runs").strip("'\""))
+    root = at_home(given.get("runs", "results/runs").strip("'\""))
     if not any(root.glob(f"**/{glob.escape(name)}/seed-*/config.yaml")):
         return "none"  # without composing it, which is slow
     return holder(load_config([*job, f"arm='{name}'"], config_name))

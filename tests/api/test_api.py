@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import rlvr
 from rlvr.api.commands import _written
 from rlvr.config import PACKAGE, load_config, run_directory
 from rlvr.evaluation import counts, pass_at_k_of
+from rlvr.report import find_runs, write_report
 
 NOTEBOOK = PACKAGE.parent / "docs" / "notebooks" / "first-run.ipynb"
 
@@ -46,6 +48,29 @@ def test_keys_in_python_are_those_of_the_command_line(run: rlvr.Run, tmp_path: P
     assert list(_written({"training": {"steps": 5, "sampling": {"top_p": 0.9}}, "arm": None})) == [
         *("training.steps=5", "training.sampling.top_p=0.9", "arm=null"),
     ]
+
+
+def test_a_run_says_the_command_that_makes_it_again(run: rlvr.Run):
+    """And not what the process of a script or a notebook was started with."""
+    command = json.loads((run.path / "provenance.json").read_text())["command"]
+    assert shlex.split(command) == [
+        *("rlvr", "train", *TINY, f"runs={run.path.parents[2]}"),
+        *("algorithm=dapo", "training.gradient_clip=0.5"),
+    ]
+
+
+def test_the_folder_of_a_sweeps_arm_is_a_run_and_no_override(tmp_path: Path):
+    (folder := tmp_path / "gamma=0.5" / "seed-1").mkdir(parents=True)
+    with pytest.raises(rlvr.UserError, match=r"gamma=0.5/seed-1 is not a run directory"):
+        rlvr.evaluate(str(folder), n=4)
+
+
+def test_a_run_that_was_broken_off_is_one_to_look_at(tmp_path: Path):
+    """Its summary.json has seconds alone, and no seed."""
+    broken = rlvr.train(*TINY, runs=tmp_path, stop_after_minutes=1e-6)
+    assert broken.summary.keys() == {"seconds"}
+    assert repr(broken) == f"<rlvr run tiny seed 1, 0 of 2 steps: {broken.path}>"
+    assert write_report(find_runs(broken.path), tmp_path / "report.html").exists()
 
 
 def test_a_finished_run_is_left_alone_and_loads_as_frames(run: rlvr.Run):

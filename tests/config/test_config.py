@@ -228,6 +228,12 @@ def test_a_stored_config_is_read_without_resolving_anything(tmp_path: Path, monk
     assert config_from_yaml(file) == load_config([])
 
 
+def test_what_config_yaml_could_not_be_read_with_is_refused():
+    """The run was trained, and its folder then of no use."""
+    with pytest.raises(UserError, match=r"^model.prompts.default.instruction holds '\$\{'"):
+        load_config([r"model.prompts.default.instruction='say \${x}'"])
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"[1, 2]", b"a: [1", b"a: \x00", b"\xff\xfe", b"just words", b"seed: 1\nruns: x\n"]
 )

@@ -62,6 +62,8 @@ def test_steps_need_a_size_or_a_number():
         load_config(["training.steps=null", "training.epochs=1", "data.size=null"])
     with pytest.raises(UserError, match=r"training\.epochs=0: accepted is 1 or more"):
         load_config(["training.epochs=0"])
+    with pytest.raises(UserError, match=r"training\.epochs=3 with training\.steps=200.*=null too"):
+        load_config(["training.epochs=3"])  # it was not looked at
 
 
 @pytest.mark.parametrize(

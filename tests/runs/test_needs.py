@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import rlvr.runs.reproduce
-from rlvr.config import EXPERIMENTS
+from rlvr.config import EXPERIMENTS, hydra_text
 from rlvr.curriculum.profile import profile_file
 from rlvr.errors import UserError
 from rlvr.runs.estimate import print_estimate
@@ -35,11 +35,26 @@ def test_an_arm_trains_on_what_the_run_with_its_seed_chose(tmp_path: Path):
     assert full_1.config.data.size == 64, "the table's own overrides hold for every arm"
 
 
+def test_a_tables_folder_may_have_any_name(tmp_path: Path):
+    runs = tmp_path / "a, b (c)=é" / "runs"
+    given = ["experiment=x", "scale=smoke", f"runs={hydra_text(str(runs))}"]
+    full, lim = schedule_runs(spec_of("limr/laptop", "full", "lim"), [1], given)
+    assert (full.config.runs, lim.config.runs) == (str(runs), str(runs))
+    assert lim.config.curriculum.selection == str(selection_file(full.directory, "lim"))
+
+
 def test_overrides_of_the_command_line_come_after_the_tables(tmp_path: Path):
     (run,) = schedule_runs(
         spec_of("limr/laptop", "full"), [1], [*base(tmp_path, "limr/laptop"), "data.size=80"]
     )
     assert run.config.data.size == 80
+
+
+def test_the_config_of_each_seed_is_its_own(tmp_path: Path):
+    """What was said by ${seed} was the first seed's in all, so that the others were never found finished."""
+    given = [*base(tmp_path, "limr/laptop"), "evaluation.seed=${seed}"]
+    scheduled = schedule_runs(spec_of("limr/laptop", "full"), [1, 2], given)
+    assert [run.config.evaluation.seed for run in scheduled] == [1, 2]
 
 
 def test_a_source_must_be_an_earlier_arm(tmp_path: Path):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +14,10 @@ import rlvr
 from rlvr.cli.arguments import read
 from rlvr.cli.main import VERBS, main
 from rlvr.config import Config, config_from_yaml, load_config, run_directory
+from rlvr.curriculum.lim import Selection, write_selection
 from rlvr.errors import UserError
-from rlvr.files.run_directory import damaged_files, read_provenance
+from rlvr.files.run_directory import damaged_files, fingerprint_of, read_provenance
+from rlvr.problems import ids_of, load_problems
 from rlvr.runs.run import run
 from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
 
@@ -124,13 +128,50 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         rlvr.evaluate("~/run")
 
 
-@pytest.mark.parametrize("key", ["seed=2", "arm=other", "experiment=other", "training.steps=9"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("seed=2", "arm=other", "experiment=other", "training.steps=9"),
+        *("runs=elsewhere", "folder=elsewhere", "scale=laptop"),
+    ],
+)
 def test_an_evaluation_is_of_the_run_that_was_given(finished: Path, key: str):
-    """It used to train another one, or the same one further."""
+    """It used to train another one, or the same one further; of a scale only the name came over."""
     with pytest.raises(
         UserError, match=rf"^{key} with run=: that is .*, accepted are keys of its evaluation"
     ):
         evaluation_of(finished, key)
+
+
+def test_overrides_of_an_evaluation_are_hydras(finished: Path):
+    """A value that stood before its group was lost; `+`, `~` and `${}` were refused, `{}` replaced all."""
+    config = evaluation_of(
+        finished,
+        "benchmark.tasks.gcd.size=5",
+        "benchmark=gcd",
+        "+evaluation.select_on=test",
+        "~evaluation.validation_samples",
+        "evaluation.sampling={temperature: 0.5}",
+        "evaluation.seed=${seed}",
+    )
+    assert {name: task.size for name, task in config.benchmark.tasks.items()} == {"gcd": 5}
+    evaluation = config.evaluation
+    assert (evaluation.select_on, evaluation.validation_samples, evaluation.seed) == ("test", 16, 1)
+    assert vars(evaluation.sampling) == {"max_tokens": 16, "temperature": 0.5, "top_p": 1.0, "top_k": 0}
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("cluster=slurm", "cluster= with run=: accepted are keys of its evaluation"),
+        ("+benchmark=gcd", "Multiple values for benchmark"),
+        ("evaluation.seed=1,2", "evaluation.seed=1,2: several values are a sweep"),
+        ("evaluation.sed=1", "unknown key in evaluation 'sed'.*did you mean seed"),
+    ],
+)
+def test_what_no_evaluation_has_gets_a_sentence(finished: Path, override: str, sentence: str):
+    with pytest.raises(UserError, match=f"^{sentence}"):
+        evaluation_of(finished, override)
 
 
 def test_the_files_of_another_seed_are_not_those_of_this_one(finished: Path, tmp_path: Path):
@@ -168,3 +209,37 @@ def test_a_run_does_not_go_on_with_another_file_behind_the_same_path(tmp_path: P
         run(config)
     write(rows)
     run(config)
+    write([*rows[:-1], {**rows[-1], "answer": "17"}] if change == "an answer" else rows[:-1])
+    with pytest.raises(UserError, match=r"fingerprint is \w+, and was"):
+        run(config)  # though it is trained: it was said to be done before
+    data.unlink()
+    run(config)
+
+
+def test_a_run_does_not_go_on_with_another_selection(tmp_path: Path):
+    """Its second step used to be of other problems, behind the same path."""
+    file = tmp_path / "chosen.json"
+    overrides = ["data.size=40", "curriculum=lim", f"curriculum.selection={file}"]
+    config = tiny(tmp_path / "runs", *overrides, "evaluation.after_training=false")
+    ids = ids_of(load_problems(config.data, held_out=False))
+
+    def choose(selected: Sequence[str]) -> None:
+        write_selection(Selection("lim", fingerprint_of(ids), "x", {}, 0.0, list(selected), {}), file)
+
+    choose(ids[:8])
+    path = run(replace(config, training=replace(config.training, steps=1)))
+    choose(ids[8:16])
+    with pytest.raises(UserError, match=r"the selection is not what .* was trained with so far"):
+        run(config)
+    choose(ids[:8])
+    run(config)
+    lines = [json.loads(line) for line in (path / "accuracy.jsonl").read_text().splitlines()]
+    assert {problem for line in lines for problem in line["accuracy"]} == set(ids[:8])
+
+
+def test_data_may_have_moved_before_a_run_goes_on(tmp_path: Path):
+    """The root of the training data might, and that of the benchmarks, which is the same key, might not."""
+    config = tiny(tmp_path / "runs", "evaluation.after_training=false")
+    run(replace(config, training=replace(config.training, steps=1)))
+    path = run(tiny(tmp_path / "runs", "evaluation.after_training=false", f"data.root={tmp_path}"))
+    assert len((path / "metrics.jsonl").read_text().splitlines()) == 2

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,12 @@ def test_nodes_are_as_slurm_says():
 
 def test_the_environment_has_the_whole_run():
     config = load_config(["training.gradient_clip=inf", "training.threads=3", "seed=7"])
-    start = Start(evaluate=True, deadline=1.5e9, processes=2)
+    start = Start(evaluate=True, deadline=1.5e9, processes=2, command="rlvr train seed=7")
     made = torchrun_environment(config, start, {"PATH": "/bin", "OMP_NUM_THREADS": "9"})
     what = json.loads(made.pop("RLVR_RUN"))
     assert made == {"PATH": "/bin", "OMP_NUM_THREADS": "3"}
     assert check(OmegaConf.create(what["config"])) == config
-    assert (what["evaluate"], what["deadline"]) == (True, 1.5e9)
+    assert Start(**what["start"]) == replace(start, processes=1)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,10 @@ import torch
 
 from rlvr.config import load_config
 from rlvr.evaluation.rare import mean_nll, rarest
+from rlvr.evaluation.sampling import write_parquet
+from rlvr.files.atomic import locked
 from rlvr.problems import load_problems
+from rlvr.runs import rare
 from rlvr.runs.evaluate import is_finished
 from rlvr.runs.rare import draw, rare_file
 from rlvr.runs.run import run
@@ -118,7 +122,44 @@ def test_other_weights_data_or_sampling_have_another_set(evaluated, tmp_path):
     manifest["blake2b"]["model.safetensors"] = "0" * 32
     checkpoint_path(other, 0).mkdir(parents=True)
     (checkpoint_path(other, 0) / "manifest.json").write_text(json.dumps(manifest))
-    changed = [["data.seed=7"], ["training.sampling.temperature=0.9"], ["evaluation.rare.samples=41"]]
+    changed = [["model.prompts.default.instruction=Think"], ["model.stop_strings=[x]"]]
+    changed += [["training.precision=bfloat16"]]
+    changed += [["data.seed=7"], ["training.sampling.temperature=0.9"], ["evaluation.rare.samples=41"]]
     files = {rare_file(load_config([*overrides, *RARE, *change]), path) for change in changed}
     files |= {rare_file(config, path), rare_file(config, other)}
-    assert len(files) == 5
+    assert len(files) == 8
+
+
+def test_a_killed_draw_goes_on_with_shards_of_another_size(evaluated, tmp_path, monkeypatch):
+    """Its first shard, of one problem, used to stand for that of four."""
+    path, overrides, _ = evaluated
+    overrides = [*overrides, *RARE, "evaluation.rare.share=1"]
+    asked = set(pd.read_parquet(draw(load_config(overrides), path))["problem_id"])
+    overrides += [f"runs={tmp_path}"]
+
+    def killed(shard, table):
+        write_parquet(shard, table)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(rare, "write_parquet", killed)
+        draw(load_config([*overrides, "evaluation.samples_per_shard=40"]), path)
+    assert len(list(tmp_path.rglob("shard-*"))) == 1
+    assert set(pd.read_parquet(draw(load_config(overrides), path))["problem_id"]) == asked
+    assert not list(tmp_path.rglob("shard-*"))
+
+
+def test_runs_of_a_sweep_wait_for_the_one_that_draws(evaluated, tmp_path):
+    """The second to come used to fail."""
+    path, overrides, _ = evaluated
+    config = load_config([*overrides, *RARE, f"runs={tmp_path}"])
+    file, found = rare_file(config, path), []
+    file.parent.mkdir(parents=True)
+    with locked(file.parent / "lock"):
+        waiting = Thread(target=lambda: found.append(draw(config, path)))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        file.touch()
+    waiting.join()
+    assert found == [file] and file.stat().st_size == 0

@@ -149,6 +149,12 @@ def test_a_selection_smaller_than_a_batch_is_refused(finished: Path):
     ("settings", "sentence"),
     [
         ({"method": "lmi"}, "unknown method 'lmi'.*did you mean lim"),
+        ({"size": "3"}, "size=3 with method=lim: accepted are threshold, share, epochs"),
+        (
+            {"method": "linear", "seed": "1"},
+            "seed=1 with method=linear: accepted are threshold",
+        ),
+        ({"method": "random_subset", "size": "3", "epochs": "2"}, "epochs=2 and size=3: accepted is one of"),
         ({"threshold": "1.5"}, "threshold=1.5 keeps none of 6 problems: the highest score is 1.00"),
         ({"epochs": "3"}, "has 2 complete epochs.*epochs=3 as many"),
         ({"method": "random_subset", "size": "7"}, "size=7: accepted are 1 to 6"),
