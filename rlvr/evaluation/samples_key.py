@@ -14,6 +14,7 @@ from rlvr import data
 from rlvr.config.plugins import added
 from rlvr.data import Problem
 from rlvr.files.run_directory import flat, installed_versions
+from rlvr.problems import content_fingerprint
 from rlvr.rollout.engine import Sampling
 from rlvr.verification import POOLED, VERIFIERS
 
@@ -45,12 +46,6 @@ def samples_key(
         "samples_per_shard": samples_per_shard,
         **made_with,
     }
-
-
-def content_fingerprint(problems: Sequence[Problem]) -> str:
-    """16 hexadecimal digits of all that problems say, in order."""
-    content = json.dumps([asdict(problem) for problem in problems], sort_keys=True, default=str)
-    return _digest(content.encode())
 
 
 def key_name(key: dict[str, Any]) -> str:

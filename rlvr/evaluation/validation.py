@@ -12,11 +12,10 @@ from rlvr.config.schema import BenchmarkTaskConfig, EvaluationConfig
 from rlvr.data import UNSCORABLE, Problem, Verdict
 from rlvr.errors import UserError
 from rlvr.evaluation.passk import pass_at_k
-from rlvr.evaluation.samples_key import content_fingerprint
 from rlvr.files import step_lines
 from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.files.shapes import NUMBERS
-from rlvr.problems import LazyProblems, ids_of, is_fixed, load_problems
+from rlvr.problems import contents, ids_of, is_fixed, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine, Sampling
 from rlvr.verification import verify
@@ -94,12 +93,7 @@ def record_data(
         config,
         {config.data.name: fingerprint_of(ids_of(problems))},
         {name: len(ids) for name, ids in overlap(problems, in_domain).items()},
-        contents={
-            name: content_fingerprint(read)
-            for name, read in sets.items()
-            if not isinstance(read, LazyProblems)
-        }
-        | chosen_by,
+        contents=contents(sets) | chosen_by,
         resumed=resumed,
     )
 

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -104,8 +104,8 @@ class RunDirectory:
         """
         before = read_provenance(self.path)
         if resumed:
-            self.refuse_other("data", data_fingerprints)
-            self.refuse_other("contents", contents or {})
+            refuse_other(self.path, "data", data_fingerprints)
+            refuse_other(self.path, "contents", contents or {})
         record = {
             "started": [*before.get("started", []), datetime.now(UTC).isoformat(timespec="seconds")],
             "command": self._command,
@@ -119,20 +119,6 @@ class RunDirectory:
             "overlap": overlap or {},
         }
         write_whole(self.path / "provenance.json", sealed_json(record))
-
-    def refuse_other(self, kind: str, fingerprints: dict[str, str]) -> None:
-        """Raise UserError for data that is not what the run was trained on, as its provenance has it.
-
-        Args:
-            kind: "data" or "contents", see `record_provenance`.
-        """
-        before = read_provenance(self.path).get(kind, {})
-        for name, now in fingerprints.items():
-            if now != (then := before.get(name, now)):
-                raise UserError(
-                    f"{name} is not what {self.path} was trained with so far: its fingerprint is {now}, "
-                    f"and was {then}. Restore the file, or train on the new one with another arm="
-                )
 
     def read_summary(self) -> dict[str, Any]:
         return read_summary(self.path)
@@ -304,6 +290,21 @@ def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             result[prefix + key] = item
     return result
+
+
+def refuse_other(run: Path, kind: str, fingerprints: Mapping[str, str]) -> None:
+    """Raise UserError for data that is not what a run was trained on, as its provenance has it.
+
+    Args:
+        kind: "data" or "contents", see `RunDirectory.record_provenance`.
+    """
+    before = read_provenance(run).get(kind, {})
+    for name, now in fingerprints.items():
+        if now != (then := before.get(name, now)):
+            raise UserError(
+                f"{name} is not what {run} was trained with so far: its fingerprint is {now}, "
+                f"and was {then}. Restore the file, or train on the new one with another arm="
+            )
 
 
 def fingerprint_of(texts: Iterable[str]) -> str:

@@ -12,10 +12,18 @@ from rlvr.problems.countdown import countdown_problems
 from rlvr.problems.dataset import dataset_problems
 from rlvr.problems.gym import TASKS, gym_problems
 from rlvr.problems.gym_words import worded_gym_problems
-from rlvr.problems.lazy import LazyProblems, ids_of
+from rlvr.problems.lazy import LazyProblems, content_fingerprint, contents, ids_of
 from rlvr.problems.maze import maze_problems
 
-__all__ = ["SOURCES", "LazyProblems", "ids_of", "is_fixed", "load_problems"]
+__all__ = [
+    "SOURCES",
+    "LazyProblems",
+    "content_fingerprint",
+    "contents",
+    "ids_of",
+    "is_fixed",
+    "load_problems",
+]
 
 SOURCES: dict[str, Callable[..., Sequence[Problem]]] = {
     "countdown": countdown_problems,

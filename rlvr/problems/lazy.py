@@ -1,6 +1,9 @@
 """Problems that are generated on access: a million of them take neither memory nor time to load."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import overload
 
 from rlvr.data import Problem
@@ -34,3 +37,18 @@ class LazyProblems(Sequence[Problem]):
 def ids_of(problems: Sequence[Problem]) -> Sequence[str]:
     """The ids of all problems in order, without generating any."""
     return problems.ids if isinstance(problems, LazyProblems) else [problem.id for problem in problems]
+
+
+def content_fingerprint(problems: Sequence[Problem]) -> str:
+    """16 hexadecimal digits of all that problems say, in order."""
+    content = json.dumps([asdict(problem) for problem in problems], sort_keys=True, default=str)
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+def contents(sets: Mapping[str, Sequence[Problem]]) -> dict[str, str]:
+    """`content_fingerprint` of each set by its name, without those that are drawn: their ids say it all."""
+    return {
+        name: content_fingerprint(problems)
+        for name, problems in sets.items()
+        if not isinstance(problems, LazyProblems)
+    }

@@ -154,6 +154,7 @@ def has_rare_answers(config: Config, path: Path) -> bool:
 def sampling_settings(config: Config, weights: Path | None) -> dict[str, Any]:
     """The arguments of `sample_benchmarks` that decide what is sampled."""
     evaluation, model = config.evaluation, config.model
+    engine_args = getattr(config.rollout, "engine_args", None)  # vLLM's, a quantization among them
     return {
         "samples": evaluation.samples,
         "sampling": Sampling(**vars(evaluation.sampling)),
@@ -170,6 +171,7 @@ def sampling_settings(config: Config, weights: Path | None) -> dict[str, Any]:
             },
             "engine": config.rollout.name,
             "precision": config.training.precision,
+            **({"engine_args": engine_args} if engine_args else {}),
         },
     }
 

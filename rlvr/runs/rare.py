@@ -22,7 +22,7 @@ from rlvr.files.atomic import locked, make_folder
 from rlvr.files.run_files import ANSWERS
 from rlvr.policy.adapter import BASE
 from rlvr.policy.policy import Policy
-from rlvr.problems import load_problems
+from rlvr.problems import content_fingerprint, is_fixed, load_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.lengths import longest_sequence
 from rlvr.runs.weights import digests_of, weights_of
@@ -40,8 +40,10 @@ def rare_file(config: Config, run: Path) -> Path:
     of_policy = [BASE] if BASE in digests else [name for name in digests if name.endswith(".safetensors")]
     weights = {name: digests[name] for name in of_policy}
     made_from = [asdict(part) for part in (config.data, config.training.sampling, config.evaluation.rare)]
-    model = config.model
+    model, data = config.model, config.data
+    problems = load_problems(data, held_out=False) if is_fixed(data) else ()
     around = {
+        "problems": content_fingerprint(problems) if problems else None,  # a file may become another
         "prompts": {name: asdict(prompt) for name, prompt in model.prompts.items()},
         "end_tokens": model.end_tokens,
         "stop_strings": model.stop_strings,

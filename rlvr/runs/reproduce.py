@@ -26,7 +26,7 @@ from rlvr.runs.sweep import launch
 from rlvr.tables.claims_page import is_asked, write_claims
 from rlvr.tables.names import CLAIMS, papers, read_table, tables_of
 from rlvr.tables.page import assemble
-from rlvr.tables.spec import Arm, TableSpec
+from rlvr.tables.spec import Arm, Select, TableSpec
 from rlvr.tables.terminal import print_table
 from rlvr.tables.write import write_table
 from rlvr.tracking.tracker import Tracker
@@ -196,18 +196,37 @@ def schedule_runs(spec: TableSpec, seeds: list[int], base: list[str]) -> list[Sc
 
 
 def with_selection(run: ScheduledRun, scheduled: list[ScheduledRun]) -> ScheduledRun:
-    """The run with the file of its problems, which the arm `select.from` of the same seed is to choose."""
+    """The run with the file of its problems, which the arm `select.from` of the same seed is to choose.
+
+    Arms that choose by the same settings share a file; of several settings of one method the first has the
+    plain name.
+    """
     earlier = {other.arm.name: other for other in scheduled if other.seed == run.seed}
     if (name := run.arm.select.from_) not in earlier:
         raise unknown("arm to select from, before this one", name, earlier)
     source = earlier[name]
     file = selection_file(source.directory, run.config.curriculum.name)
+    others = {
+        other.config.curriculum.selection: other.arm.select for other in earlier.values() if other.arm.select
+    }
+    if others.get(str(file), run.arm.select) != run.arm.select:
+        settings = (f"{key}={value}" for key, value in settings_of(run.arm.select).items())
+        file = file.with_stem("-".join([file.stem, *settings]))
     overrides = [*run.overrides, f"curriculum.selection={hydra_text(str(file))}"]
     return ScheduledRun(run.arm, run.seed, overrides, load_config(overrides), source)
 
 
+def settings_of(chosen: Select) -> dict[str, float | int]:
+    """What an arm's `select` gives of the settings of `rlvr.runs.select.select`."""
+    return {key: value for key, value in vars(chosen).items() if key != "from_" and value is not None}
+
+
 def prepare(run: ScheduledRun) -> None:
-    """Make the policy, the profile or the selection that a run needs, unless it is there."""
+    """Make the policy, the profile or the selection that a run needs.
+
+    A policy or a profile that is there is left alone. A selection costs nothing and is made again, since its
+    file may be of other settings than the table's.
+    """
     model = run.config.model
     if model.path in RECIPES and local_files(model) is None:
         from rlvr.warm_start.train import make_policy
@@ -215,9 +234,9 @@ def prepare(run: ScheduledRun) -> None:
         make_policy(model.path)
     if needs_profile(run.config) and not profile_file(run.config).exists():
         profile_with_display(run.config)
-    if run.source and not Path(run.config.curriculum.selection).exists():
-        options = {key: value for key, value in vars(run.arm.select).items() if key != "from_"}
-        select(run.source.directory, run.config.curriculum.name, **options)
+    if run.source:
+        method, file = run.config.curriculum.name, Path(run.config.curriculum.selection)
+        select(run.source.directory, method, file=file, **settings_of(run.arm.select))
 
 
 def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) -> None:

@@ -15,7 +15,6 @@ from rlvr.curriculum.lim import Selection, load_selection
 from rlvr.curriculum.profile import Profile, load_profile, profile_file
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
-from rlvr.evaluation.samples_key import content_fingerprint
 from rlvr.evaluation.validation import (
     Benchmarks,
     benchmark_problems,
@@ -25,11 +24,11 @@ from rlvr.evaluation.validation import (
 )
 from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
-from rlvr.files.run_directory import RunDirectory, check_files, fingerprint_of
+from rlvr.files.run_directory import RunDirectory, check_files, fingerprint_of, refuse_other
 from rlvr.files.shapes import NUMBERS
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
-from rlvr.problems import load_problems
+from rlvr.problems import contents, load_problems
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.runs.deadline import OutOfTime, check_time, closing, stoppable
 from rlvr.runs.evaluate import evaluate_run, lengths_in, say_if_greedy
@@ -88,7 +87,7 @@ def run_on_rank_zero(config: Config, start: Start) -> Path:
             elif not start.evaluate and config.data.path and Path(config.data.path).exists():
                 # a file may be another one behind the same path, and then the run is not what was asked for
                 problems = load_problems(config.data, held_out=False)
-                directory.refuse_other("contents", {config.data.name: content_fingerprint(problems)})
+                refuse_other(directory.path, "contents", contents({config.data.name: problems}))
             check_files(directory.path, "*.jsonl")
             if start.evaluate or evaluates_after_training(config):
                 with at_stage("evaluation"):

@@ -8,9 +8,9 @@ import numpy as np
 from rlvr.curriculum import build_curriculum
 from rlvr.curriculum.lim import Selection, fill_gaps, learning_impact, steady_improvement, write_selection
 from rlvr.errors import UserError, refuse_unknown
-from rlvr.files.run_directory import fingerprint_of, read_provenance, read_summary
+from rlvr.files.run_directory import fingerprint_of, read_summary, refuse_other
 from rlvr.files.run_files import RunFiles
-from rlvr.problems import ids_of, load_problems
+from rlvr.problems import contents, ids_of, load_problems
 from rlvr.training.accuracy_log import accuracy_by_epoch
 
 SCORES = {"lim": learning_impact, "linear": steady_improvement}
@@ -99,13 +99,10 @@ def select(
     by_score = {"threshold": threshold, "share": share, "epochs": epochs}
     check_settings(method, by_score, {"size": size, "seed": seed})
     config = RunFiles(run).config
-    ids = ids_of(load_problems(config.data, held_out=False))
-    now = fingerprint_of(ids)
-    if now != (then := read_provenance(run).get("data", {}).get(config.data.name, now)):
-        raise UserError(
-            f"data={config.data.name} is not what {run} was trained on: the fingerprint of its problems is "
-            f"{now}, and was {then}. Restore the file"
-        )
+    problems = load_problems(config.data, held_out=False)
+    ids = ids_of(problems)
+    refuse_other(run, "data", {config.data.name: fingerprint_of(ids)})
+    refuse_other(run, "contents", contents({config.data.name: problems}))
     scores: dict[str, float] = {}
     if method == "random_subset":
         if size is None:
@@ -123,7 +120,7 @@ def select(
     flops = read_summary(run).get("flops", {})
     selection = Selection(
         method=method,
-        data=now,
+        data=fingerprint_of(ids),
         run=str(run),
         settings=settings,
         flops=flops.get("generated", 0.0) + flops.get("trained", 0.0) if scores else 0.0,

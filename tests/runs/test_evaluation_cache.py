@@ -16,7 +16,7 @@ from rlvr.files.run_directory import read_summary
 from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.runs import evaluate
 from rlvr.runs.deadline import OutOfTime
-from rlvr.runs.evaluate import is_finished
+from rlvr.runs.evaluate import is_finished, sampling_settings
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
 
@@ -50,6 +50,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     del summary["files"]["validation.jsonl"]
     (path / "summary.json").write_text(json.dumps(summary))
     return run(tiny(folder))
+
+
+def test_samples_of_another_engine_argument_are_others(tmp_path: Path):
+    plain, quantized = (
+        sampling_settings(tiny(tmp_path, "rollout=vllm", *given), None)["made_with"]
+        for given in ([], ["+rollout.engine_args.quantization=fp8"])
+    )
+    assert quantized == plain | {"engine_args": {"quantization": "fp8"}}
 
 
 def copy_of(finished: Path, folder: Path) -> Path:

@@ -62,6 +62,15 @@ def test_a_source_must_be_an_earlier_arm(tmp_path: Path):
         schedule_runs(spec_of("limr/laptop", "lim"), [1], base(tmp_path, "limr/laptop"))
 
 
+def test_arms_that_select_by_other_settings_have_files_of_their_own(tmp_path: Path):
+    spec = spec_of("combined/laptop", "grpo", "grpo-lim", "f-grpo-lim")
+    small = replace(spec.arms[2], select=replace(spec.arms[2].select, share=0.05))
+    arms = [*spec.arms[:2], small, replace(spec.arms[1], name="again")]
+    _, first, other, again = schedule_runs(replace(spec, arms=arms), [1], base(tmp_path, "combined/laptop"))
+    assert first.config.curriculum.selection == again.config.curriculum.selection
+    assert Path(other.config.curriculum.selection).name == "selection-lim-share=0.05.json"
+
+
 def test_sources_train_first_and_what_is_there_is_not_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -101,6 +110,7 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
         ("profile",),
         ("launch", "f-grpo-sgpo", "grpo", "grpo-sgpo"),
         ("select", "lim"),
+        ("select", "lim"),  # again: the file that is there may be of other settings
         ("launch", "f-grpo-lim", "grpo-lim"),
         ("launch", "f-grpo-lim", "f-grpo-sgpo", "grpo", "grpo-lim", "grpo-sgpo"),
     ]

@@ -130,6 +130,17 @@ def test_other_weights_data_or_sampling_have_another_set(evaluated, tmp_path):
     assert len(files) == 8
 
 
+def test_a_data_file_with_another_answer_has_another_set(evaluated, tmp_path):
+    path, overrides, _ = evaluated
+    file = tmp_path / "sums.jsonl"
+    config = load_config([*overrides, *RARE, "data=jsonl", f"data.path={file}"])
+    files = []
+    for answer in ("4", "4", "5"):
+        file.write_text(json.dumps({"problem": "2 + 2", "answer": answer}) + "\n")
+        files.append(rare_file(config, path))
+    assert files[0] == files[1] != files[2]
+
+
 def test_a_killed_draw_goes_on_with_shards_of_another_size(evaluated, tmp_path, monkeypatch):
     """Its first shard, of one problem, used to stand for that of four."""
     path, overrides, _ = evaluated

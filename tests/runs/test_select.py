@@ -15,7 +15,7 @@ from rlvr.curriculum.lim import load_selection, write_selection
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.files.run_directory import RunDirectory
-from rlvr.problems import load_problems
+from rlvr.problems import contents, load_problems
 from rlvr.runs.run import load_data
 from rlvr.runs.select import select, selection_file
 
@@ -197,8 +197,22 @@ def test_a_run_does_not_go_on_with_another_selection(finished: Path, tmp_path: P
 def test_data_that_is_not_what_the_run_was_trained_on_is_refused(finished: Path):
     (finished / "provenance.json").write_text(json.dumps({"data": {"countdown": "0123"}}))
     for method in ("lim", "random_subset"):
-        with pytest.raises(UserError, match=r"data=countdown is not what .* and was 0123"):
+        with pytest.raises(UserError, match=r"^countdown is not what .* and was 0123"):
             select(finished, method, size=2 if method == "random_subset" else None)
+
+
+def test_a_data_file_with_another_answer_is_refused(tmp_path: Path):
+    data = tmp_path / "sums.jsonl"
+    rows = [{"problem": f"{n} + 1", "answer": str(n + 1)} for n in range(6)]
+    data.write_text("".join(map("{}\n".format, map(json.dumps, rows))))
+    settings = ["data=jsonl", f"data.path={data}"]
+    run = make_run(tmp_path / "run", RIGHT, *settings)
+    before = contents({"jsonl": load_problems(load_config([*TINY, *settings]).data, held_out=False)})
+    (run / "provenance.json").write_text(json.dumps({"contents": before}))
+    assert len(select(run, "random_subset", size=2).selected) == 2
+    data.write_text(data.read_text().replace('"answer": "1"', '"answer": "0"'))
+    with pytest.raises(UserError, match=r"jsonl is not what .* was trained with so far"):
+        select(run, "random_subset", size=2)
 
 
 def test_what_the_command_line_says(finished: Path, capsys: pytest.CaptureFixture):
