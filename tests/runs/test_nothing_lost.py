@@ -122,6 +122,8 @@ def test_w_and_b_is_told_of_a_step_after_it_is_noted(tmp_path: Path):
     noted = []
 
     class Recorder:
+        disabled = False
+
         def log(self, _: dict) -> None:
             noted.append((tmp_path / "wandb_step").read_text())
 
