@@ -35,7 +35,7 @@ from rlvr.runs.memory import (
     shortfall,
     trained,
 )
-from rlvr.runs.reproduce import refuse_keys_of_a_table, schedule_runs
+from rlvr.runs.reproduce import refuse_keys_of_a_table, say_what_arms_set, schedule_runs
 from rlvr.runs.retention import checkpoint_bytes
 from rlvr.tables.names import read_table
 from rlvr.tables.spec import Assumptions, TableSpec
@@ -354,6 +354,7 @@ def print_table(
 ) -> Config:
     """One line a run, the largest run in full, and the total; returns the config of the largest."""
     refuse_keys_of_a_table(overrides)
+    say_what_arms_set(spec, overrides)
     base = [f"experiment={spec.folder(scale)}", f"scale={scale}", *overrides]
     runs = schedule_runs(spec, list(seeds) or spec.seeds, base)
     estimates = [estimate_run(run.config, architecture_of(run.config.model), given) for run in runs]

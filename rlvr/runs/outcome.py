@@ -67,8 +67,9 @@ def print_run(console: Console, run: RunFiles) -> None:
     evaluation = run.summary["evaluation"]
     tokens = sum(sampled_tokens(file) for name in evaluation if (file := run.samples(name)))
     seconds, samples = run.entry("seconds", "evaluation"), next(iter(evaluation.values()))["samples"]
+    asked = f"{samples} samples" if samples > 1 else "One sample"
     console.print(
-        f"± is half of a 95 % interval over problems. {samples} samples a problem, {tokens:,} tokens sampled "
+        f"± is half of a 95 % interval over problems. {asked} a problem, {tokens:,} tokens sampled "
         f"and judged in {seconds:,.0f} s, {tokens / seconds:,.0f} a second."
     )
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from rlvr.config import EXPERIMENTS, Config, hydra_text, load_config, run_directory
 from rlvr.curriculum.profile import needs_profile, profile_file
-from rlvr.errors import UserError, unknown
+from rlvr.errors import UserError, say, unknown
 from rlvr.files.atomic import hold
 from rlvr.files.run_directory import read_summary
 from rlvr.files.run_files import RunFiles
@@ -56,7 +56,7 @@ def reproduce_table(
     Args:
         name: `<paper>/<table>`.
         seeds: of every arm; none for the table's own.
-        overrides: hold for every run.
+        overrides: hold for every run, but for arms that set the same key.
         start: when to stop.
         experiments: a folder of tables that is looked through before rlvr's own.
 
@@ -66,7 +66,8 @@ def reproduce_table(
     refuse_keys_of_a_table(overrides)
     spec = read_table(name, scale, experiments)
     seeds = list(seeds) or spec.seeds
-    spec.repeat = repeat_of(name, scale, seeds, experiments)
+    say_what_arms_set(spec, overrides)
+    spec.repeat = repeat_of(name, scale, seeds, experiments, overrides)
     if spec.experiment:
         return render_taken(spec, results)
     folder = results / "runs" / spec.folder(scale)
@@ -108,13 +109,25 @@ def refuse_keys_of_a_table(overrides: Sequence[str]) -> None:
             raise UserError(f"{override} with a table: {reason}")
 
 
-def repeat_of(name: str, scale: str, seeds: Sequence[int], experiments: Path | None) -> str:
-    """The command that makes a table of one's own again; "" for rlvr's, which `make` repeats."""
-    if experiments is None and name in tables_of(EXPERIMENTS):
+def say_what_arms_set(spec: TableSpec, overrides: Sequence[str]) -> None:
+    """Name the arms that a key given for the whole table does not reach, since it is what they differ in."""
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if arms := [
+            arm.name for arm in spec.arms if key in {text.partition("=")[0] for text in arm.overrides}
+        ]:
+            say(f"{override} is not for {', '.join(arms)}: of {key} they have a value of their own")
+
+
+def repeat_of(
+    name: str, scale: str, seeds: Sequence[int], experiments: Path | None, overrides: Sequence[str]
+) -> str:
+    """The command that makes a table again; "" for rlvr's as they are, which `make` repeats."""
+    if experiments is None and name in tables_of(EXPERIMENTS) and not overrides:
         return ""
     where = [f"experiments={experiments}"] if experiments else []
     given = [f"table={name}", *where, f"scale={scale}", f"seeds={','.join(map(str, seeds))}"]
-    return shlex.join(["rlvr", "reproduce", *given])
+    return shlex.join(["rlvr", "reproduce", *given, *overrides])
 
 
 def render_taken(spec: TableSpec, results: Path) -> list[Path]:

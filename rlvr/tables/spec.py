@@ -210,7 +210,7 @@ class TableFile(Layout):
 
 @dataclass
 class TableSpec(Layout):
-    """A table at one scale; `name` is `<paper>/<table>`, `repeat` a command where that is no `make`."""
+    """A table at one scale; `name` is `<paper>/<table>`, `repeat` a command where that is no plain `make`."""
 
     name: str = ""
     repeat: str = ""

@@ -10,7 +10,13 @@ from rlvr.config import EXPERIMENTS, hydra_text
 from rlvr.curriculum.profile import profile_file
 from rlvr.errors import UserError
 from rlvr.runs.estimate import print_estimate
-from rlvr.runs.reproduce import reproduce_table, run_missing, schedule_runs
+from rlvr.runs.reproduce import (
+    repeat_of,
+    reproduce_table,
+    run_missing,
+    say_what_arms_set,
+    schedule_runs,
+)
 from rlvr.runs.select import selection_file
 from rlvr.runs.start import Start
 from rlvr.tables.read_spec import read_spec
@@ -125,3 +131,21 @@ def test_a_key_that_every_run_of_a_table_is_given_is_not_taken_silently(given: s
         reproduce_table("limr/laptop", results=tmp_path, overrides=[given])
     with pytest.raises(UserError, match=accepted):
         print_estimate([given], table="limr/laptop")
+
+
+def test_a_key_that_arms_set_themselves_is_said_not_to_reach_them(capsys: pytest.CaptureFixture):
+    """The arms at other rates; before, the key was dropped for them without a word."""
+    spec = spec_of("shootout/laptop", "grpo", "grpo-slower", "power-1-slower")
+    say_what_arms_set(spec, ["training.learning_rate=1e-3", "training.steps=5"])
+    assert capsys.readouterr().err == (
+        "training.learning_rate=1e-3 is not for grpo-slower, power-1-slower: "
+        "of training.learning_rate they have a value of their own\n"
+    )
+
+
+def test_the_command_beside_a_table_has_what_was_given():
+    assert repeat_of("fgrpo/table1", "smoke", [1, 2], None, []) == ""  # `make` makes it again
+    given = ["training.learning_rate=1e-3", "runs.of=a b"]
+    assert repeat_of("fgrpo/table1", "smoke", [1, 2], None, given) == (
+        "rlvr reproduce table=fgrpo/table1 scale=smoke seeds=1,2 training.learning_rate=1e-3 'runs.of=a b'"
+    )
