@@ -105,6 +105,10 @@ class Selection:
     selected: list[str]
     scores: dict[str, float]
 
+    def fingerprint(self) -> str:
+        """Of what is trained on."""
+        return fingerprint_of(self.selected)
+
 
 SELECTION = {
     **dict.fromkeys(("method", "data", "run"), str),

@@ -9,6 +9,8 @@ import numpy as np
 
 from rlvr.config import Config
 from rlvr.config.schema import BenchmarkTaskConfig, EvaluationConfig
+from rlvr.curriculum.lim import Selection
+from rlvr.curriculum.profile import Profile
 from rlvr.data import UNSCORABLE, Problem, Verdict
 from rlvr.errors import UserError
 from rlvr.evaluation.passk import pass_at_k
@@ -76,7 +78,8 @@ def record_data(
     directory: RunDirectory,
     problems: Sequence[Problem],
     in_domain: Benchmarks,
-    chosen_by: Mapping[str, str],
+    selection: Selection | None,
+    profile: Profile | None = None,
     *,
     resumed: bool,
 ) -> None:
@@ -84,16 +87,17 @@ def record_data(
 
     Args:
         in_domain: the problems of the benchmarks that it is validated on.
-        chosen_by: fingerprints of what decides which problems come next and in which phase, by name.
+        selection, profile: what decides which problems come next and in which phase, where there is one.
         resumed: whether training goes on; then they have to be what it was trained with so far.
     """
     # problems that are drawn are a function of the config, which is held against the run's already
     sets = {config.data.name: problems} | {f"benchmark {name}": read for name, read in in_domain.items()}
+    chosen_by = {"the selection": selection, "the profile": profile}
     directory.record_provenance(
         config,
         {config.data.name: fingerprint_of(ids_of(problems))},
         {name: len(ids) for name, ids in overlap(problems, in_domain).items()},
-        contents=contents(sets) | chosen_by,
+        contents=contents(sets) | {name: one.fingerprint() for name, one in chosen_by.items() if one},
         resumed=resumed,
     )
 

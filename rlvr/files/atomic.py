@@ -29,6 +29,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
             os.replace(aside.name, path)
 
 
+def place_folder(aside: Path, folder: Path) -> None:
+    """Give a folder that is whole its name; where another process was first, the one aside is removed."""
+    if folder.exists():
+        shutil.rmtree(aside)
+    else:
+        os.replace(aside, folder)
+
+
 def make_folder(folder: Path, key: str = "runs") -> None:
     """Make a folder, and those above it, unless it is there.
 

@@ -18,7 +18,7 @@ from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 
 from rlvr.config import ModelConfig, fingerprint
 from rlvr.errors import UserError
-from rlvr.files.atomic import file_digest
+from rlvr.files.atomic import file_digest, place_folder
 from rlvr.files.hub import reachable
 from rlvr.policy.model_files import check_folder
 from rlvr.policy.recipes import RECIPES
@@ -219,10 +219,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     tie_again(model)
     model.save_pretrained(aside)
     tokenizer.save_pretrained(aside)
-    if folder.exists():  # another process was first
-        shutil.rmtree(aside)
-    else:
-        os.replace(aside, folder)
+    place_folder(aside, folder)
 
 
 def tie_again(model: "PreTrainedModel") -> None:

@@ -24,7 +24,7 @@ from rlvr.evaluation.validation import (
 )
 from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
-from rlvr.files.run_directory import RunDirectory, check_files, fingerprint_of, refuse_other
+from rlvr.files.run_directory import RunDirectory, check_files, refuse_other
 from rlvr.files.shapes import NUMBERS
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
@@ -208,10 +208,8 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
     in_domain = {name: benchmarks[name] for name in validation}
     say_what_surrounds(config, [problems, *benchmarks.values()])
     profile, selection = load_profile(config, problems), load_selection(config, problems)
-    chosen_by = {"the profile": profile.fingerprint()} if profile else {}
-    chosen_by |= {"the selection": fingerprint_of(selection.selected)} if selection else {}
     resumed = bool(checkpoints(directory.path))
-    record_data(config, directory, problems, in_domain, chosen_by, resumed=resumed)
+    record_data(config, directory, problems, in_domain, selection, profile, resumed=resumed)
     return TrainingData(problems, validation, benchmarks, profile, selection)
 
 

@@ -355,9 +355,10 @@ def config_of_run(folder: Path, overrides: Sequence[str]) -> Config:
     from hydra.types import RunMode
 
     stored = read_yaml(folder / "config.yaml")
-    if run_directory(check(stored)).resolve() != folder.resolve():  # a copy: what is made goes there
-        stored.folder, stored.runs = str(folder), str(folder.parent)
     before = check(stored)
+    if run_directory(before).resolve() != folder.resolve():  # a copy: what is made goes there
+        stored.folder, stored.runs = str(folder), str(folder.parent)
+        before = check(stored)
     groups, values = [], []
     for text in settable(overrides):
         if text.lstrip("+").partition("=")[0] in config_groups():

@@ -7,7 +7,6 @@ most sometimes and some rarely. It begins with a small Qwen2 of few words, or wi
 
 import os
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +19,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from rlvr.config import load_config
 from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
+from rlvr.files.atomic import place_folder
 from rlvr.policy.location import SHIPPED, made_here
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.policy.prefix_tree import PrefixTree
@@ -154,10 +154,7 @@ def make_policy(name: str) -> Path:
         return folder
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     warm_start_timed(RECIPES[name], aside)
-    if folder.exists():  # another process was first
-        shutil.rmtree(aside)
-    else:
-        os.replace(aside, folder)
+    place_folder(aside, folder)
     return folder
 
 

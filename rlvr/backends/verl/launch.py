@@ -20,7 +20,7 @@ from rlvr.curriculum.lim import load_selection
 from rlvr.errors import UserError
 from rlvr.evaluation.validation import benchmark_problems, record_data, validation_problems
 from rlvr.files.atomic import write_whole
-from rlvr.files.run_directory import RunDirectory, fingerprint_of
+from rlvr.files.run_directory import RunDirectory
 from rlvr.policy.location import find
 from rlvr.policy.policy import end_token_ids, load_tokenizer
 from rlvr.problems import load_problems
@@ -67,8 +67,7 @@ def prepare(config: Config, directory: RunDirectory) -> Launch:
     in_domain = benchmark_problems(config, "in_domain")
     resumed = any((folder / "checkpoints").glob("global_step_*"))
     selection = load_selection(config, problems)
-    chosen_by = {"the selection": fingerprint_of(selection.selected)} if selection else {}
-    record_data(config, directory, problems, in_domain, chosen_by, resumed=resumed)
+    record_data(config, directory, problems, in_domain, selection, resumed=resumed)
     if selection:
         selected = set(selection.selected)
         problems = [problem for problem in problems if problem.id in selected]
