@@ -40,6 +40,7 @@ class Watchdog:
         self._heartbeat = 0
         self._leaving = False  # True: this rank sends no more heartbeats
         self._write_lock = threading.Lock()
+        self._end_lock = threading.Lock()  # never given back: the process ends
         self._write()
         # torchrun ends the survivors of a rank that died; the thread, not the blocked main thread, hears it
         self._woken, wake = socket.socketpair()
@@ -129,9 +130,16 @@ class Watchdog:
         return describe_silence(min(silent), first[min(silent)]) if silent else None
 
     def _end(self, sentence: str) -> None:
-        if sentence and self._store.add("said", 1) == 1:
-            print(f"rlvr: {sentence}", file=sys.stderr, flush=True)
-        os._exit(1)
+        with self._end_lock:  # one thread ends the process, so that none cuts another's sentence off
+            if sentence and self._is_first_to_speak():
+                print(f"rlvr: {sentence}", file=sys.stderr, flush=True)
+            os._exit(1)
+
+    def _is_first_to_speak(self) -> bool:
+        try:
+            return self._store.add("said", 1) == 1
+        except (DistError, RuntimeError):  # the store is lost: each says so for itself
+            return True
 
     def _write(self) -> None:
         with self._write_lock:

@@ -280,6 +280,28 @@ def test_a_rank_is_missed_within_a_minute():
     assert watchdog.SILENCE_SECONDS + watchdog.FAILURE_SILENCE_SECONDS + 2 * watchdog.HEARTBEAT_SECONDS < 60
 
 
+def test_a_process_that_two_threads_end_has_said_why():
+    """The thread that watches and the main one, whose collective failed, both find rank 1 gone."""
+    assert end_by_watchdog("two threads").count("rlvr: rank 1 is gone") == 1
+
+
+def test_a_process_that_has_lost_the_store_ends_and_says_so():
+    assert end_by_watchdog("lost store").count("rlvr: rank 0 has lost the rendezvous store: Broken pipe") == 1
+
+
+def end_by_watchdog(case: str) -> str:
+    """What a process says whose watchdog ends it, see `watchdog_ends.py`."""
+    ended = subprocess.run(
+        [sys.executable, str(HERE / "watchdog_ends.py"), case],
+        capture_output=True,
+        text=True,
+        env=PLAIN,
+        timeout=300,
+    )
+    assert ended.returncode == 1
+    return ended.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "said"),
