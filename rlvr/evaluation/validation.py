@@ -17,6 +17,7 @@ from rlvr.evaluation.passk import pass_at_k
 from rlvr.files import step_lines
 from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.files.shapes import NUMBERS
+from rlvr.policy.location import own_contents
 from rlvr.problems import contents, ids_of, is_fixed, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine, Sampling
@@ -83,7 +84,9 @@ def record_data(
     *,
     resumed: bool,
 ) -> None:
-    """Keep in a run's provenance what it is trained and validated on, see `RunDirectory.record_provenance`.
+    """Keep in a run's provenance what it starts from, and is trained and validated on.
+
+    See `RunDirectory.record_provenance`.
 
     Args:
         in_domain: the problems of the benchmarks that it is validated on.
@@ -97,7 +100,9 @@ def record_data(
         config,
         {config.data.name: fingerprint_of(ids_of(problems))},
         {name: len(ids) for name, ids in overlap(problems, in_domain).items()},
-        contents=contents(sets) | {name: one.fingerprint() for name, one in chosen_by.items() if one},
+        contents=contents(sets)
+        | {name: one.fingerprint() for name, one in chosen_by.items() if one}
+        | own_contents(config.model),
         resumed=resumed,
     )
 

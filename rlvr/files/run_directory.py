@@ -96,7 +96,7 @@ class RunDirectory:
         Args:
             overlap: problems of each benchmark that are also trained on; names without any left out.
             contents: fingerprints of the data and the benchmarks validated on, with all their texts, and of
-                other files that decide what is trained on.
+                other files that decide what is trained, or trained on.
             resumed: whether training goes on from a checkpoint.
 
         Raises:
@@ -293,7 +293,7 @@ def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def refuse_other(run: Path, kind: str, fingerprints: Mapping[str, str]) -> None:
-    """Raise UserError for data that is not what a run was trained on, as its provenance has it.
+    """Raise UserError for data or a model that is not what a run was trained with, as its provenance has it.
 
     Args:
         kind: "data" or "contents", see `RunDirectory.record_provenance`.
@@ -303,7 +303,7 @@ def refuse_other(run: Path, kind: str, fingerprints: Mapping[str, str]) -> None:
         if now != (then := before.get(name, now)):
             raise UserError(
                 f"{name} is not what {run} was trained with so far: its fingerprint is {now}, "
-                f"and was {then}. Restore the file, or train on the new one with another arm="
+                f"and was {then}. Restore it, or train with the new one under another arm="
             )
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
@@ -154,19 +154,33 @@ def fetch(model: ModelConfig) -> Path:
         raise unavailable(model) from error
 
 
-def digests_of_files(folder: Path) -> dict[str, str]:
+def digests_of_files(folder: Path, patterns: Sequence[str] = FILES) -> dict[str, str]:
     """{name: digest} of the weights, configs and tokenizer of a transformers folder.
 
     A process reads them once, and again where one has changed since.
     """
     check_folder(folder)
-    files = {file for pattern in FILES for file in folder.glob(pattern)}
+    files = {file for pattern in patterns for file in folder.glob(pattern)}
     return {file.name: _file_digest(stamp(file)) for file in sorted(files)}
 
 
 @cache
 def _file_digest(of: Stamp) -> str:
     return file_digest(Path(of[0]))
+
+
+def own_contents(model: ModelConfig) -> dict[str, str]:
+    """{model.path: fingerprint} of what is read of a model in a folder or GGUF of one's own.
+
+    Nothing of a model whose name says what is in it: rlvr's own, a package's, or one of the hub.
+    """
+    path = Path(model.path)
+    if model.path in SHIPPED or model.path in RECIPES or not path.exists():
+        return {}
+    # not all its JSON: somebody may keep results beside it
+    read = ("*.safetensors", "config.json", "tokenizer*", "*.jinja")
+    digests = digests_of_files(path, read) if path.is_dir() else _digest_of((stamp(path),))
+    return {model.path: fingerprint(digests)}
 
 
 def unavailable(model: ModelConfig) -> UserError:

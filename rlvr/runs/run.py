@@ -26,6 +26,7 @@ from rlvr.files import step_lines
 from rlvr.files.atomic import user_errors_for
 from rlvr.files.run_directory import RunDirectory, check_files, refuse_other
 from rlvr.files.shapes import NUMBERS
+from rlvr.policy.location import own_contents
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import contents, load_problems
@@ -84,10 +85,8 @@ def run_on_rank_zero(config: Config, start: Start) -> Path:
             if directory.read_summary().get("trained_steps") != config.training.steps:
                 with directory.timed("training"):
                     engine = trainer_of(config)(config, directory)
-            elif not start.evaluate and config.data.path and Path(config.data.path).exists():
-                # a file may be another one behind the same path, and then the run is not what was asked for
-                problems = load_problems(config.data, held_out=False)
-                refuse_other(directory.path, "contents", contents({config.data.name: problems}))
+            elif not start.evaluate:
+                refuse_other(directory.path, "contents", contents_behind_paths(config))
             check_files(directory.path, "*.jsonl")
             if start.evaluate or evaluates_after_training(config):
                 with at_stage("evaluation"):
@@ -97,6 +96,14 @@ def run_on_rank_zero(config: Config, start: Start) -> Path:
     finally:
         directory.close()
     return directory.path
+
+
+def contents_behind_paths(config: Config) -> dict[str, str]:
+    """Fingerprints of data and model that lie in files, which may be others by now behind the same path."""
+    found = own_contents(config.model) if config.training.steps else {}
+    if config.data.path and Path(config.data.path).exists():
+        found |= contents({config.data.name: load_problems(config.data, held_out=False)})
+    return found
 
 
 def evaluates_after_training(config: Config) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 from tiny_runs import tiny
 
 import rlvr
@@ -16,7 +17,8 @@ from rlvr.cli.main import VERBS, main
 from rlvr.config import Config, config_from_yaml, load_config, run_directory
 from rlvr.curriculum.lim import Selection, write_selection
 from rlvr.errors import UserError
-from rlvr.files.run_directory import damaged_files, fingerprint_of, read_provenance
+from rlvr.files.run_directory import damaged_files, fingerprint_of, read_provenance, read_summary
+from rlvr.policy.policy import EMBEDDED
 from rlvr.problems import ids_of, load_problems
 from rlvr.runs.run import run
 from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
@@ -213,6 +215,28 @@ def test_a_run_does_not_go_on_with_another_file_behind_the_same_path(tmp_path: P
     with pytest.raises(UserError, match=r"fingerprint is \w+, and was"):
         run(config)  # though it is trained: it was said to be done before
     data.unlink()
+    run(config)
+
+
+def test_a_run_does_not_go_on_from_another_model_behind_the_same_path(tmp_path: Path):
+    """KL's reference would be the other one, and a run that is done would pass for one of it."""
+    folder = tmp_path / "model"
+    shutil.copytree(EMBEDDED, folder)
+    weights = folder / "model.safetensors"
+    before = load_file(weights)
+    config = tiny(tmp_path / "runs", f"model.path={folder}", "evaluation.after_training=false")
+    path = run(replace(config, training=replace(config.training, steps=1)))
+    (folder / "results.json").write_text("{}")  # of somebody else's, and nothing of the model
+    save_file({name: tensor * 1.01 for name, tensor in before.items()}, weights, {"format": "pt"})
+    with pytest.raises(UserError, match=rf"{folder} is not what .* was trained with so far"):
+        run(config)
+    save_file(before, weights, {"format": "pt"})
+    run(config)
+    assert read_summary(path)["trained_steps"] == 2
+    (folder / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(UserError, match=rf"{folder} is not what .* was trained with so far"):
+        run(config)
+    shutil.rmtree(folder)
     run(config)
 
 
