@@ -53,7 +53,8 @@ def final_answer(text: str) -> str | None:
 _TOO_LARGE = (
     (re.compile(rf"\d{{{MAX_DIGITS + 1}}}"), f"a number of more than {MAX_DIGITS} digits"),
     (
-        re.compile(r"(?:\^|\*\*)[\s({+-]*\d{5}|\^\s*\{[\s(+-]*(?:\d(?:,|\{,\}|\s)*){5}"),
+        # what `**` raises stands before it: Markdown's **15625** is no power
+        re.compile(r"(?:\^|[\w)}\]!|]\s*\*\*)[\s({+-]*\d{5}|\^\s*\{[\s(+-]*(?:\d(?:,|\{,\}|\s)*){5}"),
         "an exponent above 9999",
     ),
     (re.compile(r"(?:\^|\*\*)[\s{]*(?:\d+|\(\s*\d+\s*\))\s*(?:\^|\*\*)[\s{(]*\d"), "a tower of powers"),

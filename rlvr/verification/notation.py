@@ -126,7 +126,9 @@ _COMMANDS = (
     (r"(?i)(?:\\text\s*\{\s*(gcd|lcm|max|min)\s*\}|(?<![A-Za-z\\])(gcd|lcm|max|min))(?=\s*\()",
      lambda m: f"\\{(m[1] or m[2]).lower()}"),
     (r"(?<![A-Za-z\\])(?:inf|infinity)(?![A-Za-z])", r"\\infty "),
-    (r"(?<=\d)\s*(?:x|X)\s*(?=10\s*(?:\^|\*\*))", r"\\times "),
+    (r"(?<=\d)\s*(?:[xX]|\\text\s*\{\s*[xX]\s*\})\s*(?=10\s*(?:\^|\*\*))", r"\\times "),
+    (r"\\text\s*\{d\}\s*(?=\\?[A-Za-z])", "d "),  # of a derivative
+    (r"(?<![A-Za-z\\])d\s?(\\[A-Za-z]+|[A-Za-z])\s*/\s*d\s?([A-Za-z])(?![A-Za-z])", r"\\frac{d\1}{d\2}"),
     (r"\*\*", "^"),
     (r"(?<=\.)(\d*)\\(?:dot|bar)\s*(?:\{(\d+)\}|(\d))(?!\d)", r"\1\\overline{\2\3}"),
     (r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}", r"\\frac{\1}{\2}"),
@@ -136,6 +138,9 @@ _COMMANDS = (
      r"|\\(?:p|b)?mod(?![A-Za-z])\s*(?:\{\s*(\w+)\s*\}|(\w+))", r"\\pmod{\1\2\3}"),
 )  # fmt: skip
 _COMMANDS = tuple((re.compile(pattern), put) for pattern, put in _COMMANDS)
+# what an answer may begin with: `\text{The answer is }`, and `\text{Total: }` for `\text{Total} =`
+_ANSWER = re.compile(r"(?i)(\\text\s*\{)?\s*(?:the )?(?:final )?answer(?: is ?:?|:)\s*(\})?(?=.)")
+_LABEL = re.compile(r"(\\text\s*\{[^{}:]*[A-Za-z]{2}[^{}:]*):\s*\}(?=.)")
 _ROOT = re.compile(r"\\sqrt\s*(\[\d+\])?\s*(?:\(([^()]*)\)|(\d+|[A-Za-z]))")
 
 
@@ -156,6 +161,9 @@ def normal_form(answer: str) -> str:
     answer = re.sub(r"(?<=\d)\s*\\q?quad\s*(?=[-\d])", ", ", answer)
     answer = re.sub(r"(\\\\)|\\(?:[,;: ]|q?quad(?![A-Za-z]))|~", lambda m: m[1] or " ", answer)
     answer = " ".join(answer.split()).strip(" *").rstrip(" .,;:\\")
+    if said := _ANSWER.match(answer):
+        answer = (said[1] if said[1] and not said[2] else "") + answer[said.end() :]
+    answer = _LABEL.sub(r"\1} = ", answer)
     for pattern, put in _COMMANDS:
         answer = pattern.sub(put, answer)
     answer = _ROOT.sub(lambda m: rf"\sqrt{m[1] or ''}{{{m[2] or m[3]}}}", answer)

@@ -23,8 +23,12 @@ from rlvr.verification.literals import read_based, read_clock, read_number
 from rlvr.verification.units import MONEY, Unit, split_quantity, unit_of
 
 _GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,(?! )|\.\d*,)")  # `0,100` is a pair
-_ROUND = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,000)+(?![\d,]|\.\d*,)")  # `1,000` is no pair
-_SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?! ?\d)")
+_ZEROS = re.compile(  # no part of a list begins with a zero: `1,000` and `1,050` are no pairs
+    r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})*,0\d\d(?:,\d{3})*(?![\d,]|\.\d*,)"
+)
+_SPACED = re.compile(  # `5 121/144` is a mixed number
+    r"(?<![\d.,] )(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?! ?\d|(?<= [1-9]\d\d) ?/ ?\d{3})"
+)
 _INTERVAL = re.compile(r"([]\[])([^][,;]+[,;][^][,;]+)([]\[])")
 _UNION = re.compile(rf"(?:[A-Za-z]\s*\\in\s*)?{_INTERVAL.pattern}(?:\s*\\cup\s*{_INTERVAL.pattern})*")
 
@@ -34,7 +38,7 @@ def readings(text: str, letters: bool = False) -> tuple[Form, ...]:
     """The ways to read a normal form: two where `1,100` may be a number or a pair, and where `3-2` may be a
     difference or a score; one otherwise."""
     text = _SPACED.sub(lambda m: m[0].replace(" ", ""), text)
-    text = _ROUND.sub(lambda m: m[0].replace(",", ""), text)
+    text = _ZEROS.sub(lambda m: m[0].replace(",", ""), text)
     if _UNION.fullmatch(text):  # ]0,1[ is the interval (0,1)
         text = _INTERVAL.sub(lambda m: f"{'(['[m[1] == '[']}{m[2]}{')]'[m[3] == ']']}", text)
     text = re.sub(r"(?<=\{)[1-9]\d{0,2}(?:,\d{3})+(?=\})", lambda m: m[0].replace(",", ""), text)

@@ -19,12 +19,16 @@ _NAME = re.compile(
 )
 
 
+_NAMES = re.compile(r"\(\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*\)")
 _SEGMENT = re.compile(r"(?:\\(?:text|overline)\s*)?\{?[A-Z]{2,}\}?")
 
 
 def is_naming(relation: Relation) -> bool:
     """Does an equation, or `x \\in S`, give a value to a name?"""
-    naming = set(relation.operators) == {"="} or relation.operators == (r"\in",)
+    member = relation.operators == (r"\in",)
+    if member and _NAMES.fullmatch(relation.texts[0]):  # `(x,y) \in \{(1,2), (2,1)\}`
+        return True
+    naming = set(relation.operators) == {"="} or member
     return naming and bool(_NAME.fullmatch(relation.texts[0]) or isinstance(relation.operands[0], Words))
 
 

@@ -227,6 +227,35 @@ FURTHER = [
     (r"f'(2)", r"f(2)", WRONG),
     (r"y'' + y = 0", r"y' + y = 0", WRONG),
     (r"A'B'C'", r"ABC", WRONG),
+    # a whole number with a fraction of three digits is mixed; Markdown's bold is no power
+    (r"\frac{841}{144}", r"5 121/144", CORRECT),
+    (r"\frac{5121}{144}", r"5 121/144", WRONG),
+    (r"\frac{5000}{3}", r"5 000/3", CORRECT),
+    (r"15625", r"**15625**", CORRECT),
+    (r"15625", r"***15,625***", CORRECT),
+    (r"15625", r"**15626**", WRONG),
+    # derivatives in print, in a line, and the quotient that they are not
+    (r"\frac{dx}{dt}=kx-a", r"\frac{\mathrm{d}x}{\mathrm{d}t} = kx - a", CORRECT),
+    (r"\frac{d x}{d t}=k x-a", r"dx/dt = kx-a", CORRECT),
+    (r"\frac{dx}{dt}=kx-a", r"x/t = kx-a", WRONG),
+    (r"\frac{x}{t}", r"\frac{\mathrm{d}x}{\mathrm{d}t}", WRONG),
+    # what pairs are in; what an answer begins with
+    (r"(0,0),(1,1)", r"(x,y)\in\{(1,1),(0,0)\}", CORRECT),
+    (r"(0,0),(1,1)", r"(x,y)\in\{(0,0),(1,2)\}", WRONG),
+    (r"(0,0),(1,1)", r"(x,y)\notin\{(0,0),(1,1)\}", WRONG),
+    (r"18", r"\text{The answer is } 18", CORRECT),
+    (r"18", r"\text{The final answer is: 18 dollars}", CORRECT),
+    (r"18", r"Answer: 18", CORRECT),
+    (r"18", r"\text{The answer is not } 18", WRONG),
+    (r"18", r"\text{Answer: 18 or 19}", WRONG),
+    (r"25", r"\text{Total cost: } \$25", CORRECT),
+    (r"25", r"\text{Not: } 25", WRONG),
+    # a group with a zero in front is of a number, so that two guesses do not meet it as a list
+    (r"12,005", r"5 and 12", WRONG),
+    (r"2,520,000", r"2,520,000 / 123456", WRONG),
+    (r"1,050", r"x=1, x=50", WRONG),
+    (r"1,050", r"1{,}050.00", CORRECT),
+    (r"70,110", r"110, 70", CORRECT),
 ]
 
 REAL = [
