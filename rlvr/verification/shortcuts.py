@@ -23,6 +23,7 @@ Tokens = list[str]
 _SPELLINGS = (
     (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
     (re.compile(r"(?<![\d.)}/])(\d+)\s*/\s*(\d+)(?![\d./])"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\\frac\s*\{\s*([+-]?\d+)\s*\}\s*\{\s*1\s*\}"), r"\1"),  # nothing of it is left undone
     (re.compile(r"\\(?:cdot|times)(?![A-Za-z])"), "*"),
     (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
     (re.compile(r"(?<=\d)(?:,| )(?=\d{3}(?!\d))"), ""),

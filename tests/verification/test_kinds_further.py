@@ -256,6 +256,9 @@ FURTHER = [
     (r"1,050", r"x=1, x=50", WRONG),
     (r"1,050", r"1{,}050.00", CORRECT),
     (r"70,110", r"110, 70", CORRECT),
+    # a long list is no longer with the sizes of its brackets
+    (", ".join(["(2,6,11)"] * 25), ", ".join([r"\left(2, 6, 11\right)"] * 25), CORRECT),
+    (", ".join(["(2,6,11)"] * 25), ", ".join([r"\left(2, 6, 11\right)"] * 24), WRONG),
 ]
 
 REAL = [

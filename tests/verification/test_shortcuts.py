@@ -65,6 +65,8 @@ def test_a_copy_and_a_calculation_left_undone_are_shortcuts(question: str, refer
         ("How many?", "120", "5!"),
         ("How many?", "300000", r"3 \times 10^5"),
         ("How much?", "0.5", r"\frac12"),
+        ("How many?", "160", r"\frac{160}{1}"),
+        ("How much?", "-74", "-74/1"),
         ("How much?", "0.75", "-3/-4"),
         ("How much?", "2.5", r"2\frac{1}{2}"),
         ("How much?", "18", r"\$18"),
