@@ -87,7 +87,8 @@ def rollout_columns(groups: Sequence[Group], config: Config) -> dict[str, Any]:
     correct_R = correctness(groups, truncated=config.algorithm.truncated)
     graded = {}
     if is_graded(config.reward):
-        reward_R = torch.tensor([reward for group in groups for reward in group.rewards])
+        # advantages are differences: in float32 those of 1.7e9 and 1.7e9 + 1 would be 0
+        reward_R = torch.tensor([r for group in groups for r in group.rewards], dtype=torch.float64)
         graded["graded"] = reward_R.where(~correct_R.isnan(), torch.nan)
     return {
         **graded,

@@ -48,7 +48,8 @@ class Methods:
         advantage_R = _of_rollouts("algorithm.advantage", self.advantage(columns), reward_R)
         columns["advantages"] = advantage_R
         weight_R = _of_rollouts("advantage_scaling", self.scaling(columns), reward_R)
-        return reward_R, weight_R, advantage_R * weight_R
+        found = reward_R, weight_R, advantage_R * weight_R
+        return tuple(values_R.to(columns["correct"].dtype) for values_R in found)
 
     def observe(self, columns: Mapping[str, Any]) -> None:
         """Tell the methods that remember what was sampled; once a step, after its advantages were taken."""

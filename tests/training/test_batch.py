@@ -143,6 +143,20 @@ def test_groups_of_a_round_without_a_graded_rollout_have_no_parts():
     assert "reward/part/short" not in metrics  # NaN would be no JSON
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "advantages"), [("grpo", [-0.5, 1.5, -0.5]), ("rloo", [-1 / 3, 1.0, -1 / 3])]
+)
+def test_large_rewards_differ_in_their_last_digit_too(algorithm: str, advantages: list[float]):
+    """In float32 these four would be equal. Mean 1/4 above the lowest, std 1/2; of the others 1/3 and 0."""
+    settings = ["reward=python", "reward.function=mine.py:parts@0123", f"algorithm={algorithm}"]
+    groups = make_groups([[RIGHT, WRONG, WRONG, WRONG]])
+    groups[0].rewards = [1.7e9, 1.7e9 + 1, 1.7e9, 1.7e9]
+    batch = make_batch(groups, load_config(settings))
+    torch.testing.assert_close(
+        batch.advantage_R, torch.tensor([*advantages, advantages[0]]), rtol=1e-5, atol=0
+    )
+
+
 def test_tokens_of_groups_that_dynamic_sampling_left_out_were_sampled_too():
     groups = make_groups([[RIGHT, WRONG], [WRONG, WRONG]])
     batch = make_batch(groups[:1], load_config([]))
