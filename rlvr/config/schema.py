@@ -36,7 +36,7 @@ class ModelConfig:
     name: str = MISSING  # of the option; chosen by model=
     # a policy of rlvr's own (rlvr.policy.recipes), a local folder or GGUF file, or a hub id
     path: str = MISSING
-    dtype: str = one_of("float32", "bfloat16", "float16")  # of the weights
+    dtype: str = one_of("float32", "bfloat16", "float16")  # of the weights; in 16 bits small steps are lost
     # Python packages with the weights as GGUF, or a part of it each, in order; used where the hub's are not
     package: str | None = None
     sha256: str | None = limited(

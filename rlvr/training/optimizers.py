@@ -19,8 +19,8 @@ from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
 from rlvr.config.schema import TrainingConfig
-from rlvr.errors import UserError
-from rlvr.training.distributed.ranks import local_shard
+from rlvr.errors import UserError, say
+from rlvr.training.distributed.ranks import local_shard, rank
 
 
 class StateBytes(NamedTuple):
@@ -54,6 +54,28 @@ def build_optimizer(parameters: Iterable[nn.Parameter], training: TrainingConfig
         return adamw_8bit(list(parameters), settings)
     kind = HostAdamW if training.optimizer == "adamw_host" else torch.optim.AdamW
     return kind(parameters, fused=True, **settings)
+
+
+def check_trained_dtype(dtype: torch.dtype, learning_rate: float) -> None:
+    """Whether weights of a type can take AdamW's steps, which are of about the learning rate's size.
+
+    In float16 the squares of gradients below 2e-4 are 0, and so is what AdamW adds to their root: what it
+    divides by.
+
+    Raises:
+        UserError: for float16. For bfloat16 the user is told what is lost.
+    """
+    instead = "model.dtype=float32, with training.precision=bfloat16 for speed, or adapter=lora"
+    if dtype == torch.float16:
+        raise UserError(
+            f"model.dtype=float16: in it AdamW divides by 0 and ruins the model; accepted are {instead}"
+        )
+    if dtype == torch.bfloat16 and rank() == 0:
+        lost = 2**9 * learning_rate  # whose neighbours are 2^-8 of it away, or more
+        say(
+            f"model.dtype=bfloat16: steps of training.learning_rate={learning_rate:g} are lost on weights "
+            f"larger than {lost:.2g}, which stay as they are; better are {instead}"
+        )
 
 
 def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:

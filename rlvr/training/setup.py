@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from rlvr.config import Config
-from rlvr.policy.adapter import Adapter
+from rlvr.policy.adapter import Adapter, trained
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import RolloutEngine
@@ -27,6 +27,7 @@ from rlvr.training.distributed.ranks import (
 from rlvr.training.distributed.sharding import ShardedLearner, ShardedPolicy
 from rlvr.training.layers import choose_attention, prepare_layers
 from rlvr.training.learner import Learner
+from rlvr.training.optimizers import check_trained_dtype
 
 
 def device_of(config: Config) -> str:
@@ -84,6 +85,9 @@ def open_training(
     on_cuda = device_of(config).startswith("cuda")
     sharded = {"precision": config.training.precision, "device": device_of(config)}
     policy = _policy_of_ranks(config, found, with_adapter=True)
+    if config.training.steps:
+        weight = next(iter(trained(policy.model).values()))
+        check_trained_dtype(weight.dtype, config.training.learning_rate)
     engine = _build_engine(config, policy, sequence, apart=several or overlaps(config))
     prepare_layers(policy, config, on_cuda=on_cuda)
     if several:
