@@ -314,3 +314,5 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "kl_cov": kl_cov,
     "high_entropy": high_entropy,
 }
+# those that take means or shares over a micro-batch, which is then a part of the method
+BY_MICRO_BATCH = frozenset({"clip_cov", "kl_cov", "high_entropy"})

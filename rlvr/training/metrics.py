@@ -62,7 +62,7 @@ METRICS = (
     Metric("tokens/distinct", "of them what is computed: equal prefixes of a group count once", "tokens"),
     Metric("update/steps", "optimizer steps taken", "steps", "prompts_per_step / mini_batch_prompts"),
     Metric("update/skipped_steps", "optimizer steps skipped for a gradient that is not finite", "steps", "0"),
-    Metric("update/loss", "mean loss of the micro-batches; with clipping it says little", "",
+    Metric("update/loss", "loss of an optimizer step, mean over the steps; with clipping it says little", "",
            "finite, near 0"),
     Metric("update/gradient_norm", "mean norm of the gradient before clipping", "",
            "steady; above 0 where groups are mixed"),

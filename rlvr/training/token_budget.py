@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from rlvr.algorithms.losses import BY_MICRO_BATCH
 from rlvr.config import Config
 from rlvr.errors import UserError
 from rlvr.policy.activations import Activations
@@ -23,11 +24,14 @@ class TokenBudget:
 
     Attributes:
         limit: what memory has allowed so far.
+        by_memory: whether what is free is looked at before it has run out.
     """
 
     def __init__(self, policy: Policy, config: Config):
         self.policy, self.training = policy, config.training
         self.limit = config.training.max_tokens_per_micro_batch
+        by_memory = config.training.micro_batch == "auto" and not config.training.deterministic
+        self.by_memory = by_memory and config.algorithm.loss not in BY_MICRO_BATCH
 
     def tokens(self, optimizer: torch.optim.Optimizer) -> int:
         """Of the next micro-batches; 1 at least."""
@@ -72,8 +76,7 @@ class TokenBudget:
         print(f"rlvr: {sentence}", file=sys.stderr, flush=True)
 
     def _that_fit(self, optimizer: torch.optim.Optimizer) -> int:
-        fixed = self.training.micro_batch != "auto" or self.training.deterministic
-        if fixed or self.policy.device.type != "cuda":
+        if not self.by_memory or self.policy.device.type != "cuda":
             return self.limit
         try:
             shape = architecture_in(self.policy.model.config.to_dict())

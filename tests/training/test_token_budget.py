@@ -1,5 +1,7 @@
 """Memory that runs out, activations that are kept elsewhere or computed again: the same gradients."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -12,6 +14,7 @@ from rlvr.policy.policy import Policy, load_policy
 from rlvr.training.batch import make_batch
 from rlvr.training.learner import Learner
 from rlvr.training.recompute import ATTENTION_OPERATORS, recompute_activations
+from rlvr.training.token_budget import TokenBudget
 
 SETTINGS = [
     *("training.prompts_per_step=4", "training.mini_batch_prompts=2", "training.learning_rate=1e-3"),
@@ -79,6 +82,17 @@ def test_a_single_rollout_that_does_not_fit_is_said(two_updates: list[Group]):
     with_memory_for(policy, 3)
     with pytest.raises(UserError, match=r"^CUDA out of memory: \d+ tokens at a time .*rlvr plan"):
         steps(policy, two_updates, [])
+
+
+@pytest.mark.parametrize("loss", ["grpo", "clip_cov", "kl_cov", "high_entropy"])
+def test_free_memory_does_not_choose_what_is_a_part_of_the_method(loss: str, monkeypatch: pytest.MonkeyPatch):
+    """On CUDA, where 64 MiB are free. GRPO's gradient is the same for any micro-batch, and theirs is not."""
+    config = load_config([f"algorithm={loss}", "training.max_tokens_per_micro_batch=20000"])
+    monkeypatch.setattr("rlvr.training.token_budget.free_bytes", lambda device: 2**26)
+    model = load_policy("embedded").model
+    budget = TokenBudget(SimpleNamespace(model=model, device=torch.device("cuda")), config)
+    fits = budget.tokens(torch.optim.AdamW(model.parameters()))
+    assert 1 < fits < 20_000 if loss == "grpo" else fits == 20_000
 
 
 class Count(TorchDispatchMode):
