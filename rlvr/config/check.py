@@ -50,6 +50,8 @@ def check(composed: DictConfig) -> Config:
         raise _unknown_key(error, composed) from error
     except OmegaConfBaseException as error:
         reason = str(error.msg or error).splitlines()[0]
+        if "is not a ListConfig" in reason:
+            reason = f"accepted is a list, as in {error.full_key}=[...]"
         raise UserError(f"{error.full_key or 'the configuration'}: {reason}") from error
 
 
@@ -111,6 +113,7 @@ def _check_verifiers(config: Config) -> None:
         for name, verifier in named.items():
             if verifier and not is_file_function(verifier):
                 refuse_unknown(f"{key}.{name}", [verifier], accepted)
+    refuse_unknown("verifier in model.prompts", config.model.prompts, {*accepted, "default"})
 
 
 def _note_digests(config: Config) -> None:
@@ -214,6 +217,7 @@ def _check_together(config: Config) -> None:
         raise UserError(
             f"{low}={smaller}: accepted is {at_most} {high}={larger}; the nearest valid choice is {nearest}"
         )
+    _check_model(config)
     _check_rewards(config)
     _check_mismatch(config.algorithm)
     training, evaluation = config.training, config.evaluation
@@ -243,6 +247,16 @@ def _check_together(config: Config) -> None:
         raise UserError(
             f"evaluation.k={evaluation.k}: accepted is one k or more, each once; the nearest valid choice is "
             f"{nearest}"
+        )
+
+
+def _check_model(config: Config) -> None:
+    """Refuse a digest that nothing would be held against."""
+    model = config.model
+    if model.sha256 and not model.package and not model.path.endswith(".gguf"):
+        raise UserError(
+            f"model.sha256 with model.path={model.path}: it is the digest of a GGUF file; accepted are "
+            "model.path=<file>.gguf with it, or model.sha256=null"
         )
 
 

@@ -305,3 +305,17 @@ def test_a_config_goes_to_another_process_as_it_is():
     again = pickle.loads(pickle.dumps(config))
     assert to_yaml(again) == to_yaml(config)
     assert again.algorithm.is_weight_max == config.algorithm.is_weight_max
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["model.prompts.maths.system=null"], "unknown verifier in model.prompts 'maths'.*did you mean math"),
+        ([f"model.sha256={'0' * 64}"], "model.sha256 with model.path=embedded: it is the digest of a GGUF"),
+    ],
+)
+def test_what_is_said_of_a_model_and_would_be_passed_over_is_refused(overrides: list[str], sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        load_config(overrides)
+    load_config(["model.prompts.default.system=null", "model.prompts.words.instruction=One word."])
+    load_config([f"model.sha256={'0' * 64}", "model.path=some/model.gguf"])
