@@ -112,7 +112,7 @@ class ProblemsConfig:
     name: str = MISSING  # of the option, and in file names
     source: str = MISSING  # of `rlvr.problems.SOURCES`
     size: int | None = limited(MISSING, at_least=1, at_most=10**9)  # null: all there are
-    seed: int = limited(0, **SEED)  # of generated problems, and of a sample of a data set
+    seed: int = limited(0, **SEED)  # of generated problems; of a data set, of the order of choices
     path: str | None = None  # a local JSONL, JSON, CSV or Parquet file in the place of a hub's data set
     root: str | None = None  # a folder of such files, looked through for known data sets before the hub
     parameters: dict[str, Any] = field(default_factory=dict)  # keyword arguments of the source

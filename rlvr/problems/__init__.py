@@ -45,6 +45,10 @@ def load_problems(config: ProblemsConfig, *, held_out: bool) -> Sequence[Problem
     sources = added("problem_sources", SOURCES)
     if config.source not in sources:
         raise unknown("problem source", config.source, sources)
+    if config.size is None and config.source in SOURCES and not is_fixed(config):
+        raise UserError(
+            f"size=null of {config.name}: {config.source} draws as many as it is asked for; give a number"
+        )
     parameters = config.parameters if config.path is None else config.parameters | {"path": config.path}
     if config.source == "dataset":
         parameters = {"name": config.name, "root": config.root} | parameters

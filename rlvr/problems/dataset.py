@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.config.strict import strictly
-from rlvr.data import Problem
-from rlvr.errors import UserError, say, unknown
+from rlvr.data import Problem, Verdict
+from rlvr.errors import UserError, refuse_unknown, say, unknown
 from rlvr.files.hub import PATH_KEY
 from rlvr.problems.cleaning import without_conflicting, without_long, without_repeated
 from rlvr.problems.fields import answer_after, plain, text_of, texts_of, value_of
 from rlvr.problems.location import file_in_root, hub_rows, rows_at
 from rlvr.problems.rows import FILE_SUFFIXES, Row
+from rlvr.verification import VERIFIERS
 from rlvr.verification.ifeval import check_instructions
 
 LETTERS = "ABCDEFGHIJ"
 SEVERAL = ("together", "alternatives")
+OF_THE_ANSWER = ("integer", "multiple_choice", "synlogic", "words")  # verifiers that look at nothing else
 NAMED = 10  # references that are named where none can be judged by
 
 
@@ -86,6 +88,7 @@ class DatasetParameters:
         needed = {"problem"} if self.reference else {"problem", "answer"}
         if missing := needed - set(self.fields):
             raise UserError(f"parameters.fields has no {min(missing)!r}: say what the data set calls it")
+        refuse_unknown("key in parameters.fields", self.fields, ("problem", "answer"))
         if self.several not in (None, *SEVERAL):
             raise unknown("meaning of several answers", self.several, SEVERAL)
         if len(self.choices) >= len(LETTERS):
@@ -150,8 +153,7 @@ def dataset_problems(
             f"{where} has {len(kept)} problems, not {size}: give size={len(kept)}, or null for all"
         )
     kept = with_unique_ids(kept[:size])
-    if given.verifier == "math":
-        report_references(source, kept)
+    report_references(source, kept, given.verifier)
     return kept
 
 
@@ -294,11 +296,26 @@ def with_unique_ids(problems: list[Problem]) -> list[Problem]:
     return unique
 
 
-def report_references(source: str, problems: Sequence[Problem]) -> None:
-    """Say which references no completion could be judged by; training and scores leave such problems out."""
+def report_references(source: str, problems: Sequence[Problem], verifier: str) -> None:
+    """Say which references no completion could be judged by; training and scores leave such problems out.
+
+    Raises:
+        UserError: where that is all of them.
+    """
     from rlvr.verification.references import known_faults
 
-    faults = known_faults([problem.answer for problem in problems])
+    faults: list[tuple[int, str]] = []
+    if verifier == "math":
+        faults = known_faults([problem.answer for problem in problems])
+    elif verifier in OF_THE_ANSWER:
+        unread = (VERIFIERS[verifier](problem, "") is Verdict.REFERENCE_UNPARSABLE for problem in problems)
+        faults = [(index, f"is none that {verifier} reads") for index, found in enumerate(unread) if found]
+    if len(faults) == len(problems):
+        raise UserError(
+            f"{source}: none of {len(problems):,} references can be judged by verifier={verifier}; "
+            f"{problems[0].answer!r} of {problems[0].id} {faults[0][1]}: say where in it the answer is with "
+            "parameters.answer_after=, or choose another verifier="
+        )
     if faults:
         named = [f"{problems[index].answer!r} of {problems[index].id} {reason}" for index, reason in faults]
         more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""

@@ -304,3 +304,38 @@ def test_overlap_names_the_problems_of_each_benchmark():
         "unseen": [problem("find w", identifier="c")],
     }
     assert overlap(training, tested) == {"seen": ["a"]}
+
+
+def test_a_field_of_no_use_is_refused(write):
+    """It was passed over, so that a name meant for `problem` left that field as it was."""
+    path = write([{"problem": "1+1?", "question": "2+2?", "answer": "2"}])
+    with pytest.raises(UserError, match=r"unknown key in parameters.fields 'question': accepted are answer"):
+        read(path, fields=PA | {"question": "question"})
+
+
+@pytest.mark.parametrize(
+    ("verifier", "good", "bad"),
+    [("integer", "-3", "#### 3"), ("multiple_choice", "B", "3"), ("words", "yes", "$")],
+)
+def test_references_of_every_verifier_are_checked(
+    write, capsys: pytest.CaptureFixture, verifier: str, good: str, bad: str
+):
+    """Only those for `math` were: a run of others ended after training, without a pass@1."""
+    rows = [{"problem": "1?", "answer": good}, {"problem": "2?", "answer": bad}]
+    assert len(read(write(rows), verifier=verifier)) == 2
+    assert f"1 of 2 references cannot be judged by, so that no completion of theirs counts: {bad!r}" in (
+        " ".join(capsys.readouterr().err.split())
+    )
+    with pytest.raises(UserError, match=f"none of 1 references can be judged by verifier={verifier}"):
+        read(write(rows[1:]), verifier=verifier)
+
+
+def test_none_of_the_references_is_an_error_for_mathematics_too(write):
+    with pytest.raises(UserError, match="none of 1 references can be judged by verifier=math"):
+        read(write([{"problem": "and?", "answer": r"\frac{1}{"}]))
+
+
+def test_problems_that_are_drawn_need_a_number():
+    task = load_config(["benchmark=gcd", "benchmark.tasks.gcd.size=null"]).benchmark.tasks["gcd"]
+    with pytest.raises(UserError, match="size=null of gcd: gcd draws as many as you say: give a number"):
+        load_problems(task, held_out=True)
