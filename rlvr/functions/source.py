@@ -109,12 +109,12 @@ def takes(
     definition = _definition(function, content, offers)
     given = definition.args
     names = [argument.arg for argument in [*given.posonlyargs, *given.args]]
+    settable = key == "reward"  # a verifier is named by one key, which has none below it
+    hint = f"; what {key}.parameters sets stands behind a * among the parameters" if settable else ""
     for name in names:
         if name not in offers:
-            raise UserError(
-                f"{function.plain} takes {name!r}: accepted are {', '.join(offers)}{nearest(name, offers)}; "
-                f"what {key}.parameters sets stands behind a * among the parameters"
-            )
+            accepted = f"{', '.join(offers)}{nearest(name, offers)}{hint}"
+            raise UserError(f"{function.plain} takes {name!r}: accepted are {accepted}")
     if given.vararg:
         raise UserError(
             f"{function.plain} takes *{given.vararg.arg}: accepted are {', '.join(offers)}, by name"
@@ -124,9 +124,10 @@ def takes(
         refuse_unknown(f"parameter of {function.plain}", parameters, keywords)
     pairs = zip(keywords, given.kw_defaults, strict=True)
     if lacking := [name for name, default in pairs if default is None and name not in parameters]:
-        raise UserError(
-            f"{function.plain} needs a value for {lacking[0]!r}: {key}.parameters.{lacking[0]}=..."
+        how = (
+            f"{key}.parameters.{lacking[0]}=..." if settable else "give it a default, a verifier has no keys"
         )
+        raise UserError(f"{function.plain} needs a value for {lacking[0]!r}: {how}")
     return names
 
 

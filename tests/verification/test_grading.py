@@ -188,6 +188,17 @@ def test_files_that_are_none(file: Path):
         load_config(["reward=mine.py"])
 
 
+def test_a_judge_has_no_keys(file: Path):
+    """Its sentence named verifier.parameters, which there is not."""
+    for content, sentence in (
+        ("def f(*, k): pass", "mine.py:f needs a value for 'k': give it a default, a verifier has no keys$"),
+        ("def f(k): pass", "mine.py:f takes 'k': accepted are problem, text$"),
+    ):
+        file.write_text(content)
+        with pytest.raises(UserError, match=sentence):
+            load_config(["verifier=mine.py:f"])
+
+
 def test_the_files_digest_is_part_of_what_the_run_is(file: Path, tmp_path: Path):
     """A stored config is read without the file; a changed file is another run, refused by name."""
     config = tiny(tmp_path, "reward=mine.py:parts")
