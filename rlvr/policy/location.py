@@ -20,7 +20,7 @@ from rlvr.config import ModelConfig, fingerprint
 from rlvr.errors import UserError
 from rlvr.files.atomic import file_digest, place_folder
 from rlvr.files.hub import reachable
-from rlvr.policy.model_files import check_folder
+from rlvr.policy.model_files import OBJECTS, TOKENIZERS, check_folder
 from rlvr.policy.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def own_contents(model: ModelConfig) -> dict[str, str]:
     if model.path in SHIPPED or model.path in RECIPES or not path.exists():
         return {}
     # not all its JSON: somebody may keep results beside it
-    read = ("*.safetensors", "config.json", "tokenizer*", "*.jinja")
+    read = ("*.safetensors", *OBJECTS, *TOKENIZERS, "merges.txt", "*.jinja")
     digests = digests_of_files(path, read) if path.is_dir() else _digest_of((stamp(path),))
     return {model.path: fingerprint(digests)}
 
