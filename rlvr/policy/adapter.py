@@ -192,6 +192,11 @@ def targets(model: PreTrainedModel, wanted: str | list[str]) -> list[str]:
         for name, module in model.base_model.named_modules()
         if isinstance(module, nn.Linear)
     }
+    if not linear:
+        raise UserError(
+            f"adapter=lora with a {model.config.model_type}, whose decoder has no linear layer of torch's: "
+            "accepted is adapter=none, or a model such as Qwen2, Qwen3 or Llama"
+        )
     names = sorted(linear) if wanted == "all-linear" else [wanted] if isinstance(wanted, str) else wanted
     for name in names:
         if name not in linear:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from rlvr.config import load_config
 from rlvr.config.schema import LoRAConfig
@@ -163,3 +163,10 @@ def test_layers_that_are_not_there_are_named():
         adapted(target_modules=["q_pro"])
     with pytest.raises(UserError, match=r"unknown linear layer in adapter\.target_modules 'lm_head'"):
         adapted(target_modules="lm_head")
+
+
+def test_a_decoder_without_linear_layers_is_said():
+    """GPT-2's are of its own kind; peft's error came as a traceback."""
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=8, n_embd=4, n_layer=1, n_head=1, n_positions=8))
+    with pytest.raises(UserError, match="adapter=lora with a gpt2, whose decoder has no linear layer"):
+        Adapter(model, LoRAConfig(), path="gpt2", seed=0)
