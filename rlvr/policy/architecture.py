@@ -121,6 +121,8 @@ def architecture_from(file: Path) -> Architecture:
 
 def architecture_in(config: Mapping[str, Any]) -> Architecture:
     """What the keys of a config.json say; KeyError for one of another family."""
+    if experts := {"num_experts", "num_local_experts", "n_routed_experts"} & config.keys():
+        raise KeyError(f"{experts.pop()} of a mixture")
     heads = config["num_attention_heads"]
     return Architecture(
         layers=config["num_hidden_layers"],

@@ -30,6 +30,7 @@ from rlvr.runs.memory import (
     GPUS_A_NODE,
     Memory,
     Sizes,
+    largest_group,
     on_cards,
     plan_memory,
     shortfall,
@@ -71,7 +72,7 @@ class Estimate:
 def estimate_run(config: Config, model: Architecture, given: Assumptions) -> Estimate:
     """The numbers of one run. Groups without signal are counted as trained on: their share is not known."""
     training, evaluation = config.training, config.evaluation
-    group_size = getattr(config.group_size, "n", None) or config.group_size.maximum
+    group_size = largest_group(config)
     updates_per_step = math.ceil(training.prompts_per_step / training.mini_batch_prompts)
     prompts = training.steps * training.prompts_per_step
     rollouts = prompts * group_size

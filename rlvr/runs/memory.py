@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from rlvr.config import Config
 from rlvr.config.schema import LoRAConfig
+from rlvr.errors import UserError
 from rlvr.policy.activations import Activations
 from rlvr.policy.architecture import Architecture
 from rlvr.tables.assumptions import Assumptions
@@ -111,10 +112,24 @@ def longest_sequence(config: Config, given: Assumptions) -> int:
     return given.prompt_tokens + config.training.sampling.max_tokens
 
 
+def largest_group(config: Config) -> int:
+    """Rollouts of a problem, at most.
+
+    Raises:
+        UserError: for a group size of a plug-in that has no key which says so.
+    """
+    sizes = config.group_size
+    if found := getattr(sizes, "n", None) or getattr(sizes, "maximum", None):
+        return found
+    raise UserError(
+        f"group_size={sizes.name} does not say how many rollouts a problem has at most: a plan needs one "
+        "with a key n or maximum, such as group_size=fixed"
+    )
+
+
 def micro_batch_tokens(config: Config, given: Assumptions) -> int:
     """Tokens of the largest micro-batch: no more than a rank's rollouts of one optimizer step have."""
-    group_size = getattr(config.group_size, "n", None) or config.group_size.maximum
-    of_group = given.prompt_tokens + group_size * config.training.sampling.max_tokens
+    of_group = given.prompt_tokens + largest_group(config) * config.training.sampling.max_tokens
     of_rank = math.ceil(config.training.mini_batch_prompts * of_group / max(given.gpus, 1))
     longest = longest_sequence(config, given)
     return max(longest, min(of_rank, config.training.max_tokens_per_micro_batch))
@@ -138,8 +153,7 @@ def engine_bytes(config: Config, model: Architecture, given: Assumptions) -> tup
         least += longest_sequence(config, given) * model.key_value_bytes(compute)
         share = max(rollout.gpu_memory_utilization * given.gpu_gib * GIB, least)
         return {"vLLM asleep": ASLEEP} if rollout.sleep else {"vLLM": share}, {"vLLM": share}
-    group_size = getattr(config.group_size, "n", None) or config.group_size.maximum
-    rows = math.ceil(config.training.prompts_per_step * group_size / max(given.gpus, 1))
+    rows = math.ceil(config.training.prompts_per_step * largest_group(config) / max(given.gpus, 1))
     tokens = min(rows, rollout.max_rows) * longest_sequence(config, given)
     cache = {"KV cache": tokens * model.key_value_bytes(compute)}
     if given.gpus > 1:  # the trainer's weights are sharded, so that each engine has a copy

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -317,3 +318,24 @@ def test_the_mazes_at_the_papers_size_in_words(capsys: pytest.CaptureFixture):
     assert "5,120,000 prompts, 655,360,000 rollouts" in said  # 20,000 steps of 256, N = 128
     assert "gpus=1 " in said.replace(",", " ") and "mean_tokens=50" in said
     assert "maze_17 is drawn on the training side of the split" in said
+
+
+def test_a_mixture_of_experts_is_not_planned_as_a_dense_model(tmp_path: Path):
+    """Mixtral's eight experts counted as one: 7 of 47 billion parameters."""
+    known = json.loads((EMBEDDED / "config.json").read_text())
+    for key in ("num_experts", "num_local_experts", "n_routed_experts"):
+        (tmp_path / "config.json").write_text(json.dumps(known | {key: 8}))
+        with pytest.raises(UserError, match=f"of no model of the Llama.*{key}"):
+            architecture_from(tmp_path / "config.json")
+
+
+def test_a_group_size_that_has_no_largest_one_is_not_planned():
+    """A plug-in's has the keys it likes; the plan ended with a traceback."""
+
+    @dataclass
+    class Mine:
+        name: str = "mine"
+
+    config = replace(load_config(), group_size=Mine())
+    with pytest.raises(UserError, match="group_size=mine does not say how many rollouts"):
+        estimate_run(config, TINY, Assumptions())
