@@ -66,8 +66,8 @@ def profile_config(config: Config) -> Config:
 def profile(config: Config) -> Path:
     """Sample every training problem `profile.n` times as in training, and write the counts of right answers.
 
-    A killed profile goes on from its last shard; a finished one is left alone. All runs with the same
-    model, data and sampling share one.
+    A killed profile goes on from its last shard; a finished one is left alone, unless the data behind the
+    same path has changed. All runs with the same model, data and sampling share one.
 
     Returns:
         The profile's file.
@@ -77,7 +77,8 @@ def profile(config: Config) -> Path:
     """
     own = profile_config(config)
     file = profile_file(own)
-    if file.exists():
+    data = fingerprint_of(ids_of(load_problems(own.data, held_out=False)))
+    if file.exists() and read_profile(file).data == data:
         return file
     directory = RunDirectory(own)
     try:

@@ -104,6 +104,18 @@ def test_a_finished_profile_is_left_alone(runs: Path):
     assert file.stat().st_mtime_ns == before
 
 
+def test_a_profile_is_made_anew_where_its_data_has_changed(tmp_path: Path):
+    """`rlvr train` refused it and said to run `rlvr profile`, which left the old one alone."""
+    rows = [json.dumps({"problem": f"compute {i} + 1", "answer": str(i + 1)}) for i in range(1, 9)]
+    file = tmp_path / "rows.jsonl"
+    asked = ["data=jsonl", f"data.path={file}", "verifier=integer", "data.size=null"]
+    for lines in (rows, rows[1:]):
+        file.write_text("\n".join(lines))
+        config = tiny(tmp_path / "runs", *asked, "training.prompts_per_step=4")
+        profile(config)
+        assert len(load_profile(config, load_problems(config.data, held_out=False)).counts) == len(lines)
+
+
 def test_a_broken_off_profile_goes_on_from_its_last_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Eight problems a shard; the second of three is interrupted."""
     monkeypatch.setattr(rlvr.runs.profile, "SAMPLES_PER_SHARD", 32)
