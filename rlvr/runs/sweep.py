@@ -36,7 +36,7 @@ from rlvr.config import (
 )
 from rlvr.errors import UserError, printable
 from rlvr.files.atomic import make_folder
-from rlvr.files.run_directory import read_summary
+from rlvr.files.run_directory import conflicts, read_summary
 from rlvr.runs.display import Display
 from rlvr.runs.interrupts import terminated_like_interrupted
 from rlvr.runs.placement import gpus_here, placement
@@ -333,7 +333,7 @@ def overrides_of_evaluation(
     overrides = list(overrides)
     if n is not None:
         powers = ",".join(str(2**i) for i in range(n.bit_length()))
-        overrides += [f"evaluation.samples={n}", f"evaluation.k=[{powers}]"]
+        overrides = [f"evaluation.samples={n}", f"evaluation.k=[{powers}]", *overrides]
     if config_name is None:
         return overrides
     overrides = ["experiment=evaluate", "training.steps=0", *overrides]
@@ -375,12 +375,14 @@ def config_of_run(folder: Path, overrides: Sequence[str]) -> Config:
         ConfigLoaderImpl.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=False)
         ConfigLoaderImpl._apply_overrides_to_config(parsed, stored)
     config = check(stored)
-    for key in ("seed", "arm", "experiment", "runs", "folder", "scale.name", "training.steps"):
-        was, now = (attrgetter(key)(one) for one in (before, config))
+    named = ("seed", "arm", "experiment", "runs", "folder", "scale.name", "training.steps")
+    differing = {key: tuple(attrgetter(key)(one) for one in (before, config)) for key in named}
+    for key, (was, now) in (conflicts(folder, before, config) | differing).items():
         if was != now:
             key = key.removesuffix(".name")
+            hint = "; an evaluation's is benchmark.tasks.<name>.verifier" if key == "data.verifier" else ""
             raise UserError(
-                f"{key}={now} with run=: that is {key}={was}, accepted are keys of its evaluation; "
+                f"{key}={now} with run=: that is {key}={was}, accepted are keys of its evaluation{hint}; "
                 f"`rlvr train {key}={now}` is for another run, or more steps of this one"
             )
     return config

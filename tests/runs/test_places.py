@@ -134,15 +134,23 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     "key",
     [
         *("seed=2", "arm=other", "experiment=other", "training.steps=9"),
-        *("runs=elsewhere", "folder=elsewhere", "scale=laptop"),
+        *("runs=elsewhere", "folder=elsewhere", "scale=laptop", "training.learning_rate=1.0"),
+        *("data.verifier=words", "advantage_scaling.name=focal"),
     ],
 )
 def test_an_evaluation_is_of_the_run_that_was_given(finished: Path, key: str):
-    """It used to train another one, or the same one further; of a scale only the name came over."""
+    """It used to train another one, or the same one further; of a scale only the name came over. What was
+    trained otherwise was told to take another arm=, which an evaluation refuses, or to remove the run."""
     with pytest.raises(
         UserError, match=rf"^{key} with run=: that is .*, accepted are keys of its evaluation"
     ):
         evaluation_of(finished, key)
+
+
+def test_k_that_is_given_beside_n_stands(finished: Path):
+    """It was passed over for the powers of two."""
+    config = evaluation_of(finished, "evaluation.k=[1,3]", n=8)
+    assert (config.evaluation.samples, config.evaluation.k) == (8, [1, 3])
 
 
 def test_overrides_of_an_evaluation_are_hydras(finished: Path):
@@ -233,6 +241,12 @@ def test_a_run_does_not_go_on_from_another_model_behind_the_same_path(tmp_path: 
     save_file(before, weights, {"format": "pt"})
     run(config)
     assert read_summary(path)["trained_steps"] == 2
+    ends = folder / "generation_config.json"  # where completions end, for whatever loads the folder again
+    kept = ends.read_text()
+    ends.write_text(kept.replace('"eos_token_id": 2', '"eos_token_id": [2, 5]'))
+    with pytest.raises(UserError, match=rf"{folder} is not what .* was trained with so far"):
+        run(config)
+    ends.write_text(kept)
     (folder / "tokenizer_config.json").write_text("{}")
     with pytest.raises(UserError, match=rf"{folder} is not what .* was trained with so far"):
         run(config)
