@@ -25,7 +25,8 @@ def train(*overrides: str, **keys: Any) -> Run:
     A run that is finished is not run again, and one that was broken off goes on.
 
     Args:
-        overrides: as on the command line, `key=value` in Hydra's syntax; `stop_after_minutes=` too.
+        overrides: as on the command line, `key=value` in Hydra's syntax; `stop_after_minutes=` and
+            `gpus_per_run=` too.
         keys: the same by name: a config group's option, a key's value, or a dict of keys below it. Values
             are Python's: `None`, `True`, numbers, texts, lists.
 
@@ -38,7 +39,12 @@ def train(*overrides: str, **keys: Any) -> Run:
     words = [*overrides, *_written(keys)]
     given = _read("train", words)
     command = shlex.join(["rlvr", "train", *words])
-    return _run(load_config(given.overrides), deadline=deadline(given.stop_after_minutes), command=command)
+    return _run(
+        load_config(given.overrides),
+        deadline=deadline(given.stop_after_minutes),
+        processes=given.gpus_per_run,
+        command=command,
+    )
 
 
 def evaluate(
@@ -62,15 +68,16 @@ def evaluate(
     # an override, without a run before it; but arms of a sweep have folders with an equals sign
     if isinstance(run, str) and "=" in run and not at_home(run).is_dir():
         run, overrides = None, (run, *overrides)
+    if run is not None:
+        overrides = (f"run={run.path if isinstance(run, Run) else os.fspath(run)}", *overrides)
     if n is not None:
         keys["n"] = n
     words = [*overrides, *_written(keys)]
     given = _read("evaluate", words)
     command = shlex.join(["rlvr", "evaluate", *words])
-    if run is not None:
-        path = run.path if isinstance(run, Run) else at_home(os.fspath(run))
-        config = config_of_run(run_folder(path), overrides_of_evaluation(given.overrides, n=given.n))
-        return _run(config, evaluate=True, command=f"{command} run={shlex.quote(str(path))}")
+    if given.run is not None:
+        config = config_of_run(run_folder(given.run), overrides_of_evaluation(given.overrides, n=given.n))
+        return _run(config, evaluate=True, command=command)
     if not any(override.startswith("model") for override in given.overrides):
         raise UserError("evaluate needs a run or a model, as in rlvr.evaluate(model='embedded', n=64)")
     composed = overrides_of_evaluation(given.overrides, n=given.n, config_name="config")

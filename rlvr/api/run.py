@@ -25,7 +25,7 @@ class Run:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._files = RunFiles(self.path)
+        self._files = RunFiles(self.path.absolute())  # read when asked for, wherever the process is by then
 
     def __repr__(self) -> str:
         stage = "finished" if self.finished else f"{len(self.metrics)} of {self.config.training.steps} steps"

@@ -15,6 +15,7 @@ import pytest
 from tiny_runs import TINY
 
 import rlvr
+import rlvr.runs.sweep
 from rlvr.api.commands import _written
 from rlvr.config import PACKAGE, load_config, run_directory
 from rlvr.evaluation import counts, pass_at_k_of
@@ -109,6 +110,27 @@ def test_evaluate_measures_a_run_again(run: rlvr.Run):
     measured = rlvr.evaluate(run, n=2)
     assert measured.path == run.path
     assert measured.pass_at_k["k"].tolist() == [1, 2]
+    assert rlvr.evaluate(f"run={run.path}", n=2).path == run.path  # was asked for a run or a model
+
+
+def test_keys_of_a_verb_hold_in_python_too(run: rlvr.Run, monkeypatch: pytest.MonkeyPatch):
+    """gpus_per_run was read and dropped, and so was run= beside model=."""
+    started = []
+    monkeypatch.setattr(
+        rlvr.runs.sweep, "run_with_display", lambda config, start: started.append((config, start)) or run.path
+    )
+    rlvr.train("gpus_per_run=2", "stop_after_minutes=3")
+    rlvr.evaluate(f"run={run.path}", model="embedded")
+    (_, trained), (config, evaluated) = started
+    assert (trained.processes, trained.deadline is not None) == (2, True)
+    assert (config.training.steps, evaluated.evaluate) == (2, True)
+
+
+def test_a_run_is_read_from_where_it_was(run: rlvr.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(run.path.parent)
+    relative = rlvr.load_run(run.path.name)
+    monkeypatch.chdir(tmp_path)
+    assert len(relative.metrics) == 2
 
 
 def test_errors_are_the_command_lines_sentences(tmp_path: Path, run: rlvr.Run):
