@@ -38,6 +38,8 @@ class Overrides:
                 f"{text}: a run's folder is <runs>/<experiment>/<arm>/seed-<seed>; accepted are these "
                 "four keys, or folder=<all of it>"
             )
+        if plain in ("algorithm.name", "model.name", "scale.name", "tracking.name"):
+            raise UserError(f"{text}: that is what an option is called; choose it with {root}={value}")
         if "=" in text and not value:
             raise UserError(f"{name}= has no value: write {name}=..., or {name}=null for none")
         parsed = parse(text)

@@ -117,6 +117,7 @@ def settable(overrides: Sequence[str]) -> list[str]:
 def _written_out(text: str) -> list[str]:
     """`reward=my_rewards.py:f` and `verifier=my_judge.py:f` in the keys that they are short for."""
     key, _, value = text.partition("=")
+    value = value.replace("\\:", ":") if key == "reward" else value  # as Hydra writes a sweep's values
     if key == "verifier":
         return [f"data.verifier={value}"]
     if key == "reward" and all(is_file_function(one.strip(" '\"")) for one in value.split(",")):

@@ -159,6 +159,20 @@ def test_wrong_commands(capsys: pytest.CaptureFixture):
     assert "did you mean fish?" in fails_with(capsys, "completion", "fsh")
 
 
+def test_a_name_of_an_option_is_no_choice_and_a_list_is_asked_for(capsys: pytest.CaptureFixture):
+    """algorithm.name=dapo trained GRPO under the name dapo, and tracking.name=local went on to W&B."""
+    for given, choice in (
+        ("algorithm.name=dapo", "algorithm=dapo"),
+        ("+tracking.name=local", "tracking=local"),
+    ):
+        assert f"{given}: that is what an option is called; choose it with {choice}\n" in (
+            fails_with(capsys, "train", given)
+        )
+    assert "evaluation.k: accepted is a list, as in evaluation.k=[...]" in (
+        fails_with(capsys, "train", "--cfg", "evaluation.k=4")
+    )
+
+
 def test_a_model_is_evaluated_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture):
     settings = ["tracking=local", "benchmark.tasks.gcd.size=6", f"runs={tmp_path}"]
     cli.main(["evaluate", "model=embedded", "benchmark=gcd", "n=3", *settings])

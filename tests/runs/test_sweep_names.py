@@ -33,6 +33,9 @@ def test_reward_functions_of_files_are_called_by_their_names(tmp_path: Path):
     for path in (file, other):
         path.write_text("def short(text): return 1\ndef plain(text): return 0\n")
     assert arms(named(expand([f"reward={file}:short,{file}:plain"]))) == ["reward=short", "reward=plain"]
+    jobs = named(expand([f"reward=correctness,{file}:short"]))  # Hydra writes the second one with a \\:
+    assert [load_config(job).reward.name for job in jobs] == ["correctness", "python"]
+    assert arms(jobs) == ["reward=correctness", "reward=short"]
     first, second = arms(named(expand([f"reward={file}:short,{other}:short", "group_size.n=4"])))
     assert first != second and len({first.split("~")[0], second.split("~")[0]}) == 2
 
