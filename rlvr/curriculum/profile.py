@@ -48,12 +48,15 @@ class Profile:
         """Of the counts, which curricula and group sizes are made of."""
         return fingerprint_of(f"{name} {right}/{of}" for name, (right, of) in self.counts.items())
 
-    def check_policy(self, digest: str, file: Path) -> None:
+    def check_policy(self, digest: str, config: Config) -> None:
         """Refuse a policy that the profile is not of."""
         if digest != self.policy:
+            file = profile_file(config)
+            given = "give another profile.file="  # what else is in its folder is not ours to remove
+            made = f"remove {file.parent} and make one of this policy with `rlvr profile`"
             raise UserError(
                 f"{file} is a profile of another policy (weights {self.policy}, not {digest}): "
-                f"remove {file.parent} and make one of this policy with `rlvr profile`"
+                f"{given if config.profile.file else made}"
             )
 
 

@@ -73,13 +73,15 @@ def profile(config: Config) -> Path:
         The profile's file.
 
     Raises:
-        UserError: if samples of another policy are there already.
+        UserError: if samples of another policy are there already, or another profile in `profile.file`.
     """
     own = profile_config(config)
-    file = profile_file(own)
+    file = profile_file(config)
     data = fingerprint_of(ids_of(load_problems(own.data, held_out=False)))
     if file.exists() and read_profile(file).data == data:
         return file
+    if file.exists() and config.profile.file:
+        raise UserError(f"{file} is a profile of another data set: give another profile.file=, or remove it")
     directory = RunDirectory(own)
     try:
         write_profile(measure(own, directory), file)

@@ -12,7 +12,7 @@ import torch
 from rlvr.config import Config, arm_name, run_directory
 from rlvr.curriculum import Curriculum, build_curriculum
 from rlvr.curriculum.lim import Selection, load_selection
-from rlvr.curriculum.profile import Profile, load_profile, profile_file
+from rlvr.curriculum.profile import Profile, load_profile
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
 from rlvr.evaluation.validation import (
@@ -247,7 +247,7 @@ def open_run(
 ) -> tuple[Policy, RolloutEngine, State]:
     """All that changes in training, as it is at a checkpoint, or at the start where there is none."""
     if data.profile and not checkpoint:
-        data.profile.check_policy(weights_digest(initial_policy(config).model), profile_file(config))
+        data.profile.check_policy(weights_digest(initial_policy(config).model), config)
     # before the policies, which take long
     curriculum = build_curriculum(config, data.problems, data.profile, data.selection)
     methods = Methods(config)

@@ -377,7 +377,10 @@ def config_of_run(folder: Path, overrides: Sequence[str]) -> Config:
     config = check(stored)
     named = ("seed", "arm", "experiment", "runs", "folder", "scale.name", "training.steps")
     differing = {key: tuple(attrgetter(key)(one) for one in (before, config)) for key in named}
-    for key, (was, now) in (conflicts(folder, before, config) | differing).items():
+    own = (*named, "evaluation", "benchmark")  # the last two are held against its validation, in its folder
+    others = conflicts(folder, before, config).items()
+    differing |= {key: pair for key, pair in others if not key.startswith(own)}
+    for key, (was, now) in sorted(differing.items(), key=lambda item: not item[0].endswith(".name")):
         if was != now:
             key = key.removesuffix(".name")
             hint = "; an evaluation's is benchmark.tasks.<name>.verifier" if key == "data.verifier" else ""

@@ -135,7 +135,7 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     [
         *("seed=2", "arm=other", "experiment=other", "training.steps=9"),
         *("runs=elsewhere", "folder=elsewhere", "scale=laptop", "training.learning_rate=1.0"),
-        *("data.verifier=words", "advantage_scaling.name=focal"),
+        *("data.verifier=words", "advantage_scaling=focal"),
     ],
 )
 def test_an_evaluation_is_of_the_run_that_was_given(finished: Path, key: str):

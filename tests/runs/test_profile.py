@@ -114,6 +114,14 @@ def test_a_profile_is_made_anew_where_its_data_has_changed(tmp_path: Path):
         config = tiny(tmp_path / "runs", *asked, "training.prompts_per_step=4")
         profile(config)
         assert len(load_profile(config, load_problems(config.data, held_out=False)).counts) == len(lines)
+    named = tiny(
+        tmp_path / "runs", *asked, "training.prompts_per_step=4", f"profile.file={tmp_path / 'p.json'}"
+    )
+    assert profile(named) == tmp_path / "p.json"  # it was written elsewhere, and the run did not find it
+    assert len(read_profile(tmp_path / "p.json").counts) == 7
+    file.write_text("\n".join(rows))
+    with pytest.raises(UserError, match=r"p\.json is a profile of another data set: give another"):
+        profile(named)
 
 
 def test_a_broken_off_profile_goes_on_from_its_last_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -144,7 +152,10 @@ def test_a_profile_of_another_policy_or_data_set_is_refused(runs: Path, made: Pr
     file = profile_file(tiny(runs))
     other = tmp_path / "profile.json"
     write_profile(replace(made, policy="0123456789abcdef"), other)
-    with pytest.raises(UserError, match="is a profile of another policy \\(weights 0123456789abcdef"):
+    said = (
+        r"is a profile of another policy \(weights 0123456789abcdef, not \w+\): give another profile.file=$"
+    )
+    with pytest.raises(UserError, match=said):  # it said to remove the folder that the file is in
         run(tiny(tmp_path, f"profile.file={other}"))
     with pytest.raises(UserError, match=r"another data set than data=countdown with data.size=25"):
         run(tiny(tmp_path, f"profile.file={file}", "data.size=25"))
