@@ -18,6 +18,7 @@ from rlvr.config.schema import (
     BackendConfig,
     Config,
     LoRAConfig,
+    ModelConfig,
     NoAdapterConfig,
     TransformersRolloutConfig,
     VerlConfig,
@@ -105,15 +106,18 @@ def _refuse_missing(config: DictConfig) -> None:
 
 def _check_verifiers(config: Config) -> None:
     """Refuse a verifier that there is not, which would be found out when a step has been sampled."""
-    own = [name for table in ("VERIFIERS", "POOLED") for name in names_in("verification/__init__.py", table)]
-    accepted = plugins.added("verifiers", dict.fromkeys(own))
+    accepted = _verifiers()
     tasks = {f"benchmark.tasks.{name}": task for name, task in config.benchmark.tasks.items()}
     for key, part in {"data": config.data, **tasks}.items():
         named = {"verifier": part.verifier, "parameters.verifier": part.parameters.get("verifier")}
         for name, verifier in named.items():
             if verifier and not is_file_function(verifier):
                 refuse_unknown(f"{key}.{name}", [verifier], accepted)
-    refuse_unknown("verifier in model.prompts", config.model.prompts, {*accepted, "default"})
+
+
+def _verifiers() -> dict[str, Any]:
+    own = [name for table in ("VERIFIERS", "POOLED") for name in names_in("verification/__init__.py", table)]
+    return plugins.added("verifiers", dict.fromkeys(own))
 
 
 def _note_digests(config: Config) -> None:
@@ -217,7 +221,6 @@ def _check_together(config: Config) -> None:
         raise UserError(
             f"{low}={smaller}: accepted is {at_most} {high}={larger}; the nearest valid choice is {nearest}"
         )
-    _check_model(config)
     _check_rewards(config)
     _check_mismatch(config.algorithm)
     training, evaluation = config.training, config.evaluation
@@ -250,9 +253,12 @@ def _check_together(config: Config) -> None:
         )
 
 
-def _check_model(config: Config) -> None:
-    """Refuse a digest that nothing would be held against."""
-    model = config.model
+def refuse_idle(model: ModelConfig) -> None:
+    """Refuse what would be passed over: prompts of no verifier, a digest that nothing is held against.
+
+    Apart from `check`, since a run that was given such a thing before can still be read.
+    """
+    refuse_unknown("verifier in model.prompts", model.prompts, {*_verifiers(), "default"})
     if model.sha256 and not model.package and not model.path.endswith(".gguf"):
         raise UserError(
             f"model.sha256 with model.path={model.path}: it is the digest of a GGUF file; accepted are "

@@ -10,7 +10,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.config.check import LATER, check, groups_with_variants, interpolated
+from rlvr.config.check import LATER, check, groups_with_variants, interpolated, refuse_idle
 from rlvr.config.elsewhere import method_meant
 from rlvr.config.plugins import config_folders
 from rlvr.config.schema import Config
@@ -152,6 +152,7 @@ def load_config(overrides: Sequence[str] = (), config_name: str = "config") -> C
     with hydra_errors_as_sentences():
         composed = compose(overrides, config_name=config_name)
     config = check(composed)
+    refuse_idle(config.model)
     _refuse_idle_epochs(composed, overrides)
     return config
 

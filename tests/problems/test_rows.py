@@ -25,9 +25,9 @@ def write(folder: Path, content: bytes | str, name: str = "rows.jsonl") -> str:
 
 
 def read(path: str, **parameters) -> list[tuple[str, str]]:
-    """Questions and answers; `words` needs no check of references."""
+    """Questions and answers; `expression` has no check of references."""
     fields = {"problem": "problem", "answer": "answer"}
-    given = {"fields": fields, "path": path, "verifier": "words"} | parameters
+    given = {"fields": fields, "path": path, "verifier": "expression"} | parameters
     problems = dataset_problems(size=None, held_out=False, seed=0, **given)
     return [(problem.prompt[0]["content"], problem.answer) for problem in problems]
 
