@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from rlvr.cli.arguments import Verb, choices_of, shown_flags
-from rlvr.cli.overrides import options_of
+from rlvr.cli.overrides import LABELS, options_of
 from rlvr.config import config_groups
 from rlvr.config.keys import all_keys, choices
 
@@ -54,8 +54,8 @@ def candidates(line: str, verbs: Mapping[str, Verb]) -> list[str]:
 
 
 def override_keys() -> list[str]:
-    """Every key that a run's config has, whatever options are chosen."""
-    names = {key.name for key in all_keys() if "<" not in key.name}
+    """Every key of a run's config that can be given, whatever options are chosen."""
+    names = {key.name for key in all_keys() if "<" not in key.name} - LABELS
     return sorted(f"{name}=" for name in names.union(config_groups()))
 
 

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from rlvr.cli.arguments import Verb, flag, flag_lines, listing
 from rlvr.errors import UserError, initials, refuse_unknown, unknown
 
+LABELS = {f"{group}.name" for group in ("algorithm", "model", "scale", "tracking")}  # which choose nothing
+
 
 @dataclass(kw_only=True)
 class Overrides:
@@ -38,7 +40,7 @@ class Overrides:
                 f"{text}: a run's folder is <runs>/<experiment>/<arm>/seed-<seed>; accepted are these "
                 "four keys, or folder=<all of it>"
             )
-        if plain in ("algorithm.name", "model.name", "scale.name", "tracking.name"):
+        if plain in LABELS:
             raise UserError(f"{text}: that is what an option is called; choose it with {root}={value}")
         if "=" in text and not value:
             raise UserError(f"{name}= has no value: write {name}=..., or {name}=null for none")
