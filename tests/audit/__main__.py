@@ -40,7 +40,7 @@ class Audit:
             self.faults.append(f"{subject}: {what}")
 
     def close(self, subject: str, found: float, stated: float, what: str, within: float = ROUNDED) -> None:
-        same = bool(np.isclose(found, stated, rtol=within, atol=within))
+        same = bool(np.isclose(found, stated, rtol=within, atol=within, equal_nan=True))
         self.check(subject, same, f"{what} is {stated}, computed {found}")
 
 
@@ -98,54 +98,83 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return float(1 - Fraction(comb(n - c, k), comb(n, k)))
 
 
-def measured(run: Run, benchmark: str, k: int, at_last_step: bool) -> float:
-    """Mean pass@k over problems."""
+def tally(run: Run, benchmark: str, at_last_step: bool) -> pd.DataFrame:
+    """By problem `size`, the samples that could be judged, and `sum`, the right ones."""
     samples = run.samples(benchmark, at_last_step=at_last_step)
     judged = samples[~samples["verdict"].isin(NOT_JUDGED)]
-    tally = (
-        judged.assign(right=judged["verdict"] == "correct")
-        .groupby("problem_id")["right"]
-        .agg(["size", "sum"])
-    )
-    return float(np.mean([pass_at_k(int(n), int(c), k) for n, c in tally.itertuples(index=False)]))
+    right = judged.assign(right=judged["verdict"] == "correct")
+    return right.groupby("problem_id")["right"].agg(["size", "sum"])
+
+
+def benchmark_cells(tallies: dict[str, list[pd.DataFrame]], ks: list[int]) -> dict[tuple[str, int], float]:
+    """Mean pass@k of each arm: over seeds, and over the problems that every run answered often enough.
+
+    That is half as often as the one with the most answers, and for the largest k that this one allows.
+    """
+    n = pd.concat([one["size"] for of_arm in tallies.values() for one in of_arm], axis=1)
+    most = int(n.max(axis=None))
+    enough = max([most // 2, *(k for k in ks if k <= most)])
+    problems = n.index[(n >= enough).all(axis=1)]
+    return {
+        (arm, k): float(
+            np.mean(
+                [
+                    pass_at_k(int(size), int(right), k)
+                    for one in of_arm
+                    for size, right in one.loc[problems].itertuples(index=False)
+                ]
+            )
+        )
+        if k <= most
+        else np.nan
+        for arm, of_arm in tallies.items()
+        for k in ks
+    }
 
 
 def check_table(
     audit: Audit, runs: dict[str, list[Run]], table: pd.DataFrame, at_last_step: bool = False
 ) -> None:
     """Every cell, average and difference of a table."""
+    ran, ks = table[table["seeds"] > 0], sorted(map(int, table["k"].unique()))
     cells: dict[tuple[str, str, str, int], float] = {}
-    for (arm, group), rows in table[table["seeds"] > 0].groupby(["arm", "group"], sort=False):
-        benchmarks = [name for name in rows["benchmark"].unique() if name != "average"]
-        for k in sorted(rows["k"].unique()):
-            each = [
-                np.mean([measured(run, name, k, at_last_step) for run in runs[arm]]) for name in benchmarks
-            ]
-            cells |= {(arm, group, name, k): value for name, value in zip(benchmarks, each, strict=True)}
-            cells[arm, group, "average", k] = float(np.mean(each))
-    for row in table[table["seeds"] > 0].itertuples():
+    for group, rows in ran.groupby("group", sort=False):
+        each = {}
+        for name, of_name in rows[rows["benchmark"] != "average"].groupby("benchmark", sort=False):
+            arms = {
+                arm: [tally(run, name, at_last_step) for run in runs[arm]] for arm in of_name["arm"].unique()
+            }
+            each[name] = benchmark_cells(arms, ks)
+            cells |= {(arm, group, name, k): value for (arm, k), value in each[name].items()}
+        for arm, k in {key for values in each.values() for key in values}:
+            cells[arm, group, "average", k] = float(np.mean([v.get((arm, k), np.nan) for v in each.values()]))
+    for row in ran.itertuples():
         place = f"{row.arm} {row.benchmark} pass@{row.k}"
         value = cells[row.arm, row.group, row.benchmark, row.k]
         audit.close("cells", value, row.value, place)
         audit.check("seeds", row.seeds == len(runs[row.arm]), f"{place}: {row.seeds} seeds")
-        audit.check("intervals hold their value", row.low - ROUNDED <= value <= row.high + ROUNDED, place)
-        if isinstance(row.baseline, str) and row.baseline:
+        holds = row.low - ROUNDED <= value <= row.high + ROUNDED or np.isnan(value)
+        audit.check("intervals hold their value", holds, place)
+        there = isinstance(row.baseline, str) and (row.baseline, row.group, row.benchmark, row.k) in cells
+        if there:
             difference = value - cells[row.baseline, row.group, row.benchmark, row.k]
             audit.close("differences", difference, row.difference, f"{place} less {row.baseline}")
 
 
 def check_checkpoint(audit: Audit, run: Run) -> None:
-    """The best of validation, the earliest of equals, no later than the config allows."""
+    """The best of validation, the earliest of equals, no later than the config allows and not damaged."""
     if not run.config["training"]["steps"]:
         return
     evaluation = run.config["evaluation"]
     latest = evaluation["latest_step"] if evaluation["latest_step"] is not None else float("inf")
+    damaged = run.summary.get("evaluated", {}).get("damaged", {})
     scores = {
-        line["step"]: line["in_domain/pass@1"]
+        line["step"]: line.get("in_domain/pass@1")
         for line in run.lines("validation")
-        if 0 < line["step"] <= latest
+        if (0 < line["step"] <= latest or line["step"] == latest) and str(line["step"]) not in damaged
     }
-    best = min(scores, key=lambda step: (-scores[step], step))
+    judged = {step: score for step, score in scores.items() if score is not None}
+    best = min(judged, key=lambda step: (-judged[step], step), default=None)
     chosen = max(scores) if evaluation["checkpoint"] == "last" else best
     stated = run.summary["checkpoint_step"]
     audit.check("checkpoints", stated == chosen, f"{run.name} has step {stated}, validation says {chosen}")

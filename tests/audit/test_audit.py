@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -142,3 +143,32 @@ def test_a_verdict_that_was_turned_is_found(audited, tmp_path):
     faults = audited().faults
     assert any(fault.startswith("verdicts: ") and "5+3" in fault for fault in faults)
     assert any(fault.startswith("digests: ") for fault in faults)
+
+
+def test_problems_that_a_run_could_not_be_judged_on_are_left_out_for_all(audited, tmp_path):
+    """Of grpo's second problem nothing could be judged: on the first alone it has 1/2, and f-grpo 1.
+
+    Of two samples there is no pass@4, and an arm whose baseline did not run has no difference."""
+    file = tmp_path / "runs" / "grpo" / "seed-1" / "evaluation" / "countdown_2.parquet"
+    samples = pd.read_parquet(file)
+    samples.loc[samples["problem_id"] == PROBLEMS[1], "verdict"] = "timeout"
+    samples.to_parquet(file)
+    table = pd.read_csv(tmp_path / "table.csv")
+    table["value"] = table["arm"].map({"grpo": 0.5, "f-grpo": 1.0})
+    above = table.assign(k=4, value=np.nan, low=np.nan, high=np.nan, difference=np.nan)
+    above["baseline"] = above["baseline"].where(above["baseline"].isna(), "not-run")
+    pd.concat([table, above]).to_csv(tmp_path / "table.csv", index=False)
+    audit = audited()
+    assert [fault for fault in audit.faults if not fault.startswith("digests")] == []
+    assert audit.compared["cells"] == 8 and audit.compared["differences"] == 2
+
+
+def test_a_checkpoint_that_could_not_be_judged_or_is_damaged_is_not_the_one_to_choose(audited, tmp_path):
+    folder = tmp_path / "runs" / "grpo" / "seed-1"
+    (folder / "validation.jsonl").write_text(
+        '{"step": 1}\n{"step": 2, "in_domain/pass@1": 0.5}\n{"step": 4, "in_domain/pass@1": 0.9}\n'
+    )
+    assert any(fault.startswith("checkpoints: grpo seed 1 has step 2") for fault in audited().faults)
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | {"evaluated": {"damaged": {"4": "lost"}}}))
+    assert audited().faults == []
