@@ -109,7 +109,7 @@ def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> np.ndarr
 
 
 def saturated_bounds(
-    value: ArrayLike, low: ArrayLike, high: ArrayLike, problems: int, level: float = 0.95
+    value: ArrayLike, low: ArrayLike, high: ArrayLike, problems: float, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of means in [0, 1], with Jeffreys' in the place of the bootstrap's where a mean is 0 or 1, or so
     near that it is printed as that.
@@ -128,7 +128,7 @@ def saturated_bounds(
 
 
 def difference_bounds(
-    difference: ArrayLike, low: ArrayLike, high: ArrayLike, problems: int, level: float = 0.95
+    difference: ArrayLike, low: ArrayLike, high: ArrayLike, problems: float, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of differences of means in [0, 1], wider than the bootstrap's where it is printed as 0.0 ± 0.0.
 
@@ -146,7 +146,7 @@ def difference_bounds(
 
 
 def difference_freedom(
-    variance: ArrayLike, seed_means: np.ndarray, seed_means_against: np.ndarray, problems: int
+    variance: ArrayLike, seed_means: np.ndarray, seed_means_against: np.ndarray, problems: float
 ) -> np.ndarray:
     """`effective_freedom` of the difference of two arms that answered the same problems.
 
@@ -155,7 +155,8 @@ def difference_freedom(
     Args:
         variance: [...] of the difference.
         seed_means: [seeds, ...] means over problems of the one arm, `seed_means_against` of the other.
-        problems: that each is a mean over, of all benchmarks where it is an average of several.
+        problems: that each is a mean over; of an average over benchmarks of different sizes, how many of one
+            weight would make as sure a mean.
     """
     seeds = [len(means) for means in (seed_means, seed_means_against)]
     of_seeds = [
@@ -187,5 +188,5 @@ def effective_freedom(variances: ArrayLike, freedoms: ArrayLike) -> np.ndarray:
         return variances.sum(axis=0) ** 2 / shares.sum(axis=0)
 
 
-def _bound_of_none(problems: int, level: float) -> float:
+def _bound_of_none(problems: float, level: float) -> float:
     return float(beta.ppf((1 + level) / 2, 0.5, problems + 0.5))

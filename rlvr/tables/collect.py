@@ -46,6 +46,8 @@ class Cell:
         replicates: [BOOTSTRAP_ITERATIONS, ks] of the mean, resampled over problems and seeds.
         subsampled: [iterations, ks] means of m of the n generations; NaN where k > m.
         problems: how many the mean is over.
+        weight: how many of one weight would make as sure a mean: as many, but fewer where an average is over
+            benchmarks of different sizes, since each problem of a small one weighs more.
         left_out: problems of the benchmark that it is not over, for any arm.
         samples: most scorable samples that a problem has.
         unscorable: samples of the arm that no verdict could be given on.
@@ -57,6 +59,7 @@ class Cell:
     subsampled: np.ndarray
     seeds: int
     problems: int
+    weight: float
     left_out: int
     samples: int
     unscorable: int
@@ -71,6 +74,7 @@ class Cell:
             subsampled=np.mean([cell.subsampled for cell in cells], axis=0),
             seeds=cells[0].seeds,
             problems=sum(cell.problems for cell in cells),
+            weight=len(cells) ** 2 / sum(1 / cell.weight for cell in cells),
             left_out=sum(cell.left_out for cell in cells),
             samples=min(cell.samples for cell in cells),
             unscorable=sum(cell.unscorable for cell in cells),
@@ -162,9 +166,9 @@ def differences(spec: TableSpec, measured: Measured) -> pd.DataFrame:
         for arm, against in combinations(cells, 2):
             values = cells[arm].value - cells[against].value
             replicates = cells[arm].replicates - cells[against].replicates
-            low, high = percentile_interval(replicates)
+            low, high = difference_bounds(values, *percentile_interval(replicates), cells[arm].weight)
             seed_means = [cells[name].seed_means for name in (arm, against)]
-            freedom = difference_freedom(replicates.var(axis=0), *seed_means, cells[arm].problems)
+            freedom = difference_freedom(replicates.var(axis=0), *seed_means, cells[arm].weight)
             seeds = [" ".join(map(str, measured.seeds[name])) for name in (arm, against)]
             for metric in spec.metrics:
                 (k,) = np.flatnonzero(measured.ks == metric_k(metric))
@@ -197,7 +201,7 @@ def _measure(
     if kept.empty:
         raise UserError(
             f"the runs share no problem of {benchmark!r} with {enough} scorable samples in each: "
-            "accepted are runs evaluated on the same problems"
+            "accepted are runs evaluated on the same problems, with as many samples"
         )
     subsample = min(SUBSAMPLE, int(n_of_runs.loc[kept].min(axis=None)) // 2)
     testable = ks <= subsample
@@ -221,6 +225,7 @@ def _measure(
             subsampled=subsampled,
             seeds=len(tables),
             problems=len(kept),
+            weight=len(kept),
             left_out=len(n_of_runs) - len(kept),
             samples=samples,
             unscorable=int(sum(table.drop(columns=["n", "c"]).to_numpy().sum() for table in tables)),
@@ -236,12 +241,12 @@ def _numbers(cell: Cell | None, baseline: Cell | None, ks: np.ndarray) -> pd.Dat
     if cell:
         numbers["value"] = cell.value
         bounds = percentile_interval(cell.replicates)
-        numbers["low"], numbers["high"] = saturated_bounds(cell.value, *bounds, cell.problems)
+        numbers["low"], numbers["high"] = saturated_bounds(cell.value, *bounds, cell.weight)
     if cell and baseline:
         numbers["difference"] = cell.value - baseline.value
         bounds = percentile_interval(cell.replicates - baseline.replicates)
         numbers["difference_low"], numbers["difference_high"] = difference_bounds(
-            numbers["difference"], *bounds, cell.problems
+            numbers["difference"], *bounds, cell.weight
         )
         differences = cell.subsampled - baseline.subsampled
         tested = ~np.isnan(differences[0])

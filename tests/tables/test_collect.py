@@ -7,7 +7,7 @@ from scipy.stats import beta
 from table_runs import collect, finished
 
 from rlvr.errors import UserError
-from rlvr.tables.collect import AVERAGE
+from rlvr.tables.collect import AVERAGE, differences, measure, tidy
 
 
 def everywhere(cs: list[int]) -> dict[str, list[int]]:
@@ -102,6 +102,23 @@ def test_two_arms_that_solve_all_are_not_known_to_be_equal(write_run, tmp_path, 
     assert row.difference == 0
     assert (row.difference_low, row.difference_high) == pytest.approx((row.low - 1, 1 - row.low))
     assert row.low == pytest.approx(beta.ppf(0.025, 4.5, 0.5))
+
+
+def test_an_average_over_small_and_large_benchmarks_is_as_sure_as_the_small_ones_let_it_be(
+    write_run, tmp_path, spec
+):
+    """All of 4 and of 12 problems: 4 make half of the average, so 2^2 / (1/4 + 1/12) = 12 of one weight.
+
+    The file of differences has the width that the table has."""
+    counts = {"easy": [8] * 4, "hard": [8] * 12, "other": [8]}
+    runs = finished(write_run(tmp_path, arm, 0, counts) for arm in ("grpo", "f-grpo"))
+    measured = measure(spec, runs, iterations=50)
+    row = cell(tidy(spec, measured), "f-grpo", AVERAGE, "pass@1")
+    low = beta.ppf(0.025, 12.5, 0.5)
+    assert (row.problems, row.low, row.high) == (16, pytest.approx(low), 1)
+    assert (row.difference_low, row.difference_high) == pytest.approx((low - 1, 1 - low))
+    rows = differences(spec, measured).set_index(["group", "metric"])
+    assert rows.loc[("in_domain", "pass@1"), ["low", "high"]].tolist() == pytest.approx([low - 1, 1 - low])
 
 
 def test_what_did_not_run_stays_empty(tmp_path, spec, run_dirs):
