@@ -12,6 +12,7 @@ from rlvr.files.run_files import RunFiles
 from rlvr.tables.settings import (
     Settings,
     differing,
+    evaluated_settings,
     filled,
     is_number,
     named_key,
@@ -176,7 +177,7 @@ def check_seeds(runs: Iterable[RunFiles]) -> None:
     """
     arms: dict[str, Settings] = {}
     for run in runs:
-        settings = trained_settings(run.config)
+        settings = trained_settings(run.config) | evaluated_settings(run.config)
         before = arms.setdefault(run.arm, settings)
         for key in differing([before, settings]):
             raise UserError(

@@ -25,7 +25,7 @@ from rlvr.tables.collect import differences, measure, tidy
 from rlvr.tables.equal_tokens import equal_tokens_panels
 from rlvr.tables.panels import Panel
 from rlvr.tables.published import published_table
-from rlvr.tables.runs import choice, finished_runs, remark, runs_frame
+from rlvr.tables.runs import choice, finished_runs, otherwise, remark, runs_frame
 from rlvr.tables.spec import TableSpec, check_spec, table_stem
 
 CAPTIONS = figures.CAPTIONS | sweep_figures.CAPTIONS | training_figures.CAPTIONS | effort_panels.CAPTIONS
@@ -116,7 +116,7 @@ def assemble(spec: TableSpec, runs: Iterable[RunFiles], *, iterations: int = ITE
     return TablePage(
         panels=[panel for part in parts for panel in part.panels],
         notes=[note for part in parts for note in part.notes]
-        + [note for note in (choice(spec, finished), *map(remark, finished)) if note],
+        + [note for note in (choice(spec, finished), otherwise(finished), *map(remark, finished)) if note],
         figures={kind: figure for part in parts for kind, figure in part.figures.items()},
         numbers={name: numbers for part in parts for name, numbers in part.numbers.items()},
         spec=spec,

@@ -1,5 +1,6 @@
 """Which runs a table is made of."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -8,6 +9,7 @@ from rlvr.errors import UserError
 from rlvr.files.run_directory import check_files
 from rlvr.files.run_files import RunFiles
 from rlvr.problems import is_fixed
+from rlvr.tables.settings import evaluated_settings, said
 from rlvr.tables.spec import TableSpec
 
 
@@ -47,9 +49,10 @@ def runs_frame(runs: Sequence[RunFiles]) -> pd.DataFrame:
 def choice(spec: TableSpec, runs: Sequence[RunFiles]) -> str:
     """A sentence on which checkpoints are measured, for the table's notes; "" where nothing was trained."""
     whole = (run for run in runs if (run.directory / "config.yaml").is_file())
-    config = next((run.config for run in whole if run.trains), None)
-    if not config:
+    configs = [run.config for run in whole if run.trains]
+    if not configs:
         return ""
+    config = configs[0]
     if config.evaluation.checkpoint == "last":
         return "Measured is the last checkpoint of every run."
     tasks = [task for task in config.benchmark.tasks.values() if task.domain == "in_domain"]
@@ -58,8 +61,24 @@ def choice(spec: TableSpec, runs: Sequence[RunFiles]) -> str:
     if own:
         on = f"on the problems of this table ({', '.join(own)}), with other samples"
         on += " and else on others of the same generators" if len(own) < len(tasks) else ""
-    limit = ", among those up to its baseline's" if spec.checkpoint == "baseline" else ""
+    # of a table that started none of its runs the runs say whether they had a limit
+    limited = spec.checkpoint == "baseline" and any(c.evaluation.latest_step is not None for c in configs)
+    limit = ", among those up to its baseline's" if limited else ""
     return f"Measured is the checkpoint of each run with the best pass@1 in validation{limit}: {on}."
+
+
+def otherwise(runs: Sequence[RunFiles]) -> str:
+    """A sentence on runs that were evaluated otherwise than most, for the table's notes; "" if none was."""
+    whole = [run for run in runs if (run.directory / "config.yaml").is_file()]
+    settings = [evaluated_settings(run.config) for run in whole]
+    found = []
+    for key in dict.fromkeys(key for one in settings for key in one):
+        values = [(run, said(one[key])) for run, one in zip(whole, settings, strict=True) if key in one]
+        usual = Counter(value for _, value in values).most_common(1)[0][0]
+        for run, value in values:
+            if value != usual:
+                found.append(f"{run.arm}, seed {run.seed}: {key}={value}, not {usual}")
+    return f"Not evaluated as the others, which is in their numbers too: {'; '.join(found)}." if found else ""
 
 
 def remark(run: RunFiles) -> str:

@@ -22,6 +22,15 @@ def trained_settings(config: Config) -> Settings:
     return with_function(flat(identity(config)))
 
 
+def evaluated_settings(config: Config) -> Settings:
+    """The keys that decide how answers are drawn for the numbers of a table, and from which checkpoint."""
+    evaluation = config.evaluation
+    settings: Settings = {"evaluation": {"sampling": vars(evaluation.sampling)}}
+    if config.training.steps:
+        settings["evaluation"] |= {"checkpoint": evaluation.checkpoint, "select_on": evaluation.select_on}
+    return flat(settings)
+
+
 def with_function(settings: Mapping[str, Any], name: str = "reward.name") -> Settings:
     """Settings with a reward function of a file in the place of the option that takes one."""
     settings = dict(settings)

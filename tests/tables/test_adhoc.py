@@ -10,7 +10,9 @@ from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.ad_hoc import write_table_of_runs
 from rlvr.tables.adhoc import Wish, base_of, check_seeds, chosen, grid_of, table_of_runs
+from rlvr.tables.runs import choice, otherwise
 from rlvr.tables.settings import named_key, short_names, telling
+from rlvr.tables.spec import TableSpec
 
 FOCAL = "advantage_scaling=focal"
 
@@ -129,6 +131,28 @@ def test_seeds_of_several_kinds_are_no_arm(tmp_path: Path):
     runs = [RunFiles(write_run(tmp_path, "a", samples, seed=seed, steps=2 + seed)) for seed in (1, 2)]
     with pytest.raises(UserError, match=r"arm 'a' differ in training.steps \(3 and 4\).*training.steps=4"):
         check_seeds(runs)
+
+
+def test_seeds_that_were_evaluated_otherwise_are_no_arm(tmp_path: Path):
+    samples = {EASY: [("correct", "")] * 4}
+    keys = {1: "evaluation.sampling.temperature=1", 2: "evaluation.sampling.temperature=0.6"}
+    runs = [RunFiles(write_run(tmp_path, "a", samples, seed=s, overrides=[keys[s]])) for s in keys]
+    with pytest.raises(UserError, match=r"arm 'a' differ in evaluation.sampling.temperature \(1 and 0.6\)"):
+        check_seeds(runs)
+
+
+def test_a_table_says_which_arms_were_evaluated_otherwise_and_whether_checkpoints_had_a_limit(tmp_path: Path):
+    samples = {EASY: [("correct", "")] * 4}
+    alike = [RunFiles(write_run(tmp_path, arm, samples)) for arm in ("a", "b")]
+    assert otherwise(alike) == ""
+    assert "best pass@1 in validation: on other" in choice(TableSpec(), alike)
+    keys = ["evaluation.sampling.temperature=0.6", "evaluation.checkpoint=last", "evaluation.latest_step=4"]
+    runs = [*alike, RunFiles(write_run(tmp_path, "c", samples, overrides=keys))]
+    assert otherwise(runs) == (
+        "Not evaluated as the others, which is in their numbers too: c, seed 1: "
+        "evaluation.sampling.temperature=0.6, not 1; c, seed 1: evaluation.checkpoint=last, not best."
+    )
+    assert "best pass@1 in validation, among those up to its baseline's: on" in choice(TableSpec(), runs)
 
 
 def test_any_folder_of_runs_becomes_a_table(sweep: Path, tmp_path: Path):
