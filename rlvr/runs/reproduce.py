@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rlvr.config import EXPERIMENTS, Config, hydra_text, load_config, run_directory
+from rlvr.config import EXPERIMENTS, Config, config_from_yaml, hydra_text, load_config, run_directory
 from rlvr.curriculum.profile import needs_profile, profile_file
 from rlvr.errors import UserError, say, unknown
 from rlvr.files.atomic import hold
-from rlvr.files.run_directory import read_summary
+from rlvr.files.run_directory import conflicts, read_summary
 from rlvr.files.run_files import RunFiles
 from rlvr.policy.location import local_files
 from rlvr.policy.recipes import RECIPES
@@ -76,6 +76,7 @@ def reproduce_table(
     runs_in = hydra_text(str(results / "runs"))
     base = [f"experiment={spec.folder(scale)}", f"scale={scale}", f"runs={runs_in}", *overrides]
     scheduled = schedule_runs(spec, seeds, base)
+    refuse_other_settings(scheduled, overrides)
     if not render_only:
         run_missing(spec, scheduled, start)
         finished = sum(is_finished(run.config, run.directory) for run in scheduled)
@@ -85,7 +86,7 @@ def reproduce_table(
         if not finished:
             lock.close()
             return []
-    runs = [RunFiles(run.directory, arm=run.arm.name) for run in scheduled]
+    runs = [RunFiles(run.directory, arm=run.arm.name) for run in scheduled if not is_shorter(run)]
     table = assemble(spec, runs)
     files = write_table(table, results)
     claimed = (paper := name.partition("/")[0]) in papers() and name in tables_of(EXPERIMENTS)
@@ -107,6 +108,38 @@ def refuse_keys_of_a_table(overrides: Sequence[str]) -> None:
     for override in overrides:
         if reason := OF_A_TABLE.get(override.lstrip("+").partition("=")[0]):
             raise UserError(f"{override} with a table: {reason}")
+
+
+def refuse_other_settings(scheduled: Sequence["ScheduledRun"], overrides: Sequence[str]) -> None:
+    """Raise UserError for a run that is there with another value of a key that is given for the table now.
+
+    The page would name the key in the command that makes it, and have the numbers of the other value.
+    """
+    given = [override.lstrip("+~").partition("=")[0] for override in overrides]
+    for run in scheduled if given else ():
+        if not (file := run.directory / "config.yaml").is_file():
+            continue
+        for key, (before, now) in conflicts(run.directory, config_from_yaml(file), run.config).items():
+            if any(f"{key}.".startswith(f"{one}.") for one in given):
+                raise UserError(
+                    f"{run.directory} holds a run with {key}={before}, not {now}: give another results=, "
+                    "or remove that folder"
+                )
+
+
+def is_shorter(run: "ScheduledRun") -> bool:
+    """Whether a run is there as it was with other steps than it is to have, and not gone on with yet.
+
+    It is said, since the page leaves it out.
+    """
+    summary = read_summary(run.directory)
+    if run.trained or summary.get("status") != "finished":
+        return False
+    say(
+        f"{run.directory} is left out: it has {summary.get('trained_steps')} steps of the "
+        f"{run.config.training.steps} that are asked for"
+    )
+    return True
 
 
 def say_what_arms_set(spec: TableSpec, overrides: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """The main command, end to end on the real path, tiny."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from tiny_runs import tiny
+
+from rlvr.config import run_directory, to_yaml
+from rlvr.errors import UserError
+from rlvr.runs.reproduce import ScheduledRun, is_shorter, refuse_other_settings
+from rlvr.tables.spec import Arm
 
 TINY = [
     "table=fgrpo/table1",
@@ -65,6 +72,28 @@ def test_a_killed_reproduction_ends_with_the_same_table(tmp_path: Path):
     assert "11 of them finished" in again.communicate()[1]
     figures = [file.name for file in (tmp_path / "whole" / "figures").iterdir()]
     assert {Path(name).suffix for name in figures} == {".png", ".svg"}
+
+
+def test_runs_of_other_settings_than_those_given_are_not_the_tables(tmp_path: Path, capsys):
+    """A key that was not given is not asked about: what a scale says now may not be what it said then."""
+    config = tiny(tmp_path)
+    directory = run_directory(config)
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_text(to_yaml(config))
+    summary = {"status": "finished", "trained_steps": 2}
+    (directory / "summary.json").write_text(json.dumps(summary))
+
+    def scheduled(*overrides: str) -> ScheduledRun:
+        return ScheduledRun(Arm("tiny"), 1, [], tiny(tmp_path, *overrides))
+
+    same, other, longer = scheduled(), scheduled("training.weight_decay=0.3"), scheduled("training.steps=4")
+    refuse_other_settings([same, longer], ["training.weight_decay=0.1", "training.steps=4"])
+    refuse_other_settings([other], ["training.steps=2"])
+    for given in ("training.weight_decay=0.3", "training={}"):
+        with pytest.raises(UserError, match=r"a run with training.weight_decay=.*, not 0.3: give another"):
+            refuse_other_settings([same, other], [given])
+    assert [is_shorter(run) for run in (same, longer)] == [False, True]
+    assert "is left out: it has 2 steps of the 4 that are asked for" in capsys.readouterr().err
 
 
 @pytest.mark.slow
