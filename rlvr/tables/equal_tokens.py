@@ -1,6 +1,7 @@
 """Arms that sampled more or fewer tokens than their baseline, compared where both had sampled as many."""
 
 from collections.abc import Sequence
+from math import isnan
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,10 @@ def equal_tokens_panels(spec: TableSpec, runs: Sequence[RunFiles]) -> list[Panel
         totals = [np.mean([path["tokens"].iloc[-1] for path in side]) for side in zip(*pairs, strict=True)]
         if abs(totals[0] / totals[1] - 1) <= APART:
             continue
-        ks = [name for name in pairs[0][0] if name.startswith("pass@")]
-        ks = [min(ks, key=metric_k), max(ks, key=metric_k)]
+        columns = set.intersection(*(set(path) for pair in pairs for path in pair))
+        if not (named := [name for name in columns if name.startswith("pass@")]):
+            continue
+        ks = [min(named, key=metric_k), max(named, key=metric_k)]
         ends = []
         for pair in pairs:
             fewest = min(path["tokens"].iloc[-1] for path in pair)
@@ -45,7 +48,7 @@ def equal_tokens_panels(spec: TableSpec, runs: Sequence[RunFiles]) -> list[Panel
                 str(len(pairs)),
                 f"{totals[0] / totals[1]:.2f}",
                 *(f"{step:.0f}" for step in steps),
-                *(f"{100 * change:+z.1f}".replace("-", "−") for change in changes),
+                *("–" if isnan(x) else f"{100 * x:+z.1f}".replace("-", "−") for x in changes),
             ]
         )
     header = ["", "seeds", "tokens / baseline's", "steps", "baseline's steps", *ks]

@@ -1,6 +1,6 @@
 """Members of a family against each other: pass@k against pass@1, and the best learning rate of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -53,15 +53,23 @@ def rates_frame(spec: TableSpec, runs: Sequence[RunFiles]) -> pd.DataFrame:
             if not of_arm:
                 continue
             measured = [_measured_line(run) for run in of_arm]
-            ks = [metric_k(key.removeprefix("in_domain/")) for key in measured[0] if "/pass@" in key]
-            for k in sorted({1, max(ks)}):
-                value = float(np.mean([line[f"in_domain/pass@{k}"] for line in measured]))
+            for k in sorted({1, largest_k(measured)}):
+                values = [line.get(f"in_domain/pass@{k}") for line in measured]
+                if None in values:
+                    continue  # of a seed nothing could be judged there, and one of two is no mean over seeds
+                value = round(float(np.mean(values)), 12)  # equal ones summed in another order are equal
                 rate = of_arm[0].config.training.learning_rate
                 rows.append([member, arm.name, rate, len(of_arm), k, value, False])
     frame = pd.DataFrame(rows, columns=RATES)
     if len(frame):
         frame.loc[frame.groupby(["member", "k"])["value"].idxmax(), "best"] = True
     return frame
+
+
+def largest_k(lines: Sequence[Mapping[str, float]]) -> int:
+    """The largest k of pass@k in some lines of validation.jsonl, of which one may lack what another has."""
+    names = {key.removeprefix("in_domain/") for line in lines for key in line if "/pass@" in key}
+    return max(map(metric_k, names), default=1)
 
 
 def _measured_line(run: RunFiles) -> dict[str, float]:
@@ -129,9 +137,9 @@ def _path(axes: Axes, runs: Sequence[RunFiles], style: dict) -> None:
     lines = [pd.DataFrame(run.validation).set_index("step") for run in runs if run.validation]
     if not lines:
         return
-    k = max(metric_k(name.removeprefix("in_domain/")) for name in lines[0] if "/pass@" in name)
+    k = largest_k([line for run in runs for line in run.validation])
     names = ["in_domain/pass@1", f"in_domain/pass@{k}"]
-    by_step = pd.concat([line[names] for line in lines]).groupby(level=0)
+    by_step = pd.concat([line.reindex(columns=names) for line in lines]).groupby(level=0)
     mean = 100 * by_step.mean()[(by_step.count() == len(lines)).all(axis=1)]
     axes.plot(mean[names[0]], mean[names[1]], linewidth=0.9, markersize=2.5, **style)
     axes.set(xlabel="pass@1 in validation (%)", ylabel=f"pass@{k} in validation (%)")

@@ -1,15 +1,21 @@
 """The panels of a family of members: measures, learning rates, and claims about the best of these."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from reported_runs import write_run
 from table_runs import page_of
 
 from rlvr.errors import UserError
 from rlvr.files import step_lines
+from rlvr.files.run_files import RunFiles
 from rlvr.tables.claims import findings
+from rlvr.tables.equal_tokens import equal_tokens_panels
+from rlvr.tables.frontier import _path, rates_frame
 from rlvr.tables.spec import Arm, Measures, TableSpec, check_spec
 from rlvr.tables.write import write_table
 
@@ -151,6 +157,52 @@ def test_the_best_rate_is_taken_by_each_metric_and_claims_are_about_it(runs: lis
     ].itertuples()
     assert difference.value == pytest.approx(-100 * row.difference)
     assert difference.text == "pass@1, in_domain: power-slower − grpo"
+
+
+def validated(arm: str, seed: int, line: dict[str, float], tokens: float = 1e5) -> RunFiles:
+    """As much of a run as the panels of validation look at: four steps, and what was measured after them."""
+    metrics = [{"step": step, "tokens/sampled": tokens} for step in range(1, 5)]
+    config = SimpleNamespace(training=SimpleNamespace(learning_rate=len(arm)))
+    lines = [{"step": 4} | {f"in_domain/{name}": value for name, value in line.items()}]
+    return cast(
+        RunFiles,
+        SimpleNamespace(
+            arm=arm, seed=seed, config=config, metrics=metrics, validation=lines, entry=lambda _: 4
+        ),
+    )
+
+
+def test_a_rate_with_a_seed_that_could_not_be_judged_at_k_has_no_mean_there():
+    """power's first seed has no pass@2 at its checkpoint: that rate has none, in no panel."""
+    whole = {"pass@1": 0.2, "pass@2": 0.4}
+    runs = [
+        validated("grpo", 1, whole),
+        validated("grpo", 2, whole),
+        validated("power", 1, {"pass@1": 0.3}, tokens=2e5),
+        validated("power", 2, whole, tokens=2e5),
+        validated("power-slower", 1, whole),
+    ]
+    rates = rates_frame(spec(), runs)
+    assert rates[["arm", "k", "best"]].to_numpy().tolist() == [
+        ["grpo", 1, True], ["grpo", 2, True], ["power", 1, True],
+        ["power-slower", 1, False], ["power-slower", 2, True],
+    ]  # fmt: skip
+    (panel,) = equal_tokens_panels(spec(), runs)
+    assert panel.header[-2:] == ["pass@1", "pass@1"] and panel.rows[0][-2:] == ["+5.0", "+5.0"]
+    _path(axes := Figure().subplots(), runs[2:4], {})
+    assert axes.get_lines()[0].get_xydata().tolist() == []  # no step that both have pass@2 of
+
+
+def test_rates_that_are_equal_but_for_a_rounding_are_equal():
+    """0.1 + 0.2 + 0.3 is more than 0.3 + 0.2 + 0.1 in binary; the first of equals is the best."""
+    order = {"power": (0.3, 0.2, 0.1), "power-slower": (0.1, 0.2, 0.3)}
+    runs = [
+        validated(arm, seed, {"pass@1": value})
+        for arm, values in order.items()
+        for seed, value in enumerate(values)
+    ]
+    rates = rates_frame(spec(), runs)
+    assert rates[rates["best"]]["arm"].tolist() == ["power"]
 
 
 @pytest.mark.parametrize(
