@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from rlvr.config import EXPERIMENTS, Config, config_from_yaml, hydra_text, load_
 from rlvr.curriculum.profile import needs_profile, profile_file
 from rlvr.errors import UserError, say, unknown
 from rlvr.files.atomic import hold
-from rlvr.files.run_directory import conflicts, read_summary
+from rlvr.files.run_directory import conflicts, flat, read_summary
 from rlvr.files.run_files import RunFiles
 from rlvr.policy.location import local_files
 from rlvr.policy.recipes import RECIPES
@@ -76,7 +76,7 @@ def reproduce_table(
     runs_in = hydra_text(str(results / "runs"))
     base = [f"experiment={spec.folder(scale)}", f"scale={scale}", f"runs={runs_in}", *overrides]
     scheduled = schedule_runs(spec, seeds, base)
-    refuse_other_settings(scheduled, overrides)
+    refuse_other_settings(scheduled, overrides, evaluated=render_only)
     if not render_only:
         run_missing(spec, scheduled, start)
         finished = sum(is_finished(run.config, run.directory) for run in scheduled)
@@ -110,20 +110,31 @@ def refuse_keys_of_a_table(overrides: Sequence[str]) -> None:
             raise UserError(f"{override} with a table: {reason}")
 
 
-def refuse_other_settings(scheduled: Sequence["ScheduledRun"], overrides: Sequence[str]) -> None:
+def refuse_other_settings(
+    scheduled: Sequence["ScheduledRun"], overrides: Sequence[str], *, evaluated: bool
+) -> None:
     """Raise UserError for a run that is there with another value of a key that is given for the table now.
 
     The page would name the key in the command that makes it, and have the numbers of the other value.
+
+    Args:
+        evaluated: whether keys of the evaluation count, since nothing will be evaluated anew.
     """
     given = [override.lstrip("+~").partition("=")[0] for override in overrides]
     for run in scheduled if given else ():
         if not (file := run.directory / "config.yaml").is_file():
             continue
-        for key, (before, now) in conflicts(run.directory, config_from_yaml(file), run.config).items():
+        stored = config_from_yaml(file)
+        differing = conflicts(run.directory, stored, run.config)
+        if evaluated:
+            before, now = (flat({"evaluation": asdict(one.evaluation)}) for one in (stored, run.config))
+            differing |= {key: (before[key], now[key]) for key in now if before[key] != now[key]}
+        for key, (before, now) in differing.items():
             if any(f"{key}.".startswith(f"{one}.") for one in given):
+                anew = "leave out --render, " if key.startswith("evaluation.") else ""
                 raise UserError(
-                    f"{run.directory} holds a run with {key}={before}, not {now}: give another results=, "
-                    "or remove that folder"
+                    f"{run.directory} holds a run with {key}={before}, not {now}: {anew}"
+                    "give another results=, or remove that folder"
                 )
 
 

@@ -329,6 +329,9 @@ def overrides_of_evaluation(
     Args:
         n: samples a problem, with k = 1, 2, 4, ... up to it.
         config_name: the primary config of an evaluation that is no run's.
+
+    Raises:
+        UserError: for a model that would be trained first.
     """
     overrides = list(overrides)
     if n is not None:
@@ -337,7 +340,12 @@ def overrides_of_evaluation(
     if config_name is None:
         return overrides
     overrides = ["experiment=evaluate", "training.steps=0", *overrides]
-    model = load_config(overrides, config_name).model
+    composed = load_config(overrides, config_name)
+    model, steps = composed.model, composed.training.steps
+    if steps:
+        raise UserError(
+            f"training.steps={steps} without run=: `rlvr evaluate` takes a model as it is; use `rlvr train`"
+        )
     if model.max_completion_tokens and not any(o.startswith("scale=") for o in overrides):
         longest = f"evaluation.sampling.max_tokens={model.max_completion_tokens}"
         overrides = ["scale=small", "adapter=none", longest, *overrides]

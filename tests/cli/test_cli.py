@@ -208,6 +208,11 @@ def test_a_language_model_is_evaluated_at_the_length_its_config_says():
     assert composed("model=embedded").scale.name == "laptop"
 
 
+def test_a_model_is_not_trained_by_an_evaluation(capsys: pytest.CaptureFixture):
+    said = fails_with(capsys, "evaluate", "model=embedded", "n=2", "training.steps=5")
+    assert "training.steps=5 without run=: `rlvr evaluate` takes a model as it is" in said
+
+
 def test_the_config_can_be_printed(capsys: pytest.CaptureFixture):
     cli.main(["train", "--cfg", "algorithm=cispo", "seed=7"])
     printed = capsys.readouterr().out

@@ -87,11 +87,21 @@ def test_runs_of_other_settings_than_those_given_are_not_the_tables(tmp_path: Pa
         return ScheduledRun(Arm("tiny"), 1, [], tiny(tmp_path, *overrides))
 
     same, other, longer = scheduled(), scheduled("training.weight_decay=0.3"), scheduled("training.steps=4")
-    refuse_other_settings([same, longer], ["training.weight_decay=0.1", "training.steps=4"])
-    refuse_other_settings([other], ["training.steps=2"])
+
+    def refuse(runs: list[ScheduledRun], *given: str, evaluated: bool = True) -> None:
+        refuse_other_settings(runs, given, evaluated=evaluated)
+
+    refuse([same, longer], "training.weight_decay=0.1", "training.steps=4")
+    refuse([other], "training.steps=2")
+    cooler = scheduled(given := "evaluation.sampling.temperature=0.6")
+    refuse([cooler], given, evaluated=False)
+    with pytest.raises(
+        UserError, match=r"a run with evaluation.sampling.temperature=1.0, not 0.6: leave out"
+    ):
+        refuse([cooler], given)
     for given in ("training.weight_decay=0.3", "training={}"):
         with pytest.raises(UserError, match=r"a run with training.weight_decay=.*, not 0.3: give another"):
-            refuse_other_settings([same, other], [given])
+            refuse([same, other], given)
     assert [is_shorter(run) for run in (same, longer)] == [False, True]
     assert "is left out: it has 2 steps of the 4 that are asked for" in capsys.readouterr().err
 
