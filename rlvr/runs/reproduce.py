@@ -73,9 +73,8 @@ def reproduce_table(
     folder = results / "runs" / spec.folder(scale)
     lock = hold(folder, "is being reproduced", "wait for it; its finished runs will be used")
     started = time.perf_counter()
-    runs_in = hydra_text(str(results / "runs"))
-    base = [f"experiment={spec.folder(scale)}", f"scale={scale}", f"runs={runs_in}", *overrides]
-    scheduled = schedule_runs(spec, seeds, base)
+    placed = [f"experiment={spec.folder(scale)}", f"runs={hydra_text(str(results / 'runs'))}"]
+    scheduled = schedule_runs(spec, seeds, [*placed, f"scale={scale}", *overrides])
     refuse_other_settings(scheduled, overrides, evaluated=render_only)
     if not render_only:
         run_missing(spec, scheduled, start)

@@ -81,7 +81,7 @@ def test_a_problem_that_comes_twice_has_two_ids(write):
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
-        ("prompt.0.content", [{"role": "user", "content": "1+1?"}], "1+1?"),
+        ("prompt.0.content", [{"role": "user", "content": "1+1"}], "1+1"),
         ("reward_model.ground_truth", {"ground_truth": "2", "style": "rule"}, "2"),
         ("extra.game.answer", {"game": json.dumps({"answer": "left"})}, "left"),
         ("list", ["1"], "1"),
