@@ -145,6 +145,8 @@ def smaller(verb: str, words: Sequence[str]) -> list[str]:
     given = {word.partition("=")[0] for word in words}
     scale = [] if verb == "evaluate" or "scale=smoke" in words else ["scale=smoke"]
     kept = [word for word in words if not word.startswith("scale=") or word == "scale=smoke"]
+    if verb == "evaluate":  # of a model as it is
+        given.add("training.steps")
     if "n" in given:
         given |= {"evaluation.samples", "evaluation.k"}
     small = [word for word in SMALL if word.partition("=")[0] not in given]
