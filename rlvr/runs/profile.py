@@ -77,11 +77,13 @@ def profile(config: Config) -> Path:
     """
     own = profile_config(config)
     file = profile_file(config)
-    data = fingerprint_of(ids_of(load_problems(own.data, held_out=False)))
-    if file.exists() and read_profile(file).data == data:
-        return file
-    if file.exists() and config.profile.file:
-        raise UserError(f"{file} is a profile of another data set: give another profile.file=, or remove it")
+    if file.exists():
+        if read_profile(file).data == fingerprint_of(ids_of(load_problems(own.data, held_out=False))):
+            return file
+        if config.profile.file:
+            raise UserError(
+                f"{file} is a profile of another data set: give another profile.file=, or remove it"
+            )
     directory = RunDirectory(own)
     try:
         write_profile(measure(own, directory), file)
