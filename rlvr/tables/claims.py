@@ -122,22 +122,32 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
 def holm_corrected(found: list[Finding], *, student: bool = True) -> list[Finding]:
     """The findings with intervals that hold together; what has not run counts among them.
 
+    A difference that several claims state counts once.
+
     Args:
         student: take Student's t with each difference's degrees of freedom, and not the normal distribution.
     """
-    family = [difference for finding in found for difference in finding.differences]
-    measured = [item for item in family if item.has_run and item.repeated and np.isfinite(item.low)]
+    family = {_identity(item): item for finding in found for item in finding.differences}
+    measured = [
+        item for item in family.values() if item.has_run and item.repeated and np.isfinite(item.low)
+    ]
     freedoms = [_freedom(item) if student else np.inf for item in measured]
     rows = [(item.value, item.low, item.high) for item in measured]
     bounds = holm_intervals(*np.reshape(rows, (-1, 3)).T, freedoms, len(family))
-    wider = {
-        id(item): replace(item, low=low, high=high)
-        for item, (low, high) in zip(measured, bounds, strict=True)
-    }
-    return [
-        replace(finding, differences=tuple(wider.get(id(item), item) for item in finding.differences))
-        for finding in found
-    ]
+    wider = {_identity(item): bound for item, bound in zip(measured, bounds, strict=True)}
+
+    def widened(item: Difference) -> Difference:
+        low, high = wider.get(_identity(item), (item.low, item.high))
+        return replace(item, low=low, high=high)
+
+    return [replace(finding, differences=tuple(map(widened, finding.differences))) for finding in found]
+
+
+def _identity(difference: Difference) -> tuple:
+    """Equal for one difference of two claims, or of two tables with the same runs."""
+    if not difference.has_run:
+        return difference.table, difference.text
+    return difference.text, difference.value, difference.low, difference.high, difference.seeds
 
 
 def _freedom(difference: Difference) -> float:

@@ -55,6 +55,20 @@ def test_verdicts_are_those_of_the_corrected_intervals():
     assert found[0].differences[0].low == pytest.approx(9 - student_t.ppf(1 - 0.05 / 6, 4))
 
 
+def test_a_difference_that_two_claims_state_counts_once():
+    """A family of two, then: t of 4 degrees at 0.05 / 2 / 2 is 3.50; of three it would be 3.96."""
+    found = holm_corrected([finding("A", 9.0), finding("also A", 9.0), finding("B", 0.5)])
+    half = student_t.ppf(1 - 0.05 / 4, 4)
+    assert [item.differences[0].low for item in found[:2]] == [pytest.approx(9 - half)] * 2
+
+
+def test_the_same_words_of_two_tables_that_have_not_run_are_two():
+    """A family of three: what is said of either table is not known to be the same."""
+    pending = [Finding(t, "", (t,), (Difference("a - b", "points", table=t),)) for t in ("mazes", "countdown")]
+    found = holm_corrected([finding("A", 9.0), *pending])
+    assert found[0].differences[0].low == pytest.approx(9 - student_t.ppf(1 - 0.05 / 6, 4))
+
+
 def test_degrees_of_freedom_are_the_files_where_it_has_them():
     """t of 60 degrees at 0.05 / 2 / 2 is 2.30, where 4 degrees take 3.50."""
     plain = [finding("A", 3.2), finding("B", 0.5)]
