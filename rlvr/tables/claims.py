@@ -128,9 +128,7 @@ def holm_corrected(found: list[Finding], *, student: bool = True) -> list[Findin
         student: take Student's t with each difference's degrees of freedom, and not the normal distribution.
     """
     family = {_identity(item): item for finding in found for item in finding.differences}
-    measured = [
-        item for item in family.values() if item.has_run and item.repeated and np.isfinite(item.low)
-    ]
+    measured = [item for item in family.values() if item.has_run and item.repeated and np.isfinite(item.low)]
     freedoms = [_freedom(item) if student else np.inf for item in measured]
     rows = [(item.value, item.low, item.high) for item in measured]
     bounds = holm_intervals(*np.reshape(rows, (-1, 3)).T, freedoms, len(family))

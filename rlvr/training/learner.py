@@ -35,7 +35,7 @@ from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.training.batch import Batch, token_weights
 from rlvr.training.determinism import deterministic_kernels
 from rlvr.training.distributed.optimizer_state import load_optimizer
-from rlvr.training.distributed.ranks import full_tensor, local_shard
+from rlvr.training.distributed.ranks import full_tensor, local_shard, rank, world_size
 from rlvr.training.optimizers import HostAdamW, OnDevice, build_optimizer, set_learning_rate
 from rlvr.training.token_budget import TokenBudget
 
@@ -256,7 +256,8 @@ class Learner:
         self.optimizer.zero_grad()
         metrics = UpdateMetrics()
         # one context for all micro-batches: under autocast it keeps the converted weights
-        dropout = self.policy.dropout(seed=self.seed * 1_000_003 + self.updates)
+        seed = (self.seed * 1_000_003 + self.updates) * world_size() + rank()  # each rank drops others
+        dropout = self.policy.dropout(seed)
         with self.policy.autocast(self.training.precision), dropout:
             for micro_batch in mini_batch.micro_batches:
                 self._accumulate_gradients(micro_batch, mini_batch.normaliser, metrics)

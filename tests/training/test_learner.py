@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from training_groups import RIGHT, WRONG, make_groups
+from transformers import PreTrainedModel
 
 from rlvr.config import Config, load_config
 from rlvr.data import Group
 from rlvr.errors import UserError
+from rlvr.policy.adapter import Adapter, trained
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.training.batch import make_batch, token_weights
 from rlvr.training.learner import Learner
@@ -306,3 +308,27 @@ def test_without_signal_adamw_stands_still_or_steps_with_zeros(groups: list[Grou
     plain.step()
     assert_same(after["step"], before)
     assert differ(after["step"], after["skip"])
+
+
+def test_dropout_of_an_adapter_is_drawn_anew_by_every_rank(monkeypatch: pytest.MonkeyPatch):
+    """Ranks have tokens of their own, so that together they drop as one process would."""
+    config = load_config(["algorithm=grpo", *ONE_UPDATE, "adapter=lora", "adapter.dropout=0.5"])
+    groups = make_groups([[RIGHT, WRONG, WRONG]])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    def gradients_of(rank: int) -> list[torch.Tensor]:
+        monkeypatch.setenv("RANK", str(rank))
+
+        def adapt(model: PreTrainedModel) -> Adapter:
+            return Adapter(model, config.adapter, path="embedded", seed=1)
+
+        learner = Learner(load_policy("embedded", adapt=adapt), config)
+        found: list[torch.Tensor] = []
+        learner.optimizer.register_step_pre_hook(
+            lambda *_: found.extend(p.grad.clone() for p in trained(learner.policy.model).values())
+        )
+        learner.update(make_batch(groups, config))
+        return found
+
+    assert_same(gradients_of(0), gradients_of(0))
+    assert differ(gradients_of(0), gradients_of(1))
