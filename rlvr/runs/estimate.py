@@ -116,7 +116,7 @@ def estimate_run(config: Config, model: Architecture, given: Assumptions) -> Est
             forward * evaluation_tokens / (per_hour * given.sampling_share), evaluated_at_best * layer_hours
         ),
         memory=plan_memory(config, model, given),
-        disk_gib=disk(config, model, samples * given.mean_tokens),
+        disk_gib=disk(config, model, evaluation_tokens),
     )
 
 
@@ -299,6 +299,8 @@ def print_estimate(
         config = print_table(spec, scale, seeds, overrides, assumptions, on_cpu)
         training, tested = load_all(config)
         words = ["reproduce", f"table={table}", f"scale={scale}"]
+        words += [f"seeds={','.join(map(str, seeds))}"] if seeds else []
+        words += [f"experiments={experiments}"] if experiments else []
         words += [o for o in overrides if not o.startswith("scale=")]
     else:
         assumptions = assumptions_of(given)

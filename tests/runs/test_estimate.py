@@ -160,6 +160,8 @@ def test_hours_by_hand():
 def test_a_completion_is_never_longer_than_its_maximum():
     estimate = estimate_run(load_config(), TINY, Assumptions(mean_tokens=1000))
     assert estimate.tokens == estimate.tokens_at_most == estimate.rollouts * 16
+    assert estimate.evaluation_tokens == estimate.evaluation_samples * 16
+    assert estimate.disk_gib["evaluation"] == pytest.approx(2 * estimate.evaluation_tokens / 2**30)
 
 
 def test_disk_by_hand():
@@ -189,6 +191,15 @@ def test_the_table_of_the_paper_in_words(no_network: None, capsys: pytest.Captur
     assert "assumed     gpus=16" in said
     assert said.count("MISSING") == 11  # the model, the data and nine benchmarks
     assert "hf download Qwen/Qwen2.5-7B" in said
+
+
+def test_the_command_of_a_plan_runs_what_was_planned(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """With its seeds and the folder of its table."""
+    table = "title: One\nmetrics: [pass@1]\narms: [{name: grpo, label: GRPO}]\ncolumns: {in_domain: [gcd]}\n"
+    (tmp_path / "own.yaml").write_text(table)
+    command_line(["plan", "table=own", f"experiments={tmp_path}", "scale=laptop", "seeds=3,4"])
+    said = capsys.readouterr().out
+    assert f"run it      rlvr reproduce table=own scale=laptop seeds=3,4 experiments={tmp_path}\n" in said
 
 
 def test_what_is_here_is_checked(no_network: None, capsys: pytest.CaptureFixture):
