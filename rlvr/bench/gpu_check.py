@@ -10,6 +10,7 @@ time of its own; what it measures is written at once, and a part that fails is a
 import argparse
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -25,10 +26,13 @@ from typing import Any
 import torch
 
 from rlvr.files.atomic import write_whole
+from rlvr.files.git import git
 from rlvr.files.run_directory import installed_versions
 
 MINUTES = 9.0
 EXIT_SECONDS = 10.0  # for a part that has said everything: threads of vLLM and NCCL may not end
+# pytest says it of a test at once, and with the reason once all have run
+FAILED = re.compile(r"(?P<at_once>\S+::.* )?(FAILED|ERROR)( |$)")
 NAMED = ("torch", "transformers", "vllm", "peft", "liger-kernel", "trl", "verl", "triton")
 
 
@@ -54,12 +58,13 @@ class Part:
 # what is decided by the figures comes first; a part that ends early leaves its time to the others
 PARTS = (
     Part("tests", 90),
-    Part("update", 90, {"shape": "7B"}),
-    Part("update", 75, {"shape": "1.5B"}),
-    Part("step", 110),
-    Part("TRL", 70),
+    Part("update", 80, {"shape": "7B"}),
+    Part("update", 70, {"shape": "1.5B"}),
+    Part("step", 95, {"engine": "vllm"}),
+    Part("step", 50, {"engine": "transformers"}),
+    Part("TRL", 60),
     Part("verl", 45),
-    Part("update", 60, {"shape": "0.5B"}),
+    Part("update", 50, {"shape": "0.5B"}),
 )
 
 
@@ -108,13 +113,13 @@ def in_words(line: dict[str, Any]) -> str:
 
 
 def commit() -> str | None:
-    run = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return run.stdout.strip() or None
+    return git(Path.cwd(), "describe", "--always", "--dirty").strip() or None
 
 
 def run_part(part: Part, seconds: float, dry: bool, report: Report) -> None:
     """Add each line that the part says as soon as it does; end it when its time is over."""
     end, last, over = time.monotonic() + seconds, "", False
+    at_once: list[str] = []
     failed: list[str] = []
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         process = subprocess.Popen(
@@ -126,21 +131,25 @@ def run_part(part: Part, seconds: float, dry: bool, report: Report) -> None:
         )
         for line in lines_until(process, end):
             over, last = line is None, line or last
-            if line and line.startswith(("FAILED ", "ERROR ")):  # pytest's summary
-                failed.append(line[:300])
-            elif line and part.name != "tests":
+            if line and part.name != "tests":
                 report.add(json.loads(line))
+            elif line and (said := FAILED.match(line)):
+                (at_once if said["at_once"] else failed).append(line[:300])
         errors.seek(0)
         reason = (errors.read().strip().splitlines() or ["no reason was given"])[-1][:300]
-    line = {"part": part.title}
+    line, is_tests = {"part": part.title}, part.name == "tests"
     if over:
-        at = f" at {last}" if part.name == "tests" else ""
-        report.add(line | {"error": f"its {seconds:.0f} seconds were over{at}"})
-    elif part.name == "tests":
-        is_well = process.returncode in (0, 5)  # 5: none is left to run
-        report.add(line | ({"said": last} if is_well else {"error": last, "failed": failed}))
+        line["error"] = f"its {seconds:.0f} seconds were over" + (f" after {last}" if is_tests else "")
+    elif is_tests and process.returncode in (0, 5):  # 5: none is left to run
+        line["said"] = last
+    elif is_tests and process.returncode == 1:
+        line["error"] = last or reason
     elif process.returncode:
-        report.add(line | {"error": f"exit status {process.returncode}: {reason}"})
+        line["error"] = f"exit status {process.returncode}: {reason}"
+    if is_tests and "error" in line:
+        line["failed"] = failed or at_once
+    if len(line) > 1:
+        report.add(line)
 
 
 def lines_until(process: subprocess.Popen, end: float) -> Iterator[str | None]:

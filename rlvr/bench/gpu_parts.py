@@ -22,8 +22,10 @@ from rlvr.bench.gpu_shapes import (
     Work,
     device,
     learner_of,
+    problems,
     random_batch,
     random_model,
+    tokenizer,
 )
 from rlvr.bench.gpu_timing import Clock, Line, kernels_of, memory_by_part, seconds_of, synchronized, timings
 from rlvr.bench.gpu_verl import verl_updates
@@ -31,8 +33,6 @@ from rlvr.bench.job import TRL_SETTINGS
 from rlvr.config import load_config
 from rlvr.data import Verdict
 from rlvr.policy.location import EMBEDDED
-from rlvr.policy.policy import load_tokenizer
-from rlvr.problems import load_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.training.batch import make_batch
 from rlvr.training.setup import open_training
@@ -73,16 +73,13 @@ def saved_model(dry: bool) -> str:
     folder = mkdtemp(prefix="rlvr-gpu-check-")
     work = Work("0.5B", 1, 1, "full", dry)
     random_model(work.architecture, "float32").save_pretrained(folder)
-    load_tokenizer(load_config().model).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
     return folder
 
 
-def steps(dry: bool) -> Iterator[tuple[Line, Callable[[], Line]]]:
-    """Whole steps of 0.5B with both engines, stage by stage; sampling is one of them."""
-    folder = saved_model(dry)
-    for engine in ("transformers", "vllm"):
-        said = {"shape": "0.5B", "engine": engine}
-        yield said, lambda engine=engine: measure_step(folder, engine, dry)
+def steps(engine: str, dry: bool) -> Iterator[tuple[Line, Callable[[], Line]]]:
+    """Whole steps of 0.5B with one engine, stage by stage; sampling is one of them."""
+    yield {"shape": "0.5B", "engine": engine}, lambda: measure_step(saved_model(dry), engine, dry)
 
 
 def step_size(dry: bool) -> tuple[int, int]:
@@ -103,7 +100,6 @@ def measure_step(folder: str, engine: str, dry: bool) -> Line:
     started = synchronized()
     policy, sampler, learner = open_training(config, None, 2 * tokens + 128)
     opened = synchronized() - started
-    problems = load_problems(load_config().data, held_out=False)[:prompts]
     sampling = Sampling(**vars(config.training.sampling))
     stages: dict[str, float] = {}
     metrics: dict[str, float] = {}
@@ -111,7 +107,7 @@ def measure_step(folder: str, engine: str, dry: bool) -> Line:
     def step(seed: int) -> int:
         stages.clear()
         groups: list = []
-        requests = [(problem, GROUP_SIZE) for problem in problems]
+        requests = [(problem, GROUP_SIZE) for problem in problems()[:prompts]]
         stages["sampling"] = seconds_of(
             lambda: groups.extend(sampler.generate(requests, sampling, seed=seed))
         )
@@ -165,12 +161,13 @@ def measure_trl(folder: str, dry: bool) -> Line:
 
     through_vllm = find_spec("vllm") is not None and device() == "cuda"
     micro_batch = min(rollouts, 32)
-    problems = load_problems(load_config().data, held_out=False)[:prompts]
     trainer = GRPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa"),
         processing_class=PreTrainedTokenizerFast.from_pretrained(str(EMBEDDED)),
         reward_funcs=lambda completions, **_: [float(i % 2 == 0) for i in range(len(completions))],
-        train_dataset=Dataset.from_list([{"prompt": list(problem.prompt)} for problem in problems] * 4),
+        train_dataset=Dataset.from_list(
+            [{"prompt": list(problem.prompt)} for problem in problems()[:prompts]] * 4
+        ),
         callbacks=[Timed()],
         args=GRPOConfig(
             output_dir=mkdtemp(),
@@ -192,7 +189,7 @@ def measure_trl(folder: str, dry: bool) -> Line:
 
 PARTS = {
     "update": lambda given, clock: updates(given["shape"], given["dry"], clock),
-    "step": lambda given, clock: steps(given["dry"]),
+    "step": lambda given, clock: steps(given["engine"], given["dry"]),
     "TRL": lambda given, clock: trl_step(given["dry"]),
     "verl": lambda given, clock: verl_updates(saved_model(given["dry"]), given["dry"], clock),
 }

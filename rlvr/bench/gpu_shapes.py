@@ -1,13 +1,15 @@
 """What the check of a GPU measures: models of Qwen2.5's shapes with random weights, and rollouts for them."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
-from transformers import AutoModelForCausalLM, Qwen2Config
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, Qwen2Config
 
 from rlvr.config import Config, load_config
-from rlvr.data import Completion, Group, Verdict
+from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.policy.adapter import Adapter
 from rlvr.policy.architecture import QWEN25, Architecture
 from rlvr.policy.kernels import DTYPES
@@ -57,22 +59,40 @@ class Work:
 
     @property
     def config(self) -> Config:
-        groups = max(1, self.rollouts // GROUP_SIZE)
-        return load_config(
-            [
-                *("tracking=local", "training.precision=bfloat16", "training.learning_rate=1e-9"),
-                f"model.dtype={DTYPE.get(self.shape, 'float32')}",
-                f"group_size.n={self.rollouts // groups}",
-                f"training.prompts_per_step={groups}",
-                f"training.mini_batch_prompts={groups}",
-                f"training.sampling.max_tokens={self.tokens}",
-                *WAYS[self.way],
-            ]
-        )
+        return config_of(self)
 
     @property
     def prompt(self) -> int:
         return 8 if self.dry else PROMPT
+
+
+# composing a config and reading the problems take a second each, and a part has a minute
+@cache
+def config_of(work: Work) -> Config:
+    groups = max(1, work.rollouts // GROUP_SIZE)
+    return load_config(
+        [
+            *("tracking=local", "training.precision=bfloat16", "training.learning_rate=1e-9"),
+            f"model.dtype={DTYPE.get(work.shape, 'float32')}",
+            f"group_size.n={work.rollouts // groups}",
+            f"training.prompts_per_step={groups}",
+            f"training.mini_batch_prompts={groups}",
+            f"training.sampling.max_tokens={work.tokens}",
+            *WAYS[work.way],
+        ]
+    )
+
+
+@cache
+def problems() -> Sequence[Problem]:
+    """What is asked: the embedded policy's problems, whatever the model."""
+    return load_problems(load_config().data, held_out=False)
+
+
+@cache
+def tokenizer() -> PreTrainedTokenizerBase:
+    """The embedded policy's, whatever the model."""
+    return load_tokenizer(load_config().model)
 
 
 def device() -> str:
@@ -104,7 +124,7 @@ def learner_of(work: Work) -> Learner:
     if config.adapter.name == "lora":
         adapter = Adapter(model, config.adapter, path=config.model.path, seed=0, base="random")
         model.to(device())
-    policy = Policy(model, load_tokenizer(load_config().model), adapter=adapter, runs_on="cuda")
+    policy = Policy(model, tokenizer(), adapter=adapter, runs_on="cuda")
     prepare_layers(policy, config, on_cuda=device() == "cuda")
     return Learner(policy, config)
 
@@ -113,7 +133,6 @@ def random_batch(work: Work) -> Batch:
     """Rollouts of random tokens, half of each group right, so that all are trained on."""
     rng = random.Random(0)
     config, vocabulary = work.config, range(5, work.architecture.vocabulary)
-    problems = load_problems(load_config().data, held_out=False)
     groups = []
     for number in range(config.training.prompts_per_step):
         completions = [
@@ -121,7 +140,9 @@ def random_batch(work: Work) -> Batch:
             for _ in range(config.group_size.n)
         ]
         verdicts = [Verdict.CORRECT if i % 2 == 0 else Verdict.WRONG for i in range(len(completions))]
-        groups.append(Group(problems[number], rng.choices(vocabulary, k=work.prompt), completions, verdicts))
+        groups.append(
+            Group(problems()[number], rng.choices(vocabulary, k=work.prompt), completions, verdicts)
+        )
     return make_batch(groups, config)
 
 

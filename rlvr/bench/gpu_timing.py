@@ -13,8 +13,12 @@ from rlvr.bench.gpu_shapes import Work, device, update_flops
 from rlvr.bench.side import peak_bytes
 
 GIB = 2**30
-# dense bfloat16
-PEAK_TFLOPS = {"H100": 989, "H200": 989, "B200": 2250, "A100": 312, "L40S": 362, "4090": 165}
+# dense bfloat16, by NVIDIA's data sheets. The first that is a part of the card's name holds, so that forms of
+# a card that are slower come before it
+PEAK_TFLOPS = {
+    **{"H100 PCIe": 756, "H100 NVL": 835, "H200 NVL": 835, "GB200": 2500},
+    **{"H100": 989, "H200": 989, "B200": 2250, "A100": 312, "L40S": 362, "4090": 165},
+}
 FUSED = re.compile("flash|fmha|cudnn.*sdpa|flex|attention", re.IGNORECASE)
 Line = dict[str, Any]
 

@@ -11,12 +11,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from rlvr.errors import say
+from rlvr.errors import UserError, say
 from rlvr.training.distributed.ranks import gather, on_every_rank, rank, release, world_size
 
 STOP_FILE = "RLVR_STOP_FILE"  # the variable that names a file with the number of a signal
@@ -104,7 +104,8 @@ def _note(number: int, frame: FrameType | None) -> None:
 def closing(engine: Closes, *, keep: bool = False) -> Iterator[None]:
     """Close an engine, or what has one, at the end of the block, also where time is up.
 
-    After any other error it is left as it is: closing takes all ranks, and one of them may be gone.
+    After a UserError too, since this process may go on with a sweep's next run, for which there is no room
+    beside an engine; but not with several processes: closing takes all ranks, and one of them may be gone.
 
     Args:
         keep: leave it open for what comes after the block, unless time is up.
@@ -114,6 +115,12 @@ def closing(engine: Closes, *, keep: bool = False) -> Iterator[None]:
         yield
     except OutOfTime as reason:
         out_of_time = reason
+    except UserError:  # any other may have left the engine in no state to be closed
+        if world_size() == 1:
+            with suppress(RuntimeError):  # CUDA's; what is said is the first error
+                engine.close()
+            release()
+        raise
     if keep and not out_of_time:
         release(engine)
         return

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rlvr.bench import gpu_check
+from rlvr.bench import gpu_check, gpu_shapes, gpu_timing
 from rlvr.bench.gpu_check import Part, Report, main, run_part
 from rlvr.bench.gpu_parts import tried
-from rlvr.bench.gpu_shapes import SHAPES, Work, update_flops
+from rlvr.bench.gpu_shapes import SHAPES, Work, random_batch, update_flops
+from rlvr.bench.gpu_timing import peak_tflops
+from rlvr.config import load_config
 
 
 @pytest.mark.slow
@@ -41,6 +43,10 @@ PROGRAMS = {
     "late": f"{SAYS} time.sleep(60)",
     "broken": "print('{}'); 1 / 0",
     "tests": "print('x.py::test_one FAILED\\nFAILED x.py::test_one - assert 1 == 2\\n1 failed'); 1 / 0",
+    "tests, late": "print('x.py::test_one FAILED [ 50%]\\nx.py::test_two PASSED [100%]', flush=True); "
+    "import time; time.sleep(60)",
+    "tests, no pytest": "import sys; sys.exit('No module named pytest')",
+    "tests, crash": "print('x.py::test_one ERROR', flush=True); import os; os.abort()",
     "lingers": f"{SAYS} print('not ending', file=sys.stderr, flush=True); os.close(1); time.sleep(60)",
 }
 
@@ -49,7 +55,7 @@ class Talks(Part):
     """Says a line, and then does not end in time, fails, or has no more to say and does not end."""
 
     def command(self, seconds: float, dry: bool) -> list[str]:
-        return [sys.executable, "-c", PROGRAMS[self.name]]
+        return [sys.executable, "-c", PROGRAMS[self.given.get("program", self.name)]]
 
 
 def test_a_part_that_fails_or_takes_too_long_is_a_line_and_the_rest_is_kept(tmp_path: Path, monkeypatch):
@@ -69,6 +75,50 @@ def test_a_part_that_fails_or_takes_too_long_is_a_line_and_the_rest_is_kept(tmp_
         {"part": "lingers", "error": "exit status -9: not ending"},
         {"part": "tests", "error": "1 failed", "failed": ["FAILED x.py::test_one - assert 1 == 2"]},
     ]
+
+
+def test_what_the_tests_have_said_is_kept_where_they_do_not_end_well(tmp_path: Path):
+    """Before the summary, which comes once all have run: time is up, no pytest, the process dies."""
+    report = Report(tmp_path, dry=True)
+    for program in ("tests, late", "tests, no pytest", "tests, crash"):
+        run_part(Talks("tests", 1, {"program": program}), 3.0, True, report)
+    late, missing, crash = report.said["parts"]
+    assert late["error"] == "its 3 seconds were over after x.py::test_two PASSED [100%]"
+    assert late["failed"] == ["x.py::test_one FAILED [ 50%]"]
+    assert missing["error"] == "No module named pytest" and missing["failed"] == []
+    assert crash["error"].startswith("exit status -6") and crash["failed"] == ["x.py::test_one ERROR"]
+
+
+def test_a_machine_without_git_is_measured_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Report(tmp_path, dry=True).said["commit"] is None
+
+
+@pytest.mark.parametrize(
+    ("card", "peak"),
+    [
+        *(("NVIDIA H200", 989), ("NVIDIA H100 80GB HBM3", 989), ("NVIDIA GH200 480GB", 989)),
+        *(("NVIDIA H100 PCIe", 756), ("NVIDIA H100 NVL", 835), ("NVIDIA H200 NVL", 835)),
+        *(("NVIDIA B200", 2250), ("NVIDIA GB200", 2500), ("NVIDIA H20", None)),
+    ],
+)
+def test_the_peak_is_that_of_the_card(card: str, peak: int | None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gpu_timing.torch.cuda, "get_device_name", lambda: card)
+    assert peak_tflops() == peak
+
+
+def test_a_config_is_composed_once_a_work(monkeypatch: pytest.MonkeyPatch):
+    """Each takes most of a second, which a part of a minute does not have many times for every update."""
+    composed = []
+    for remembered in (gpu_shapes.config_of, gpu_shapes.problems):
+        remembered.cache_clear()
+    monkeypatch.setattr(
+        gpu_shapes, "load_config", lambda *given: composed.append(given) or load_config(*given)
+    )
+    for _ in range(2):
+        random_batch(Work("0.5B", 8, 16, "full", dry=True))
+        update_flops(Work("0.5B", 8, 16, "full", dry=True))
+    assert len(composed) == 2  # the work's, and that of the problems
 
 
 def test_whatever_a_library_raises_is_a_line():
