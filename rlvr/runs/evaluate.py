@@ -92,13 +92,13 @@ def evaluate_run(config: Config, directory: RunDirectory, engine: RolloutEngine 
     first_choice = next(iter(ranked_steps(config, path)), None)
     if is_finished(config, path, problems) and read_summary(path)["checkpoint_step"] == first_choice:
         return  # also where that checkpoint has been damaged since
-    step, damages = choose(config, path)
-    for damaged, damage in damages.items():
-        where = checkpoint_path(path, damaged)
-        say(f"{where}, the better one, is damaged ({damage}): evaluating step {step} instead")
-    named = {str(damaged): text for damaged, text in damages.items()}
     sampler = CheckpointSampler(config, directory, problems, engine)
     with closing(sampler):
+        step, damages = choose(config, path)
+        for damaged, damage in damages.items():
+            where = checkpoint_path(path, damaged)
+            say(f"{where}, the better one, is damaged ({damage}): evaluating step {step} instead")
+        named = {str(damaged): text for damaged, text in damages.items()}
         evaluate_benchmarks(config, directory, step, named, sampler)
         if not is_last_measured(config, path, problems):
             evaluate_last(config, directory, sampler)
