@@ -27,7 +27,9 @@ def page() -> str:
         for title, text, metrics in (
             (
                 "metrics.jsonl",
-                "A line a step. The same seed on the same machine repeats it bit for bit.",
+                "A line a step. The same seed on the same machine repeats it bit for bit. With dynamic "
+                "sampling\nrewards, groups, verdicts and completions are of the groups that were trained "
+                "on; `tokens/sampled` and\n`compute/flops_generated` count all.",
                 METRICS,
             ),
             ("timing.jsonl", "A line a step, of what nothing repeats.", TIMING),

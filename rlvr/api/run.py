@@ -78,8 +78,8 @@ class Run:
 
     @cached_property
     def rollouts(self) -> pd.DataFrame:
-        """Completions that were trained on, a few groups of some steps: step, problem, prompt, text, verdict,
-        reward, advantage."""
+        """Completions that were trained on, a few groups of some steps: step, problem, prompt,
+        focal_weight, text, verdict, reward, advantage."""
         rows = [
             {
                 "step": line["step"],

@@ -76,7 +76,7 @@ def train(keys: Train) -> None:
     rlvr train scale=small data=jsonl data.path=questions.jsonl       your own questions and answers
     rlvr train reward=my_rewards.py:length_penalised                  your own reward (docs/how-to/rewards.md)
     rlvr train tracking=[wandb,tensorboard]                           several trackers
-    rlvr train scale=small model=local model.path=folder-or-hub-id    your own model
+    rlvr train scale=gpu model=local model.path=folder-or-hub-id      your own model: docs/how-to/own-model.md
     rlvr train backend=verl rollout=vllm --dry-run    write verl's files, print its command and stop
 
     The run's folder is results/runs/<experiment>/<arm>/seed-<seed>; the same command goes on where
@@ -128,8 +128,8 @@ def evaluate(keys: Evaluate) -> None:
     rlvr evaluate model=embedded benchmark=countdown_4 n=256
     rlvr evaluate model=smollm2-135m benchmark=math_offline n=64 --like lm-eval
 
-    A language model is evaluated at scale=small, so in bfloat16, with completions as long as its own config
-    says, unless scale= is given. A killed evaluation goes on from its last shard.
+    A model with max_completion_tokens (all but embedded) is evaluated at scale=small, so in bfloat16, with
+    completions of that length, unless scale= is given. A killed evaluation goes on from its last shard.
     """
     from rlvr.runs.sweep import config_of_run, overrides_of_evaluation, run_with_display
 

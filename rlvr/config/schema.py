@@ -42,9 +42,8 @@ class ModelConfig:
     sha256: str | None = limited(
         None, pattern="[0-9a-f]{64}", accepted="64 hexadecimal digits, or null", nearest="null"
     )  # of the whole GGUF; another one is refused
-    max_completion_tokens: int | None = limited(
-        None, at_least=1
-    )  # as the model's paper samples; scale=paper takes it over
+    # as the model's paper samples; scale=paper takes it over, and so does `rlvr evaluate` of a model
+    max_completion_tokens: int | None = limited(None, at_least=1)
     end_tokens: list[str] = field(default_factory=list)  # end a completion, besides the tokenizer's own
     # end it too, and are cut off its text
     stop_strings: list[str] = limited(

@@ -297,8 +297,8 @@ def prepare(run: ScheduledRun) -> None:
 
 def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) -> None:
     """First all training, then all evaluations: a focal arm's checkpoint is chosen among those that cost
-    no more than its baseline's choice (F-GRPO, App. L.2), so the baseline's has to be known. A table with
-    `checkpoint: best` takes every arm's best one."""
+    no more than its baseline's choice (F-GRPO, App. L.2), so the baseline's has to be known. A table without
+    `checkpoint: baseline` takes every arm's best one."""
     unfinished = [run for run in scheduled if not is_finished(run.config, run.directory)]
     untrained = [run for run in unfinished if not run.trained]
     for arm in spec.arms:
@@ -334,12 +334,13 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) ->
 
 
 def baselines_of(spec: TableSpec, scheduled: list[ScheduledRun]) -> dict[ScheduledRun, ScheduledRun]:
-    """For each run whose checkpoint is chosen among those up to its baseline's choice, that baseline."""
+    """For each run whose checkpoint is chosen among those up to its baseline's choice, that baseline; none
+    unless the table says `checkpoint: baseline`, which favours the arm (docs/how-to/read-a-table.md)."""
     by_name = {(run.arm.name, run.seed): run for run in scheduled}
     return {
         run: by_name[run.arm.baseline, run.seed]
         for run in scheduled
-        if run.arm.baseline and run.config.evaluation.checkpoint == "best" and spec.checkpoint != "best"
+        if run.arm.baseline and run.config.evaluation.checkpoint == "best" and spec.checkpoint == "baseline"
     }
 
 

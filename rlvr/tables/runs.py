@@ -61,8 +61,8 @@ def choice(spec: TableSpec, runs: Sequence[RunFiles]) -> str:
     if own:
         on = f"on the problems of this table ({', '.join(own)}), with other samples"
         on += " and else on others of the same generators" if len(own) < len(tasks) else ""
-    # of a table that started none of its runs the runs say whether they had a limit
-    limited = spec.checkpoint == "baseline" and any(c.evaluation.latest_step is not None for c in configs)
+    # where a table says nothing, as one that started none of its runs, these say whether they had a limit
+    limited = spec.checkpoint != "best" and any(c.evaluation.latest_step is not None for c in configs)
     limit = ", among those up to its baseline's" if limited else ""
     return f"Measured is the checkpoint of each run with the best pass@1 in validation{limit}: {on}."
 

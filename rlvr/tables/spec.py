@@ -171,8 +171,8 @@ class Layout:
         entropy: whether to draw entropy against pass@k.
         frontier: whether to draw the last metric against the first, by member.
         seeds, overrides: of every run.
-        checkpoint: "best" evaluates every arm's best; "baseline" an arm's best among those that cost no more
-            than its baseline's (F-GRPO, App. L.2).
+        checkpoint: "best", or nothing, evaluates every arm's best; "baseline" an arm's best among those that
+            cost no more than its baseline's (F-GRPO, App. L.2).
         last_step: whether to measure and show the last checkpoint of every run too.
     """
 
@@ -195,7 +195,7 @@ class Layout:
     frontier: bool = False
     seeds: list[int] = field(default_factory=lambda: [1])
     overrides: list[str] = field(default_factory=list)
-    checkpoint: str = "baseline"
+    checkpoint: str | None = None
     last_step: bool = False
     plan: Assumptions | None = None
 
@@ -267,7 +267,7 @@ def check_spec(spec: TableSpec) -> None:
     refuse_unknown(f"figure of table {spec.name}", spec.figures, FIGURES)
     for metric in spec.metrics:
         metric_k(metric)
-    refuse_unknown(f"checkpoint of table {spec.name}", [spec.checkpoint], CHECKPOINTS)
+    refuse_unknown(f"checkpoint of table {spec.name}", filter(None, [spec.checkpoint]), CHECKPOINTS)
     _check_sweeps(spec)
     if spec.effort:
         check_effort(spec.effort, arms)

@@ -10,9 +10,9 @@ import torch
 
 from rlvr.backends.verl.data import problem_of, template_switches, write_problems
 from rlvr.backends.verl.launch import ATTENTION, check_attention
-from rlvr.backends.verl.overrides import Job, arguments, differences, refuse, verl_overrides
+from rlvr.backends.verl.overrides import ACCEPTED, Job, arguments, differences, refuse, verl_overrides
 from rlvr.cli import main as cli
-from rlvr.config import PromptConfig, load_config, run_directory
+from rlvr.config import PACKAGE, PromptConfig, load_config, run_directory
 from rlvr.config.plugins import Plugin
 from rlvr.errors import UserError
 from rlvr.files.run_directory import read_summary
@@ -36,6 +36,28 @@ JOB = Job(
 
 def overrides(*changes: str) -> dict:
     return verl_overrides(load_config([*VERL, *changes]), JOB)
+
+
+def test_the_page_names_whatever_is_refused():
+    """What "What is refused" of docs/verl.md calls each of them, and further ones of `_refusals`."""
+    page = (PACKAGE.parent / "docs" / "verl.md").read_text()
+    section = page.split("## What is refused")[1].split("\n## ")[0]
+    names = {
+        "reward": "`reward=`",
+        "training.optimizer": "optimizers but `adamw`",
+        "adapter": "`adapter=lora`",
+        "rollout": "sampling with transformers",
+        "group_size": "groups of different",
+        "curriculum": "the phases of sGPO",
+        "algorithm.loss": "losses but `grpo` and `cispo`",
+        "credit": "`credit`",
+        "training.off_policy_steps": "`training.off_policy_steps=1`",
+        "evaluation.rare.prompts": "the set of rare answers",
+        "algorithm.old_logprobs": "`algorithm.old_logprobs=engine`",
+    }
+    assert names.keys() == ACCEPTED.keys()
+    others = ("`model.stop_strings`", "`rollout.engine_args`", "weights that mask", "methods that remember")
+    assert [name for name in (*names.values(), *others) if name not in section] == []
 
 
 def test_clips_in_verls_offsets():

@@ -15,8 +15,8 @@ from tiny_runs import tiny
 
 from rlvr.config import run_directory, to_yaml
 from rlvr.errors import UserError
-from rlvr.runs.reproduce import ScheduledRun, is_shorter, refuse_other_settings
-from rlvr.tables.spec import Arm
+from rlvr.runs.reproduce import ScheduledRun, baselines_of, is_shorter, refuse_other_settings
+from rlvr.tables.spec import Arm, TableSpec
 
 TINY = [
     "table=fgrpo/table1",
@@ -104,6 +104,16 @@ def test_runs_of_other_settings_than_those_given_are_not_the_tables(tmp_path: Pa
             refuse([same, other], given)
     assert [is_shorter(run) for run in (same, longer)] == [False, True]
     assert "is left out: it has 2 steps of the 4 that are asked for" in capsys.readouterr().err
+
+
+def test_an_arm_takes_its_own_best_checkpoint_unless_its_table_says_otherwise(tmp_path: Path):
+    """A limit at the baseline's choice favours the arm, so nobody has it who did not ask."""
+    arms = [Arm("grpo"), Arm("f-grpo", baseline="grpo")]
+    plain, focal = runs = [ScheduledRun(arm, 1, [], tiny(tmp_path)) for arm in arms]
+    for said in ({}, {"checkpoint": "best"}):
+        assert baselines_of(TableSpec(arms=arms, **said), runs) == {}
+    ((arm, against),) = baselines_of(TableSpec(arms=arms, checkpoint="baseline"), runs).items()
+    assert arm is focal and against is plain
 
 
 @pytest.mark.slow

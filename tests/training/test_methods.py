@@ -19,7 +19,7 @@ from rlvr.config.plugins import Plugin
 from rlvr.curriculum.shuffled import ShuffledCurriculum
 from rlvr.errors import UserError
 from rlvr.runs.run import run
-from rlvr.training.batch import make_batch, rollout_columns, token_weights
+from rlvr.training.batch import make_batch, rollout_columns, signal, token_weights
 from rlvr.training.checkpoint import checkpoint_path, load_state
 from rlvr.training.methods import Methods
 
@@ -98,6 +98,29 @@ def test_the_posterior_by_hand(plug_in):
     resumed.load_state_dict(methods.state_dict())
     batches = [make_batch(second, config, each) for each in (methods, resumed)]
     assert torch.equal(batches[0].focal_R, batches[1].focal_R)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "has_signal"),
+    [
+        (["algorithm=grpo"], False),
+        (["algorithm=psr"], False),
+        (["algorithm=pkpo"], False),
+        (["algorithm=ds_grpo", "algorithm.differential_smoothing.correct=0.1"], False),
+        (["algorithm=reinforce_plus_plus", "algorithm.baseline=group"], False),
+        (["algorithm=maxrl", "algorithm.overlong_penalty.buffer=15"], False),
+        (["algorithm=nsr"], True),
+        (["algorithm=w_reinforce"], True),
+        (["algorithm=reinforce_plus_plus"], True),
+        (["algorithm=grpo", "algorithm.overlong_penalty.buffer=15"], True),
+        (["algorithm=grpo", "algorithm.differential_smoothing.wrong=0.1"], True),
+    ],
+)
+def test_what_gives_a_group_without_a_success_a_signal(overrides: list[str], has_signal: bool):
+    """As "What to watch" of docs/reference/weightings.md says; the other group has one of two right."""
+    batch = make_batch(make_groups([[WRONG, WRONG], [RIGHT, WRONG]]), load_config(overrides))
+    assert len({len(completion.token_ids) for completion in batch.groups[0].completions}) == 2
+    assert signal(batch)[0] is has_signal
 
 
 TINY = [
