@@ -235,8 +235,9 @@ def run_job(composed: DictConfig, *, start: Start) -> str:
     from rlvr.runs.deadline import Stopped
     from rlvr.runs.processes import start_run
 
-    hydra, config = HydraConfig.get(), check(composed)
+    hydra = HydraConfig.get()
     os.chdir(hydra.runtime.cwd)
+    config = check(composed)
     try:
         return str(start_run(config, start))
     except Stopped as stopped:
