@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,7 @@ CACHES = {
 
 @contextmanager
 def user_errors_for(path: Path) -> Iterator[None]:
-    """Say in a sentence that a disk is full or a folder can't be written."""
+    """Say in a sentence that a disk is full or has no locks, or a folder can't be written."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -89,6 +90,12 @@ def user_errors_for(path: Path) -> Iterator[None]:
             raise UserError(
                 f"{path}: a file may not become as large as is needed (ulimit -f): raise that limit and "
                 "start again; what was finished is kept"
+            ) from error
+        if number in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise UserError(
+                f"the disk of {path} has no file locks ({os.strerror(number)}), which keep two processes out "
+                "of one folder: have it mounted with them (Lustre: -o flock), or choose another place with "
+                "runs="
             ) from error
         full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
         if full or (number is None and free_bytes(path) < 2**20):
@@ -150,7 +157,7 @@ def hold(folder: Path, what: str, advice: str) -> TextIO:
     """Lock a folder for this process until the file returned is closed, or the process is gone.
 
     Raises:
-        UserError: where another process has it: "<folder> <what> by process <id>: <advice>".
+        UserError: where another process has it: "<folder> <what> by process <id> on <host>: <advice>".
     """
     with user_errors_for(folder):
         make_folder(folder)
@@ -158,12 +165,13 @@ def hold(folder: Path, what: str, advice: str) -> TextIO:
             raise UserError(f"{folder}/lock is no file: remove it")
         lock = open(folder / "lock", "a+")  # noqa: SIM115 (the caller holds it)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with user_errors_for(folder):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.seek(0)
         owner = lock.read().strip() or "of another user"
         raise UserError(f"{folder} {what} by process {owner}: {advice}") from None
     lock.truncate(0)
-    lock.write(str(os.getpid()))
+    lock.write(f"{os.getpid()} on {socket.gethostname()}")  # of several machines with one disk
     lock.flush()
     return lock

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM alike, for a process whose children do the work."""
+"""Ctrl-C, SIGTERM and SIGUSR1 alike, for a process whose children do the work."""
 
 import signal
 from collections.abc import Iterator
@@ -7,13 +7,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends this process as Ctrl-C does, and so the processes of its runs too."""
+    """What a scheduler sends ends this process as Ctrl-C does, and so the processes of its runs too, which
+    would go on without it."""
 
     def interrupt(*_) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -91,9 +91,13 @@ def gpus_here() -> list[str]:
 def take_gpus(count: int, runs_per_gpu: int, gpus: Sequence[str], folder: Path | None = None) -> list[str]:
     """Wait for GPUs that fewer than `runs_per_gpu` others have; they are this process's until it ends.
 
-    Sweeps of one user on one machine see each other, by locks in a folder of its temporary files.
+    Sweeps of one user on one machine see each other, by locks in a folder of its temporary files; those of
+    two SLURM jobs do not, whose GPUs are others though each counts its own from 0.
     """
-    folder = folder or Path(tempfile.gettempdir()) / f"rlvr-gpus-{os.getuid()}"
+    job = os.environ.get("SLURM_JOB_ID", "")
+    folder = folder or Path(tempfile.gettempdir()) / "-".join(["rlvr-gpus", str(os.getuid()), job]).rstrip(
+        "-"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     while _leases:
         _leases.pop().close()

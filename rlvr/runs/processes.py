@@ -20,6 +20,8 @@ from rlvr.runs.placement import gpus_here, take_gpus
 from rlvr.runs.start import Start
 from rlvr.training.distributed.ranks import world_size
 
+# torchrun's own without SIGTERM: 30 seconds after that one it kills its processes, which may need longer
+SIGNALS = "--signals-to-handle=SIGINT,SIGHUP,SIGQUIT"
 LOOK_SECONDS = 0.2  # between looks whether the processes are to stop
 PR_SET_PDEATHSIG = 1  # Linux's prctl: the signal a process gets when its parent is gone
 
@@ -72,7 +74,7 @@ def torchrun_command(processes: int, nodes: Nodes = Nodes()) -> list[str]:
             f"--master-addr={nodes.address}",
             f"--master-port={nodes.port}",
         ]
-    agent = [sys.executable, "-m", "torch.distributed.run", *where]
+    agent = [sys.executable, "-m", "torch.distributed.run", *where, SIGNALS]
     return [*agent, f"--nproc-per-node={processes // nodes.count}", "-m", "rlvr.runs.rank"]
 
 
@@ -134,7 +136,7 @@ def run_in_processes(config: Config, start: Start) -> Path:
 
 def _end_with_the_parent() -> None:
     """And not by signals that a scheduler sends to all processes, which torchrun has no use for."""
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -112,12 +112,21 @@ def evaluates_after_training(config: Config) -> bool:
 
 
 def trainer_of(config: Config) -> Callable[[Config, RunDirectory], RolloutEngine | None]:
-    """What trains: the loop of this package, or verl."""
+    """What trains: the loop of this package, or verl.
+
+    Raises:
+        UserError: for verl in several processes, which would each be one of verl's workers to it.
+    """
     if config.backend.name == "native" or not config.training.steps:
         return train_run
+    if world_size() > 1:
+        raise UserError(
+            f"backend=verl in {world_size()} processes, by gpus_per_run= or torchrun: accepted is one, since "
+            "verl starts its own, as backend.nodes and backend.gpus_per_node say"
+        )
     from rlvr.backends.verl.launch import train_with_verl
 
-    return train_with_verl
+    return partial(train_with_verl, check_time=check_time)
 
 
 def train_run(config: Config, directory: RunDirectory) -> RolloutEngine | None:

@@ -39,6 +39,7 @@ from rlvr.files.atomic import make_folder
 from rlvr.files.run_directory import conflicts, read_summary
 from rlvr.runs.display import Display
 from rlvr.runs.interrupts import terminated_like_interrupted
+from rlvr.runs.launchers import lost_jobs_as_failures, plugins_as_sentences
 from rlvr.runs.placement import gpus_here, placement
 from rlvr.runs.start import Start
 from rlvr.runs.sweep_names import named, settings_of, trial_name
@@ -223,37 +224,28 @@ def launching(
             config = composed_for_sweep(hydra, config_name, [*overrides, *placed])
         start = replace(start, runs_per_gpu=runs_per_gpu)
         make_folder(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
-        yield HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config, start
-
-
-@contextmanager
-def plugins_as_sentences() -> Iterator[None]:
-    """What launchers and sweepers lack on this machine, in a sentence with what to do."""
-    try:
-        yield
-    except ImportError as error:  # a plug-in of Hydra's imports its own package when it is made
-        reason = " ".join(str(error).split("IS THE PLUGIN")[0].split())
-        package = "rlvr[ray]" if error.name == "ray" else error.name
-        missing = f": `pip install '{package}'`"
-        advice = missing if package else "; install the plug-in again, with what it asks for"
-        raise UserError(f"{reason}{advice}") from error
-    except RuntimeError as error:
-        if "srun" not in str(error):
-            raise
-        raise UserError(
-            "cluster=slurm: there is no srun here, so this is no login node of a SLURM cluster; accepted are "
-            "cluster=local and cluster=ray"
-        ) from error
+        with lost_jobs_as_failures(config.hydra.launcher._target_):
+            yield HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config, start
 
 
 def run_job(composed: DictConfig, *, start: Start) -> str:
     """What a launcher's process does, wherever it runs: paths are those of where the sweep was started."""
     from hydra.core.hydra_config import HydraConfig
 
+    from rlvr.runs.deadline import Stopped
     from rlvr.runs.processes import start_run
 
-    os.chdir(HydraConfig.get().runtime.cwd)
-    return str(start_run(check(composed), start))
+    hydra = HydraConfig.get()
+    os.chdir(hydra.runtime.cwd)
+    config = check(composed)
+    try:
+        return str(start_run(config, start))
+    except Stopped as stopped:
+        if not hydra.launcher._target_.endswith(".JoblibLauncher"):
+            raise  # to whom it tells that the run is to be started again
+        raise UserError(
+            f"{run_directory(config)} was asked to stop by a signal: the same command goes on"
+        ) from stopped  # joblib would kill all others for it
 
 
 def run_trial(composed: DictConfig, *, fixed: Sequence[str], start: Start) -> float:

@@ -68,10 +68,8 @@ class MLflow:
         if file.exists():
             self._client.update_run(file.read_text(), status="RUNNING")
             return file.read_text()
-        project = config.tracking.project
-        experiment = self._client.get_experiment_by_name(project)
         run = self._client.create_run(
-            experiment.experiment_id if experiment else self._client.create_experiment(project),
+            self._experiment_id(config.tracking.project),
             run_name=f"{arm_name(config)}/seed-{config.seed}",
             tags={"experiment": config.experiment, "arm": arm_name(config), "folder": str(self.path)},
         )
@@ -80,6 +78,19 @@ class MLflow:
             self._client.log_batch(run.info.run_id, params=settings[start : start + AT_ONCE])
         write_whole(file, run.info.run_id)
         return run.info.run_id
+
+    def _experiment_id(self, project: str) -> str:
+        """Of the project, made where there is none: by whichever comes first of runs that start together."""
+        from mlflow.exceptions import MlflowException
+
+        if known := self._client.get_experiment_by_name(project):
+            return known.experiment_id
+        try:
+            return self._client.create_experiment(project)
+        except MlflowException:
+            if made := self._client.get_experiment_by_name(project):
+                return made.experiment_id
+            raise
 
     def _log(self, values: dict[str, float], step: int) -> None:
         from mlflow.entities import Metric

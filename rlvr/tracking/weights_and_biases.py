@@ -34,6 +34,7 @@ class WeightsAndBiases:
             dir=path,
             mode=mode,
             config=yaml.safe_load(to_yaml(config)),
+            reinit="create_new",  # else a run that this process has not finished is taken for this one
             settings=wandb.Settings(console="off", x_disable_stats=True, disable_git=True, disable_code=True),
         )
         if self._run.offline:

@@ -1,6 +1,8 @@
 """The part of the verl backend that runs without verl."""
 
 import json
+import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from rlvr.backends.verl.data import problem_of, template_switches, write_problems
-from rlvr.backends.verl.launch import ATTENTION, check_attention
+from rlvr.backends.verl.launch import ATTENTION, Launch, check_attention
 from rlvr.backends.verl.overrides import ACCEPTED, Job, arguments, differences, refuse, verl_overrides
 from rlvr.cli import main as cli
 from rlvr.config import PACKAGE, PromptConfig, load_config, run_directory
@@ -17,7 +19,8 @@ from rlvr.config.plugins import Plugin
 from rlvr.errors import UserError
 from rlvr.files.run_directory import read_summary
 from rlvr.problems import load_problems
-from rlvr.runs.run import run
+from rlvr.runs.run import run, trainer_of
+from rlvr.runs.start import Start
 
 VERL = ["backend=verl", "rollout=vllm"]
 FEW = load_config(["data.size=5", "training.prompts_per_step=1", "training.mini_batch_prompts=1"])
@@ -83,6 +86,14 @@ def test_units_that_verl_counts_otherwise():
     assert overrides("training.steps=7", "training.prompts_per_step=32")["trainer.total_epochs"] == 3
     constant = overrides("algorithm=dr_grpo", "training.sampling.max_tokens=9")
     assert constant["actor_rollout_ref.actor.loss_scale_factor"] == 9
+
+
+def test_a_micro_batch_takes_the_longest_rollout():
+    """verl asserts that it does; natively such a rollout is a micro-batch of its own."""
+    key = "actor_rollout_ref.actor.ppo_max_token_len_per_gpu"
+    limits = ("training.sampling.max_tokens=100", "training.max_tokens_per_micro_batch=")
+    assert overrides(limits[0], f"{limits[1]}64")[key] == 14 + 100  # prompt_tokens of the job
+    assert overrides(limits[0], f"{limits[1]}4096")[key] == 4096
 
 
 def test_token_weights_choose_the_trainer_that_has_them():
@@ -210,6 +221,24 @@ def test_a_resumed_run_is_held_against_its_data(
     with pytest.raises(SystemExit):
         cli.main(command)
     assert "jsonl is not what" in capsys.readouterr().err
+
+
+def test_verl_is_ended_where_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By a deadline as by a signal, which are looked at in one place. verl is a process that sleeps."""
+    asleep = Launch([sys.executable, "-c", "import time; time.sleep(600)"], {}, [], [])
+    monkeypatch.setattr("rlvr.backends.verl.launch.prepare", lambda *_: asleep)
+    monkeypatch.setattr("rlvr.backends.verl.launch.importlib.util.find_spec", lambda _: "found")
+    config = load_config(["scale=smoke", *VERL, f"runs={tmp_path}", "tracking=local"])
+    started = time.monotonic()
+    path = run(config, Start(deadline=time.time() + 1))
+    assert time.monotonic() - started < 300
+    assert "trained_steps" not in read_summary(path)
+
+
+def test_verl_in_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("rlvr.runs.run.world_size", lambda: 8)
+    with pytest.raises(UserError, match="accepted is one, since verl starts its own"):
+        trainer_of(load_config(VERL))
 
 
 def test_the_policy_before_training_needs_no_verl(tmp_path: Path):

@@ -84,6 +84,19 @@ def validation_samples(file: Path, *samples: tuple[str, str, float | None]) -> N
     file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
 
+def test_the_step_that_verl_goes_on_from_keeps_its_metrics(tmp_path: Path):
+    """verl validates before it goes on, and logs that as the step's."""
+    starts = [
+        [(0, "val", 0.1), (1, "lr", 0.2), (2, "lr", 0.3), (3, "lr", 0.4)],
+        [(2, "val", 0.5), (3, "lr", 0.6)],
+    ]
+    for number, lines in enumerate(starts):
+        texts = (json.dumps({"step": step, "data": {name: value}}) + "\n" for step, name, value in lines)
+        (tmp_path / f"metrics-{number:03d}.jsonl").write_text("".join(texts))
+    expected = {0: {"val": 0.1}, 1: {"lr": 0.2}, 2: {"lr": 0.3, "val": 0.5}, 3: {"lr": 0.6}}
+    assert metrics(tmp_path) == expected
+
+
 def test_validation_averages_benchmarks_not_samples(tmp_path: Path):
     file = tmp_path / "7.jsonl"
     validation_samples(file, ("a", "1", 1.0), ("a", "2", 1.0), ("a", "3", 1.0), ("b", "4", 0.0))

@@ -53,7 +53,7 @@ def test_a_run_that_is_taken_away_is_started_again_and_ends_the_same(
     sweep = subprocess.Popen(command, cwd=tmp_path, env=environment)
     try:
         await_file(checkpoint_path(directories[0], 1), sweep)
-        os.kill(int((directories[0] / "lock").read_text()), taken_away_by)
+        os.kill(int((directories[0] / "lock").read_text().split()[0]), taken_away_by)
         assert sweep.wait(timeout=400) == 0
     finally:
         sweep.kill()

@@ -146,7 +146,7 @@ def test_a_sweep_that_is_terminated_takes_its_runs_with_it(tmp_path: Path):
     while not all((directory / "metrics.jsonl").exists() for directory in directories):
         assert sweep.poll() is None, sweep.stderr.read()
         time.sleep(0.05)
-    processes = [int((directory / "lock").read_text()) for directory in directories]
+    processes = [int((directory / "lock").read_text().split()[0]) for directory in directories]
     sweep.terminate()
     assert "the same command goes on from there" in sweep.communicate(timeout=60)[1]
     assert sweep.returncode == 130

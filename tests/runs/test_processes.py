@@ -16,8 +16,15 @@ from omegaconf import OmegaConf
 from rlvr.config import check, load_config, run_directory
 from rlvr.errors import UserError
 from rlvr.files.run_directory import read_summary
-from rlvr.runs.placement import placement
-from rlvr.runs.processes import Nodes, nodes_of, torchrun_command, torchrun_environment
+from rlvr.runs import placement as placement_module
+from rlvr.runs.placement import placement, take_gpus
+from rlvr.runs.processes import (
+    Nodes,
+    _end_with_the_parent,
+    nodes_of,
+    torchrun_command,
+    torchrun_environment,
+)
 from rlvr.runs.start import Start
 from rlvr.training.checkpoint import checkpoint_path, checkpoints
 
@@ -33,9 +40,11 @@ RAY = {"_target_": "hydra_plugins.rlvr_ray_launcher.RayLauncher", "remote": {"nu
 
 def test_the_command_of_one_node_and_of_each_of_two():
     run = ["-m", "rlvr.runs.rank"]
-    assert torchrun_command(8) == [*AGENT, "--standalone", "--nproc-per-node=8", *run]
+    deaf = "--signals-to-handle=SIGINT,SIGHUP,SIGQUIT"  # to SIGTERM
+    assert torchrun_command(8) == [*AGENT, "--standalone", deaf, "--nproc-per-node=8", *run]
     where = ["--nnodes=2", "--node-rank=1", "--master-addr=gpu-07", "--master-port=23456"]
-    assert torchrun_command(16, Nodes(2, 1, "gpu-07", 23456)) == [*AGENT, *where, "--nproc-per-node=8", *run]
+    on_two = [*AGENT, *where, deaf, "--nproc-per-node=8", *run]
+    assert torchrun_command(16, Nodes(2, 1, "gpu-07", 23456)) == on_two
     with pytest.raises(UserError, match="gpus_per_run=9 on 2 nodes: accepted are multiples of 2"):
         torchrun_command(9, Nodes(2, 0, "gpu-07", 23456))
 
@@ -113,6 +122,22 @@ def test_a_gpu_is_taken_until_the_process_that_has_it_ends(tmp_path: Path):
             process.stdout.close()
 
 
+def test_two_slurm_jobs_on_a_machine_do_not_wait_for_each_other(tmp_path: Path, monkeypatch):
+    """Each counts its own GPUs from 0, though they are others."""
+    monkeypatch.setattr(placement_module.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(placement_module, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(placement_module, "_leases", [])
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    assert take_gpus(1, 1, ["0"]) == ["0"]
+    held = list(placement_module._leases)
+    placement_module._leases.clear()  # as another process has them
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    monkeypatch.setattr(placement_module.time, "sleep", lambda _: pytest.fail("it waits"))
+    assert take_gpus(1, 1, ["0"]) == ["0"]
+    for lease in [*held, *placement_module._leases]:
+        lease.close()
+
+
 def take_in_a_process(count: int, runs_per_gpu: int, folder: Path, *, ends: bool = False) -> subprocess.Popen:
     code = (
         "import sys, time; from pathlib import Path; from rlvr.runs.placement import take_gpus; "
@@ -131,7 +156,10 @@ def taken_by(process: subprocess.Popen) -> list[str]:
 
 @pytest.mark.slow
 def test_a_run_of_two_processes_that_is_asked_to_stop_goes_on_to_its_end(tmp_path: Path):
-    """On a CPU, through gloo: `rlvr train gpus_per_run=2` started, sent SIGTERM and started again."""
+    """On a CPU, through gloo: `rlvr train gpus_per_run=2` started, sent SIGTERM and started again.
+
+    All its processes are sent it, as SLURM does when it preempts: torchrun itself is not to end, nor to kill.
+    """
     settings = (
         "training.steps=12",
         "training.checkpoint_every=12",
@@ -148,8 +176,11 @@ def test_a_run_of_two_processes_that_is_asked_to_stop_goes_on_to_its_end(tmp_pat
     while not (path / "metrics.jsonl").exists():
         assert started.poll() is None
         time.sleep(0.01)
-    started.send_signal(signal.SIGTERM)
-    assert "stopped by SIGTERM" in started.communicate(timeout=300)[1]
+    for process in processes_from(started.pid):
+        os.kill(process, signal.SIGTERM)
+    said = started.communicate(timeout=300)[1]
+    assert "stopped by SIGTERM" in said
+    assert "SignalException" not in said
     assert started.returncode == 75
     assert 0 < checkpoints(path)[-1][0] < 12
     subprocess.run(command, check=True)
@@ -157,6 +188,36 @@ def test_a_run_of_two_processes_that_is_asked_to_stop_goes_on_to_its_end(tmp_pat
     assert len(list((checkpoint_path(path, 12) / "optimizer").glob("*.distcp"))) == 2
     steps = [json.loads(line)["step"] for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 13))
+
+
+def processes_from(first: int) -> list[int]:
+    """A process and all that it has started, by way of others too."""
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    return [first, *(process for child in children for process in processes_from(int(child)))]
+
+
+def test_the_agent_of_torchrun_is_deaf_to_what_a_scheduler_sends_to_all(tmp_path: Path):
+    """SIGTERM would have it kill its processes 30 seconds later, in the middle of a checkpoint."""
+    sleeper = tmp_path / "sleeper.py"
+    sleeper.write_text("import time; print('up', flush=True); time.sleep(600)")
+    command = [word for word in torchrun_command(1) if word not in ("-m", "rlvr.runs.rank")]
+    agent = subprocess.Popen(
+        [command[0], "-m", *command[1:], str(sleeper)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_end_with_the_parent,
+    )
+    try:
+        assert agent.stdout.readline() == "up\n"
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            agent.send_signal(number)
+        with pytest.raises(subprocess.TimeoutExpired):
+            agent.wait(2)
+    finally:
+        for process in processes_from(agent.pid):
+            os.kill(process, signal.SIGKILL)
+        agent.wait()
+        agent.stdout.close()
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
 """Sweeps: what a grid is, what a sweeper plug-in is told of its runs, and what a launcher lacks."""
 
 import json
+import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +13,18 @@ from typing import ClassVar
 
 import pytest
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from rlvr.cli.main import main
-from rlvr.config import load_config
+from rlvr.config import compose, load_config
 from rlvr.errors import UserError
+from rlvr.runs.deadline import Stopped
+from rlvr.runs.interrupts import terminated_like_interrupted
 from rlvr.runs.start import Start
-from rlvr.runs.sweep import expand, launch, launching, objective
+from rlvr.runs.sweep import expand, launch, launching, objective, run_job
 
 TINY = [
     *["scale=smoke", "tracking=local", "benchmark=countdown_3", "benchmark.tasks.countdown_3.size=4"],
@@ -103,6 +109,46 @@ def test_a_launcher_without_its_package_is_a_sentence(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
     with pytest.raises(UserError, match=r"`pip install 'rlvr\[ray\]'`"):
         launch([[*TINY, f"runs={tmp_path}", "hydra/launcher=ray"]])
+
+
+def test_a_job_that_was_lost_is_one_failure_among_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As one that is cancelled or killed for memory, of which submitit has no result."""
+    pytest.importorskip("submitit")
+    done = tmp_path / "done"
+
+    def job(composed: DictConfig, *, start: Start) -> None:
+        if composed.seed == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(2)
+        done.touch()
+
+    monkeypatch.setattr("rlvr.runs.sweep.run_job", job)
+    jobs = [[*TINY, f"runs={tmp_path}", f"seed={n}", "hydra/launcher=submitit_local"] for n in (1, 2)]
+    with pytest.raises(UserError, match=r"1 of 2 runs failed, the others are kept: \S+/seed-1: .* was lost"):
+        launch(jobs)
+    assert done.exists()
+
+
+def test_a_run_that_is_asked_to_stop_leaves_the_others_of_its_sweep(monkeypatch: pytest.MonkeyPatch):
+    """joblib kills all others where one ends the process; schedulers start it again."""
+
+    def stopped(*_) -> None:
+        raise Stopped
+
+    monkeypatch.setattr("rlvr.runs.processes.start_run", stopped)
+    monkeypatch.setattr(os, "chdir", lambda _: None)
+    for launcher, error in (("JoblibLauncher", UserError), ("SlurmLauncher", Stopped)):
+        made = OmegaConf.create({"runtime": {"cwd": "."}, "launcher": {"_target_": f"some.{launcher}"}})
+        monkeypatch.setattr(HydraConfig, "get", lambda made=made: made)
+        with pytest.raises(error) as raised:
+            run_job(compose(TINY), start=Start())
+        assert error is Stopped or "asked to stop by a signal" in str(raised.value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_what_a_scheduler_sends_ends_a_sweep_as_ctrl_c_does(number: signal.Signals):
+    with pytest.raises(KeyboardInterrupt), terminated_like_interrupted():
+        signal.raise_signal(number)
 
 
 class BetterOfTwo(Sweeper):

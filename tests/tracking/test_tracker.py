@@ -142,6 +142,27 @@ def test_a_failing_dashboard_does_not_cost_the_run(
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["step"] == 1
 
 
+def test_a_run_that_wandb_failed_in_is_not_taken_for_the_next_one(
+    tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+):
+    """A process of a sweep has several runs, one after the other."""
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    first = Tracker(load_config(["arm=first"]), folders[0])
+    with monkeypatch.context() as disk_is_full:
+        disk_is_full.setattr("rlvr.tracking.weights_and_biases.note_sent", lambda *_: 1 / 0)
+        first.log(1, {"reward/mean": 0.25})
+    second = Tracker(load_config(["arm=second"]), folders[1])
+    second.log(1, {"reward/mean": 0.75})
+    second.close()
+    records = offline_records(folders[1])
+    assert [record.run.run_id for record in records if record.HasField("run")] == [
+        (folders[1] / "wandb_id").read_text()
+    ]
+    assert [row["reward/mean"] for row in history(records)] == [0.75]
+
+
 def test_auto_is_online_where_wandb_finds_credentials_for_its_server(tmp_path: Path):
     """In a process of its own, since W&B keeps what it found."""
     code = """
@@ -216,6 +237,28 @@ def test_mlflow_has_every_step_once_and_the_config(tmp_path: Path):
 
     assert history("reward/mean") == [(1, 0.25), (2, 0.5), (3, 0.75)]
     assert history("pass_at_k/gcd") == [(1, 0.5), (8, 0.75)]
+
+
+def test_runs_that_start_together_share_an_mlflow_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """The second looks for it just before the first has made it."""
+    from mlflow.tracking import MlflowClient
+
+    found = MlflowClient.get_experiment_by_name
+    for arm, there in (("first", True), ("second", False)):
+        looks = iter([there])
+        monkeypatch.setattr(
+            MlflowClient,
+            "get_experiment_by_name",
+            lambda *given, looks=looks: found(*given) if next(looks, True) else None,
+        )
+        (tmp_path / arm).mkdir()
+        config = load_config(["tracking=mlflow", f"runs={tmp_path}", f"arm={arm}", "tracking.project=mine"])
+        Tracker(config, tmp_path / arm).close()
+    assert "MLflow is off" not in capsys.readouterr().out
+    client = MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri())
+    assert len(client.search_runs([client.get_experiment_by_name("mine").experiment_id])) == 2
 
 
 def test_mlflow_takes_a_folder_and_any_name(

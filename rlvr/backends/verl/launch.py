@@ -5,7 +5,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from rlvr.tracking.tracker import chosen
 from rlvr.tracking.weights_and_biases import wandb_mode, wandb_run_id
 
 VERL = "verl[vllm,fsdp]==0.9.1"
+LOOK_SECONDS = 0.2  # between looks whether the run is to stop
+END_SECONDS = 60.0  # that verl and its Ray are given to end
 ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"  # verl's key
 
 
@@ -132,8 +135,14 @@ def environment(config: Config, run: Path) -> dict[str, str]:
     return variables
 
 
-def train_with_verl(config: Config, directory: RunDirectory) -> None:
-    """Run verl to the end, then take over its checkpoints; started again, it goes on from its last one."""
+def train_with_verl(
+    config: Config, directory: RunDirectory, check_time: Callable[[], None] = lambda: None
+) -> None:
+    """Run verl to the end, then take over its checkpoints; started again, it goes on from its last one.
+
+    Args:
+        check_time: raises where the run is to stop; asked while verl works.
+    """
     launch = prepare(config, directory)
     if importlib.util.find_spec("verl") is None:
         raise UserError(
@@ -142,13 +151,32 @@ def train_with_verl(config: Config, directory: RunDirectory) -> None:
         )
     check_attention(launch.command)
     directory.report("training", 0, config.training.steps)
-    done = subprocess.run(launch.command, env={**os.environ, **launch.environment}, check=False)
-    if done.returncode:
+    if status := run_verl(launch, check_time):
         raise UserError(
-            f"verl ended with status {done.returncode}: its messages are above; the same command goes on "
+            f"verl ended with status {status}: its messages are above; the same command goes on "
             "from its last checkpoint"
         )
     take_over(config, directory)
+
+
+def run_verl(launch: Launch, check_time: Callable[[], None]) -> int:
+    """Wait for verl; its exit status. Where `check_time` raises, verl is ended: it can't be asked for a
+    checkpoint, and goes on from its last one."""
+    job = subprocess.Popen(launch.command, env={**os.environ, **launch.environment})
+    try:
+        while job.returncode is None:
+            with suppress(subprocess.TimeoutExpired):
+                job.wait(LOOK_SECONDS)
+            if job.returncode != 0:  # also where a signal to all has ended verl first
+                check_time()
+        return job.returncode
+    finally:
+        job.terminate()
+        try:
+            job.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            job.kill()
+            job.wait()
 
 
 def check_attention(command: Sequence[str]) -> None:

@@ -171,6 +171,8 @@ def differences(config: Config) -> list[str]:
             config.training.sampling.max_tokens != config.evaluation.sampling.max_tokens
         ),
         "problems are shuffled by verl's sampler, in another order": True,
+        "where a signal or stop_after_minutes asks for the end, verl is ended at once, without a checkpoint, "
+        "and goes on from its last one": True,
         "tokens of rollouts that could not be judged stay in the loss's normaliser": True,
     }
     return [sentence for sentence, holds in sentences.items() if holds]
@@ -236,7 +238,10 @@ def _actor(config: Config, job: Job) -> dict[str, Any]:
         "ppo_mini_batch_size": training.mini_batch_prompts,  # prompts: verl multiplies by rollouts itself
         "ppo_epochs": 1,
         "use_dynamic_bsz": True,
-        "ppo_max_token_len_per_gpu": training.max_tokens_per_micro_batch,
+        # natively a rollout that is longer goes through alone, where verl ends with an assertion
+        "ppo_max_token_len_per_gpu": max(
+            training.max_tokens_per_micro_batch, job.prompt_tokens + training.sampling.max_tokens
+        ),
         "policy_loss.loss_mode": f"rlvr_{algorithm.loss}",
         "clip_ratio_low": 1 - algorithm.is_weight_min if cispo else algorithm.clip_low,
         "clip_ratio_high": algorithm.is_weight_max - 1 if cispo else algorithm.clip_high,

@@ -97,10 +97,14 @@ def in_domain(file: Path) -> dict[str, float]:
 
 
 def metrics(verl: Path) -> dict[int, dict[str, float]]:
-    """verl's own metrics by step; where it was started again, those of the last time."""
-    by_step = {}
+    """verl's own metrics by step; where it was started again, those of the last time.
+
+    Of the step that it goes on from verl logs a validation alone, which is added to what was there.
+    """
+    by_step: dict[int, dict[str, float]] = {}
     for file in sorted(verl.glob("metrics-*.jsonl")):
-        by_step |= {line["step"]: line["data"] for line in step_lines.read(file)}
+        for line in step_lines.read(file):
+            by_step[line["step"]] = by_step.get(line["step"], {}) | line["data"]
     return by_step
 
 

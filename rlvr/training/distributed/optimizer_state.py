@@ -10,11 +10,12 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from rlvr.errors import UserError
-from rlvr.training.distributed.ranks import local_shard, rank, world_size
+from rlvr.training.distributed.ranks import gather, local_shard, rank, world_size
 from rlvr.training.optimizers import HostAdamW, OnDevice
 
 FOLDER = "optimizer"
@@ -22,7 +23,12 @@ Optimizer = torch.optim.Optimizer
 
 
 def save_optimizer(model: nn.Module, state: OnDevice, folder: Path) -> None:
-    """Write the shards from where they are, a collective. Nothing is written before the first step."""
+    """Write the shards from where they are, a collective that ends when all are written. Nothing is written
+    before the first step.
+
+    Raises:
+        OSError, RuntimeError: of whichever rank could not write, on all of them.
+    """
     if state.optimizer.state and in_blocks(state.optimizer):
         own = {
             i: {key: local_shard(value) for key, value in entries.items()}
@@ -30,6 +36,7 @@ def save_optimizer(model: nn.Module, state: OnDevice, folder: Path) -> None:
         }
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         torch.save(own, folder / FOLDER / _file_of_rank())
+        gather(None)  # rank 0 is about to take digests of all files, and to give the folder its name
         return
     host = _host_mesh()
     shards = {
@@ -37,8 +44,13 @@ def save_optimizer(model: nn.Module, state: OnDevice, folder: Path) -> None:
         for name, parameter in model.named_parameters()
         for key, value in state.entries(parameter).items()
     }
-    if shards:
+    if not shards:
+        return
+    try:
         dcp.save(shards, checkpoint_id=folder / FOLDER)
+    except CheckpointException as error:  # no Exception, and hides what happened, as that a disk is full
+        reason, _ = next(iter(error.failures.values()))
+        raise reason from error
 
 
 def load_optimizer(model: nn.Module, optimizer: Optimizer, full: dict[str, Any] | None, folder: Path) -> None:

@@ -82,7 +82,8 @@ class Watchdog:
 
     def _watch(self) -> None:
         self._woken.settimeout(HEARTBEAT_SECONDS)
-        heard = {other: ("", time.monotonic()) for other in self._others}
+        looked = time.monotonic()
+        heard = {other: ("", looked) for other in self._others}
         try:
             while not self._closed.is_set():
                 if self._told_to_end():
@@ -93,6 +94,9 @@ class Watchdog:
                 self._heartbeat += 1
                 self._write()
                 now = time.monotonic()
+                if now - looked > SILENCE_SECONDS / 2:  # this process was stopped, and may be all were
+                    heard = {other: (said, now) for other, (said, _) in heard.items()}
+                looked = now
                 for other, said in self._read().items():
                     if said != heard[other][0]:
                         heard[other] = said, now

@@ -379,7 +379,7 @@ def test_all_ranks_stop_together_when_one_is_asked_to(tmp_path: Path, number: si
         time.sleep(0.05)
     ranks = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
     asked = [rank for rank in map(int, ranks) if environment_of(rank).get("RANK") in ("0", "1")]
-    first = int((path / "lock").read_text())
+    first = int((path / "lock").read_text().split()[0])
     for process in asked:
         if number == signal.SIGTERM or process != first:
             os.kill(process, number)
