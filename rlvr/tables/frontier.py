@@ -104,12 +104,13 @@ def frontier_figure(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFile
     averages = frame[(frame["group"] == group) & (frame["benchmark"] == AVERAGE)]
     points = 100 * averages.pivot(index="arm", columns="metric", values="value")
     x, y = spec.metrics[0], spec.metrics[-1]
-    colours = matplotlib.colormaps["tab20"]
+    found = members(spec)
+    colours = matplotlib.colormaps["tab10" if len(found) <= 10 else "tab20"]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.5, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for number, (member, arms) in enumerate(members(spec).items()):
-            style = {"color": colours(number % 20), "marker": MARKERS[number % len(MARKERS)]}
+        for number, (member, arms) in enumerate(found.items()):
+            style = {"color": colours(number % colours.N), "marker": MARKERS[number % len(MARKERS)]}
             _strengths(left, points, arms, x, y, member, style)
             chosen = [arm.name for arm in own_strength(arms) if not arm.rate]
             _path(right, [run for run in runs if run.arm in chosen], style)
