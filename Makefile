@@ -64,7 +64,7 @@ attack: setup ## odd and hostile answers, settings, data, models and run folders
 	$(VENV)/bin/python -m tests.attack $(SECTIONS) $(if $(ABOUT),--about $(ABOUT))
 
 test-slow: setup ## the tests that take longer
-	$(VENV)/bin/python -m pytest -m 'slow and not vllm and not browser'
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m 'slow and not vllm and not browser'
 
 gpu-test: setup ## the tests on CUDA, against the same on a CPU and transformers; skipped without CUDA
 	$(VENV)/bin/python -m pytest -m gpu -rs tests/gpu
