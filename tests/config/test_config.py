@@ -40,6 +40,7 @@ def test_every_option_composes(group: str, option: str):
     assert group != "algorithm" or config.algorithm.name == option
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", tables())
 def test_every_table_composes_at_every_scale_it_has(table: str):
     layout = read_layout(EXPERIMENTS / f"{table}.yaml")
