@@ -94,10 +94,8 @@ def take_gpus(count: int, runs_per_gpu: int, gpus: Sequence[str], folder: Path |
     Sweeps of one user on one machine see each other, by locks in a folder of its temporary files; those of
     two SLURM jobs do not, whose GPUs are others though each counts its own from 0.
     """
-    job = os.environ.get("SLURM_JOB_ID", "")
-    folder = folder or Path(tempfile.gettempdir()) / "-".join(["rlvr-gpus", str(os.getuid()), job]).rstrip(
-        "-"
-    )
+    of_job = f"-{job}" if (job := os.environ.get("SLURM_JOB_ID")) else ""
+    folder = folder or Path(tempfile.gettempdir()) / f"rlvr-gpus-{os.getuid()}{of_job}"
     folder.mkdir(parents=True, exist_ok=True)
     while _leases:
         _leases.pop().close()

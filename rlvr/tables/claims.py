@@ -3,7 +3,7 @@
 `rlvr.tables.claims_file` says what a claim is; here each gets its numbers and a verdict.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ class Difference:
         seeds: of the two arms, as "1 2 3".
         repeated: whether each of them that is trained has more than one.
         no_effect: the value at which the two would be equal: 0, or 1 - factor where a factor is claimed.
-        table: whose files it is from; the same difference of two tables is one.
+        table: whose files it is from.
     """
 
     text: str
@@ -54,11 +54,18 @@ class Difference:
     seeds: tuple[str, str] = ("", "")
     repeated: bool = True
     no_effect: float = 0.0
-    table: str = field(default="", compare=False)
+    table: str = ""
 
     @property
     def has_run(self) -> bool:
         return not np.isnan(self.value)
+
+    @property
+    def identity(self) -> tuple:
+        """Equal for one difference of two claims, or of two tables with the same runs."""
+        if not self.has_run:
+            return self.table, self.text
+        return self.text, self.value, self.low, self.high, self.seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +134,18 @@ def holm_corrected(found: list[Finding], *, student: bool = True) -> list[Findin
     Args:
         student: take Student's t with each difference's degrees of freedom, and not the normal distribution.
     """
-    family = {_identity(item): item for finding in found for item in finding.differences}
+    family = {item.identity: item for finding in found for item in finding.differences}
     measured = [item for item in family.values() if item.has_run and item.repeated and np.isfinite(item.low)]
     freedoms = [_freedom(item) if student else np.inf for item in measured]
     rows = [(item.value, item.low, item.high) for item in measured]
     bounds = holm_intervals(*np.reshape(rows, (-1, 3)).T, freedoms, len(family))
-    wider = {_identity(item): bound for item, bound in zip(measured, bounds, strict=True)}
+    wider = {item.identity: bound for item, bound in zip(measured, bounds, strict=True)}
 
     def widened(item: Difference) -> Difference:
-        low, high = wider.get(_identity(item), (item.low, item.high))
+        low, high = wider.get(item.identity, (item.low, item.high))
         return replace(item, low=low, high=high)
 
     return [replace(finding, differences=tuple(map(widened, finding.differences))) for finding in found]
-
-
-def _identity(difference: Difference) -> tuple:
-    """Equal for one difference of two claims, or of two tables with the same runs."""
-    if not difference.has_run:
-        return difference.table, difference.text
-    return difference.text, difference.value, difference.low, difference.high, difference.seeds
 
 
 def _freedom(difference: Difference) -> float:

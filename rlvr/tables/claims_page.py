@@ -94,7 +94,8 @@ def markdown(
         correction: that the intervals have; where there is one the page says in a paragraph what to do.
         figures: stems of those that it shows.
     """
-    intervals = len({item for finding in found for item in finding.differences if isfinite(item.low)})
+    measured = (item for finding in found for item in finding.differences if isfinite(item.low))
+    intervals = len({item.identity for item in measured})
     chance = (
         f"The page has {intervals} intervals, none corrected for their number: were all true differences "
         f"zero and each interval right 95 times in 100, {0.05 * intervals:.1f} would exclude zero by chance, "
