@@ -5,7 +5,9 @@ inside a list, without the list, the item or the file; they also resolve `${...}
 another run. So files that are lists of things (a table's arms, a paper's claims) are read here.
 """
 
+import io
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -28,13 +30,18 @@ def load_yaml(file: Path) -> dict[str, Any]:
         UserError: if the file is not YAML or not a mapping of texts to values.
     """
     try:
-        content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        content = deepcopy(_parsed(file.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValueError, OSError) as error:  # ValueError: bytes that are no UTF-8
         reason = " ".join(str(error).split())
         raise UserError(f"{file} can't be read as YAML: {reason}") from error
     if not isinstance(content, dict):
         raise UserError(f"{file} holds a list: accepted are keys with values")
     return content
+
+
+@cache  # many claims are about one table, which extends others
+def _parsed(text: str) -> Any:
+    return OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
 
 
 def strictly(kind: type[T], value: Any, file: str | Path, place: str = "") -> T:
