@@ -308,8 +308,10 @@ def print_estimate(
         training, tested = load_all(config)
         print("\n".join(describe(config, assumptions, on_cpu)))
         words = ["train", *overrides]
-    matters = ("mean_tokens",) if on_cpu else tuple(asdict(assumptions))
-    assumed = ", ".join(f"{name}={getattr(assumptions, name):g}" for name in matters)
+    longest = max(part.sampling.max_tokens for part in (config.training, config.evaluation))
+    taken = asdict(assumptions) | {"mean_tokens": min(assumptions.mean_tokens, longest)}
+    matters = ["mean_tokens"] if on_cpu else taken
+    assumed = ", ".join(f"{name}={taken[name]:g}" for name in matters)
     print(f"\nassumed     {assumed}")
     print("\n".join(["", *checks(config, training, tested)]))
     too_much = None if on_cpu else shortfall(config, architecture_of(config.model), assumptions)

@@ -122,7 +122,8 @@ def savings(spec: TableSpec, checkpoints: pd.DataFrame) -> pd.DataFrame:
 
 
 def _saving(baseline: pd.DataFrame, arm: pd.DataFrame, unit: str, target: float | str) -> float:
-    """Baseline's cost / arm's cost; 0 if the arm never got there, NaN if there was nowhere to go."""
+    """Baseline's cost / arm's cost; 0 if the arm never got there, NaN if there was nowhere to go or the arm
+    was there before it trained."""
     start, best = baseline["reward"].iloc[0], baseline["reward"].max()
     wanted = best if target == OWN_BEST else start + target * (best - start)
     heights = wanted, arm["reward"].max() if target == OWN_BEST else wanted
@@ -132,7 +133,7 @@ def _saving(baseline: pd.DataFrame, arm: pd.DataFrame, unit: str, target: float 
         cost_to_reach(height, run[unit].tolist(), run["reward"].tolist())
         for height, run in zip(heights, (baseline, arm), strict=True)
     )
-    return spent / own
+    return spent / own if own else math.nan
 
 
 def _geometric_mean(ratios: np.ndarray) -> list[float]:

@@ -217,6 +217,7 @@ def test_a_laptops_run_is_planned_for_its_cores(capsys: pytest.CaptureFixture):
     said = capsys.readouterr().out
     assert "0.82 million parameters" in said
     assert "time        on CPU cores, not estimated" in said
+    assert "assumed     mean_tokens=16\n" in said  # a completion has no more
     assert "run it      rlvr train scale=laptop benchmark=countdown_3 data.size=64\n" in said
     assert "GPUs" not in said
     command_line(["plan", "scale=laptop", "benchmark=countdown_3", "data.size=64", "gpus=8"])

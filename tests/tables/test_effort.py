@@ -134,6 +134,16 @@ def test_an_arm_that_never_gets_there_has_no_saving(trained: list[Path], spec_wi
     assert flops.rows[0][-1] == "2"
 
 
+def test_an_arm_that_was_there_before_it_trained_has_no_saving(
+    trained: list[Path], spec_with_effort: TableSpec
+):
+    """It has spent nothing: there is no number of times that it spends less."""
+    add_training(trained[3], [0.9, 0.4, 0.5, 0.6], 4.0)
+    found = savings(spec_with_effort, curves(finished(trained)))
+    half = found[(found["unit"] == "steps") & (found["target"] == 0.5)].iloc[0]
+    assert math.isnan(half["saving"]) and half["reached"] == 1
+
+
 def test_one_seed_has_no_interval(trained: list[Path], spec_with_effort: TableSpec):
     found = savings(spec_with_effort, curves(finished(trained[:-1])))
     _, steps = saving_panels(spec_with_effort, found)
