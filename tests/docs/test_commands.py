@@ -4,6 +4,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,8 @@ OWN_TESTS = (
 )
 
 
-def composes(words: Sequence[str]) -> None:
+@cache  # many pages show the same
+def composes(words: tuple[str, ...]) -> None:
     """A command of rlvr, up to the point where it would begin to work."""
     name, *rest = words
     assert name in cli.VERBS, name
@@ -53,16 +55,22 @@ def composes(words: Sequence[str]) -> None:
         return
     if getattr(keys, "table", None):
         given = dict(word.partition("=")[::2] for word in rest)
-        scale = given.get("scale", "laptop")
-        spec = read_table(keys.table, scale)
-        assert reproduce.schedule_runs(spec, [1], [f"scale={scale}", *keys.overrides])
+        overrides = tuple(o for o in keys.overrides if not o.startswith("scale="))
+        table_composes(keys.table, given.get("scale", "laptop"), overrides)
     elif name == "table":
         wanted(keys.overrides)
     elif name == "evaluate":
         config.load_config(overrides_of_evaluation(keys.overrides, n=keys.n, config_name=keys.config_name))
     elif "hydra/sweeper=optuna" not in rest:
-        for job in expand(keys.overrides) if getattr(keys, "multirun", False) else [keys.overrides]:
+        jobs = expand(keys.overrides) if getattr(keys, "multirun", False) else [keys.overrides]
+        by_choices = {tuple(o for o in job if not o.startswith("seed=")): job for job in jobs}
+        for job in by_choices.values():  # one of those that differ in their seed
             config.load_config(job)
+
+
+@cache
+def table_composes(table: str, scale: str, overrides: tuple[str, ...]) -> None:
+    assert reproduce.schedule_runs(read_table(table, scale), [1], [f"scale={scale}", *overrides])
 
 
 def exists(command: Command) -> None:
@@ -97,7 +105,7 @@ def test_every_command_composes(command: Command):
     if Path(words[0]).name != "rlvr":
         exists(command)
     elif command.needs not in OWN_TESTS:
-        composes(words[1:])
+        composes(tuple(words[1:]))
 
 
 def test_every_block_of_commands_is_seen():
