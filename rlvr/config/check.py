@@ -18,7 +18,6 @@ from rlvr.config.schema import (
     BackendConfig,
     Config,
     LoRAConfig,
-    ModelConfig,
     NoAdapterConfig,
     TransformersRolloutConfig,
     VerlConfig,
@@ -253,16 +252,24 @@ def _check_together(config: Config) -> None:
         )
 
 
-def refuse_idle(model: ModelConfig) -> None:
-    """Refuse what would be passed over: prompts of no verifier, a digest that nothing is held against.
+def refuse_idle(config: Config) -> None:
+    """Refuse what would be passed over: prompts of no verifier, a digest that nothing is held against, a
+    folder of data files that nothing is looked for in.
 
     Apart from `check`, since a run that was given such a thing before can still be read.
     """
+    model, parts = config.model, [config.data, *config.benchmark.tasks.values()]
     refuse_unknown("verifier in model.prompts", model.prompts, {*_verifiers(), "default"})
     if model.sha256 and not model.package and not model.path.endswith(".gguf"):
         raise UserError(
             f"model.sha256 with model.path={model.path}: it is the digest of a GGUF file; accepted are "
             "model.path=<file>.gguf with it, or model.sha256=null"
+        )
+    if config.data.root and all(part.source != "dataset" for part in parts):
+        names = ", ".join(dict.fromkeys(part.name for part in parts))
+        raise UserError(
+            f"data.root={config.data.root} with {names}, whose problems are in no file of a folder: accepted "
+            "is data or a benchmark of data sets, as data=gsm8k, beside it, or data.root=null"
         )
 
 

@@ -152,7 +152,7 @@ def load_config(overrides: Sequence[str] = (), config_name: str = "config") -> C
     with hydra_errors_as_sentences():
         composed = compose(overrides, config_name=config_name)
     config = check(composed)
-    refuse_idle(config.model)
+    refuse_idle(config)
     _refuse_idle_epochs(composed, overrides)
     return config
 

@@ -313,10 +313,12 @@ def test_a_config_goes_to_another_process_as_it_is():
     [
         (["model.prompts.maths.system=null"], "unknown verifier in model.prompts 'maths'.*did you mean math"),
         ([f"model.sha256={'a' * 64}"], "model.sha256 with model.path=embedded: it is the digest of a GGUF"),
+        (["data.root=files"], "data.root=files with countdown, countdown_3,.*no file of a folder"),
     ],
 )
-def test_what_is_said_of_a_model_and_would_be_passed_over_is_refused(overrides: list[str], sentence: str):
+def test_what_would_be_passed_over_is_refused(overrides: list[str], sentence: str):
     with pytest.raises(UserError, match=sentence):
         load_config(overrides)
     load_config(["model.prompts.default.system=null", "model.prompts.words.instruction=One word."])
     load_config([f"model.sha256={'a' * 64}", "model.path=some/model.gguf"])
+    load_config(["data.root=files", "benchmark=gsm8k"])

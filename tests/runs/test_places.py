@@ -279,5 +279,7 @@ def test_data_may_have_moved_before_a_run_goes_on(tmp_path: Path):
     """The root of the training data might, and that of the benchmarks, which is the same key, might not."""
     config = tiny(tmp_path / "runs", "evaluation.after_training=false")
     run(replace(config, training=replace(config.training, steps=1)))
-    path = run(tiny(tmp_path / "runs", "evaluation.after_training=false", f"data.root={tmp_path}"))
+    for part in (config.data, *config.benchmark.tasks.values()):
+        part.root = str(tmp_path)
+    path = run(config)
     assert len((path / "metrics.jsonl").read_text().splitlines()) == 2
