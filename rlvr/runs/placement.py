@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from rlvr.errors import UserError
+from rlvr.errors import UserError, say
 
 WAIT_SECONDS = 1.0  # between looks for a GPU that is free
 
@@ -45,16 +45,20 @@ def local_placement(launcher: Any, keys: set[str], processes: int, gpus: int) ->
     """As many runs at a time as have GPUs of their own; more where `n_jobs` is given."""
     if gpus == 0:
         return [], 0
-    if processes > gpus:
-        raise UserError(
-            f"gpus_per_run={processes}: this machine has {gpus}; the nearest valid choice is {gpus}, and "
-            "cluster=slurm has a run on several machines"
-        )
+    refuse_too_many(processes, gpus)
     at_once = gpus // processes
     asked = int(launcher.get("n_jobs") or 0) if "hydra.launcher.n_jobs" in keys else 0
     if asked > 0:
         return [], max(math.ceil(asked * processes / gpus), 1)
     return (overrides_of({"n_jobs": at_once}, set()) if "n_jobs" in launcher else []), 1
+
+
+def refuse_too_many(processes: int, gpus: int) -> None:
+    if processes > gpus:
+        raise UserError(
+            f"gpus_per_run={processes}: this machine has {gpus}; the nearest valid choice is {gpus}, and "
+            "cluster=slurm has a run on several machines"
+        )
 
 
 def slurm_resources(launcher: Any, keys: set[str], processes: int) -> dict[str, int]:
@@ -99,6 +103,7 @@ def take_gpus(count: int, runs_per_gpu: int, gpus: Sequence[str], folder: Path |
     folder.mkdir(parents=True, exist_ok=True)
     while _leases:
         _leases.pop().close()
+    waits = False
     while True:
         with open(folder / "lock", "a") as one_at_a_time:
             fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
@@ -111,6 +116,9 @@ def take_gpus(count: int, runs_per_gpu: int, gpus: Sequence[str], folder: Path |
                 return taken
             while _leases:
                 _leases.pop().close()
+        if not waits:
+            say(f"waiting for {count} of GPU {', '.join(gpus)}: other runs have them")
+            waits = True
         time.sleep(WAIT_SECONDS)
 
 

@@ -16,7 +16,7 @@ from rlvr.config import Config, run_directory
 from rlvr.errors import UserError
 from rlvr.files.atomic import write_whole
 from rlvr.runs.deadline import STOP_FILE, asked_to_stop, stoppable
-from rlvr.runs.placement import gpus_here, take_gpus
+from rlvr.runs.placement import gpus_here, refuse_too_many, take_gpus
 from rlvr.runs.start import Start
 from rlvr.training.distributed.ranks import world_size
 
@@ -87,21 +87,27 @@ def torchrun_environment(config: Config, start: Start, environment: Mapping[str,
 
 def start_run(config: Config, start: Start) -> Path:
     """`run`, in this process or in as many as are wanted, on GPUs that no other run has where so wanted."""
-    if start.runs_per_gpu and (gpus := gpus_here()):
-        # before CUDA starts in this process
-        taken = take_gpus(start.processes, start.runs_per_gpu, gpus)
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
-    if start.processes == 1:
-        from rlvr.runs.run import run
-
-        return run(config, start)
-    if world_size() > 1:
+    several = start.processes > 1
+    if several and world_size() > 1:
         raise UserError("gpus_per_run= was given under torchrun: accepted is one of the two")
-    return run_in_processes(config, start)
+    visible = {}
+    if (several or start.runs_per_gpu) and (gpus := gpus_here()):
+        here = start.processes // max(len(slurm_hosts()), 1)
+        refuse_too_many(here, len(gpus))
+        visible["CUDA_VISIBLE_DEVICES"] = ",".join(take_gpus(here, start.runs_per_gpu or 1, gpus))
+    if several:
+        return run_in_processes(config, start, visible)
+    os.environ.update(visible)  # before CUDA starts in this process
+    from rlvr.runs.run import run
+
+    return run(config, start)
 
 
-def run_in_processes(config: Config, start: Start) -> Path:
+def run_in_processes(config: Config, start: Start, environment: Mapping[str, str]) -> Path:
     """Start torchrun and wait for it; it ends when this process does.
+
+    Args:
+        environment: of the processes, beside this one's.
 
     Raises:
         Stopped: once a signal has asked for the end, and all that was done is kept.
@@ -112,7 +118,7 @@ def run_in_processes(config: Config, start: Start) -> Path:
         stop_file = Path(folder) / "stop"
         job = subprocess.Popen(
             command,
-            env=torchrun_environment(config, start, {**os.environ, STOP_FILE: str(stop_file)}),
+            env=torchrun_environment(config, start, {**os.environ, **environment, STOP_FILE: str(stop_file)}),
             start_new_session=True,
             preexec_fn=_end_with_the_parent,
         )

@@ -13,7 +13,8 @@ class Start:
         evaluate: evaluate the trained run, whatever `evaluation.after_training` says.
         deadline: Unix time at which the run stops, with a checkpoint.
         processes: that the run has, one a GPU where there are GPUs; above 1 they are started by torchrun.
-        runs_per_gpu: the run takes GPUs of this machine that fewer than so many others have; 0: all it sees.
+        runs_per_gpu: the run takes GPUs of this machine that fewer than so many others have; 0: all it sees
+            where it has one process, or those that no other run has.
         command: what the run was started by, which a launcher's process does not know by itself.
     """
 

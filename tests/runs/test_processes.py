@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from rlvr.runs.processes import (
     Nodes,
     _end_with_the_parent,
     nodes_of,
+    start_run,
     torchrun_command,
     torchrun_environment,
 )
@@ -138,10 +140,12 @@ def test_two_slurm_jobs_on_a_machine_do_not_wait_for_each_other(tmp_path: Path, 
         lease.close()
 
 
-def take_in_a_process(count: int, runs_per_gpu: int, folder: Path, *, ends: bool = False) -> subprocess.Popen:
+def take_in_a_process(
+    count: int, runs_per_gpu: int, folder: Path, *, ends: bool = False, gpus: Sequence[str] = ("0", "1", "2")
+) -> subprocess.Popen:
     code = (
         "import sys, time; from pathlib import Path; from rlvr.runs.placement import take_gpus; "
-        f"print(*take_gpus({count}, {runs_per_gpu}, ['0', '1', '2'], Path({str(folder)!r})), flush=True); "
+        f"print(*take_gpus({count}, {runs_per_gpu}, {gpus}, Path({str(folder)!r})), flush=True); "
         + ("" if ends else "time.sleep(600)")
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -152,6 +156,27 @@ def take_in_a_process(count: int, runs_per_gpu: int, folder: Path, *, ends: bool
 
 def taken_by(process: subprocess.Popen) -> list[str]:
     return getattr(process, "taken", None) or process.stdout.readline().split()
+
+
+def test_two_runs_of_several_gpus_share_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each given by a command of its own: both had the first two."""
+    config = tiny_runs.tiny(tmp_path)
+    monkeypatch.setattr(placement_module.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(placement_module, "_leases", [])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6,7")
+    seen = []
+    monkeypatch.setattr("rlvr.runs.processes.run_in_processes", lambda *given: seen.append(given[2]))
+    first = take_in_a_process(2, 1, tmp_path / f"rlvr-gpus-{os.getuid()}", gpus=["3", "5", "6", "7"])
+    try:
+        start_run(config, Start(processes=2))
+    finally:
+        first.kill()
+        first.communicate()
+    assert first.taken == ["3", "5"] and seen == [{"CUDA_VISIBLE_DEVICES": "6,7"}]
+    with pytest.raises(UserError, match="gpus_per_run=5: this machine has 4; the nearest valid choice is 4"):
+        start_run(config, Start(processes=5))
+    for lease in placement_module._leases:
+        lease.close()
 
 
 @pytest.mark.slow
