@@ -44,10 +44,10 @@ audit: setup ## compute a rendered table anew from its runs, with nothing of rlv
 claims: setup ## what the papers claim against what is measured here, from the tables in results/
 	$(VENV)/bin/rlvr claims $(ARGS)
 
-# two processes, since many machines have no more cores; each has tests of its own files. Trackers have processes
+# a process a core, at most four, which take a GiB each; each has tests of its own files. Trackers have processes
 # of their own, which W&B starts late on a busy machine: their tests come alone
 test: setup ## the tests, under ten minutes
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --ignore tests/tracking
+	$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/tracking
 	$(VENV)/bin/python -m pytest tests/tracking
 
 # What is computed from numbers and text alone: no model, no other process, no figure, no composed config.

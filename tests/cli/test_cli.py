@@ -73,7 +73,10 @@ assert not {SLOW!r} & sys.modules.keys(), {SLOW!r} & sys.modules.keys()
 
 @pytest.mark.parametrize(
     ("command", "unread"),
-    [("--help", 1), ("train --cfg job", 1), ("doctor", 1), ("trian", 2), ("train --cfg job trian=1", 2)],
+    [
+        *(("--help", 1), ("train --cfg job", 1), ("trian", 2), ("train --cfg job trian=1", 2)),
+        pytest.param("doctor", 1, marks=pytest.mark.slow),
+    ],
 )
 def test_output_that_nobody_reads_ends_a_command_without_a_word(command: str, unread: int):
     """As `| head` does: the pipe's other end is closed before anything is written."""

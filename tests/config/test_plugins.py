@@ -59,6 +59,7 @@ def site(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_installed_scaling_is_an_option_like_any_other(site: Path, tmp_path: Path):
     scaling = ["advantage_scaling=midpoint", "advantage_scaling.middle=0.0", "advantage_scaling.width=1e-3"]
     done = rlvr("train", "-m", *TINY, *scaling, f"runs={tmp_path}", "arm=outside", site=site)

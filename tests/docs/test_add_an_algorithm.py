@@ -49,6 +49,7 @@ def test_the_page_has_a_function_a_yaml_file_and_a_test(package: Path):
     }
 
 
+@pytest.mark.slow
 def test_what_the_page_adds_passes_its_test_and_trains_two_steps(package: Path, tmp_path: Path):
     # what `pip install -e .` leaves: the package on the path (it is), and its entry points
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]

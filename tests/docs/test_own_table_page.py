@@ -24,6 +24,7 @@ def commands() -> list[list[str]]:
     return [list(command.words[1:]) for command in found]
 
 
+@pytest.mark.slow
 def test_from_a_sweep_to_a_table_with_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
@@ -67,6 +68,7 @@ def test_the_files_of_the_page_are_read(tmp_path: Path):
     assert own.metrics == ["pass@1", "pass@256"]  # of rlvr's common.yaml
 
 
+@pytest.mark.slow
 def test_a_folder_of_configs_holds_tables_and_their_scale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):

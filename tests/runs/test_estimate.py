@@ -323,6 +323,7 @@ def test_a_token_takes_its_time_however_small_the_model():
     assert estimate.evaluation_hours == pytest.approx(1000 * faster.evaluation_hours)
 
 
+@pytest.mark.slow
 def test_the_mazes_at_the_papers_size_in_words(capsys: pytest.CaptureFixture):
     command_line(["plan", "table=fgrpo/table4", "scale=gpu", "mean_tokens=50"])
     said = capsys.readouterr().out

@@ -133,6 +133,7 @@ def test_w_and_b_is_told_of_a_step_after_it_is_noted(tmp_path: Path):
     assert noted == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_terminated_takes_its_runs_with_it(tmp_path: Path):
     longer = [override.replace("training.steps=1", "training.steps=100000") for override in TINY]
     overrides = [*longer, f"runs={tmp_path}"]
@@ -153,6 +154,7 @@ def test_a_sweep_that_is_terminated_takes_its_runs_with_it(tmp_path: Path):
     assert not any(Path(f"/proc/{process}").exists() for process in processes)
 
 
+@pytest.mark.slow
 def test_keys_and_tokens_are_never_written_down(tmp_path: Path):
     secrets = {
         "WANDB_API_KEY": "0123456789abcdef0123456789abcdef01234567",

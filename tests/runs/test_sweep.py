@@ -111,6 +111,7 @@ def test_a_launcher_without_its_package_is_a_sentence(tmp_path: Path, monkeypatc
         launch([[*TINY, f"runs={tmp_path}", "hydra/launcher=ray"]])
 
 
+@pytest.mark.slow
 def test_a_job_that_was_lost_is_one_failure_among_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As one that is cancelled or killed for memory, of which submitit has no result."""
     pytest.importorskip("submitit")
