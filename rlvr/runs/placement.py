@@ -92,6 +92,18 @@ def gpus_here() -> list[str]:
     return [str(number) for number in range(torch.cuda.device_count())]
 
 
+def own_gpus(count: int, runs_per_gpu: int) -> dict[str, str]:
+    """The variable that shows a run as many GPUs as it takes by `take_gpus`; none on a machine without.
+
+    Raises:
+        UserError: for more than there are.
+    """
+    if not (gpus := gpus_here()):
+        return {}
+    refuse_too_many(count, len(gpus))
+    return {"CUDA_VISIBLE_DEVICES": ",".join(take_gpus(count, runs_per_gpu, gpus))}
+
+
 def take_gpus(count: int, runs_per_gpu: int, gpus: Sequence[str], folder: Path | None = None) -> list[str]:
     """Wait for GPUs that fewer than `runs_per_gpu` others have; they are this process's until it ends.
 

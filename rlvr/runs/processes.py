@@ -16,7 +16,7 @@ from rlvr.config import Config, run_directory
 from rlvr.errors import UserError
 from rlvr.files.atomic import write_whole
 from rlvr.runs.deadline import STOP_FILE, asked_to_stop, stoppable
-from rlvr.runs.placement import gpus_here, refuse_too_many, take_gpus
+from rlvr.runs.placement import own_gpus
 from rlvr.runs.start import Start
 from rlvr.training.distributed.ranks import world_size
 
@@ -87,38 +87,33 @@ def torchrun_environment(config: Config, start: Start, environment: Mapping[str,
 
 def start_run(config: Config, start: Start) -> Path:
     """`run`, in this process or in as many as are wanted, on GPUs that no other run has where so wanted."""
-    several = start.processes > 1
-    if several and world_size() > 1:
-        raise UserError("gpus_per_run= was given under torchrun: accepted is one of the two")
-    visible = {}
-    if (several or start.runs_per_gpu) and (gpus := gpus_here()):
-        here = start.processes // max(len(slurm_hosts()), 1)
-        refuse_too_many(here, len(gpus))
-        visible["CUDA_VISIBLE_DEVICES"] = ",".join(take_gpus(here, start.runs_per_gpu or 1, gpus))
-    if several:
-        return run_in_processes(config, start, visible)
-    os.environ.update(visible)  # before CUDA starts in this process
+    if start.processes > 1:
+        return run_in_processes(config, start)
+    if start.runs_per_gpu:
+        os.environ.update(own_gpus(1, start.runs_per_gpu))  # before CUDA starts in this process
     from rlvr.runs.run import run
 
     return run(config, start)
 
 
-def run_in_processes(config: Config, start: Start, environment: Mapping[str, str]) -> Path:
-    """Start torchrun and wait for it; it ends when this process does.
-
-    Args:
-        environment: of the processes, beside this one's.
+def run_in_processes(config: Config, start: Start) -> Path:
+    """Start torchrun, on GPUs of its own, and wait for it; it ends when this process does.
 
     Raises:
         Stopped: once a signal has asked for the end, and all that was done is kept.
-        UserError: where the processes failed; they have said why.
+        UserError: under torchrun, for more processes than GPUs, or where the processes failed, which have
+            then said why.
     """
-    command = torchrun_command(start.processes, nodes_of(os.environ, slurm_hosts()))
+    if world_size() > 1:
+        raise UserError("gpus_per_run= was given under torchrun: accepted is one of the two")
+    nodes = nodes_of(os.environ, slurm_hosts())
+    command = torchrun_command(start.processes, nodes)
+    environment = {**os.environ, **own_gpus(start.processes // nodes.count, start.runs_per_gpu or 1)}
     with stoppable(None), tempfile.TemporaryDirectory() as folder:
         stop_file = Path(folder) / "stop"
         job = subprocess.Popen(
             command,
-            env=torchrun_environment(config, start, {**os.environ, **environment, STOP_FILE: str(stop_file)}),
+            env=torchrun_environment(config, start, {**environment, STOP_FILE: str(stop_file)}),
             start_new_session=True,
             preexec_fn=_end_with_the_parent,
         )

@@ -164,17 +164,32 @@ def test_two_runs_of_several_gpus_share_none(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(placement_module.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(placement_module, "_leases", [])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6,7")
-    seen = []
-    monkeypatch.setattr("rlvr.runs.processes.run_in_processes", lambda *given: seen.append(given[2]))
+    write = f"pathlib.Path({str(tmp_path / 'seen')!r}).write_text"
+    note = f"import os, pathlib; {write}(os.environ['CUDA_VISIBLE_DEVICES'])"
+    monkeypatch.setattr("rlvr.runs.processes.torchrun_command", lambda *_: [sys.executable, "-c", note])
     first = take_in_a_process(2, 1, tmp_path / f"rlvr-gpus-{os.getuid()}", gpus=["3", "5", "6", "7"])
     try:
         start_run(config, Start(processes=2))
     finally:
         first.kill()
         first.communicate()
-    assert first.taken == ["3", "5"] and seen == [{"CUDA_VISIBLE_DEVICES": "6,7"}]
+    assert first.taken == ["3", "5"] and (tmp_path / "seen").read_text() == "6,7"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,5,6,7"  # for the next run of this process
     with pytest.raises(UserError, match="gpus_per_run=5: this machine has 4; the nearest valid choice is 4"):
         start_run(config, Start(processes=5))
+    for lease in placement_module._leases:
+        lease.close()
+
+
+def test_a_run_of_one_process_takes_a_gpu_in_a_job_of_several_nodes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+):
+    monkeypatch.setattr(placement_module.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(placement_module, "_leases", [])
+    monkeypatch.setattr("rlvr.runs.processes.slurm_hosts", lambda: ["one", "two"])
+    monkeypatch.setattr("rlvr.runs.run.run", lambda *_: Path(os.environ["CUDA_VISIBLE_DEVICES"]))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert start_run(tiny_runs.tiny(tmp_path), Start(runs_per_gpu=1)) == Path("3")
     for lease in placement_module._leases:
         lease.close()
 
