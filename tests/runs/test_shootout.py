@@ -32,12 +32,16 @@ def planned() -> dict[str, tuple[list[float], float | None]]:
 
 def test_the_plan_names_every_member_with_its_strengths():
     plan = planned()
-    for table in ("laptop", "laptop_mazes"):
-        found = members(read_spec(FOLDER / f"{table}.yaml", "laptop"))
-        assert set(found) == set(plan) - (ON_COUNTDOWN_ALONE if table == "laptop_mazes" else set())
+    for tables in (["laptop", "laptop_others"], ["laptop_mazes"]):
+        found = {}
+        for name in tables:
+            for member, arms in members(read_spec(FOLDER / f"{name}.yaml", "laptop")).items():
+                if member != "grpo" or name != "laptop_others":  # which has the baseline again
+                    found.setdefault(member, []).extend(arms)
+        assert set(found) == set(plan) - (ON_COUNTDOWN_ALONE if tables == ["laptop_mazes"] else set())
         for member, arms in found.items():
             strengths, own = plan[member]
-            plain = [arm.strength for arm in arms if not arm.rate]
+            plain = sorted(arm.strength for arm in arms if not arm.rate) if strengths else [None]
             assert plain == (strengths or [None])
             if member != "psr":
                 assert {arm.strength for arm in own_strength(arms)} == {own}
@@ -55,7 +59,14 @@ def test_claims_are_about_members_of_their_tables():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("table", "scale"), [("laptop", "laptop"), ("laptop_mazes", "laptop"), ("small", "small"), ("gpu", "gpu")]
+    ("table", "scale"),
+    [
+        ("laptop", "laptop"),
+        ("laptop_others", "laptop"),
+        ("laptop_mazes", "laptop"),
+        ("small", "small"),
+        ("gpu", "gpu"),
+    ],
 )
 def test_every_arm_composes(table: str, scale: str):
     spec = read_spec(FOLDER / f"{table}.yaml", scale)
