@@ -1,5 +1,6 @@
-"""What goes wrong in Hydra's launchers and sweepers, as sentences or as failures of single runs."""
+"""Around Hydra's launchers and sweepers: the processes they keep, and what goes wrong in them, said."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,22 @@ def plugins_as_sentences() -> Iterator[None]:
             "cluster=slurm: there is no srun here, so this is no login node of a SLURM cluster; accepted are "
             "cluster=local and cluster=ray"
         ) from error
+
+
+_worked_for: tuple[str, dict[str, str]] | None = None  # the folder and environment of the last sweep here
+
+
+def end_workers_of_elsewhere() -> None:
+    """End the processes that joblib keeps for the next sweep, unless that is from the same place.
+
+    They would run it in the folder, and with the environment variables, that they were started with.
+    """
+    global _worked_for
+    from joblib.externals.loky import get_reusable_executor
+
+    if _worked_for != (here := (os.getcwd(), dict(os.environ))):
+        get_reusable_executor().shutdown(wait=True)
+    _worked_for = here
 
 
 class LostJob(Exception):

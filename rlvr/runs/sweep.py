@@ -39,7 +39,7 @@ from rlvr.files.atomic import make_folder
 from rlvr.files.run_directory import conflicts, read_summary
 from rlvr.runs.display import Display
 from rlvr.runs.interrupts import terminated_like_interrupted
-from rlvr.runs.launchers import lost_jobs_as_failures, plugins_as_sentences
+from rlvr.runs.launchers import end_workers_of_elsewhere, lost_jobs_as_failures, plugins_as_sentences
 from rlvr.runs.placement import gpus_here, placement
 from rlvr.runs.start import Start
 from rlvr.runs.sweep_names import named, settings_of, trial_name
@@ -224,6 +224,7 @@ def launching(
             config = composed_for_sweep(hydra, config_name, [*overrides, *placed])
         start = replace(start, runs_per_gpu=runs_per_gpu)
         make_folder(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
+        end_workers_of_elsewhere()
         with lost_jobs_as_failures(config.hydra.launcher._target_):
             yield HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config, start
 

@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
+from joblib import Parallel, delayed
 from omegaconf import DictConfig, OmegaConf
 
 from rlvr.cli.main import main
@@ -23,6 +24,7 @@ from rlvr.config import compose, load_config
 from rlvr.errors import UserError
 from rlvr.runs.deadline import Stopped
 from rlvr.runs.interrupts import terminated_like_interrupted
+from rlvr.runs.launchers import end_workers_of_elsewhere
 from rlvr.runs.start import Start
 from rlvr.runs.sweep import expand, launch, launching, objective, run_job
 
@@ -128,6 +130,20 @@ def test_a_job_that_was_lost_is_one_failure_among_the_others(tmp_path: Path, mon
     with pytest.raises(UserError, match=r"1 of 2 runs failed, the others are kept: \S+/seed-1: .* was lost"):
         launch(jobs)
     assert done.exists()
+
+
+def test_a_sweep_is_from_the_folder_and_environment_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """joblib keeps its processes; before, a second sweep of a notebook wrote its runs where the first had."""
+    where = Parallel(n_jobs=2)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        monkeypatch.setenv("WANDB_NAME", name)
+        end_workers_of_elsewhere()
+        assert where([delayed(os.getcwd)()] * 2) == [str(tmp_path / name)] * 2
+        assert where([delayed(os.getenv)("WANDB_NAME")] * 2) == [name] * 2
 
 
 def test_a_run_that_is_asked_to_stop_leaves_the_others_of_its_sweep(monkeypatch: pytest.MonkeyPatch):
