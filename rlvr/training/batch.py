@@ -9,12 +9,24 @@ import torch
 from torch import Tensor
 
 from rlvr.algorithms import CREDITS, process_tree_statistics
+from rlvr.algorithms.losses import BY_MICRO_BATCH, LOSSES
 from rlvr.config import Config
 from rlvr.config.plugins import added
 from rlvr.config.registry import Method
+from rlvr.config.schema import AlgorithmConfig
 from rlvr.data import UNSCORABLE, Completion, Group, Verdict
 from rlvr.training.methods import Methods
 from rlvr.verification.grading import is_graded
+
+
+def takes_all_rollouts(algorithm: AlgorithmConfig) -> bool:
+    """Whether rollouts of advantage 0 change the update too.
+
+    By a KL or entropy term, in the means and shares that some losses take, or, as far as is known here, in
+    the loss of a plug-in.
+    """
+    by_terms = algorithm.kl_coefficient > 0 or algorithm.entropy_coefficient != 0
+    return by_terms or algorithm.loss in BY_MICRO_BATCH or algorithm.loss not in LOSSES
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from rlvr.config import Config
 from rlvr.data import Completion, Group
 from rlvr.policy.adapter import trained
-from rlvr.training.batch import Batch
+from rlvr.training.batch import Batch, takes_all_rollouts
 
 
 def parameter_count(model: PreTrainedModel) -> int:
@@ -56,7 +56,7 @@ def update_flops(
     take a forward pass more; with a KL term the reference policy's take another.
     """
     algorithm = config.algorithm
-    keep_all = all_rollouts or algorithm.kl_coefficient > 0 or algorithm.entropy_coefficient != 0
+    keep_all = all_rollouts or takes_all_rollouts(algorithm)
     advantages = batch.advantage_R.tolist()
     flops = 0.0
     for g, group in enumerate(batch.groups):

@@ -1,8 +1,9 @@
 """The update: several optimizer steps on one batch of rollouts.
 
-Nothing is computed that does not change the gradient. Groups without signal are left out of forward and
-backward but counted in the normaliser; what rollouts of a group share, the prompt and any first tokens, is
-computed once; old log-probabilities are taken only for mini-batches that come after the first weight change.
+Nothing is computed that does not change the gradient. Rollouts of advantage 0 are left out of forward and
+backward (but see `takes_all_rollouts`) and counted in the normaliser; what rollouts of a group share, the
+prompt and any first tokens, is computed once; old log-probabilities are taken only for mini-batches that come
+after the first weight change.
 """
 
 import copy
@@ -32,7 +33,7 @@ from rlvr.policy.adapter import trained
 from rlvr.policy.packing import pack_micro_batches
 from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
-from rlvr.training.batch import Batch, token_weights
+from rlvr.training.batch import Batch, takes_all_rollouts, token_weights
 from rlvr.training.determinism import deterministic_kernels
 from rlvr.training.distributed.optimizer_state import load_optimizer
 from rlvr.training.distributed.ranks import full_tensor, local_shard, rank, world_size
@@ -144,8 +145,7 @@ class Learner:
 
     def _mini_batch(self, batch: Batch, groups: range) -> MiniBatch:
         """The rollouts of some groups that change the gradient, packed; the normaliser counts all."""
-        # with a KL or entropy term, rollouts without an advantage have a gradient too
-        keep_all = self.algorithm.kl_coefficient > 0 or self.algorithm.entropy_coefficient != 0
+        keep_all = takes_all_rollouts(self.algorithm)
         advantages = batch.advantage_R.tolist()
         counted_tokens = counted_rollouts = 0
         kept: list[Rollout] = []

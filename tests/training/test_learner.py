@@ -125,6 +125,23 @@ def test_groups_without_signal_still_count_in_the_normaliser(groups: list[Group]
     assert_same(with_all[0], [gradient * scale for gradient in without[0]])
 
 
+@pytest.mark.parametrize(
+    ("loss", "all_rollouts"), [("grpo", False), ("clip_cov", True), ("kl_cov", True), ("high_entropy", True)]
+)
+def test_means_and_shares_are_of_all_tokens(groups: list[Group], loss: str, all_rollouts: bool):
+    """Two of the five groups have no signal; before, they were missing in what Clip-Cov's mean is of."""
+    config = load_config([*ONE_UPDATE, f"algorithm={loss}"])
+    learner = Learner(load_policy("embedded"), config)
+    seen, of_config = [], learner.loss
+    learner.loss = lambda tokens: seen.append(tokens.advantages) or of_config(tokens)
+    batch = make_batch(groups, config)
+    learner.update(batch)
+    counted = [c for group in range(len(groups)) for c in batch.counted(group)]
+    kept = [c for i, c in counted if all_rollouts or batch.advantage_R[i]]
+    assert [len(advantages) for advantages in seen] == [sum(len(c.token_ids) for c in kept)]
+    assert len(kept) < len(counted) or all_rollouts
+
+
 def test_gamma_zero_is_no_scaling(groups: list[Group]):
     none, zero = (
         learner_gradients(load_policy("embedded"), groups, load_config([*ONE_UPDATE, *overrides]))
