@@ -129,6 +129,8 @@ def _note_digests(config: Config) -> None:
     for part in (config.data, *config.benchmark.tasks.values()):
         if is_file_function(part.verifier):
             part.verifier = resolved("verifier", part.verifier, offers=VERIFIER_OFFERS)
+        if is_file_function(judge := part.parameters.get("verifier")):
+            part.parameters["verifier"] = resolved("parameters.verifier", judge, offers=VERIFIER_OFFERS)
 
 
 def chosen_methods(config: DictConfig) -> tuple[str, str]:

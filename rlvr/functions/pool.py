@@ -70,14 +70,15 @@ class FunctionPool:
             self._idle.put(_Process(self.function, alarm, parameters))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="function")
         self._useless: int | None = workers * MAX_USELESS  # None once a call has come to an end
+        self._failed_on: set[str] | None = set()  # problems; None once a call has returned something
 
     def __call__(self, calls: Sequence[Mapping[str, Any]]) -> list[Any]:
         """What the function returns for each call, in their order: None, a number, a text, a dict of them, a
         list with the name of any other type; or `Failed`.
 
         Raises:
-            UserError: where the file can't be loaded, or no call, or none of the first many, came to an
-                end.
+            UserError: where the file can't be loaded, or no call so far returned anything: on two problems,
+                since one may be odd, or many times in a row by its deadline.
         """
         arguments = [tuple(call[name] for name in self._takes) for call in calls]
         try:
@@ -86,8 +87,13 @@ class FunctionPool:
             self.close()  # or the calls that are left would be made before the interpreter ends
             pool_of.cache_clear()
             raise
-        if values and all(isinstance(value, Failed) for value in values):
-            raise UserError(f"{self.function.plain} failed on all of {len(values)} calls: {values[0].reason}")
+        if not all(isinstance(value, Failed) for value in values):
+            self._failed_on = None
+        elif calls and self._failed_on is not None:
+            self._failed_on |= {call["problem"].id for call in calls}
+            if len(self._failed_on) > 1:
+                failed = f"{self.function.plain} failed on all of {len(values)} calls"
+                raise UserError(f"{failed}: {values[0].reason}")
         return values
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Rewards and verifiers in files: what they may return, and every way in which they fail."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def judge(problem, text):
     if text == "raise": raise ValueError(text)
     return {"yes": True, "no": False, "none": "no_answer"}[text]
 def bad_judge(problem, text): return 0.5
+def raises(problem, text): raise ValueError(text)
 """
 
 
@@ -240,8 +242,6 @@ def test_a_verifier_in_a_file_judges():
     texts = ["yes", "no", "none", "raise", "yes"]
     config = load_config(["verifier=mine.py:judge", "benchmark=jsonl", "benchmark.tasks.jsonl.path=x.jsonl"])
     assert config.data.verifier == config.benchmark.tasks["jsonl"].verifier
-    from dataclasses import replace
-
     groups[0].problem = replace(groups[0].problem, verifier=config.data.verifier)
     for completion, text in zip(groups[0].completions, texts, strict=True):
         completion.text = text
@@ -254,3 +254,30 @@ def test_a_verifier_in_a_file_judges():
         UserError, match=r"mine.py:bad_judge returned 0.5 for problem p0: accepted is True, Fal"
     ):
         verify(groups)
+
+
+def test_a_verifier_that_fails_on_one_problem_alone_does_not_end_the_run():
+    """The last shard of an evaluation may hold no other; before, the same command died there again."""
+    groups = make_groups([[RIGHT] * 2])
+    groups[0].problem = replace(groups[0].problem, verifier="mine.py:raises")
+    groups[0].verdicts = []
+    verify(groups)
+    assert groups[0].verdicts == [Verdict.ERROR] * 2
+    groups[0].problem, groups[0].verdicts = replace(groups[0].problem, id="another"), []
+    with pytest.raises(UserError, match=r"mine.py:raises failed on all of 2 calls: it raised ValueError"):
+        verify(groups)
+
+
+@pytest.mark.parametrize("key", ["verifier", "data.verifier", "data.parameters.verifier"])
+def test_an_edited_judge_is_another_wherever_it_is_named(key: str, file: Path):
+    """Before, one in data.parameters had no digest: what the old one had judged was taken up."""
+    words = ["data=jsonl", "data.path=x.jsonl", "benchmark=jsonl", f"{key}=mine.py:judge"]
+    before = load_config(words)
+    file.write_text(REWARDS + "# edited\n")
+    after = load_config(words)
+    assert arm_name(before) != arm_name(after)
+    for config in (before, after):
+        of_data, of_benchmark = config.data, config.benchmark.tasks["jsonl"]
+        judges = [one.verifier or one.parameters["verifier"] for one in (of_data, of_benchmark)]
+        assert judges[0].startswith("mine.py:judge@")
+        assert judges[1] == (judges[0] if key != "data.verifier" else "math")
