@@ -116,13 +116,22 @@ SELECTION = {
 }
 
 
+def needs_selection(config: Config) -> bool:
+    """Whether the curriculum is of the problems that a file selects."""
+    return "selected" in takes("curricula", config.curriculum.name)
+
+
+def read_selection(file: Path) -> Selection:
+    return Selection(**read_whole_json(file, SELECTION))
+
+
 def load_selection(config: Config, problems: Sequence[Problem]) -> Selection | None:
     """The selection that a config's curriculum needs; None where it needs none.
 
     Raises:
         UserError: if it is not there, was made by another method, or from other problems than these.
     """
-    if "selected" not in takes("curricula", config.curriculum.name):
+    if not needs_selection(config):
         return None
     method, file = config.curriculum.name, config.curriculum.selection
     if file is None or not Path(file).exists():
@@ -130,7 +139,7 @@ def load_selection(config: Config, problems: Sequence[Problem]) -> Selection | N
             f"curriculum={method} needs curriculum.selection=<file>, given is {file}: "
             f"make one with `rlvr select method={method} run=<a run on all of the data>`"
         )
-    selection = Selection(**read_whole_json(Path(file), SELECTION))
+    selection = read_selection(Path(file))
     if selection.method != method:
         raise UserError(
             f"{file} was made with method={selection.method}: accepted is curriculum={selection.method}, "

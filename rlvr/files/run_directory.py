@@ -57,7 +57,11 @@ class RunDirectory:
         self._lock = hold(
             self.path, "is being written", "wait for it, or choose another arm=, seed= or runs="
         )
-        self._claim(config)
+        try:
+            self._claim(config)
+        except BaseException:
+            self.close()  # a notebook keeps the error, and with it the lock
+            raise
 
     def _claim(self, config: Config) -> None:
         """Record the config, or hold it against the one that is there."""

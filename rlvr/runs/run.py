@@ -11,8 +11,8 @@ import torch
 
 from rlvr.config import Config, arm_name, run_directory
 from rlvr.curriculum import Curriculum, build_curriculum
-from rlvr.curriculum.lim import Selection, load_selection
-from rlvr.curriculum.profile import Profile, load_profile
+from rlvr.curriculum.lim import Selection, load_selection, needs_selection, read_selection
+from rlvr.curriculum.profile import Profile, load_profile, needs_profile, profile_file, read_profile
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
 from rlvr.evaluation.validation import (
@@ -99,10 +99,17 @@ def run_on_rank_zero(config: Config, start: Start) -> Path:
 
 
 def contents_behind_paths(config: Config) -> dict[str, str]:
-    """Fingerprints of data and model that lie in files, which may be others by now behind the same path."""
+    """Fingerprints of what a run is made of and lies in files, which may be others by now.
+
+    Files that are gone are left out: a trained run needs none of them.
+    """
     found = own_contents(config.model) if config.training.steps else {}
     if config.data.path and Path(config.data.path).exists():
         found |= contents({config.data.name: load_problems(config.data, held_out=False)})
+    if needs_selection(config) and (file := Path(config.curriculum.selection or "")).is_file():
+        found["the selection"] = read_selection(file).fingerprint()
+    if needs_profile(config) and (file := profile_file(config)).is_file():
+        found["the profile"] = read_profile(file).fingerprint()
     return found
 
 

@@ -17,7 +17,13 @@ from rlvr.cli.main import VERBS, main
 from rlvr.config import Config, config_from_yaml, load_config, run_directory
 from rlvr.curriculum.lim import Selection, write_selection
 from rlvr.errors import UserError
-from rlvr.files.run_directory import damaged_files, fingerprint_of, read_provenance, read_summary
+from rlvr.files.run_directory import (
+    RunDirectory,
+    damaged_files,
+    fingerprint_of,
+    read_provenance,
+    read_summary,
+)
 from rlvr.policy.policy import EMBEDDED
 from rlvr.problems import ids_of, load_problems
 from rlvr.runs.run import run
@@ -273,6 +279,21 @@ def test_a_run_does_not_go_on_with_another_selection(tmp_path: Path):
     run(config)
     lines = [json.loads(line) for line in (path / "accuracy.jsonl").read_text().splitlines()]
     assert {problem for line in lines for problem in line["accuracy"]} == set(ids[:8])
+    choose(ids[8:16])
+    with pytest.raises(UserError, match=r"the selection is not what .* was trained with so far"):
+        run(config)  # trained to its end: before, taken as done
+    file.unlink()
+    run(config)
+
+
+def test_a_refused_config_leaves_the_folder_to_the_right_one(tmp_path: Path):
+    """A notebook keeps the error, and kept the lock of the folder with it."""
+    config = tiny(tmp_path, "arm=mine")
+    RunDirectory(config).close()
+    with pytest.raises(UserError, match=r"holds a run with training\.learning_rate") as kept:
+        RunDirectory(replace(config, training=replace(config.training, learning_rate=1.0)))
+    RunDirectory(config).close()
+    assert kept.value
 
 
 def test_data_may_have_moved_before_a_run_goes_on(tmp_path: Path):

@@ -21,12 +21,12 @@ from rlvr.curriculum.profile import (
 )
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
-from rlvr.files.run_directory import RunDirectory
+from rlvr.files.run_directory import RunDirectory, refuse_other
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import load_problems
 from rlvr.runs.profile import profile, profile_config
-from rlvr.runs.run import load_data, run
+from rlvr.runs.run import contents_behind_paths, load_data, run
 
 TINY = [
     "scale=smoke",
@@ -238,6 +238,8 @@ def test_a_run_does_not_go_on_with_another_profile(runs: Path, made: Profile, tm
     write_profile(replace(made, counts=made.counts | {first: (0, 5)}), file)
     with pytest.raises(UserError, match=r"^the profile is not what .* was trained with so far"):
         load_data(config, directory)
+    with pytest.raises(UserError, match=r"^the profile is not what .* was trained with so far"):
+        refuse_other(directory.path, "contents", contents_behind_paths(config))  # once it is trained
 
 
 def test_a_resumed_run_ends_with_the_same_bits(runs: Path):
