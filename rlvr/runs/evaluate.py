@@ -39,23 +39,23 @@ def chosen_step(config: Config, path: Path) -> int:
 
 
 def ranked_steps(config: Config, path: Path) -> list[int]:
-    """The steps that may be evaluated, the first choice first."""
+    """The steps that may be evaluated, the first choice first; none where nothing could be judged at any."""
+    scores = scores_of_steps(config, path)
+    if config.evaluation.checkpoint == "last":
+        return sorted(scores, reverse=True)
+    judged = {step: score for step, score in scores.items() if score is not None}
+    return sorted(judged, key=lambda step: (-judged[step], step))
+
+
+def scores_of_steps(config: Config, path: Path) -> dict[int, float | None]:
+    """pass@1 in validation of the steps that may be evaluated; None where nothing could be judged."""
     latest = config.evaluation.latest_step
     scores = read_validation(path / "validation.jsonl") if config.training.steps else {0: 0.0}
-    steps = [
-        step
-        for step in scores
+    return {
+        step: score
+        for step, score in scores.items()
         if (latest is None or step <= latest) and (step > 0 or config.training.steps == 0 or latest == 0)
-    ]
-    if config.evaluation.checkpoint == "last":
-        return sorted(steps, reverse=True)
-    judged = [step for step in steps if scores[step] is not None]
-    if steps and not judged:
-        raise UserError(
-            f"{path} has no checkpoint with a pass@1, because no answer to the in-domain benchmarks could be "
-            "judged: choose others with benchmark=, or the last checkpoint with evaluation.checkpoint=last"
-        )
-    return sorted(judged, key=lambda step: (-scores[step], step))
+    }
 
 
 def damage_at(config: Config, path: Path, step: int) -> str | None:
@@ -77,6 +77,11 @@ def choose(config: Config, path: Path) -> tuple[int, dict[int, str]]:
         if (damage := damage_at(config, path, step)) is None:
             return step, damages
         damages[step] = damage
+    if not damages and scores_of_steps(config, path):
+        raise UserError(
+            f"{path} has no checkpoint with a pass@1, because no answer to the in-domain benchmarks could be "
+            "judged: choose others with benchmark=, or the last checkpoint with evaluation.checkpoint=last"
+        )
     latest = config.evaluation.latest_step
     limit = "" if latest is None else f" up to step {latest}"
     raise UserError(f"{path} has no whole checkpoint{limit} that was validated: train it first")

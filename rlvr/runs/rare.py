@@ -103,6 +103,11 @@ def _draw(config: Config, weights: Path | None, file: Path) -> None:
     engine.close()
     release()
     correct = pa.concat_tables([pq.read_table(shard) for shard in shards])
+    if not len(correct):
+        raise UserError(
+            f"evaluation.rare: no answer in {rare.samples * len(asked)} samples is right; ask for more with "
+            "evaluation.rare.samples= or evaluation.rare.prompts=, or for none with evaluation.rare.prompts=0"
+        )
     kept = correct.take(np.sort(rarest(correct["nll"].to_numpy(), rare.share)))
     nll = _nll_of(initial_policy(config, weights), config, asked, kept)
     write_parquet(file, kept.set_column(kept.schema.get_field_index("nll"), "nll", pa.array(nll)))

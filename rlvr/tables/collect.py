@@ -195,14 +195,18 @@ def _measure(
         return {}
     n_of_runs = pd.concat([table["n"] for tables in tallies.values() for table in tables], axis=1)
     samples = int(n_of_runs.max(axis=None))
-    measurable = ks <= samples
-    enough = max(samples // 2, ks[measurable].max(initial=1))
-    kept = n_of_runs.index[(n_of_runs >= enough).all(axis=1)]
-    if kept.empty:
+    # the largest k with problems left: of n samples, one without a verdict takes its problem from k = n
+    for most in sorted({1, *ks[ks <= samples]}, reverse=True):
+        enough = max(samples // 2, most)
+        kept = n_of_runs.index[(n_of_runs >= enough).all(axis=1)]
+        if not kept.empty:
+            break
+    else:
         raise UserError(
             f"the runs share no problem of {benchmark!r} with {enough} scorable samples in each: "
             "accepted are runs evaluated on the same problems, with as many samples"
         )
+    measurable = ks <= most
     subsample = min(SUBSAMPLE, int(n_of_runs.loc[kept].min(axis=None)) // 2)
     testable = ks <= subsample
     problem_weights = resampling_weights(len(kept), BOOTSTRAP_ITERATIONS, [0, *benchmark.encode()])

@@ -124,7 +124,8 @@ def savings(spec: TableSpec, checkpoints: pd.DataFrame) -> pd.DataFrame:
 def _saving(baseline: pd.DataFrame, arm: pd.DataFrame, unit: str, target: float | str) -> float:
     """Baseline's cost / arm's cost: 0 if the arm never got there, NaN if one of them had nowhere to go."""
     start, best = baseline["reward"].iloc[0], baseline["reward"].max()
-    wanted = best if target == OWN_BEST else start + target * (best - start)
+    # at most the best: a share of 1 may be rounded to more
+    wanted = best if target == OWN_BEST else min(best, start + target * (best - start))
     heights = wanted, arm["reward"].max() if target == OWN_BEST else wanted
     if min(heights) <= start:
         return math.nan

@@ -14,7 +14,7 @@ from rlvr.policy.policy import Policy
 from rlvr.problems.countdown import countdown_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.transformers_engine import TransformersEngine
-from rlvr.runs.evaluate import ranked_steps
+from rlvr.runs.evaluate import choose, ranked_steps
 from rlvr.verification import verify
 
 PROBLEMS = countdown_problems(size=3, count=[3], held_out=True, seed=3)
@@ -80,4 +80,4 @@ def test_a_checkpoint_without_an_average_is_not_the_best(tmp_path: Path):
     assert ranked_steps(tiny(tmp_path, "evaluation.checkpoint=last"), tmp_path) == [2, 1]
     with pytest.raises(UserError, match="no answer to the in-domain benchmarks could be judged"):
         (tmp_path / "validation.jsonl").write_text('{"step": 1}\n')
-        ranked_steps(config, tmp_path)
+        choose(config, tmp_path)

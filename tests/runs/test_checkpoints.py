@@ -107,6 +107,8 @@ def test_what_an_evaluation_or_the_rare_answers_need_is_kept(tmp_path: Path):
     assert kept("checkpoint.keep=1", "training.checkpoint_every=2", steps=3) == {1, 2, 3}  # 3: time was up
     (tmp_path / "summary.json").write_text('{"checkpoint_step": 3}')
     assert kept("checkpoint.keep=1") == {1, 3, 4}
+    (tmp_path / "validation.jsonl").write_text('{"step": 0}\n{"step": 1}\n')  # nothing could be judged
+    assert kept("checkpoint.keep=1") == {3, 4}  # before, the training ended here
 
 
 def test_one_to_evaluate_that_was_removed_is_said_and_no_other_is_taken(finished: Path, tmp_path: Path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rlvr.config import load_config
+from rlvr.errors import UserError
 from rlvr.evaluation.rare import mean_nll, rarest
 from rlvr.evaluation.sampling import write_parquet
 from rlvr.files.atomic import locked
@@ -139,6 +140,17 @@ def test_a_data_file_with_another_answer_has_another_set(evaluated, tmp_path):
         file.write_text(json.dumps({"problem": "2 + 2", "answer": answer}) + "\n")
         files.append(rare_file(config, path))
     assert files[0] == files[1] != files[2]
+
+
+def test_a_policy_that_is_never_right_has_no_rare_answers(evaluated, tmp_path):
+    """Before, the summary had a NaN, and no page could be made of a table with such a run."""
+    path, overrides, _ = evaluated
+    file = tmp_path / "sums.jsonl"
+    file.write_text(json.dumps({"problem": "2 + 2", "answer": "123456789"}) + "\n")
+    config = load_config([*overrides, *RARE, "data=jsonl", f"data.path={file}", "verifier=integer"])
+    with pytest.raises(UserError, match="no answer in 40 samples is right; ask for more"):
+        draw(config, path)
+    assert not rare_file(config, path).exists()
 
 
 def test_a_killed_draw_goes_on_with_shards_of_another_size(evaluated, tmp_path, monkeypatch):

@@ -157,6 +157,21 @@ def test_problems_that_lost_samples_are_left_out_for_every_arm(write_run, tmp_pa
         assert cell(frame, arm, "hard", "pass@1").value == 0.5
 
 
+def test_one_lost_sample_in_each_problem_costs_the_largest_k_alone(write_run, tmp_path, spec):
+    """Of 8 samples 7 are left, no problem has 8: before, the whole table was refused."""
+    runs = [write_run(tmp_path, arm, 0, everywhere([8, 0, 4])) for arm in ("grpo", "f-grpo")]
+    easy = runs[0] / "evaluation" / "easy.parquet"
+    samples = pd.read_parquet(easy)
+    samples.loc[~samples["problem_id"].duplicated(), "verdict"] = "timeout"
+    samples.to_parquet(easy)
+    frame = collect(spec, finished(runs), iterations=50)
+    assert cell(frame, "f-grpo", "easy", "pass@4")[["value", "problems"]].tolist() == [
+        pytest.approx((1 + 0 + 69 / 70) / 3), 3
+    ]  # fmt: skip
+    assert np.isnan(cell(frame, "f-grpo", "easy", "pass@8").value)
+    assert cell(frame, "f-grpo", "hard", "pass@8").value == pytest.approx(2 / 3)
+
+
 def test_timeouts_beside_enough_samples_cost_nothing(write_run, tmp_path, spec):
     runs = [write_run(tmp_path, "grpo", 0, everywhere([4, 4]), timeouts=3)]
     row = cell(collect(spec, finished(runs), iterations=50), "grpo", "easy", "pass@1")

@@ -103,6 +103,16 @@ def test_savings_by_hand(trained: list[Path], spec_with_effort: TableSpec):
         )
 
 
+def test_all_of_the_gain_is_no_more_than_the_gain(trained: list[Path], spec_with_effort: TableSpec):
+    """.31927 + (.834375 - .31927) is rounded to more than .834375, which the baseline then never reached."""
+    low, high = 0.31927083333333334, 0.834375
+    assert low + 1.0 * (high - low) > high
+    for directory in trained[1:]:
+        add_training(directory, [low, high, high, high], 4.0, profiling=0.0)
+    found = savings(spec_with_effort, curves(finished(trained))).set_index(["unit", "target"])
+    assert found.loc[("steps", 1.0), ["reached", "saving"]].tolist() == [2, 1.0]
+
+
 def test_what_other_trainers_would_spend_is_a_unit_of_its_own(
     trained: list[Path], spec_with_effort: TableSpec
 ):
