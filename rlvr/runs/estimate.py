@@ -317,18 +317,19 @@ def print_estimate(
     too_much = None if on_cpu else shortfall(config, architecture_of(config.model), assumptions)
     if too_much:
         return too_much
-    one_process = table or config.backend.name == "verl"  # which start their own
-    print("\n".join(["", *commands(words, 1 if one_process else assumptions.gpus)]))
+    per_run = 1 if config.backend.name == "verl" else assumptions.gpus  # verl starts its own processes
+    print("\n".join(["", *commands(words, per_run, of_table=table is not None)]))
     return None
 
 
-def commands(words: Sequence[str], gpus: int) -> Iterator[str]:
-    """What starts the run in so many processes, one line a node."""
+def commands(words: Sequence[str], gpus: int, *, of_table: bool) -> Iterator[str]:
+    """What starts a run, or a table's runs, on so many GPUs each."""
     said = shlex.join(words)
     if gpus == 1:
         yield f"run it      rlvr {said}"
-    elif gpus <= GPUS_A_NODE:
-        yield f"run it      torchrun --nproc-per-node {gpus} -m rlvr {said}"
+    elif of_table or gpus <= GPUS_A_NODE:
+        cluster = " cluster=slurm" if gpus > GPUS_A_NODE and "cluster=slurm" not in words else ""
+        yield f"run it      rlvr {said} gpus_per_run={gpus}{cluster}"
     else:
         nodes = math.ceil(gpus / GPUS_A_NODE)
         yield (

@@ -16,7 +16,7 @@ from rlvr.errors import UserError
 from rlvr.policy.architecture import KNOWN, Architecture, architecture_from, architecture_of
 from rlvr.policy.location import EMBEDDED
 from rlvr.policy.policy import Policy, load_policy
-from rlvr.runs.estimate import Assumptions, assumptions_of, disk, estimate_run
+from rlvr.runs.estimate import Assumptions, assumptions_of, commands, disk, estimate_run
 
 TINY = Architecture(
     layers=2, hidden=4, feed_forward=8, heads=2, key_value_heads=1, head_size=2, vocabulary=10, tied=True
@@ -221,7 +221,20 @@ def test_a_laptops_run_is_planned_for_its_cores(capsys: pytest.CaptureFixture):
     assert "run it      rlvr train scale=laptop benchmark=countdown_3 data.size=64\n" in said
     assert "GPUs" not in said
     command_line(["plan", "scale=laptop", "benchmark=countdown_3", "data.size=64", "gpus=8"])
-    assert "torchrun --nproc-per-node 8" in capsys.readouterr().out
+    assert "rlvr train scale=laptop benchmark=countdown_3 data.size=64 gpus_per_run=8\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("gpus", "command"),
+    [
+        (1, "run it      rlvr reproduce table=fgrpo/table1"),
+        (8, "run it      rlvr reproduce table=fgrpo/table1 gpus_per_run=8"),
+        (16, "run it      rlvr reproduce table=fgrpo/table1 gpus_per_run=16 cluster=slurm"),
+    ],
+)
+def test_a_table_is_started_on_the_gpus_it_was_planned_for(gpus: int, command: str):
+    """Before, a plan for eight GPUs a run ended with a command that gives each run one."""
+    assert list(commands(["reproduce", "table=fgrpo/table1"], gpus, of_table=True)) == [command]
 
 
 def test_sizes_that_are_left_to_a_file_are_those_of_the_file(

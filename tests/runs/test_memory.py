@@ -179,5 +179,5 @@ def test_what_does_not_fit_is_one_sentence_and_exit_status_1(capsys: pytest.Capt
 def test_the_command_is_printed(capsys: pytest.CaptureFixture):
     command_line(["plan", "gpus=4", "data.size=64", "benchmark=countdown_3"])
     said = capsys.readouterr().out
-    assert "torchrun --nproc-per-node 4 -m rlvr train data.size=64 benchmark=countdown_3" in said
+    assert "rlvr train data.size=64 benchmark=countdown_3 gpus_per_run=4\n" in said
     assert "on 4 of 24 GB: as it is; 48 GB: as it is" in said
