@@ -17,7 +17,8 @@ def focal_weight(success_rate: Tensor, gamma: float) -> Tensor:
     """The focal weight g = (1 - success rate)^gamma (F-GRPO, eq. 12), elementwise; A_i^F = g A_i (eq. 13).
 
     Easy problems, where most rollouts succeed, count for less. The weights are not normalised over the
-    batch, so that gamma also lowers the effective step; their mean belongs in the log.
+    batch, so that gamma also lowers the gradient, most of which AdamW takes back (docs/positions.md); their
+    mean belongs in the log.
 
     Args:
         success_rate: any shape, X/N of each group, in [0, 1].

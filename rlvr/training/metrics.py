@@ -40,7 +40,7 @@ METRICS = (
     Metric("groups/without_signal", "share of groups whose rollouts all have advantage 0", "",
            "below 0.95, where `rlvr watch` warns"),
     Metric("focal/weight_mean", "mean weight by `advantage_scaling`, over groups", "",
-           "1 without scaling; what is below is a smaller step too"),
+           "1 without scaling; what is below is a smaller gradient too"),
     Metric("focal/weight_mean_with_signal", "the same over groups with an advantage", "",
            "1 without scaling"),
     Metric("policy/entropy", "minus the mean log-probability of the sampled tokens: the policy's entropy",
