@@ -13,21 +13,22 @@ from rlvr.tables.names import CLAIMS, papers
 from rlvr.tables.spec import numbers_file, table_stem
 
 HOW_TO_READ = """\
-A claim is *shown* if the 95 % interval of every difference that it says is above zero lies above zero,
-*opposite* if the interval of one lies below, *less than claimed* if that is so of a factor but not of the
-effect itself, and *not shown* otherwise, which is no proof that there is no effect. Where a paper says
-*no worse*, the page asks for better, so that *not shown* does not speak against it. When a claim was
+Each claim says that one or more differences are above zero. It is *shown* if the 95 % interval of every one
+of them lies above zero, and *opposite* if the interval of one lies below. It is *less than claimed* if the
+paper names a factor, such as twice as fast, and the interval leaves out that factor but not a smaller
+effect. Otherwise it is *not shown*, which is no proof that there is no effect. Where a paper says *no
+worse*, the page tests *better*, so that *not shown* does not speak against the paper. When a claim was
 declared, as it stands here, and when the first of its data came, are read from git: one declared after its
 data may have been chosen by them, and its verdict confirms nothing. Intervals of tables are bootstrapped
 over problems and training seeds, those of simulations are Welch's over seeds, those of savings Student's t
 over seeds on logarithms. They know nothing of what all seeds share: the initial weights, the training and
-test problems, a profile. With two to four seeds each is rough, and with one seed of a trained arm nothing is
-shown."""
+test problems, a profile. With two to four seeds each is rough, and with one seed of a trained arm nothing
+is shown."""
 
 
 HOLM = """\
-Intervals are Holm's (1979): all differences of this page are one family, those not run too, and with 95 %
-none that is truly zero has an interval without zero. That all hold at once is not said. The standard error is
+Intervals are Holm's (1979): all differences of this page are one family, those not run too, and the chance
+that any interval of a difference that is truly zero lies off zero is at most 5 %. The standard error is
 that of the bootstrap over problems and seeds, with Student's t on Welch and Satterthwaite's degrees of
 freedom: those of the seeds of either arm and those of the problems, each as far as it makes the variance."""
 
@@ -97,11 +98,11 @@ def markdown(
     measured = (item for finding in found for item in finding.differences if isfinite(item.low))
     intervals = len({item.identity for item in measured})
     chance = (
-        f"The page has {intervals} intervals, none corrected for their number: were all true differences "
-        f"zero and each interval right 95 times in 100, {0.05 * intervals:.1f} would exclude zero by chance, "
-        "half of them on the claimed side; with two or three seeds it may be more. The column *all "
-        "together* has the verdicts by Holm's test (1979) of all of them, each taken for normal: with 95 % "
-        "none that is truly zero is called anything else there."
+        f"This page has {intervals} interval{'s' if intervals != 1 else ''}, each a plain one of 95 %: if "
+        f"all true differences were zero, {0.05 * intervals:.1f} would exclude zero by chance, half of them "
+        "on the claimed side; with two or three seeds it may be more. The column *all together* has the "
+        "verdicts by Holm's test (1979) of all of them, by the normal distribution: the chance that any "
+        "difference that is truly zero is called something else there is at most 5 %."
     )
     if correction:
         chance = HOLM
@@ -146,7 +147,8 @@ def summary(found: list[Finding]) -> str:
 
 
 def _section(number: int, finding: Finding, scale: str) -> str:
-    blocks = [f"## {number}. {finding.claim}", f"{finding.source}. **{finding.verdict.capitalize()}.**"]
+    source = finding.source + ("" if finding.source.endswith("?") else ".")
+    blocks = [f"## {number}. {finding.claim}", f"{source} **{finding.verdict.capitalize()}.**"]
     if finding.declared:
         blocks[-1] += f" {finding.declared}"
     if finding.untestable:

@@ -221,7 +221,10 @@ def test_a_laptops_run_is_planned_for_its_cores(capsys: pytest.CaptureFixture):
     assert "run it      rlvr train scale=laptop benchmark=countdown_3 data.size=64\n" in said
     assert "GPUs" not in said
     command_line(["plan", "scale=laptop", "benchmark=countdown_3", "data.size=64", "gpus=8"])
-    assert "rlvr train scale=laptop benchmark=countdown_3 data.size=64 gpus_per_run=8\n" in capsys.readouterr().out
+    assert (
+        "rlvr train scale=laptop benchmark=countdown_3 data.size=64 gpus_per_run=8\n"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_the_page_says_what_was_measured_and_where_it_is(tmp_path, spec, paper, 
     text = page.read_text()
     assert "| 1 | It grows | shown |" in text
     assert "| pass@1, In-domain: F-GRPO − GRPO | +25.0 points | +25.0 to +25.0 | 2 and 2 |" in text
-    assert "The page has 2 intervals" in text and "0.1 would exclude zero" in text
+    assert "This page has 2 intervals" in text and "0.1 would exclude zero" in text
     assert "(tables/paper-table9-laptop.md)" in text
     assert "make reproduce-table TABLE=paper/table9 SCALE=laptop SEEDS=1,2`" in text
 
@@ -147,7 +147,7 @@ def test_a_claim_about_two_tables_has_the_files_and_the_seeds_of_each():
 def test_what_has_not_run_is_said_with_the_command(tmp_path, paper):
     declared = paper(differences=[{"arm": "f-grpo", "minus": "grpo"}], **PAIR)
     text = write_claims("paper", "smoke", tmp_path, declared.parents[1]).read_text()
-    assert "**Not run.**" in text and "The page has 0 intervals" in text
+    assert "**Not run.**" in text and "This page has 0 intervals" in text
     assert "To be made by `make reproduce-table TABLE=paper/table9 SCALE=smoke`" in text
     assert (tmp_path / "paper-smoke.md").exists()
 
