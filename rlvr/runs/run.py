@@ -82,7 +82,9 @@ def run_on_rank_zero(config: Config, start: Start) -> Path:
     engine = None
     try:
         with user_errors_for(directory.path):
-            if directory.read_summary().get("trained_steps") != config.training.steps:
+            if directory.read_summary().get("trained_steps") != (steps := config.training.steps):
+                if start.evaluate and steps:
+                    say(f"{directory.path} has not been trained to step {steps}: that comes first")
                 with directory.timed("training"):
                     engine = trainer_of(config)(config, directory)
             elif not start.evaluate:

@@ -27,6 +27,7 @@ from rlvr.files.run_directory import (
 from rlvr.policy.policy import EMBEDDED
 from rlvr.problems import ids_of, load_problems
 from rlvr.runs.run import run
+from rlvr.runs.start import Start
 from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
 
 
@@ -304,3 +305,12 @@ def test_data_may_have_moved_before_a_run_goes_on(tmp_path: Path):
         part.root = str(tmp_path)
     path = run(config)
     assert len((path / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_an_evaluation_that_has_to_train_first_says_so(tmp_path: Path, capsys: pytest.CaptureFixture):
+    config = tiny(tmp_path, "training.steps=1", "arm=mine")
+    path = run(config, Start(evaluate=True))
+    said = f"{path} has not been trained to step 1: that comes first"
+    assert said in capsys.readouterr().err
+    run(config, Start(evaluate=True))
+    assert said not in capsys.readouterr().err
