@@ -12,8 +12,9 @@ from rlvr.config import Config, fingerprint
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
 from rlvr.evaluation import counts, pass_at_k_of
+from rlvr.evaluation.results import mean_rewards_of
 from rlvr.evaluation.samples_key import key_name, samples_key
-from rlvr.evaluation.sampling import key_of, mean_reward_of, sample_benchmarks
+from rlvr.evaluation.sampling import key_of, sample_benchmarks
 from rlvr.evaluation.validation import Benchmarks, benchmark_problems, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
 from rlvr.files.run_files import ANSWERS, LAST
@@ -319,9 +320,9 @@ def benchmark_result(config: Config, name: str, file: Path) -> dict:
         values = pass_at_k_of(tally, k)
         return float(np.mean(values)) if len(values) else None
 
-    reward = mean_reward_of(file)
+    rewards = mean_rewards_of(file)
     return {
-        **({} if reward is None else {"reward": reward}),
+        **({"reward": float(rewards.mean())} if len(rewards) else {}),
         "domain": config.benchmark.tasks[name].domain,
         "problems": len(tally),
         "samples": config.evaluation.samples,
