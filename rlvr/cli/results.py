@@ -120,10 +120,10 @@ def claims(keys: Claims) -> None:
     Pages: results/<paper>.md. `rlvr reproduce` writes them again after every table.
     """
     from rlvr.config import EXPERIMENTS
-    from rlvr.tables.claims_page import write_all_claims
+    from rlvr.tables.claims_page import write_claims
 
     names = [keys.paper] if keys.paper else []
-    for page, verdicts in write_all_claims(names, keys.scale, keys.results, EXPERIMENTS).items():
+    for page, verdicts in write_claims(names, keys.scale, keys.results, EXPERIMENTS).items():
         print(f"{page}: {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())}")
 
 

@@ -11,6 +11,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rlvr.config import plugins, registry
 from rlvr.config.elsewhere import key_meant
+from rlvr.config.identity import LATER
 from rlvr.config.limits import check_limits
 from rlvr.config.places import check_names, expand_home
 from rlvr.config.schema import (
@@ -33,8 +34,7 @@ VARIANTS: dict[str, dict[str, type]] = {
     "rollout": {"transformers": TransformersRolloutConfig, "vllm": VLLMRolloutConfig},
     "backend": {"native": BackendConfig, "verl": VerlConfig},
 }
-# groups that runs of older versions lack, with what there was in their place
-LATER = {"reward": "correctness", "adapter": "none"}
+LACKING = ("reward", "adapter")  # groups that runs of older versions lack
 
 
 def groups_with_variants() -> dict[str, dict[str, type]]:
@@ -58,9 +58,9 @@ def check(composed: DictConfig) -> Config:
 def _check(composed: DictConfig) -> Config:
     schema = OmegaConf.structured(Config)
     config = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
-    for group, only in LATER.items():
+    for group in LACKING:
         if group not in config:
-            config[group] = {"name": only}
+            config[group] = LATER[group]
     if is_file_function(config.reward):
         config.reward = {"name": "python", "function": config.reward}
     for group, variants in groups_with_variants().items():

@@ -10,7 +10,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.config.check import LATER, check, groups_with_variants, interpolated, refuse_idle
+from rlvr.config.check import LACKING, check, groups_with_variants, interpolated, refuse_idle
 from rlvr.config.elsewhere import method_meant
 from rlvr.config.plugins import config_folders
 from rlvr.config.schema import Config
@@ -194,7 +194,7 @@ def read_yaml(path: Path) -> DictConfig:
         stored = OmegaConf.load(io.StringIO(text))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError, OmegaConfBaseException) as error:
         raise UserError(f"{path} can't be read as a config: {' '.join(str(error).split())}") from error
-    groups = ["model", "algorithm", "data", "training", *groups_with_variants().keys() - LATER.keys()]
+    groups = ["model", "algorithm", "data", "training", *groups_with_variants().keys() - LACKING]
     lacking = [key for key in groups if key not in stored] if isinstance(stored, DictConfig) else groups
     if lacking:
         raise UserError(f"{path} is no whole config of a run: it lacks {', '.join(lacking)}")

@@ -18,13 +18,12 @@ class Estimate(NamedTuple):
     high: float
 
 
+LEVEL = 0.95  # of all intervals
 AS_NONE = 5e-4  # a share below it is printed as 0.0 %
 
 
-def bootstrap_interval(
-    per_problem_values: ArrayLike, *, level: float = 0.95, iterations: int = 10_000, seed: int = 0
-) -> Estimate:
-    """The mean over problems and training seeds with its percentile bootstrap interval.
+def bootstrap_interval(per_problem_values: ArrayLike, *, iterations: int = 10_000, seed: int = 0) -> Estimate:
+    """The mean over problems and training seeds with its 95 % percentile bootstrap interval.
 
     It says how the mean would vary with other problems of the same kind, other samples of the same
     policy (the values of the problems carry their noise) and, from two seeds on, other training seeds.
@@ -35,7 +34,6 @@ def bootstrap_interval(
     Args:
         per_problem_values: [problems] or [seeds, problems], such as the pass@k of each problem under each
             seed; differences between two arms for a paired interval.
-        level: share of the resampled means that the interval holds.
         iterations: how many resampled means.
         seed: of the resampling; the same seed gives the same interval.
 
@@ -55,16 +53,14 @@ def bootstrap_interval(
         problem_weights=resampling_weights(problems, iterations, [seed, 0]),
         seed_weights=resampling_weights(seeds, iterations, [seed, 1]),
     )
-    return Estimate(float(values.mean()), *map(float, percentile_interval(means, level)))
+    return Estimate(float(values.mean()), *map(float, percentile_interval(means)))
 
 
-def share_interval(
-    per_problem_values: ArrayLike, *, level: float = 0.95, iterations: int = 10_000
-) -> Estimate:
+def share_interval(per_problem_values: ArrayLike, *, iterations: int = 10_000) -> Estimate:
     """`bootstrap_interval` of values in [0, 1], such as pass@k, with `saturated_bounds`."""
-    value, low, high = bootstrap_interval(per_problem_values, level=level, iterations=iterations)
+    value, low, high = bootstrap_interval(per_problem_values, iterations=iterations)
     problems = np.shape(per_problem_values)[-1]
-    return Estimate(value, *map(float, saturated_bounds(value, low, high, problems, level)))
+    return Estimate(value, *map(float, saturated_bounds(value, low, high, problems)))
 
 
 def resampled_means(values: np.ndarray, problem_weights: np.ndarray, seed_weights: np.ndarray) -> np.ndarray:
@@ -103,32 +99,32 @@ def resampling_weights(size: int, iterations: int, stream: Sequence[int]) -> np.
     return drawn.reshape(iterations, size) / draws
 
 
-def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> np.ndarray:
-    """The bounds [2, ...] that leave (1 - level) / 2 of the replicates [iterations, ...] outside each."""
-    return np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2], axis=0)
+def percentile_interval(replicates: np.ndarray) -> np.ndarray:
+    """The bounds [2, ...] that leave 2.5 % of the replicates [iterations, ...] outside each."""
+    return np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
 
 
 def saturated_bounds(
-    value: ArrayLike, low: ArrayLike, high: ArrayLike, problems: float, level: float = 0.95
+    value: ArrayLike, low: ArrayLike, high: ArrayLike, problems: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of means in [0, 1], with Jeffreys' in the place of the bootstrap's where a mean is 0 or 1, or so
     near that it is printed as that.
 
     The bootstrap of a benchmark that is solved throughout has no width, as if no other problem could fail.
-    Jeffreys' interval for n successes of n begins at the quantile (1 - level) / 2 of Beta(n + 1/2, 1/2), and
-    ends at 1 (Brown, Cai & DasGupta 2001).
+    Jeffreys' interval for n successes of n begins at the quantile 2.5 % of Beta(n + 1/2, 1/2), and ends at
+    1 (Brown, Cai & DasGupta 2001).
 
     Args:
         value, low, high: the means and their bootstrap bounds, of one shape.
         problems: that each is a mean over.
     """
-    distance = _bound_of_none(problems, level)
+    distance = _bound_of_none(problems)
     none, all_ = np.less(value, AS_NONE), np.greater(value, 1 - AS_NONE)
     return np.select([none, all_], [0.0, 1 - distance], low), np.select([none, all_], [distance, 1.0], high)
 
 
 def difference_bounds(
-    difference: ArrayLike, low: ArrayLike, high: ArrayLike, problems: float, level: float = 0.95
+    difference: ArrayLike, low: ArrayLike, high: ArrayLike, problems: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of differences of means in [0, 1], wider than the bootstrap's where it is printed as 0.0 ± 0.0.
 
@@ -140,7 +136,7 @@ def difference_bounds(
         difference, low, high: the differences and their bootstrap bounds, of one shape.
         problems: that each is a mean over.
     """
-    distance = _bound_of_none(problems, level)
+    distance = _bound_of_none(problems)
     equal = (np.abs(difference) < AS_NONE) & (np.subtract(high, low) < AS_NONE)
     return np.where(equal, difference - distance, low), np.where(equal, difference + distance, high)
 
@@ -188,5 +184,5 @@ def effective_freedom(variances: ArrayLike, freedoms: ArrayLike) -> np.ndarray:
         return variances.sum(axis=0) ** 2 / shares.sum(axis=0)
 
 
-def _bound_of_none(problems: float, level: float) -> float:
-    return float(beta.ppf((1 + level) / 2, 0.5, problems + 0.5))
+def _bound_of_none(problems: float) -> float:
+    return float(beta.ppf((1 + LEVEL) / 2, 0.5, problems + 0.5))

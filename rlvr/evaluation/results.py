@@ -1,12 +1,14 @@
 """What a run's evaluation came to, with intervals, for whoever prints or plots it."""
 
 from math import isnan, nan
+from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from rlvr.evaluation.intervals import share_interval
 from rlvr.evaluation.passk import counts, pass_at_k_of
-from rlvr.files.run_files import RunFiles
+from rlvr.files.run_files import RunFiles, damage_as_sentence
 
 COLUMNS = ["benchmark", "domain", "problems", "k", "value", "low", "high"]
 
@@ -29,6 +31,15 @@ def pass_at_k_of_run(run: RunFiles) -> pd.DataFrame:
             place = (name, result["domain"], result["problems"], k)
             rows.append((*place, nan if value is None else value, low, high))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def mean_rewards_of(file: Path) -> pd.Series:
+    """The mean graded reward of each problem's samples, by problem, of those that have one."""
+    with damage_as_sentence(file):
+        if "reward" not in pq.read_schema(file).names:
+            return pd.Series(dtype=float)
+        samples = pq.read_table(file, columns=["problem_id", "reward"]).to_pandas()
+    return samples.groupby("problem_id")["reward"].mean().dropna()
 
 
 def percent(value: float, low: float = nan, high: float = nan, between: str = " ± ") -> str:

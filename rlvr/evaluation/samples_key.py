@@ -1,6 +1,5 @@
 """What the samples of a benchmark depend on: noted in their file, and held against what is asked for."""
 
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from rlvr import data
 from rlvr.config.plugins import added
 from rlvr.data import Problem
 from rlvr.files.run_directory import flat, installed_versions
+from rlvr.functions.source import digest_of
 from rlvr.problems import content_fingerprint
 from rlvr.rollout.engine import Sampling
 from rlvr.verification import POOLED, VERIFIERS
@@ -50,7 +50,7 @@ def samples_key(
 
 def key_name(key: dict[str, Any]) -> str:
     """16 hexadecimal digits, for a folder."""
-    return _digest(json.dumps(key, sort_keys=True).encode())
+    return digest_of(json.dumps(key, sort_keys=True).encode())
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -75,8 +75,4 @@ def verifier_version(name: str) -> str:
     sources = [source.read_bytes() for folder in folders for source in sorted(folder.glob("*.py"))]
     installed = installed_versions(COMPARING_PACKAGES)
     versions = [f"{package} {installed.get(package, '')}".encode() for package in COMPARING_PACKAGES]
-    return _digest(b"\0".join([*sources, *versions]))
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
+    return digest_of(b"\0".join([*sources, *versions]))

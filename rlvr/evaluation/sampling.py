@@ -235,14 +235,6 @@ def verdict_shares(file: Path) -> dict[str, float]:
     return verdicts.value_counts(normalize=True).to_dict()
 
 
-def mean_reward_of(file: Path) -> float | None:
-    """Mean over problems of the mean graded reward of a problem's samples; None where they have none."""
-    if "reward" not in pq.read_schema(file).names:
-        return None
-    samples = pq.read_table(file, columns=["problem_id", "reward"]).to_pandas().dropna()
-    return float(samples.groupby("problem_id")["reward"].mean().mean()) if len(samples) else None
-
-
 def write_parquet(file: Path, table: pa.Table) -> None:
     """Written aside, then renamed."""
     aside = file.with_name(f".{file.name}.partial")

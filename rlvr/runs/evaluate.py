@@ -12,8 +12,9 @@ from rlvr.config import Config, fingerprint
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
 from rlvr.evaluation import counts, pass_at_k_of
+from rlvr.evaluation.results import mean_rewards_of
 from rlvr.evaluation.samples_key import key_name, samples_key
-from rlvr.evaluation.sampling import key_of, mean_reward_of, sample_benchmarks
+from rlvr.evaluation.sampling import key_of, sample_benchmarks
 from rlvr.evaluation.validation import Benchmarks, benchmark_problems, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
 from rlvr.files.run_files import ANSWERS, LAST
@@ -125,15 +126,9 @@ def evaluate_run(config: Config, directory: RunDirectory, engine: RolloutEngine 
 def evaluate_last(config: Config, directory: RunDirectory, sampler: "CheckpointSampler") -> None:
     """Sample all benchmarks with the last checkpoint, beside what the chosen one answered."""
     step = config.training.steps
-    with directory.timed("evaluation"):
-        files = sampler.sample(step, directory.path / LAST)
-    directory.record_files(*(str(file.relative_to(directory.path)) for file in files.values()))
-    directory.update_summary(
-        last={
-            "evaluated": what_is_evaluated(config, directory.path, step, {}, sampler.problems),
-            "evaluation": {name: benchmark_result(config, name, file) for name, file in files.items()},
-        }
-    )
+    evaluated = what_is_evaluated(config, directory.path, step, {}, sampler.problems)
+    results = sampler.results(step, LAST)
+    directory.update_summary(last={"evaluated": evaluated, "evaluation": results})
 
 
 def is_last_measured(config: Config, path: Path, problems: Benchmarks) -> bool:
@@ -218,14 +213,11 @@ def evaluate_benchmarks(
         file = directory.path / name
         if (key := key_of(file)) and key_name(key) in summary["evaluated"]["benchmarks"].values():
             file.unlink()  # damaged; samples of another evaluation are set aside
-    with directory.timed("evaluation"):
-        files = sampler.sample(step, directory.path / "evaluation")
-    results = {name: benchmark_result(config, name, file) for name, file in files.items()}
+    results = sampler.results(step, "evaluation")
     tracker = Tracker(config, directory.path)
     tracker.catch_up()
     tracker.log_evaluation(pass_at_k_rows(results))
     tracker.close()
-    directory.record_files(*(str(file.relative_to(directory.path)) for file in files.values()))
     directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
 
 
@@ -242,21 +234,24 @@ class CheckpointSampler:
     problems: Benchmarks
     engine: RolloutEngine | None
 
-    def sample(self, step: int, folder: Path) -> dict[str, Path]:
-        """All samples of a checkpoint; the file of each benchmark in a folder."""
-        config = self.config
-        check_time()
-        say_if_greedy(config, "samples")
-        weights = weights_of(config, self.directory.path, step)
-        self.engine = open_engine(config, weights, lengths_in(config, None, self.problems), self.engine)
-        return sample_benchmarks(
-            self.engine,
-            self.problems,
-            folder=folder,
-            report=self._report,
-            reward=config.reward,
-            **sampling_settings(config, weights),
-        )
+    def results(self, step: int, folder: str) -> dict[str, dict]:
+        """What each benchmark came to at a checkpoint, from all samples of it in a folder of the run."""
+        config, path = self.config, self.directory.path
+        with self.directory.timed("evaluation"):
+            check_time()
+            say_if_greedy(config, "samples")
+            weights = weights_of(config, path, step)
+            self.engine = open_engine(config, weights, lengths_in(config, None, self.problems), self.engine)
+            files = sample_benchmarks(
+                self.engine,
+                self.problems,
+                folder=path / folder,
+                report=self._report,
+                reward=config.reward,
+                **sampling_settings(config, weights),
+            )
+        self.directory.record_files(*(f"{folder}/{file.name}" for file in files.values()))
+        return {name: benchmark_result(config, name, file) for name, file in files.items()}
 
     def _report(self, done: int, total: int) -> None:
         self.directory.report("evaluation", done, total)
@@ -319,9 +314,9 @@ def benchmark_result(config: Config, name: str, file: Path) -> dict:
         values = pass_at_k_of(tally, k)
         return float(np.mean(values)) if len(values) else None
 
-    reward = mean_reward_of(file)
+    rewards = mean_rewards_of(file)
     return {
-        **({} if reward is None else {"reward": reward}),
+        **({"reward": float(rewards.mean())} if len(rewards) else {}),
         "domain": config.benchmark.tasks[name].domain,
         "problems": len(tally),
         "samples": config.evaluation.samples,

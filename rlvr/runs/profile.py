@@ -6,9 +6,6 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from rlvr.config import Config, load_config, run_directory
 from rlvr.curriculum.group_size import inverse_success_group_size
 from rlvr.curriculum.profile import (
@@ -20,7 +17,7 @@ from rlvr.curriculum.profile import (
 )
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
-from rlvr.evaluation.sampling import sample_benchmarks
+from rlvr.evaluation.sampling import sample_benchmarks, sampled_tokens
 from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import ids_of, load_problems
@@ -126,7 +123,7 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
     engine.close()
     tally = counts(samples)
     prompt_tokens = sum(len(policy.encode(problem)) for problem in problems)
-    generated_tokens = pc.sum(pq.read_table(samples, columns=["num_tokens"])["num_tokens"]).as_py()
+    generated_tokens = sampled_tokens(samples)
     # nothing follows the last token of a sample, so it goes through no model
     positions = prompt_tokens + generated_tokens - config.profile.n * len(problems)
     return Profile(

@@ -90,7 +90,7 @@ def reproduce_table(
     files = write_table(table, results)
     claimed = (paper := name.partition("/")[0]) in papers() and name in tables_of(EXPERIMENTS)
     if claimed and is_asked(EXPERIMENTS / paper / CLAIMS, scale):
-        files.append(write_claims(paper, scale, results, EXPERIMENTS))
+        files += write_claims([paper], scale, results, EXPERIMENTS)
     started_runs = [run for run in runs if (run.directory / "config.yaml").exists()]
     files.append(write_report(started_runs, results / "reports" / f"{table.stem}.html", table=table))
     tracker = Tracker(replace(scheduled[0].config, arm="table"), folder)

@@ -33,12 +33,7 @@ that of the bootstrap over problems and seeds, with Student's t on Welch and Sat
 freedom: those of the seeds of either arm and those of the problems, each as far as it makes the variance."""
 
 
-def write_claims(paper: str, scale: str, results: Path, experiments: Path) -> Path:
-    """Write the page of a paper's claims from what is in `results`; returns its path."""
-    return next(iter(write_all_claims([paper], scale, results, experiments)))
-
-
-def write_all_claims(
+def write_claims(
     names: Sequence[str], scale: str, results: Path, experiments: Path
 ) -> dict[Path, dict[str, int]]:
     """Write the pages of some papers' claims: all, or where one can't be made none.

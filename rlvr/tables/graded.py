@@ -1,10 +1,10 @@
 """Graded rewards of the evaluation's samples as a part of a table, where runs have a reward of their own."""
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from rlvr.evaluation.intervals import bootstrap_interval
-from rlvr.files.run_files import RunFiles, damage_as_sentence
+from rlvr.evaluation.results import mean_rewards_of
+from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import by_arm
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import TableSpec
@@ -24,24 +24,14 @@ def mean_rewards(spec: TableSpec, runs: list[RunFiles]) -> pd.DataFrame:
     rows = []
     for arm, of_arm in by_arm(spec, runs).items():
         for benchmark in (name for names in spec.columns.values() for name in names):
-            seeds = [rewards for run in of_arm if (rewards := _by_problem(run, benchmark)) is not None]
+            files = [run.samples(benchmark) for run in of_arm]
+            seeds = [mean_rewards_of(file) for file in files if file]
             if seeds and len(seeds) == len(of_arm):
                 problems = pd.concat(seeds, axis=1).dropna()
                 if len(problems):
                     interval = bootstrap_interval(problems.to_numpy().T)
                     rows.append([arm, benchmark, len(seeds), *interval])
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _by_problem(run: RunFiles, benchmark: str) -> pd.Series | None:
-    """The mean reward of each problem's samples, by problem; None where they have none."""
-    if (file := run.samples(benchmark)) is None:
-        return None
-    with damage_as_sentence(file):
-        if "reward" not in pq.read_schema(file).names:
-            return None
-        samples = pq.read_table(file, columns=["problem_id", "reward"]).to_pandas()
-    return samples.groupby("problem_id")["reward"].mean()
 
 
 def reward_panel(spec: TableSpec, rewards: pd.DataFrame) -> Panel:

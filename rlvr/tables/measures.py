@@ -52,9 +52,7 @@ def collect_measures(spec: TableSpec, runs: Sequence[RunFiles]) -> tuple[pd.Data
 
 def _mean_of_those_that_have_it(benchmarks: Sequence[np.ndarray]) -> np.ndarray:
     """Over the benchmarks without NaN; NaN where none has a number."""
-    stacked = np.stack(benchmarks)
-    count = (~np.isnan(stacked)).sum(axis=0)
-    return np.where(count > 0, np.nansum(stacked, axis=0) / np.maximum(count, 1), np.nan)
+    return np.ma.masked_invalid(np.stack(benchmarks)).mean(axis=0).filled(np.nan)
 
 
 def _names(spec: TableSpec) -> list[str]:

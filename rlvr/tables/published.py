@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-import rlvr
+from rlvr.config.compose import project_folder
 from rlvr.errors import UserError, unknown
 
+PUBLISHED = project_folder("results/published", "_published")
 PAPERS = {
     "fgrpo.csv": "F-GRPO: Don't Let Your Policy Learn the Obvious and Forget the Rare (arXiv:2602.06717)",
     "lambda_grpo.csv": "GRPO is Secretly a Process Reward Model (arXiv:2509.21154)",
@@ -35,22 +36,12 @@ class Published:
     rows: pd.DataFrame
 
 
-def published_dir() -> Path:
-    """Where the files are: `results/published` of a clone, or inside the installed package."""
-    package = Path(rlvr.__file__).parent
-    for candidate in (package.parent / "results" / "published", package / "_published"):
-        if candidate.is_dir():
-            return candidate
-    raise UserError(f"published numbers are neither in {candidate} nor in a clone's results/published")
-
-
-def load_published(file: str, directory: Path | None = None) -> pd.DataFrame:
+def load_published(file: str, directory: Path = PUBLISHED) -> pd.DataFrame:
     """All numbers of one paper as text, one row a number, validated.
 
     Raises:
         UserError: if the file is unknown, lacks a column, or has a value that is no number or is given twice.
     """
-    directory = directory or published_dir()
     if not (directory / file).is_file():
         raise unknown("file of published numbers", file, (path.name for path in directory.glob("*.csv")))
     numbers = pd.read_csv(directory / file, dtype=str, keep_default_na=False)

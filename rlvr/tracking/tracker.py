@@ -62,12 +62,6 @@ class Tracker:
         for name in chosen(config):
             self._survive(name, lambda name=name: self._start(name, config))
 
-    def rewind(self, step: int) -> None:
-        """Forget what was logged after `step`: it is about to be done again."""
-        for file in (self.metrics, self.timing):
-            step_lines.rewind(file, step)
-        self.catch_up()
-
     def catch_up(self) -> None:
         """Send the trackers the steps that the files have and they lack."""
         if not self._sinks:

@@ -13,7 +13,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rlvr.config import Config
 from rlvr.errors import printable
 from rlvr.files.run_directory import no_run
 from rlvr.files.run_files import RunFiles
@@ -42,37 +41,25 @@ class Snapshot:
     """What a run's files say at one moment.
 
     Attributes:
-        progress: {"stage", "done", "total", "time"} of progress.json, empty before there is one.
+        done: whether nothing is left to do: it is evaluated, or trained where it is not to be evaluated.
         series: values by metric, a value a step (validation: a value a checkpoint).
         group: the last training group that was recorded, if any.
     """
 
-    path: Path
-    config: Config
-    summary: dict[str, Any]
-    progress: dict[str, Any]
-    metrics: list[dict[str, Any]]
+    run: RunFiles
+    done: bool
     series: dict[str, list[float]]
     group: dict[str, Any] | None
     now: float
 
     @property
-    def finished(self) -> bool:
-        return self.summary.get("status") == "finished"
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing is left to do: it is evaluated, or trained where it is not to be evaluated."""
-        trained = self.summary.get("trained_steps") == self.config.training.steps
-        return self.finished or (trained and not self.config.evaluation.after_training)
-
-    @property
     def seconds_left(self) -> float | None:
         """Of training, from the last steps' pace; None where it is not known."""
         paces = self.series.get("seconds/step", [])[-20:]
-        if self.progress.get("stage") != "training" or not paces:
+        progress = self.run.progress
+        if progress.get("stage") != "training" or not paces:
             return None
-        return sum(paces) / len(paces) * (self.progress["total"] - self.progress["done"])
+        return sum(paces) / len(paces) * (progress["total"] - progress["done"])
 
 
 def watch(path: Path, *, once: bool = False) -> None:
@@ -104,21 +91,16 @@ def look(path: Path) -> Snapshot:
         for name, value in line.items():
             series.setdefault(name, []).append(value)
     recorded = [line for line in run.rollouts() if line["groups"]]
-    return Snapshot(
-        path=path,
-        config=run.config,
-        summary=run.summary,
-        progress=run.progress,
-        metrics=run.metrics,
-        series=series,
-        group={"step": recorded[-1]["step"], **recorded[-1]["groups"][0]} if recorded else None,
-        now=time.time(),
-    )
+    group = {"step": recorded[-1]["step"], **recorded[-1]["groups"][0]} if recorded else None
+    trained = run.summary.get("trained_steps") == run.config.training.steps
+    done = run.finished or (trained and not run.config.evaluation.after_training)
+    return Snapshot(run, done, series, group, time.time())
 
 
 def view(snapshot: Snapshot) -> RenderableType:
     """The whole picture: what the run is doing, its curves, its last samples, and warnings."""
-    parts: list[RenderableType] = [Text(printable(snapshot.path), style="bold"), *_progress(snapshot)]
+    title = Text(printable(snapshot.run.directory), style="bold")
+    parts: list[RenderableType] = [title, *_progress(snapshot)]
     for warning in warnings(snapshot):
         parts.append(Text.assemble(("⚠ ", "bold yellow"), (printable(warning), "yellow")))
     if curves := {name: snapshot.series[name] for name in CURVES if name in snapshot.series}:
@@ -129,15 +111,15 @@ def view(snapshot: Snapshot) -> RenderableType:
         parts += [Text(), table]
     if snapshot.group:
         parts += [Text(), *_samples(snapshot.group)]
-    if results := snapshot.summary.get("evaluation"):
+    if results := snapshot.run.summary.get("evaluation"):
         parts += [Text(), _evaluation(results)]
     return Group(*parts)
 
 
 def warnings(snapshot: Snapshot) -> list[str]:
     """What should be looked at."""
-    found = symptoms(snapshot.metrics)
-    idle = snapshot.now - snapshot.progress.get("time", snapshot.now)
+    found = symptoms(snapshot.run.metrics)
+    idle = snapshot.now - snapshot.run.progress.get("time", snapshot.now)
     if not snapshot.done and idle > SILENCE + 3 * max(snapshot.series.get("seconds/step", [0.0])):
         found.append(
             f"no sign of life for {duration(idle)}: the same command goes on from the last checkpoint"
@@ -146,16 +128,17 @@ def warnings(snapshot: Snapshot) -> list[str]:
 
 
 def _progress(snapshot: Snapshot) -> list[RenderableType]:
-    seconds = sum(snapshot.summary.get("seconds", {}).values())
-    if snapshot.finished:
-        chosen = snapshot.summary.get("checkpoint_step")
+    run = snapshot.run
+    seconds = sum(run.summary.get("seconds", {}).values())
+    if run.finished:
+        chosen = run.summary.get("checkpoint_step")
         return [Text(f"finished after {duration(seconds)}; the checkpoint of step {chosen} was evaluated")]
     if snapshot.done:
-        evaluate = printable(f"rlvr evaluate run={shlex.quote(str(snapshot.path))}")
+        evaluate = printable(f"rlvr evaluate run={shlex.quote(str(run.directory))}")
         return [Text(f"trained in {duration(seconds)}, and not evaluated: {evaluate}")]
-    if not snapshot.progress:
+    if not run.progress:
         return [Text("starting")]
-    stage, done, total = (snapshot.progress[key] for key in ("stage", "done", "total"))
+    stage, done, total = (run.progress[key] for key in ("stage", "done", "total"))
     left = snapshot.seconds_left
     words = f" {stage} {done}/{total}" + (f", {duration(left)} of training left" if left else "")
     bar = Table.grid()

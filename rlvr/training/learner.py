@@ -380,16 +380,14 @@ class UpdateMetrics:
             clip_fraction = Method(algorithm.loss, CLIP_FRACTIONS[algorithm.loss], algorithm)
             metrics["update/clip_fraction"] = clip_fraction.function(tokens).item()
         metrics["update/entropy_trained"] = entropy.mean().item()
-        # within the update: the policy moves away from the one that sampled
-        log_ratio = tokens.logp - tokens.old_logp
-        metrics["update/log_ratio_mean"] = log_ratio.mean().item()
-        metrics["update/log_ratio_max"] = log_ratio.abs().max().item()
-        metrics["update/effective_sample_size"] = effective_sample_size(log_ratio).item()
-        # before the update: engine and trainer have the same weights, so this should be 0
-        mismatch = tokens.old_logp - engine_logp
-        metrics["mismatch/log_ratio_mean"] = mismatch.mean().item()
-        metrics["mismatch/log_ratio_max"] = mismatch.abs().max().item()
-        metrics["mismatch/effective_sample_size"] = effective_sample_size(mismatch).item()
+        log_ratios = {
+            "update": tokens.logp - tokens.old_logp,  # the policy moves away from the one that sampled
+            "mismatch": tokens.old_logp - engine_logp,  # both have the same weights, so it should be 0
+        }
+        for part, log_ratio in log_ratios.items():
+            metrics[f"{part}/log_ratio_mean"] = log_ratio.mean().item()
+            metrics[f"{part}/log_ratio_max"] = log_ratio.abs().max().item()
+            metrics[f"{part}/effective_sample_size"] = effective_sample_size(log_ratio).item()
         if algorithm.mismatch_cap is not None:
             cut = weights_between(tokens, engine_logp, algorithm)[1].float()
             metrics["mismatch/cut"] = cut.mean().item()

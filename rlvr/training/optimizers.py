@@ -216,20 +216,17 @@ class OnDevice:
     def __init__(self, optimizer: Optimizer, enabled: bool):
         self.optimizer, self.enabled = optimizer, enabled
         self._away: dict[tuple[nn.Parameter, str], Away] = {}
-        self._nested = False
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """The context in which the state is used."""
-        if not self.enabled or self._nested:
+        if not self.enabled:
             yield
             return
         self._fetch()
-        self._nested = True
         try:
             yield
         finally:
-            self._nested = False
             self._send_away()
 
     def tensors(self, parameter: nn.Parameter) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError
 from rlvr.tables.claims import Difference, Finding, findings, welch_interval
 from rlvr.tables.claims_file import read_claims
-from rlvr.tables.claims_page import markdown, write_all_claims, write_claims
+from rlvr.tables.claims_page import markdown, write_claims
 from rlvr.tables.collect import differences, measure
 from rlvr.tables.names import papers
 from rlvr.tables.write import write_table
@@ -116,7 +116,7 @@ def test_the_page_says_what_was_measured_and_where_it_is(tmp_path, spec, paper, 
     assert [found.differences[0].low, found.differences[0].high] == pytest.approx([25, 25])
     assert found.verdict == "shown"
 
-    page = write_claims("paper", "laptop", results, declared.parents[1])
+    (page,) = write_claims(["paper"], "laptop", results, declared.parents[1])
     assert page == results / "paper.md"
     text = page.read_text()
     assert "| 1 | It grows | shown |" in text
@@ -146,7 +146,8 @@ def test_a_claim_about_two_tables_has_the_files_and_the_seeds_of_each():
 
 def test_what_has_not_run_is_said_with_the_command(tmp_path, paper):
     declared = paper(differences=[{"arm": "f-grpo", "minus": "grpo"}], **PAIR)
-    text = write_claims("paper", "smoke", tmp_path, declared.parents[1]).read_text()
+    (page,) = write_claims(["paper"], "smoke", tmp_path, declared.parents[1])
+    text = page.read_text()
     assert "**Not run.**" in text and "This page has 0 intervals" in text
     assert "To be made by `make reproduce-table TABLE=paper/table9 SCALE=smoke`" in text
     assert (tmp_path / "paper-smoke.md").exists()
@@ -155,10 +156,10 @@ def test_what_has_not_run_is_said_with_the_command(tmp_path, paper):
 def test_claims_asked_at_one_scale_have_no_page_of_another(tmp_path, paper):
     declared = paper(differences=[{"arm": "f-grpo", "minus": "grpo"}], **PAIR)
     declared.write_text(f"scales: [smoke]\n{declared.read_text()}")
-    assert not write_all_claims([], "laptop", tmp_path, declared.parents[1])
-    assert list(write_all_claims([], "smoke", tmp_path, declared.parents[1])) == [tmp_path / "paper-smoke.md"]
+    assert not write_claims([], "laptop", tmp_path, declared.parents[1])
+    assert list(write_claims([], "smoke", tmp_path, declared.parents[1])) == [tmp_path / "paper-smoke.md"]
     with pytest.raises(UserError, match=r"unknown scale of the claims in .* 'laptop': accepted are smoke"):
-        write_claims("paper", "laptop", tmp_path, declared.parents[1])
+        write_claims(["paper"], "laptop", tmp_path, declared.parents[1])
 
 
 def test_what_cannot_be_tried_at_a_scale_is_said_with_the_reason(tmp_path, paper):

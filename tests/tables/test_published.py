@@ -2,8 +2,9 @@ from decimal import Decimal
 
 import pytest
 
+from rlvr.config.compose import project_folder
 from rlvr.errors import UserError
-from rlvr.tables.published import PAPERS, load_published, published_dir, published_table
+from rlvr.tables.published import PAPERS, PUBLISHED, load_published, published_table
 
 HEADER = "table,model,method,benchmark,metric,value\n"
 
@@ -68,11 +69,6 @@ def test_refuses_a_damaged_file(tmp_path, text, said):
 
 
 def test_an_installed_package_carries_them(tmp_path, monkeypatch):
-    assert published_dir().parts[-2:] == ("results", "published")
-    package = tmp_path / "rlvr"
-    (package / "_published").mkdir(parents=True)
-    monkeypatch.setattr("rlvr.__file__", str(package / "__init__.py"))
-    assert published_dir() == package / "_published"
-    (package / "_published").rmdir()
-    with pytest.raises(UserError, match="neither in"):
-        published_dir()
+    monkeypatch.setitem(project_folder.__globals__, "PACKAGE", tmp_path / "rlvr")
+    assert project_folder("results/published", "_published") == tmp_path / "rlvr" / "_published"
+    assert PUBLISHED.parts[-2:] == ("results", "published")

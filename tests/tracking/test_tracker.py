@@ -10,6 +10,7 @@ from wandb_file import history, offline_records, values
 
 from rlvr.config import Config, load_config
 from rlvr.errors import UserError
+from rlvr.files import step_lines
 from rlvr.tracking.tracker import Tracker, chosen
 
 
@@ -49,6 +50,13 @@ def test_what_is_logged_offline_can_be_read_back(tmp_path: Path, offline: None):
     assert summary["evaluation/gcd/pass@8"] == 0.75
 
 
+def rewind(tracker: Tracker, step: int) -> None:
+    """As a run does that goes on from a step."""
+    for file in (tracker.metrics, tracker.timing):
+        step_lines.rewind(file, step)
+    tracker.catch_up()
+
+
 def test_a_resumed_run_keeps_its_id_and_sends_no_step_twice(tmp_path: Path, offline: None):
     config = load_config([])
     first = Tracker(config, tmp_path)
@@ -56,7 +64,7 @@ def test_a_resumed_run_keeps_its_id_and_sends_no_step_twice(tmp_path: Path, offl
         first.log(step, {"reward/mean": float(step)})
     first.close()
     second = Tracker(config, tmp_path)
-    second.rewind(1)  # the checkpoint was that of step 1
+    rewind(second, 1)  # the checkpoint was that of step 1
     for step in (2, 3, 4):
         second.log(step, {"reward/mean": float(step)})
     second.close()
@@ -84,7 +92,7 @@ def test_what_a_kill_took_from_wandb_is_sent_again(tmp_path: Path, offline: None
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False)
     assert killed.returncode == -9
     resumed = Tracker(load_config([]), tmp_path)
-    resumed.rewind(2)
+    rewind(resumed, 2)
     for step in (3, 4):
         resumed.log(step, {"reward/mean": float(step)})
     resumed.close()
@@ -199,7 +207,7 @@ def log_in_two_parts(config: Config, path: Path) -> None:
         first.log(step, {"reward/mean": step / 4, "update/loss": math.nan}, {"seconds/step": 0.5})
     first.close()
     second = Tracker(config, path)
-    second.rewind(1)
+    rewind(second, 1)
     for step in (2, 3):
         second.log(step, {"reward/mean": step / 4}, {"seconds/step": 0.5})
     second.log_evaluation(ROWS)
