@@ -33,10 +33,12 @@ def export_run(
         UserError: where there is no such run or whole checkpoint, or something stands in `folder`.
     """
     run, folder = Path(run), Path(folder)
-    config = RunFiles(run).config
+    if not (run / "config.yaml").exists():
+        raise UserError(f"{run} is not a run directory: it has no config.yaml")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already: name a folder that is not, or is empty")
     make_folder(folder)  # what can't be written is said before a model is loaded
+    config = RunFiles(run).config
     refuse_unknown("dtype", [] if dtype is None else [dtype], DTYPES)
     refuse_unknown("adapter", [adapter], ["merge", "keep"])
     if step is not None:
