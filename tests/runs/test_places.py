@@ -72,7 +72,7 @@ def test_a_strangers_run_writes_nothing_where_its_config_says(finished: Path, tm
     shutil.copytree(finished, copy)
     text = (copy / "config.yaml").read_text()
     (copy / "config.yaml").write_text(text.replace(f"runs: {finished.parents[2]}", f"runs: {elsewhere}"))
-    run(evaluation_of(copy, "evaluation.rare.prompts=2", "evaluation.rare.samples=4", n=2))
+    run(evaluation_of(copy, "evaluation.rare.prompts=4", "evaluation.rare.samples=40", n=2))
     assert not elsewhere.exists()
 
 
