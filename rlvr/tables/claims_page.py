@@ -125,7 +125,7 @@ def summary(found: list[Finding]) -> str:
     """One paragraph to act on; that there is none as long as a claim has not run."""
     by_verdict: dict[str, list[str]] = {}
     for item in found:
-        by_verdict.setdefault(item.verdict, []).append(item.claim[0].lower() + item.claim[1:])
+        by_verdict.setdefault(item.verdict, []).append(item.claim)
     if pending := by_verdict.get(NOT_RUN):
         return (
             f"**The run is pending**: {len(pending)} of {len(found)} claims have not run. Until they have, "
