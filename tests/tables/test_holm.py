@@ -80,7 +80,7 @@ def test_degrees_of_freedom_are_the_files_where_it_has_them():
 
 def test_a_paragraph_tells_what_is_shown():
     told = summary(holm_corrected([finding("A", 9.0), finding("B", 0.5), finding("C", -8.0)]))
-    assert told.startswith("**To act on**: *shown*: a. *opposite*: c. Of all others nothing is shown")
+    assert told.startswith("**To act on**: *shown*: A. *opposite*: C. Of all others nothing is shown")
     assert "no claim is shown" in summary(holm_corrected([finding("B", 0.5)]))
 
 
