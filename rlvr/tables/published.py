@@ -42,6 +42,8 @@ def load_published(file: str, directory: Path = PUBLISHED) -> pd.DataFrame:
     Raises:
         UserError: if the file is unknown, lacks a column, or has a value that is no number or is given twice.
     """
+    if not directory.is_dir():
+        raise UserError(f"published numbers are neither in {directory} nor in a clone's results/published")
     if not (directory / file).is_file():
         raise unknown("file of published numbers", file, (path.name for path in directory.glob("*.csv")))
     numbers = pd.read_csv(directory / file, dtype=str, keep_default_na=False)

@@ -1,3 +1,4 @@
+import sys
 from decimal import Decimal
 
 import pytest
@@ -69,6 +70,9 @@ def test_refuses_a_damaged_file(tmp_path, text, said):
 
 
 def test_an_installed_package_carries_them(tmp_path, monkeypatch):
-    monkeypatch.setitem(project_folder.__globals__, "PACKAGE", tmp_path / "rlvr")
-    assert project_folder("results/published", "_published") == tmp_path / "rlvr" / "_published"
     assert PUBLISHED.parts[-2:] == ("results", "published")
+    package = tmp_path / "rlvr"
+    monkeypatch.setattr(sys.modules["rlvr.config.compose"], "PACKAGE", package)
+    assert project_folder("results/published", "_published") == package / "_published"
+    with pytest.raises(UserError, match="neither in"):
+        load_published("fgrpo.csv", package / "_published")
