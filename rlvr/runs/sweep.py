@@ -224,7 +224,8 @@ def launching(
             config = composed_for_sweep(hydra, config_name, [*overrides, *placed])
         start = replace(start, runs_per_gpu=runs_per_gpu)
         make_folder(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
-        end_workers_of_elsewhere()
+        if config.hydra.launcher._target_.endswith(".JoblibLauncher"):
+            end_workers_of_elsewhere()
         with lost_jobs_as_failures(config.hydra.launcher._target_):
             yield HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config, start
 
