@@ -123,10 +123,10 @@ def findings(declared: Path, scale: str, results: Path) -> list[Finding]:
         together = holm_corrected(found, student=False)
         pairs = zip(found, together, strict=True)
         found = [replace(plain, corrected=corrected.verdict) for plain, corrected in pairs]
-    return [replace(finding, declared=_declared(finding, known)) for finding in found]
+    return [replace(finding, declared=declared_of(finding, known)) for finding in found]
 
 
-def _declared(finding: Finding, known: dict[str, Declaration]) -> Declaration | None:
+def declared_of(finding: Finding, known: dict[str, Declaration]) -> Declaration | None:
     """When a claim was declared; one that is not testable here has no data, whatever its tables hold."""
     told = known.get(finding.claim)
     return replace(told, data_commit="", measured="") if told and finding.untestable else told

@@ -7,10 +7,11 @@ from table_runs import collect, finished, page_of
 
 from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError
-from rlvr.tables.claims import Difference, Finding, findings, welch_interval
+from rlvr.tables.claims import Difference, Finding, declared_of, findings, welch_interval
 from rlvr.tables.claims_file import read_claims
 from rlvr.tables.claims_page import markdown, write_claims
 from rlvr.tables.collect import differences, measure
+from rlvr.tables.declared import Declaration
 from rlvr.tables.names import papers
 from rlvr.tables.write import write_table
 from rlvr.theory import SimulationGrid
@@ -166,6 +167,8 @@ def test_what_cannot_be_tried_at_a_scale_is_said_with_the_reason(tmp_path, paper
     declared = paper(untestable={"laptop": "It takes a larger model."})
     (found,) = findings(declared, "laptop", tmp_path)
     assert found.verdict == "not testable at this scale"
+    known = {found.claim: Declaration("1234567", "2026-01-01 00:00", "89abcde", "2026-01-02 00:00")}
+    assert "no data of it was committed" in str(declared_of(found, known))  # whatever its tables hold
     assert "at this scale.** It takes a larger model." in markdown("A paper", "paper", "laptop", [found])
 
 
