@@ -11,6 +11,7 @@ from rlvr.runs.reproduce import reproduce_table, schedule_runs
 from rlvr.tables.claims_file import BestRate, read_claims
 from rlvr.tables.frontier import members, own_strength
 from rlvr.tables.read_spec import read_spec
+from rlvr.tables.spec import Arm
 
 FOLDER = EXPERIMENTS / "shootout"
 ON_COUNTDOWN_ALONE = {"kl-cov", "rare-answer"}
@@ -32,14 +33,16 @@ def planned() -> dict[str, tuple[list[float], float | None]]:
 
 def test_the_plan_names_every_member_with_its_strengths():
     plan = planned()
-    for tables in (["laptop", "laptop_others"], ["laptop_mazes"]):
-        found = {}
+    countdown = ["laptop", "laptop_others", "laptop_strengths", "laptop_others_strengths"]
+    for tables in (countdown, ["laptop_mazes"]):
+        found: dict[str, dict[str, Arm]] = {}
         for name in tables:
             for member, arms in members(read_spec(FOLDER / f"{name}.yaml", "laptop")).items():
-                if member != "grpo" or name != "laptop_others":  # which has the baseline again
-                    found.setdefault(member, []).extend(arms)
+                for arm in arms:  # an arm that is in two tables is the same in both
+                    assert found.setdefault(member, {}).setdefault(arm.name, arm) == arm
         assert set(found) == set(plan) - (ON_COUNTDOWN_ALONE if tables == ["laptop_mazes"] else set())
-        for member, arms in found.items():
+        for member, by_name in found.items():
+            arms = list(by_name.values())
             strengths, own = plan[member]
             plain = sorted(arm.strength for arm in arms if not arm.rate) if strengths else [None]
             assert plain == (strengths or [None])
@@ -63,6 +66,8 @@ def test_claims_are_about_members_of_their_tables():
     [
         ("laptop", "laptop"),
         ("laptop_others", "laptop"),
+        ("laptop_strengths", "laptop"),
+        ("laptop_others_strengths", "laptop"),
         ("laptop_mazes", "laptop"),
         ("small", "small"),
         ("gpu", "gpu"),
