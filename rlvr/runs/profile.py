@@ -26,7 +26,7 @@ from rlvr.rollout.engine import Sampling
 from rlvr.runs.display import Display
 from rlvr.runs.evaluate import lengths_in
 from rlvr.training.flops import forward_flops, parameter_count
-from rlvr.training.setup import initial_policy
+from rlvr.training.setup import configure_process, initial_policy
 
 SAMPLES = "profile"  # the file of samples, beside the profile
 SAMPLES_PER_SHARD = 16384  # fixed, because a resumed profile must cut the problems as the first start did
@@ -81,6 +81,7 @@ def profile(config: Config) -> Path:
             raise UserError(
                 f"{file} is a profile of another data set: give another profile.file=, or remove it"
             )
+    configure_process(own)
     directory = RunDirectory(own)
     try:
         write_profile(measure(own, directory), file)

@@ -28,7 +28,7 @@ from rlvr.rollout.lengths import longest_sequence
 from rlvr.runs.weights import digests_of, weights_of
 from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.distributed.ranks import release
-from rlvr.training.setup import initial_policy, open_engine
+from rlvr.training.setup import configure_process, initial_policy, open_engine
 from rlvr.verification import verify
 
 
@@ -65,6 +65,7 @@ def draw(config: Config, run: Path) -> Path:
     make_folder(file.parent)
     with locked(file.parent / "lock"):
         if not file.exists():
+            configure_process(config)  # a table's set is drawn by the process that starts its runs
             _draw(config, weights_of(config, run, 0), file)
     return file
 

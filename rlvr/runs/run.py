@@ -43,13 +43,18 @@ from rlvr.training.checkpoint import (
     load_state,
     save_checkpoint,
 )
-from rlvr.training.determinism import configure_gpu
 from rlvr.training.distributed.ranks import at_stage, process_group, rank, serve_rank_zero, world_size
 from rlvr.training.learner import Learner
 from rlvr.training.logs import RunLogs
 from rlvr.training.loop import sample_and_verify, train
 from rlvr.training.methods import Methods
-from rlvr.training.setup import device_of, initial_policy, open_training, outlives_training, overlaps
+from rlvr.training.setup import (
+    configure_process,
+    initial_policy,
+    open_training,
+    outlives_training,
+    overlaps,
+)
 from rlvr.training.step_sampler import StepSampler
 
 
@@ -65,15 +70,6 @@ def run(config: Config, start: Start = Start()) -> Path:
             return run_on_rank_zero(config, start)
         serve_rank_zero()
         return run_directory(config)
-
-
-def configure_process(config: Config) -> None:
-    """Thread count, allocator and GPU of this process."""
-    torch.set_num_threads(config.training.threads)
-    configure_gpu(config)
-    device = torch.device(device_of(config))
-    if device.index is not None and torch.cuda.is_available() and world_size() == 1:
-        torch.cuda.set_device(device)  # what is said of no GPU, as `synchronize`, is of this one
 
 
 def run_on_rank_zero(config: Config, start: Start) -> Path:

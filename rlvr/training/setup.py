@@ -16,6 +16,7 @@ from rlvr.policy.policy import Policy, load_policy
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.training.checkpoint import load_state
+from rlvr.training.determinism import configure_gpu
 from rlvr.training.distributed.data_parallel import DataParallelEngine
 from rlvr.training.distributed.ranks import (
     from_rank_zero,
@@ -34,6 +35,15 @@ def device_of(config: Config) -> str:
     if config.training.device != "auto":
         return config.training.device
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def configure_process(config: Config) -> None:
+    """Thread count, allocator and GPU of this process."""
+    torch.set_num_threads(config.training.threads)
+    configure_gpu(config)
+    device = torch.device(device_of(config))
+    if device.index is not None and torch.cuda.is_available() and world_size() == 1:
+        torch.cuda.set_device(device)  # what is said of no GPU, as `synchronize`, is of this one
 
 
 def initial_policy(config: Config, weights: Path | None = None, device: str | None = None) -> Policy:

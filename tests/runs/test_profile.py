@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import rlvr.evaluation.sampling
 import rlvr.runs.profile
@@ -95,6 +96,15 @@ def test_a_profile_is_of_the_precision_of_the_runs_and_one_of_float32_keeps_its_
         assert own.training.precision == precision
         assert profile_file(own) == profile_file(tiny(tmp_path, f"training.precision={precision}"))
     assert profile_name(tiny(tmp_path)) == "embedded-countdown-b0b2a81b"  # of 28 November 2026
+
+
+def test_a_profile_is_sampled_with_the_threads_of_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    threads = []
+    monkeypatch.setattr(rlvr.runs.profile, "measure", lambda *_: threads.append(torch.get_num_threads()))
+    monkeypatch.setattr(rlvr.runs.profile, "write_profile", lambda *_: None)
+    for count in (2, 1):
+        profile(tiny(tmp_path / str(count), f"training.threads={count}"))
+    assert threads == [2, 1]
 
 
 def test_a_finished_profile_is_left_alone(runs: Path):

@@ -8,10 +8,10 @@ import torch
 
 from rlvr.config import load_config
 from rlvr.rollout.transformers_engine import TransformersEngine
-from rlvr.runs.run import configure_process, run
+from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.learner import Learner
-from rlvr.training.setup import open_training, overlaps
+from rlvr.training.setup import configure_process, open_training, overlaps
 
 
 def test_the_engine_rests_while_a_checkpoint_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -45,7 +45,7 @@ def test_sampling_and_update_overlap_on_a_gpu_but_not_with_vllm():
 
 
 def test_the_gpu_of_a_run_is_that_of_what_names_none(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("rlvr.runs.run.configure_gpu", lambda config: None)
+    monkeypatch.setattr("rlvr.training.setup.configure_gpu", lambda config: None)
     taken = []
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.set_device", taken.append)
