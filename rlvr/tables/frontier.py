@@ -43,23 +43,29 @@ def rates_frame(spec: TableSpec, runs: Sequence[RunFiles]) -> pd.DataFrame:
     """Validation of each member, at its own strength, at every learning rate, and which rate is best.
 
     Returns:
-        `RATES`: pass@k in validation at the checkpoint measured, mean over seeds, from 0 to 1, for k = 1 and
-        the largest there is; `best` is true of one arm for each member and k, the first of equals.
+        `RATES`: pass@k in validation at the checkpoint measured, from 0 to 1, for k = 1 and the largest there
+        is, mean over the seeds that the member has at every rate; `best` is true of one arm for each member
+        and k, the first of equals.
     """
     rows = []
     for member, arms in members(spec).items():
-        for arm in own_strength(arms):
-            of_arm = [run for run in runs if run.arm == arm.name and run.validation]
-            if not of_arm:
+        by_seed = {
+            arm.name: {run.seed: run for run in runs if run.arm == arm.name and run.validation}
+            for arm in own_strength(arms)
+        }
+        by_seed = {name: of_arm for name, of_arm in by_seed.items() if of_arm}
+        for name, of_arm in by_seed.items():
+            seeds = set(of_arm).intersection(*by_seed.values())  # rates are compared on the same ones
+            if not seeds:
                 continue
-            measured = [_measured_line(run) for run in of_arm]
+            measured = [_measured_line(of_arm[seed]) for seed in sorted(seeds)]
             for k in sorted({1, largest_k(measured)}):
                 values = [line.get(f"in_domain/pass@{k}") for line in measured]
                 if None in values:
                     continue  # of a seed nothing could be judged there, and one of two is no mean over seeds
                 value = round(float(np.mean(values)), 12)  # equal ones summed in another order are equal
-                rate = of_arm[0].config.training.learning_rate
-                rows.append([member, arm.name, rate, len(of_arm), k, value, False])
+                rate = next(iter(of_arm.values())).config.training.learning_rate
+                rows.append([member, name, rate, len(seeds), k, value, False])
     frame = pd.DataFrame(rows, columns=RATES)
     if len(frame):
         frame.loc[frame.groupby(["member", "k"])["value"].idxmax(), "best"] = True

@@ -205,6 +205,20 @@ def test_rates_that_are_equal_but_for_a_rounding_are_equal():
     assert rates[rates["best"]]["arm"].tolist() == ["power"]
 
 
+def test_rates_are_compared_on_the_seeds_that_all_have():
+    """On seed 1 the slower rate has 0.4 to 0.3; over all there is power has 0.6 to 0.4."""
+    runs = [
+        validated("power", 1, {"pass@1": 0.3}),
+        validated("power", 2, {"pass@1": 0.9}),
+        validated("power-slower", 1, {"pass@1": 0.4}),
+    ]
+    rates = rates_frame(spec(), runs)
+    assert rates[["arm", "seeds", "value", "best"]].to_numpy().tolist() == [
+        ["power", 1, 0.3, False], ["power-slower", 1, 0.4, True],
+    ]  # fmt: skip
+    assert rates_frame(spec(), runs[1:]).empty
+
+
 @pytest.mark.parametrize(
     ("measures", "sentence"),
     [
