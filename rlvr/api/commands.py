@@ -39,12 +39,7 @@ def train(*overrides: str, **keys: Any) -> Run:
     words = [*overrides, *_written(keys)]
     given = _read("train", words)
     command = shlex.join(["rlvr", "train", *words])
-    return _run(
-        load_config(given.overrides),
-        deadline=deadline(given.stop_after_minutes),
-        processes=given.gpus_per_run,
-        command=command,
-    )
+    return _run(load_config(given.overrides), given, command)
 
 
 def evaluate(
@@ -77,11 +72,11 @@ def evaluate(
     command = shlex.join(["rlvr", "evaluate", *words])
     if given.run is not None:
         config = config_of_run(run_folder(given.run), overrides_of_evaluation(given.overrides, n=given.n))
-        return _run(config, evaluate=True, command=command)
+        return _run(config, given, command, evaluate=True)
     if not any(override.startswith("model") for override in given.overrides):
         raise UserError("evaluate needs a run or a model, as in rlvr.evaluate(model='embedded', n=64)")
     composed = overrides_of_evaluation(given.overrides, n=given.n, config_name="config")
-    return _run(load_config(composed), evaluate=True, command=command)
+    return _run(load_config(composed), given, command, evaluate=True)
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
@@ -96,10 +91,14 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     return Run(path)
 
 
-def _run(config: Config, **start: Any) -> Run:
+def _run(config: Config, given: Any, command: str, *, evaluate: bool = False) -> Run:
+    """A run in the time and the processes that the words of a command give."""
     from rlvr.runs.sweep import run_with_display
 
-    return Run(run_with_display(config, Start(**start)))
+    until, processes = deadline(given.stop_after_minutes), given.gpus_per_run
+    return Run(
+        run_with_display(config, Start(evaluate, deadline=until, processes=processes, command=command))
+    )
 
 
 def _read(verb: str, words: list[str]) -> Any:

@@ -111,6 +111,8 @@ def train(keys: Train) -> None:
 
 @dataclass(kw_only=True)
 class Evaluate(HydraFlags):
+    stop_after_minutes: float | None = stop_after_minutes()
+    gpus_per_run: int = gpus_per_run()
     run: Path | None = key("the run whose chosen checkpoint is evaluated", None, example="results/runs/...")
     n: int | None = key("samples a problem, with k = 1, 2, 4, ... up to it", None, least=1, example="64")
     like: str | None = flag(
@@ -152,7 +154,8 @@ def evaluate(keys: Evaluate) -> None:
         from rlvr.config import load_config
 
         config = load_config(overrides, name)
-    folder = run_with_display(config, Start(evaluate=True), again=typed())
+    start = Start(evaluate=True, deadline=deadline(keys.stop_after_minutes), processes=keys.gpus_per_run)
+    folder = run_with_display(config, start, again=typed())
     if keys.like:
         from rlvr.runs.lm_eval import write_lm_eval
 
@@ -161,6 +164,7 @@ def evaluate(keys: Evaluate) -> None:
 
 @dataclass(kw_only=True)
 class Profile(HydraFlags):
+    gpus_per_run: int = gpus_per_run()
     n: int | None = key("samples a problem (profile.n)", None, least=1, example="8")
 
 
@@ -180,10 +184,14 @@ def profile(keys: Profile) -> None:
     from rlvr.config import load_config
 
     config = load_config(overrides, keys.config_name)
-    from rlvr.runs.profile import describe, profile_with_display
+    from rlvr.curriculum.profile import profile_file
+    from rlvr.runs.profile import describe
+    from rlvr.runs.sweep import run_with_display
+    from rlvr.training.distributed.ranks import rank
 
-    file = profile_with_display(config)
-    print(f"{file}\n{describe(file)}")
+    run_with_display(config, Start(makes="profile", processes=keys.gpus_per_run))
+    if rank() == 0:
+        print(f"{(file := profile_file(config))}\n{describe(file)}")
 
 
 @dataclass(kw_only=True)

@@ -116,12 +116,12 @@ def sample_benchmarks(
             report(done, total)
             done += 1
             if not is_whole(shard.file, keys[name], shard.problems, samples):
-                groups = engine.generate(
-                    [(problem, samples) for problem in shard.problems], sampling, seed=shard.seed
-                )
+                asked = [(problem, samples) for problem in shard.problems]
+                groups = engine.generate(asked, sampling, seed=shard.seed)
                 verify(groups)
                 grade(groups, reward)
                 write_samples(groups, shard.file, keys[name])
+                del groups  # whose tokens may be gigabytes, before the next ones come
     report(total, total)
     for name, parts in shards.items():
         place = parts[0].file.parents[1]

@@ -42,6 +42,10 @@ def not_numbers() -> UserError:
     )
 
 
+Part = tuple[int, range]
+"""Some rollouts of a request: its position among the requests, and which of its rollouts, from 0."""
+
+
 class RolloutEngine(Protocol):
     """Samples completions from a policy whose weights can be replaced at any time.
 
@@ -57,13 +61,13 @@ class RolloutEngine(Protocol):
         sampling: Sampling,
         *,
         seed: int,
-        only: Sequence[int] | None = None,
+        only: Sequence[Part] | None = None,
     ) -> list[Group]:
         """Sample `group_size` completions for each (problem, group_size), in the order of `requests`.
 
-        The same weights, requests, sampling and seed give the same tokens. With `only`, ascending positions
-        in `requests`, those alone are sampled and returned: the same tokens as among all, up to rounding, so
-        that several engines may share the work.
+        The same weights, requests, sampling and seed give the same tokens. With `only`, ascending parts of
+        the requests, those alone are sampled, and a group a part is returned: the same tokens as among all,
+        up to rounding, so that several engines may share the work.
         """
         ...
 

@@ -24,7 +24,7 @@ from rlvr.policy.blocks import prompt_places, rows_and_columns, rows_at, take, w
 from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.rollout.draws import sample_tokens
-from rlvr.rollout.engine import RolloutEngine, Sampling
+from rlvr.rollout.engine import Part, RolloutEngine, Sampling
 from rlvr.rollout.lengths import check_fits, context_of
 
 
@@ -193,7 +193,7 @@ class TransformersEngine(RolloutEngine):
         sampling: Sampling,
         *,
         seed: int,
-        only: Sequence[int] | None = None,
+        only: Sequence[Part] | None = None,
     ) -> list[Group]:
         """See `RolloutEngine.generate`.
 
@@ -202,10 +202,13 @@ class TransformersEngine(RolloutEngine):
         """
         policy, device = self.policy, self.policy.device
         generator = torch.Generator(device).manual_seed(seed)
-        wanted = range(len(requests)) if only is None else only
-        groups = {i: Group(requests[i][0], policy.encode(requests[i][0]), []) for i in wanted}
-        check_fits(groups.values(), sampling.max_tokens, context_of(policy.model.config))
-        places = [index for index, (_, size) in enumerate(requests) for _ in range(size)]
+        whole = [(index, range(size)) for index, (_, size) in enumerate(requests)]
+        parts = whole if only is None else only
+        problems = [requests[index][0] for index, _ in parts]
+        groups = [Group(problem, policy.encode(problem), []) for problem in problems]
+        check_fits(groups, sampling.max_tokens, context_of(policy.model.config))
+        group_at = {(index, i): group for group, (index, rollouts) in enumerate(parts) for i in rollouts}
+        places = [(index, i) for index, rollouts in whole for i in rollouts]
         texts: dict[tuple[int, ...], str] = {}
         with policy.kernels.sampling():
             for start in range(0, len(places), self.max_rows):
@@ -213,25 +216,25 @@ class TransformersEngine(RolloutEngine):
                 # drawn for all rollouts of the wave, whichever of them are sampled here
                 shape = sampling.max_tokens, len(whole_wave)
                 uniform_TR = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
-                wave = [index for index in whole_wave if index in groups]
+                wave = [group_at[place] for place in whole_wave if place in group_at]
                 if len(wave) < len(whole_wave):
-                    is_wanted = [index in groups for index in whole_wave]
+                    is_wanted = [place in group_at for place in whole_wave]
                     uniform_TR = uniform_TR[:, torch.tensor(is_wanted, device=device)]
                 if not wave:
                     continue
                 sizes = Counter(wave)
-                prompts = [groups[index].prompt_ids for index in sizes]
+                prompts = [groups[group].prompt_ids for group in sizes]
                 with policy.autocast(self.precision):
                     rows = self._sample_wave(prompts, list(sizes.values()), sampling, uniform_TR)
-                for index, token_ids, logprobs, ended in zip(wave, *rows, strict=True):
+                for group, token_ids, logprobs, ended in zip(wave, *rows, strict=True):
                     if (ids := tuple(token_ids)) not in texts:
                         text = policy.tokenizer.decode(ids, skip_special_tokens=True)
                         texts[ids] = before(text, policy.stop_strings)
                     reason = "stop" if ended else "length"
-                    groups[index].completions.append(
+                    groups[group].completions.append(
                         Completion(token_ids, logprobs, texts[ids], reason, self.policy_version)
                     )
-        return list(groups.values())
+        return groups
 
     def _sample_wave(
         self, prompts: list[list[int]], sizes: list[int], sampling: Sampling, uniform_TR: Tensor

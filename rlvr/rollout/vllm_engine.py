@@ -31,7 +31,7 @@ from rlvr.data.group import before, has_any
 from rlvr.errors import UserError, unknown
 from rlvr.policy.location import find
 from rlvr.policy.policy import Policy
-from rlvr.rollout.engine import RolloutEngine, Sampling, not_numbers
+from rlvr.rollout.engine import Part, RolloutEngine, Sampling, not_numbers
 from rlvr.rollout.lengths import check_fits, context_of
 
 # vLLM reads these when it is imported. A process of its own would need the weights sent to it.
@@ -168,7 +168,7 @@ class VLLMEngine(RolloutEngine):
         sampling: Sampling,
         *,
         seed: int,
-        only: Sequence[int] | None = None,
+        only: Sequence[Part] | None = None,
     ) -> list[Group]:
         """See `RolloutEngine.generate`.
 
@@ -176,23 +176,23 @@ class VLLMEngine(RolloutEngine):
             UserError: when a prompt leaves less than `sampling.max_tokens` of `max_model_len`, and when the
                 policy's probabilities are no numbers.
         """
-        positions = range(len(requests)) if only is None else only
-        groups = [Group(requests[i][0], self._encode_prompt(requests[i][0]), []) for i in positions]
+        parts = [(i, range(size)) for i, (_, size) in enumerate(requests)] if only is None else only
+        groups = [Group(requests[i][0], self._encode_prompt(requests[i][0]), []) for i, _ in parts]
         check_fits(groups, sampling.max_tokens, self.max_model_len)
         parameters = [
             SamplingParams(
-                n=1 if sampling.is_greedy else requests[i][1],
+                n=1 if sampling.is_greedy else len(rollouts),
                 max_tokens=sampling.max_tokens,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 top_k=sampling.top_k,
-                seed=_request_seed(seed, i),
+                seed=_request_seed(seed, i) + rollouts.start,
                 stop_token_ids=self._stop_token_ids,
                 logprobs=0,  # of the sampled token and no other
                 flat_logprobs=True,
                 detokenize=False,
             )
-            for i in positions
+            for i, rollouts in parts
         ]
         if self._asleep:
             raise RuntimeError("the engine rests and has no weights: it samples after `update_weights`")
@@ -213,9 +213,9 @@ class VLLMEngine(RolloutEngine):
                 for s, text in zip(samples, texts, strict=True)
             ]
         if sampling.is_greedy:
-            for group, i in zip(groups, positions, strict=True):
+            for group, (_, rollouts) in zip(groups, parts, strict=True):
                 (completion,) = group.completions
-                group.completions = [deepcopy(completion) for _ in range(requests[i][1])]
+                group.completions = [deepcopy(completion) for _ in rollouts]
         return groups
 
     def _cut(self, completion: Completion) -> Completion:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from rlvr.config import Config, load_config, run_directory
+from rlvr.config import Config, load_config
 from rlvr.curriculum.group_size import inverse_success_group_size
 from rlvr.curriculum.profile import (
     Profile,
@@ -21,12 +21,11 @@ from rlvr.evaluation.sampling import sample_benchmarks, sampled_tokens
 from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import ids_of, load_problems
-from rlvr.rollout import build_engine
 from rlvr.rollout.engine import Sampling
-from rlvr.runs.display import Display
+from rlvr.runs.deadline import check_time, closing
 from rlvr.runs.evaluate import lengths_in
 from rlvr.training.flops import forward_flops, parameter_count
-from rlvr.training.setup import configure_process, initial_policy
+from rlvr.training.setup import initial_policy, open_engine
 
 SAMPLES = "profile"  # the file of samples, beside the profile
 SAMPLES_PER_SHARD = 16384  # fixed, because a resumed profile must cut the problems as the first start did
@@ -71,6 +70,7 @@ def profile(config: Config) -> Path:
 
     Raises:
         UserError: if samples of another policy are there already, or another profile in `profile.file`.
+        OutOfTime: see `rlvr.runs.deadline`.
     """
     own = profile_config(config)
     file = profile_file(config)
@@ -81,7 +81,6 @@ def profile(config: Config) -> Path:
             raise UserError(
                 f"{file} is a profile of another data set: give another profile.file=, or remove it"
             )
-    configure_process(own)
     directory = RunDirectory(own)
     try:
         write_profile(measure(own, directory), file)
@@ -95,8 +94,7 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
     problems = load_problems(config.data, held_out=False)
     data = fingerprint_of(ids_of(problems))
     directory.record_provenance(config, {config.data.name: data})
-    # vLLM has the weights from their files, and a GPU need not have them twice
-    policy = initial_policy(config, device="cpu" if config.rollout.name == "vllm" else None)
+    policy = initial_policy(config, device="cpu")  # a GPU has the engine's, and need not have them twice
     digest = weights_digest(policy.model)
     before = directory.read_summary()
     if before.get("policy", digest) != digest:
@@ -109,19 +107,21 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
     def report(done: int, total: int) -> None:
         directory.report("evaluation", done, total)
         directory.update_summary(policy=digest, seconds={"profiling": time.perf_counter() - started})
+        if done < total:
+            check_time()
 
-    engine = build_engine(config, policy, lengths_in(config, training=problems))
-    samples = sample_benchmarks(
-        engine,
-        {SAMPLES: problems},
-        samples=config.profile.n,
-        sampling=Sampling(**vars(config.training.sampling)),
-        seed=config.profile.seed,
-        folder=directory.path,
-        samples_per_shard=SAMPLES_PER_SHARD,
-        report=report,
-    )[SAMPLES]
-    engine.close()
+    engine = open_engine(config, None, lengths_in(config, training=problems))
+    with closing(engine):
+        samples = sample_benchmarks(
+            engine,
+            {SAMPLES: problems},
+            samples=config.profile.n,
+            sampling=Sampling(**vars(config.training.sampling)),
+            seed=config.profile.seed,
+            folder=directory.path,
+            samples_per_shard=SAMPLES_PER_SHARD,
+            report=report,
+        )[SAMPLES]
     tally = counts(samples)
     prompt_tokens = sum(len(policy.encode(problem)) for problem in problems)
     generated_tokens = sampled_tokens(samples)
@@ -136,13 +136,6 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
         flops=forward_flops(parameter_count(policy.model), positions),
         seconds=time.perf_counter() - started,
     )
-
-
-def profile_with_display(config: Config) -> Path:
-    """`profile`, with its progress shown."""
-    own = profile_config(config)
-    with Display([(own, run_directory(own))]):
-        return profile(config)
 
 
 def describe(file: Path, threshold: float = 0.75) -> str:

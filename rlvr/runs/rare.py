@@ -25,10 +25,10 @@ from rlvr.policy.policy import Policy
 from rlvr.problems import content_fingerprint, is_fixed, load_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.lengths import longest_sequence
+from rlvr.runs.deadline import check_time, closing
 from rlvr.runs.weights import digests_of, weights_of
 from rlvr.training.checkpoint import checkpoint_path
-from rlvr.training.distributed.ranks import release
-from rlvr.training.setup import configure_process, initial_policy, open_engine
+from rlvr.training.setup import initial_policy, open_engine
 from rlvr.verification import verify
 
 
@@ -60,12 +60,14 @@ def draw(config: Config, run: Path) -> Path:
 
     A killed draw goes on from its last shard. Runs of one sweep come here at the same time: one of them
     draws, and the others wait for it.
+
+    Raises:
+        OutOfTime: see `rlvr.runs.deadline`.
     """
     file = rare_file(config, run)
     make_folder(file.parent)
     with locked(file.parent / "lock"):
         if not file.exists():
-            configure_process(config)  # a table's set is drawn by the process that starts its runs
             _draw(config, weights_of(config, run, 0), file)
     return file
 
@@ -83,26 +85,26 @@ def _draw(config: Config, weights: Path | None, file: Path) -> None:
     asked_of_all = [(asked, max_tokens, "training.sampling.max_tokens")]
     sequence = longest_sequence(config.model, asked_of_all, exact=config.rollout.name == "vllm")
     engine = open_engine(config, weights, sequence)
-    for start, shard in zip(starts, shards, strict=True):
-        if is_readable(shard):
-            continue
-        groups = engine.generate(
-            [(problem, rare.samples) for problem in asked[start : start + size]],
-            Sampling(**vars(config.training.sampling)),
-            seed=zlib.crc32(f"rare/{rare.seed}/{start}".encode()),
-        )
-        verify(groups)
-        correct = [
-            (group.problem.id, completion.token_ids, -float(np.mean(completion.logprobs)))
-            for group in groups
-            for completion, verdict in zip(group.completions, group.verdicts, strict=True)
-            if verdict is Verdict.CORRECT
-        ]
-        ids, tokens, nll = zip(*correct, strict=True) if correct else ((), (), ())
-        columns = {"problem_id": pa.array(ids, pa.string()), "nll": pa.array(nll, pa.float64())}
-        write_parquet(shard, pa.table(columns | {"token_ids": pa.array(tokens, pa.list_(pa.int32()))}))
-    engine.close()
-    release()
+    with closing(engine):
+        for start, shard in zip(starts, shards, strict=True):
+            if is_readable(shard):
+                continue
+            check_time()
+            groups = engine.generate(
+                [(problem, rare.samples) for problem in asked[start : start + size]],
+                Sampling(**vars(config.training.sampling)),
+                seed=zlib.crc32(f"rare/{rare.seed}/{start}".encode()),
+            )
+            verify(groups)
+            correct = [
+                (group.problem.id, completion.token_ids, -float(np.mean(completion.logprobs)))
+                for group in groups
+                for completion, verdict in zip(group.completions, group.verdicts, strict=True)
+                if verdict is Verdict.CORRECT
+            ]
+            ids, tokens, nll = zip(*correct, strict=True) if correct else ((), (), ())
+            columns = {"problem_id": pa.array(ids, pa.string()), "nll": pa.array(nll, pa.float64())}
+            write_parquet(shard, pa.table(columns | {"token_ids": pa.array(tokens, pa.list_(pa.int32()))}))
     correct = pa.concat_tables([pq.read_table(shard) for shard in shards])
     if not len(correct):
         raise UserError(

@@ -18,8 +18,7 @@ from rlvr.policy.location import local_files
 from rlvr.policy.recipes import RECIPES
 from rlvr.report import find_runs, write_report
 from rlvr.runs.evaluate import chosen_step, is_finished
-from rlvr.runs.profile import profile_with_display
-from rlvr.runs.rare import draw
+from rlvr.runs.rare import rare_file
 from rlvr.runs.select import select, selection_file
 from rlvr.runs.start import Start
 from rlvr.runs.sweep import launch
@@ -277,8 +276,8 @@ def settings_of(chosen: Select) -> dict[str, float | int]:
     return {key: value for key, value in vars(chosen).items() if key != "from_" and value is not None}
 
 
-def prepare(run: ScheduledRun) -> None:
-    """Make the policy, the profile or the selection that a run needs.
+def prepare(run: ScheduledRun, start: Start) -> None:
+    """Make the policy, the profile or the selection that a run needs; a profile where its runs will be.
 
     A policy or a profile that is there is left alone. A selection costs nothing and is made again, since its
     file may be of other settings than the table's.
@@ -289,7 +288,7 @@ def prepare(run: ScheduledRun) -> None:
 
         make_policy(model.path)
     if needs_profile(run.config) and not profile_file(run.config).exists():
-        profile_with_display(run.config)
+        launch([run.overrides], start=replace(start, makes="profile"))
     if run.source:
         method, file = run.config.curriculum.name, Path(run.config.curriculum.selection)
         select(run.source.directory, method, file=file, **settings_of(run.arm.select))
@@ -318,15 +317,20 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) ->
     for number in sorted({wave_of(run) for run in untrained}):
         wave = [run for run in untrained if wave_of(run) == number]
         for run in wave:
-            prepare(run)
+            prepare(run, start)
+            if needs_profile(run.config) and not profile_file(run.config).exists():
+                return  # out of time
         limited = {run: latest_step(baselines[run]) for run in wave if number[1]}
         jobs = [[*run.overrides, "evaluation.after_training=false", *limited.get(run, [])] for run in wave]
         launch(jobs, start=start)
         if not all(run.trained for run in wave):
             return  # out of time
-    for run in unfinished:
-        if run.config.evaluation.rare.prompts:
-            draw(run.config, run.directory)  # here, since runs of one table share it
+    asked = [run for run in unfinished if run.config.evaluation.rare.prompts]
+    sets = {rare_file(run.config, run.directory): run for run in asked}  # which most runs of a table share
+    if missing := [run for file, run in sets.items() if not file.exists()]:
+        launch([run.overrides for run in missing], start=replace(start, makes="rare"))
+        if not all(file.exists() for file in sets):
+            return  # out of time
     if unfinished:
         limited = {run: latest_step(baselines[run]) for run in unfinished if run in baselines}
         jobs = [[*run.overrides, *limited.get(run, [])] for run in unfinished]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing as closing_at_end
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -33,6 +34,8 @@ from rlvr.problems import contents, load_problems
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.runs.deadline import OutOfTime, check_time, closing, stoppable
 from rlvr.runs.evaluate import evaluate_run, lengths_in, say_if_greedy
+from rlvr.runs.profile import profile
+from rlvr.runs.rare import draw
 from rlvr.runs.retention import remove_unneeded
 from rlvr.runs.start import Start
 from rlvr.training.checkpoint import (
@@ -59,20 +62,27 @@ from rlvr.training.step_sampler import StepSampler
 
 
 def run(config: Config, start: Start = Start()) -> Path:
-    """Do what is left to do of a run; returns its directory. A finished run is not touched.
+    """Do what is left to do of a run, or of what it shares with others; returns the run's directory. A
+    finished one is not touched.
 
     Raises:
         Stopped: once a signal has asked for the end, and all that was done is kept.
     """
     configure_process(config)  # before the group of several, which begins CUDA
-    with process_group(), stoppable(start.deadline):
-        if rank() == 0:
-            return run_on_rank_zero(config, start)
-        serve_rank_zero()
-        return run_directory(config)
+    path = run_directory(config)
+    with process_group(), stoppable(start.deadline), suppress(OutOfTime):  # what was done is kept
+        if rank() > 0:
+            serve_rank_zero()
+        elif start.makes == "profile":
+            profile(config)
+        elif start.makes == "rare":
+            draw(config, path)
+        else:
+            run_on_rank_zero(config, start)
+    return path
 
 
-def run_on_rank_zero(config: Config, start: Start) -> Path:
+def run_on_rank_zero(config: Config, start: Start) -> None:
     """Train and evaluate; what takes all ranks is marked `on_every_rank` where it is defined."""
     directory = RunDirectory(config, start.command)
     engine = None
@@ -89,11 +99,8 @@ def run_on_rank_zero(config: Config, start: Start) -> Path:
             if start.evaluate or evaluates_after_training(config):
                 with at_stage("evaluation"):
                     evaluate_run(config, directory, engine)
-    except OutOfTime:
-        pass  # what was done is kept, and the run goes on when it is started again
     finally:
         directory.close()
-    return directory.path
 
 
 def contents_behind_paths(config: Config) -> dict[str, str]:
@@ -172,6 +179,7 @@ def train_run(config: Config, directory: RunDirectory) -> RolloutEngine | None:
             if is_checkpointed(config, step) or is_due(config, saved_at):
                 save(step)
                 saved, saved_at = step, time.monotonic()
+                check_time()  # a validation may take longer than what is left, and a resumed run makes it
             if is_checkpointed(config, step):
                 log_validation(config, logs, step, engine, data)
             if saved == step:

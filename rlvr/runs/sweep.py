@@ -126,7 +126,8 @@ def launch(
     about_hydra = [o for o in jobs[0] if o.lstrip("+").startswith(("hydra", "cluster="))] if jobs else []
     configs = [load_config(job, config_name) for job in jobs]
     jobs = [[o for o in job if o not in about_hydra] for job in jobs]
-    directories = [run_directory(config) for config in configs]
+    shown = [start.shown(config) for config in configs]
+    directories = [run_directory(config) for config in shown]
     if repeated := [str(path) for path in directories if directories.count(path) > 1]:
         raise UserError(
             f"two runs of this sweep would share {repeated[0]}: give them different arm= or seed="
@@ -134,7 +135,7 @@ def launch(
     from hydra.core.plugins import Plugins
 
     with (
-        Display(list(zip(configs, directories, strict=True)), evaluate=start.evaluate),
+        Display(list(zip(shown, directories, strict=True)), evaluate=start.evaluate),
         terminated_like_interrupted(),
         launching(about_hydra, config_name, start) as (context, config, start),
     ):
@@ -306,7 +307,8 @@ def run_with_display(config: Config, start: Start, *, again: str | None = None) 
 
     if rank() > 0:
         return start_run(config, start)
-    with Display([(config, run_directory(config))], evaluate=start.evaluate):
+    shown = start.shown(config)
+    with Display([(shown, run_directory(shown))], evaluate=start.evaluate):
         path = start_run(config, start)
     if again is not None:
         from rlvr.runs.outcome import print_outcome

@@ -14,6 +14,7 @@ from rlvr.problems.countdown import countdown_problems
 from rlvr.rollout.draws import sample_columns, sample_tokens
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.transformers_engine import TransformersEngine
+from rlvr.training.distributed.data_parallel import join
 
 PROBLEMS = countdown_problems(size=6, count=[3, 4, 5], held_out=True, seed=3)
 REQUESTS = list(zip(PROBLEMS, (4, 1, 8, 3, 5, 2), strict=True))
@@ -246,15 +247,24 @@ def test_of_what_is_no_distribution_nothing_is_drawn(temperature: float, row: li
     assert sample_tokens(minus_infinity, *draws, sampling)[0].tolist() == [2, 2]
 
 
+def split(rollouts: range) -> list[range]:
+    half = len(rollouts) // 2
+    return [part for part in (rollouts[:half], rollouts[half:]) if part]
+
+
 @pytest.mark.parametrize("max_rows", [1000, 5])
 def test_engines_that_share_the_requests_sample_what_one_would(frozen_policy: Policy, max_rows: int):
     engine = TransformersEngine(frozen_policy, max_rows=max_rows)
     alone = engine.generate(REQUESTS, SAMPLING, seed=0)
-    shared = {}
-    for share in ([0, 3], [], [1, 2, 4, 5]):
-        shared |= zip(share, engine.generate(REQUESTS, SAMPLING, seed=0, only=share), strict=True)
+    halves = [(i, rollouts) for i, (_, size) in enumerate(REQUESTS) for rollouts in split(range(size))]
+    shared: dict[int, Group] = {}
+    for share in (halves[::3], [], halves[1::3], halves[2::3]):
+        for part, group in zip(share, engine.generate(REQUESTS, SAMPLING, seed=0, only=share), strict=True):
+            shared[halves.index(part)] = group
+    together = list(alone)
+    for place, (i, rollouts) in enumerate(halves):
+        together[i] = shared[place] if not rollouts.start else join(together[i], shared[place])
 
-    together = [shared[i] for i in range(len(REQUESTS))]
     assert [[c.token_ids for c in g.completions] for g in together] == [
         [c.token_ids for c in g.completions] for g in alone
     ]

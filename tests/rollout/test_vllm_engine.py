@@ -273,6 +273,8 @@ def test_tokens_depend_on_seed_and_weights_only(engine):
     twice = engine.generate([REQUESTS[0], REQUESTS[0]], SAMPLING, seed=5)
     drawn = [tuple(ids) for group in tokens(twice) for ids in group]
     assert len(set(drawn)) == 8  # neither rollouts nor requests share their noise
+    some = engine.generate(REQUESTS, SAMPLING, seed=5, only=[(0, range(1, 4)), (2, range(5, 7))])
+    assert tokens(some) == [tokens(first)[0][1:4], tokens(first)[2][5:7]]
 
 
 @pytest.mark.vllm

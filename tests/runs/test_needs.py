@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import rlvr.runs.reproduce
-from rlvr.config import EXPERIMENTS, hydra_text
+from rlvr.config import EXPERIMENTS, hydra_text, load_config
 from rlvr.curriculum.profile import profile_file
 from rlvr.errors import UserError
 from rlvr.runs.estimate import print_estimate
@@ -90,7 +90,9 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
         file.touch()
         events.append(event)
 
-    def launch(jobs: list[list[str]], *_: object, **__: object) -> None:
+    def launch(jobs: list[list[str]], start: Start) -> None:
+        if start.makes == "profile":
+            return make(profile_file(load_config(jobs[0])), "profile")
         events.append(("launch", *sorted(map(arm, jobs))))
         trained.update(map(arm, jobs))
 
@@ -99,9 +101,6 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
         rlvr.runs.reproduce.ScheduledRun, "trained", property(lambda run: run.arm.name in trained)
     )
     monkeypatch.setattr(rlvr.runs.reproduce, "launch", launch)
-    monkeypatch.setattr(
-        rlvr.runs.reproduce, "profile_with_display", lambda config: make(profile_file(config), "profile")
-    )
     monkeypatch.setattr(
         rlvr.runs.reproduce,
         "select",

@@ -26,8 +26,10 @@ from rlvr.files.run_directory import RunDirectory, refuse_other
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import load_problems
+from rlvr.runs.processes import start_run
 from rlvr.runs.profile import profile, profile_config
 from rlvr.runs.run import contents_behind_paths, load_data, run
+from rlvr.runs.start import Start
 
 TINY = [
     "scale=smoke",
@@ -98,13 +100,32 @@ def test_a_profile_is_of_the_precision_of_the_runs_and_one_of_float32_keeps_its_
     assert profile_name(tiny(tmp_path)) == "embedded-countdown-b0b2a81b"  # of 28 November 2026
 
 
-def test_a_profile_is_sampled_with_the_threads_of_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("makes", "work"), [("profile", "profile"), ("rare", "draw")])
+def test_what_runs_share_is_made_with_their_threads(
+    makes: str, work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whichever process makes it: sums in another order are other samples."""
     threads = []
-    monkeypatch.setattr(rlvr.runs.profile, "measure", lambda *_: threads.append(torch.get_num_threads()))
-    monkeypatch.setattr(rlvr.runs.profile, "write_profile", lambda *_: None)
+    monkeypatch.setattr(f"rlvr.runs.run.{work}", lambda *_: threads.append(torch.get_num_threads()))
     for count in (2, 1):
-        profile(tiny(tmp_path / str(count), f"training.threads={count}"))
+        run(tiny(tmp_path, f"training.threads={count}"), Start(makes=makes))
     assert threads == [2, 1]
+
+
+def test_a_profile_that_is_asked_to_stop_keeps_its_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rlvr.runs.profile, "SAMPLES_PER_SHARD", 48)  # two shards
+    config, start = tiny(tmp_path), Start(makes="profile", deadline=0.0)
+    run(config, start)
+    assert not profile_file(config).exists()
+    run(config, replace(start, deadline=None))
+    assert len(read_profile(profile_file(config)).counts) == 24
+
+
+@pytest.mark.slow
+def test_several_processes_make_the_profile_that_one_makes(runs: Path, made: Profile, tmp_path: Path):
+    config = tiny(tmp_path)
+    start_run(config, Start(makes="profile", processes=2))
+    assert read_profile(profile_file(config)).counts == made.counts
 
 
 def test_a_finished_profile_is_left_alone(runs: Path):

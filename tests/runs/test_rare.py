@@ -172,16 +172,6 @@ def test_a_killed_draw_goes_on_with_shards_of_another_size(evaluated, tmp_path, 
     assert not list(tmp_path.rglob("shard-*"))
 
 
-def test_the_process_that_draws_has_the_threads_of_its_runs(evaluated, tmp_path, monkeypatch):
-    """A table's set is drawn by the process that starts the runs; sums in another order are other samples."""
-    path, overrides, _ = evaluated
-    threads = []
-    monkeypatch.setattr(rare, "_draw", lambda *arguments: threads.append(torch.get_num_threads()))
-    for count in (2, 1):
-        draw(load_config([*overrides, *RARE, f"runs={tmp_path}", f"training.threads={count}"]), path)
-    assert threads == [2, 1]
-
-
 def test_runs_of_a_sweep_wait_for_the_one_that_draws(evaluated, tmp_path):
     """The second to come used to fail."""
     path, overrides, _ = evaluated

@@ -15,6 +15,7 @@ from rlvr.config import load_config
 from rlvr.problems import load_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.training.batch import make_batch
+from rlvr.training.distributed import data_parallel
 from rlvr.training.distributed.ranks import (
     full_tensor,
     on_every_rank,
@@ -104,6 +105,7 @@ def everything() -> dict:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    data_parallel.PART = 3  # rollouts, so that groups are sampled in parts
     with process_group():
         if rank() == 0:
             torch.save(everything(), Path(sys.argv[1]) / "results.pt")

@@ -20,16 +20,21 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlvr.config import load_config, run_directory
+from rlvr.data import Completion, Group, Verdict
 from rlvr.policy.blocks import BlockAttention
 from rlvr.policy.packing import cut, spread
 from rlvr.policy.policy import EMBEDDED, Policy, load_policy
 from rlvr.policy.prefix_tree import PrefixTree
+from rlvr.problems import load_problems
+from rlvr.rollout.engine import Sampling
+from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path, checkpoints
-from rlvr.training.distributed import watchdog
-from rlvr.training.distributed.data_parallel import DataParallelEngine
+from rlvr.training.distributed import data_parallel, watchdog
+from rlvr.training.distributed.data_parallel import DataParallelEngine, join
 from rlvr.training.distributed.ranks import gather, rank, world_size
 from rlvr.training.recompute import recompute_activations
+from rlvr.verification import verify
 
 HERE = Path(__file__).parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -75,6 +80,46 @@ def test_every_rollout_has_one_rank_and_no_rank_has_much_more_than_its_share(cos
     bound = sum(costs) / parts + max(costs, default=0)
     for share in (*runs, *dealt):
         assert sum(costs[i] for i in share) <= bound
+
+
+def test_a_request_is_dealt_in_parts_and_comes_back_whole(
+    frozen_policy: Policy, monkeypatch: pytest.MonkeyPatch
+):
+    requests = list(zip(load_problems(load_config().data, held_out=False), (4, 7, 1), strict=False))
+    engine = TransformersEngine(frozen_policy)
+    alone = engine.generate(requests, Sampling(max_tokens=12), seed=7)
+    asked = []
+    generate = engine.generate
+
+    def noted(*arguments, only: list, **named):
+        asked.extend(only)
+        return generate(*arguments, only=only, **named)
+
+    monkeypatch.setattr(engine, "generate", noted)
+    monkeypatch.setattr(data_parallel, "PART", 3)
+    together = DataParallelEngine(engine, 1).generate(requests, Sampling(max_tokens=12), seed=7)
+    assert asked == [
+        (0, range(3)), (0, range(3, 4)), (1, range(3)), (1, range(3, 6)), (1, range(6, 7)), (2, range(1)),
+    ]  # fmt: skip
+    verify(alone)
+    for one, other in zip(together, alone, strict=True):
+        assert [c.token_ids for c in one.completions] == [c.token_ids for c in other.completions]
+        assert (one.problem, one.verdicts) == (other.problem, other.verdicts)
+
+
+def test_a_group_of_which_a_part_has_no_reference_to_go_by_is_judged_as_a_whole():
+    problem = load_problems(load_config().data, held_out=False)[0]
+
+    def part(verdict: Verdict) -> Group:
+        completions = [Completion([1], [-0.5], text, "stop", 0) for text in "ab"]
+        return Group(problem, [3], completions, [verdict, verdict])
+
+    whole = join(part(Verdict.WRONG), part(Verdict.CORRECT))
+    assert whole.verdicts == [Verdict.WRONG] * 2 + [Verdict.CORRECT] * 2 and len(whole.completions) == 4
+    unjudged = join(part(Verdict.REFERENCE_UNPARSABLE), part(Verdict.CORRECT))
+    assert unjudged.verdicts == [] and len(unjudged.completions) == 4
+    again = join(unjudged, part(Verdict.REFERENCE_UNPARSABLE))
+    assert len(again.verdicts) != len(again.completions) == 6  # so `verify` judges it
 
 
 def test_the_slowest_rank_is_named():
