@@ -7,7 +7,7 @@ rewarded for equality alone can learn to copy. Two rules, on tokens, for answers
 - **Copied**: it stands in the question, has something to be worked out in it, and is no reference as written.
   Plain numbers, names and lists of them may stand there: what is asked for is often among what was given.
 - **Undone**: it is made of numerals and the four operations, where the reference is a numeral. A fraction is
-  done unless the reference is whole; powers, roots and functions (`2^{10}`, `5!`) are done.
+  done unless the reference is whole (`50\%` is not); powers, roots and functions (`2^{10}`, `5!`) are done.
 """
 
 import re
@@ -57,8 +57,9 @@ def is_shortcut(question: str, references: Sequence[str], answer: str) -> bool:
         return False
     if names and len(value) == 1 and value[0].isalpha():  # `400-4 = n`
         names, value = [value], names[0]
-    numerals = ["".join(gold) for gold in golds if _SIGNED.fullmatch("".join(gold))]
-    if numerals and _is_undone(value, whole="." not in "".join(numerals)):
+    numerals = [gold for gold in map("".join, golds) if _SIGNED.fullmatch(gold)]
+    whole = "." not in "".join(numerals) and not any("%" in reference for reference in references)
+    if numerals and _is_undone(value, whole=whole):
         return True
     copies = names if value and value[0].isalpha() and not _is_calculation(value) else [value]
     copies = [side for side in copies if _is_calculation(side)]

@@ -15,11 +15,13 @@ _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 def plain_words(answer: str) -> str:
     r"""Without case, `\text{}`, spaces in a row, and the signs that may stand around an answer.
 
-    Brackets go in pairs: `(yes)` is yes, and `[1,2],[3,4]` stays. What only looks like a letter is none.
+    Brackets go in pairs: `(yes)` is yes, and `[1,2],[3,4]` stays, as do brackets around brackets alone. What
+    only looks like a letter is none.
     """
     letters = "".join(UNKNOWN if not c.isascii() and c.casefold().isascii() else c for c in answer)
     words = " ".join(_TEXT.sub(r"\1", letters).casefold().split()).strip(_AROUND)
-    for _ in range(MAX_NESTING):  # each takes a look at all of the answer
+    nesting = MAX_NESTING if any(map(str.isalnum, words)) else 0
+    for _ in range(nesting):  # each takes a look at all of the answer
         if words[-1:] != _BRACKETS.get(words[:1], "none") or not _is_one_group(words):
             break
         words = words[1:-1].strip(_AROUND)
@@ -38,7 +40,11 @@ def _is_one_group(words: str) -> bool:
 
 def verify_words(problem: Problem, text: str) -> Verdict:
     """The reference's words in the reference's order; a boxed answer without any is NO_ANSWER."""
-    answer, reference = plain_words(final_answer(text) or ""), plain_words(problem.answer)
+    return _compare(problem, final_answer(text) or "")
+
+
+def _compare(problem: Problem, answer: str) -> Verdict:
+    answer, reference = plain_words(answer), plain_words(problem.answer)
     if not reference:
         return Verdict.REFERENCE_UNPARSABLE
     if not answer:
@@ -50,4 +56,7 @@ def verify_tagged_words(problem: Problem, text: str) -> Verdict:
     """As `verify_words`, for an answer in the last <answer>...</answer>, or in a box where there is none."""
     closed = text.split("</answer>")[:-1]  # a pattern would look through all of the text at each tag
     tagged = [part.rpartition("<answer>")[2] for part in closed if "<answer>" in part]
-    return verify_words(problem, rf"\boxed{{{tagged[-1]}}}" if tagged else text)
+    if not tagged:
+        return verify_words(problem, text)
+    boxed = final_answer(tagged[-1])
+    return _compare(problem, tagged[-1] if boxed is None else boxed)

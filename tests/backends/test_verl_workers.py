@@ -152,7 +152,9 @@ def test_the_reward_manager_gives_raw_correctness(judge, monkeypatch: pytest.Mon
     assert reward([end] * 7 + ids("6")[:1])["reward_score"] == 0.0
     monkeypatch.setattr(manager.settings.algorithm, "truncated", "masked")
     masked = reward([end] * 7 + ids("6")[:1])
-    assert (masked["reward_score"], masked["reward_extra_info"]["unscorable"]) == (UNSCORABLE, 1.0)
+    assert masked["reward_score"] == UNSCORABLE
+    validated = masked["reward_extra_info"]  # where a cut answer is wrong, as in rlvr's own
+    assert (validated["unscorable"], validated["acc"]) == (0.0, 0.0)
 
 
 def python(code: str, **variables: str) -> subprocess.CompletedProcess:

@@ -34,6 +34,7 @@ SUM = "Compute $99^2 + 99+1$ in your head."
         ("How many eggs?", "24", "(2)(12)"),
         ("How much?", "1.5", "2 - 0.5"),
         ("How much?", "-51", "47 - 98"),
+        ("How many per cent?", r"50\%", "25+25"),
         # in other spellings
         ("How many eggs?", "24", r"3 \times 8\text{ eggs}"),
         ("How many eggs?", "24", "３×８"),
@@ -65,6 +66,8 @@ def test_a_copy_and_a_calculation_left_undone_are_shortcuts(question: str, refer
         ("How many?", "120", "5!"),
         ("How many?", "300000", r"3 \times 10^5"),
         ("How much?", "0.5", r"\frac12"),
+        ("How much?", r"50\%", r"\frac{1}{2}"),
+        ("How much?", r"12.5\%", r"\frac18"),
         ("How many?", "160", r"\frac{160}{1}"),
         ("How much?", "-74", "-74/1"),
         ("How much?", "0.75", "-3/-4"),

@@ -89,6 +89,26 @@ def test_synlogic_answers_may_stand_in_a_tag(text: str, verdict: Verdict):
     assert g.verdicts == [verdict]
 
 
+@pytest.mark.parametrize(
+    ("reference", "answer", "verdict"),
+    [
+        ("({[<>]})", "({[<>]})", Verdict.CORRECT),
+        ("({[<>]})", "<>", Verdict.WRONG),
+        ("{[()]}", "{[()]}", Verdict.CORRECT),
+        ("] } )", "] } )", Verdict.CORRECT),
+        ("}])", "}])", Verdict.CORRECT),
+        ("}])", "])", Verdict.WRONG),
+        ("left", r"\boxed{left}", Verdict.CORRECT),
+        ("left", "[left]", Verdict.CORRECT),
+        ("left", " ", Verdict.NO_ANSWER),
+    ],
+)
+def test_a_tagged_answer_may_be_made_of_brackets(reference: str, answer: str, verdict: Verdict):
+    g = group("synlogic", reference, f"<answer>{answer}</answer>")
+    verify([g])
+    assert g.verdicts == [verdict]
+
+
 def test_hostile_words_are_judged_at_once():
     started = time.process_time()
     nested = r"\boxed{" + "(" * 20_000 + "yes" + ")" * 20_000 + "}"

@@ -35,10 +35,11 @@ class RewardManager(RewardManagerBase):
         problem = problem_of(item.non_tensor_batch["extra_info"])
         group = Group(problem, [], [completion])
         await self.loop.run_in_executor(None, verify, [group])
-        correct = correctness([group], truncated=self.settings.algorithm.truncated).item()
+        trained = correctness([group], truncated=self.settings.algorithm.truncated).item()
+        correct = correctness([group]).item()  # of a validation: a cut answer is wrong there
         unscorable = correct != correct
         return {
-            "reward_score": UNSCORABLE if unscorable else correct,
+            "reward_score": UNSCORABLE if trained != trained else trained,
             "reward_extra_info": {
                 "acc": 0.0 if unscorable else correct,
                 "unscorable": float(unscorable),
