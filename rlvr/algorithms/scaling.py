@@ -137,6 +137,9 @@ def rare_answer(
 
 
 # The options of `advantage_scaling`: they return a weight for each rollout, float [R], 1 for none
+# which are a whole weight of a problem, and not one beside that of the standard deviation
+FOR_UNNORMALISED = ("power", "inverse_std", "smoothed_pass_at_k", "curverl")
+
 SCALINGS: dict[str, Callable[..., Tensor]] = {
     "none": no_scaling,
     "focal": focal_scaling,

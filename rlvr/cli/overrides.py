@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from rlvr.cli.arguments import Verb, flag, flag_lines, listing
 from rlvr.errors import UserError, initials, refuse_unknown, unknown
 
+SEVERAL = ("benchmark", "tracking")  # config groups of which several options are taken together
 LABELS = {f"{group}.name" for group in ("algorithm", "model", "scale", "tracking")}  # which choose nothing
 
 
@@ -45,7 +46,15 @@ class Overrides:
         if "=" in text and not value:
             raise UserError(f"{name}= has no value: write {name}=..., or {name}=null for none")
         parsed = parse(text)
-        if plain in config_groups() and any(isinstance(one, int | float) for one in _values(parsed)):
+        if plain not in config_groups():
+            return
+        if plain not in SEVERAL and any(isinstance(one, list) for one in _values(parsed)):
+            listed = value.strip("[]").replace(" ", "")
+            raise UserError(
+                f"{text}: accepted is one option, since Hydra lays several over each other; a sweep over "
+                f"them is -m {plain}={listed}"
+            )
+        if any(isinstance(one, int | float) for one in _values(parsed)):
             hint = f"; did you mean {key}={value}?" if (key := first_number_of(plain)) else ""
             raise unknown(plain, value, options_of(plain), hint)
 
@@ -246,12 +255,12 @@ def config_text(
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from rlvr.config import check, compose, hydra_errors_as_sentences
+    from rlvr.config import checked, compose, hydra_errors_as_sentences
 
     with hydra_errors_as_sentences():
         composed = compose(overrides, config_name=config_name, with_hydra=True)
     HydraConfig.instance().set_config(composed)  # what ${hydra:...} asks
-    shown = asdict(check(composed))
+    shown = asdict(checked(composed, overrides))
     if not resolve:
         _restore_interpolations(shown, OmegaConf.to_container(composed, resolve=False))
     if which != "job":

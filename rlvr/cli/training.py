@@ -131,7 +131,8 @@ def evaluate(keys: Evaluate) -> None:
     rlvr evaluate model=smollm2-135m benchmark=math_offline n=64 --like lm-eval
 
     A model with max_completion_tokens (all but embedded) is evaluated at scale=small, so in bfloat16, with
-    completions of that length, unless scale= is given. A killed evaluation goes on from its last shard.
+    completions of that length, unless scale= is given; on a GPU by vLLM where that is installed. A killed
+    evaluation goes on from its last shard.
     """
     from rlvr.runs.sweep import config_of_run, overrides_of_evaluation, run_with_display
 

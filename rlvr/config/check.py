@@ -256,7 +256,7 @@ def _check_together(config: Config) -> None:
 
 def refuse_idle(config: Config) -> None:
     """Refuse what would be passed over: prompts of no verifier, a digest that nothing is held against, a
-    folder of data files that nothing is looked for in.
+    folder of data files that nothing is looked for in, settings of what is switched off.
 
     Apart from `check`, since a run that was given such a thing before can still be read.
     """
@@ -266,6 +266,17 @@ def refuse_idle(config: Config) -> None:
         raise UserError(
             f"model.sha256 with model.path={model.path}: it is the digest of a GGUF file; accepted are "
             "model.path=<file>.gguf with it, or model.sha256=null"
+        )
+    penalty, sampling = config.algorithm.overlong_penalty, config.algorithm.dynamic_sampling
+    if penalty.factor != type(penalty)().factor and not penalty.buffer:
+        raise UserError(
+            f"algorithm.overlong_penalty.factor={penalty.factor} with buffer=0, which switches the penalty "
+            "off: accepted is a buffer of 1 token or more beside it"
+        )
+    if sampling.max_refills != type(sampling)().max_refills and not sampling.enabled:
+        raise UserError(
+            f"algorithm.dynamic_sampling.max_refills={sampling.max_refills} without dynamic sampling: "
+            "accepted is algorithm.dynamic_sampling.enabled=true beside it"
         )
     if config.data.root and all(part.source != "dataset" for part in parts):
         names = ", ".join(dict.fromkeys(part.name for part in parts))

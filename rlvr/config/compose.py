@@ -151,6 +151,11 @@ def load_config(overrides: Sequence[str] = (), config_name: str = "config") -> C
     """Compose and check: what `rlvr train <overrides>` would run."""
     with hydra_errors_as_sentences():
         composed = compose(overrides, config_name=config_name)
+    return checked(composed, overrides)
+
+
+def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
+    """The config, once nothing that was given is wrong or would be passed over."""
     config = check(composed)
     refuse_idle(config)
     _refuse_idle_epochs(composed, overrides)

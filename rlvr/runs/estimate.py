@@ -24,6 +24,7 @@ from rlvr.policy.policy import load_policy
 from rlvr.policy.weights import check_stored
 from rlvr.problems import LazyProblems, load_problems
 from rlvr.problems.cleaning import overlap
+from rlvr.runs.cautions import cautions
 from rlvr.runs.memory import (
     BYTES,
     GIB,
@@ -314,6 +315,8 @@ def print_estimate(
     assumed = ", ".join(f"{name}={taken[name]:g}" for name in matters)
     print(f"\nassumed     {assumed}")
     print("\n".join(["", *checks(config, training, tested)]))
+    for caution in cautions(config):
+        print(f"note     {caution}")
     too_much = None if on_cpu else shortfall(config, architecture_of(config.model), assumptions)
     if too_much:
         return too_much

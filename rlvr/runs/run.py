@@ -32,6 +32,7 @@ from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import contents, load_problems
 from rlvr.rollout.engine import RolloutEngine
+from rlvr.runs.cautions import cautions
 from rlvr.runs.deadline import OutOfTime, check_time, closing, stoppable
 from rlvr.runs.evaluate import evaluate_run, lengths_in, say_if_greedy
 from rlvr.runs.profile import profile
@@ -156,6 +157,8 @@ def train_run(config: Config, directory: RunDirectory) -> RolloutEngine | None:
         write_training_summary(config, directory, 0, data)
         return None
     say_if_greedy(config, "validation_samples")
+    for caution in cautions(config):
+        say(caution)
     torch.manual_seed(config.seed)
     found = checkpoint_to_go_on_from(config, path)
     policy, engine, state = open_run(config, data, found.path if found else None)

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from operator import attrgetter
 from pathlib import Path
 from statistics import mean
@@ -345,6 +346,8 @@ def overrides_of_evaluation(
     if model.max_completion_tokens and not any(o.startswith("scale=") for o in overrides):
         longest = f"evaluation.sampling.max_tokens={model.max_completion_tokens}"
         overrides = ["scale=small", "adapter=none", longest, *overrides]
+        if gpus_here() and find_spec("vllm") and not any(o.startswith("rollout=") for o in overrides):
+            overrides = ["rollout=vllm", *overrides]
     return overrides
 
 

@@ -189,6 +189,8 @@ TRAIN = {
     "scale=paper data=jsonl data.path=x.jsonl": "give data.size=<problems of the data>, or training.steps=",
     "hydra.sweeper=optuna": "a config group has a slash; did you mean hydra/sweeper=optuna?",
     "hydra.run.dir=out": "hydra.run.dir=out: a run's folder is <runs>/<experiment>/<arm>/seed-<seed>",
+    "algorithm=[maxrl,dapo]": "accepted is one option, since Hydra lays several over each other; a sweep",
+    "-m data=[gsm8k,limr],countdown": "data=[gsm8k,limr],countdown: accepted is one option",
     "advantage_scaling=0.5": "did you mean advantage_scaling.gamma=0.5?",
     "arm=\x1b[2J": "'arm=\\x1b[2J': Hydra takes this value in quotes of its own only: write \"arm='·[2J'\"",
     "--\x1b[2J": "unknown flag of train '--\\x1b[2J'",

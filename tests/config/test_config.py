@@ -313,6 +313,8 @@ def test_a_config_goes_to_another_process_as_it_is():
     [
         (["model.prompts.maths.system=null"], "unknown verifier in model.prompts 'maths'.*did you mean math"),
         ([f"model.sha256={'a' * 64}"], "model.sha256 with model.path=embedded: it is the digest of a GGUF"),
+        (["algorithm.overlong_penalty.factor=0.5"], "factor=0.5 with buffer=0.*a buffer of 1 token or more"),
+        (["algorithm.dynamic_sampling.max_refills=9"], "max_refills=9 without dynamic sampling"),
         (["data.root=files"], "data.root=files with countdown, countdown_3,.*no file of a folder"),
     ],
 )
@@ -322,3 +324,5 @@ def test_what_would_be_passed_over_is_refused(overrides: list[str], sentence: st
     load_config(["model.prompts.default.system=null", "model.prompts.words.instruction=One word."])
     load_config([f"model.sha256={'a' * 64}", "model.path=some/model.gguf"])
     load_config(["data.root=files", "benchmark=gsm8k"])
+    load_config(["algorithm.overlong_penalty={buffer: 8, factor: 0.5}"])
+    load_config(["algorithm=dapo", "algorithm.dynamic_sampling={enabled: true, max_refills: 9}"])
