@@ -72,9 +72,10 @@ class RunFiles:
         """validation.jsonl: pass@k on held-out problems at every checkpoint."""
         return _numbers(self.directory / "validation.jsonl")
 
-    def rollouts(self) -> list[Line]:
-        """rollouts.jsonl: a few groups of each step, with their texts. Not kept here, it is the large one."""
-        return step_lines.read(self.directory / "rollouts.jsonl", finite=True, shape=ROLLOUTS)
+    def rollouts(self) -> step_lines.Lines:
+        """rollouts.jsonl: a few groups of each step, with their texts. Not kept here, it is the large one:
+        a line is parsed each time that it is asked for."""
+        return step_lines.Lines(self.directory / "rollouts.jsonl", finite=True, shape=ROLLOUTS)
 
     def samples(self, name: str) -> Path | None:
         """The Parquet file of an evaluation's samples; None if there is none."""

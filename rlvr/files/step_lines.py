@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +18,39 @@ def append(file: Path, step: int, values: dict[str, Any]) -> None:
         lines.write(json.dumps({"step": step, **values}) + "\n")
 
 
-def read(file: Path, *, finite: bool = False, shape: Mapping[str, Any] = STEP) -> list[dict[str, Any]]:
-    """All whole lines; none where there is no file. The last may still be being written, so it is left out.
+class Lines(Sequence[dict[str, Any]]):
+    """All whole lines of a file, each parsed when it is asked for; none where there is no file.
 
-    Args:
-        finite: whether NaN and infinities, which Python writes but JSON does not have, count as damage.
-        shape: what a line has, as `misfit` takes it; another one is damaged.
-
-    Raises:
-        UserError: for a line that is damaged; it names the file and the line.
+    The last may still be being written, so it is left out. A line that is damaged is a UserError that names
+    the file and the line.
     """
-    found = []
-    for number, line in enumerate(_whole_lines(file), start=1):
+
+    def __init__(self, file: Path, *, finite: bool = False, shape: Mapping[str, Any] = STEP):
+        """
+        Args:
+            finite: whether NaN and infinities, which Python writes but JSON does not have, count as damage.
+            shape: what a line has, as `misfit` takes it; another one is damaged.
+        """
+        self._file, self._finite, self._shape = file, finite, shape
+        self._lines = _whole_lines(file)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        number = range(1, len(self) + 1)[index]
         try:
-            values = json.loads(line, parse_constant=_refuse if finite else None)
+            values = json.loads(self._lines[index], parse_constant=_refuse if self._finite else None)
         except (ValueError, RecursionError) as error:  # of JSON, and of bytes that are no text
-            raise damaged(file, number) from error
-        if wrong := misfit(values, shape):
-            raise damaged(file, number, wrong.strip())
-        found.append(values)
-    return found
+            raise damaged(self._file, number) from error
+        if wrong := misfit(values, self._shape):
+            raise damaged(self._file, number, wrong.strip())
+        return values
+
+
+def read(file: Path, *, finite: bool = False, shape: Mapping[str, Any] = STEP) -> list[dict[str, Any]]:
+    """All lines that `Lines` has."""
+    return list(Lines(file, finite=finite, shape=shape))
 
 
 def damaged(file: Path, line: int, wrong: str = "") -> UserError:
@@ -98,12 +111,13 @@ def rewind(file: Path, step: int, lines: int | None = None) -> None:
 
 
 def drop(file: Path, steps: Collection[int]) -> None:
-    """Leave the lines of some steps out."""
+    """Leave the lines of some steps out, which are known by how `append` begins them."""
     if not steps:
         return
-    numbered = zip(read(file), _whole_lines(file), strict=True)
-    kept = [text for line, text in numbered if line["step"] not in steps]
-    if len(kept) < len(_whole_lines(file)):
+    beginnings = tuple(f'{{"step": {step}{end}'.encode() for step in steps for end in ",}")
+    lines = _whole_lines(file)
+    kept = [line for line in lines if not line.startswith(beginnings)]
+    if len(kept) < len(lines):
         write_whole(file, b"".join(kept))
 
 

@@ -15,7 +15,7 @@ def training_groups(runs: Sequence[RunFiles]) -> list[dict[str, Any]]:
 
     Weights that are all 1 are null, to save room; a rollout that is not in the loss has no advantage.
     """
-    recorded = [(run, run.rollouts()) for run in runs]
+    recorded = [(run, list(evenly(run.rollouts(), LIMITS[0][0]))) for run in runs]
     for steps, groups in LIMITS:
         chosen = [
             {"arm": run.arm, "seed": run.seed, "step": line["step"], **_without_ones(group)}
@@ -28,12 +28,12 @@ def training_groups(runs: Sequence[RunFiles]) -> list[dict[str, Any]]:
     return chosen
 
 
-def evenly(items: list, count: int) -> list:
+def evenly(items: Sequence, count: int) -> Sequence:
     """`count` of the items, the first and the last among them, evenly between; all where there are fewer."""
     if len(items) <= count:
         return items
     if count == 1:
-        return items[-1:]
+        return [items[-1]]
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 

@@ -90,8 +90,8 @@ def look(path: Path) -> Snapshot:
     for line in (*run.validation, *run.metrics, *run.timing):
         for name, value in line.items():
             series.setdefault(name, []).append(value)
-    recorded = [line for line in run.rollouts() if line["groups"]]
-    group = {"step": recorded[-1]["step"], **recorded[-1]["groups"][0]} if recorded else None
+    last = next((line for line in reversed(run.rollouts()) if line["groups"]), None)
+    group = {"step": last["step"], **last["groups"][0]} if last else None
     trained = run.summary.get("trained_steps") == run.config.training.steps
     done = run.finished or (trained and not run.config.evaluation.after_training)
     return Snapshot(run, done, series, group, time.time())

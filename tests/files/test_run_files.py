@@ -41,7 +41,7 @@ def test_a_run_that_has_only_started_says_what_its_config_says(folder: Path):
         (folder / name).unlink()
     run = RunFiles(folder)
     assert (run.arm, run.seed, run.finished, run.commit) == ("grpo", 7, False, "unknown")
-    assert (run.summary, run.metrics, run.progress, run.rollouts()) == ({}, [], {}, [])
+    assert (run.summary, run.metrics, run.progress, list(run.rollouts())) == ({}, [], {}, [])
 
 
 def test_a_file_is_read_once(folder: Path):

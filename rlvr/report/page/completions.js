@@ -14,7 +14,7 @@
   const prompt = (text, ...facts) => head.replaceChildren(el("p", { class: "text" }, ...untrusted(text)), el("p", { class: "small" }, ...facts));
 
   function drawEvaluation() {
-    const { problems } = DATA.benchmarks.find((entry) => entry.name === benchmark);
+    const of = DATA.benchmarks.find((entry) => entry.name === benchmark), { problems } = of;
     const asked = problems[problem];
     const arms = [...ARMS.values()].filter((entry) => asked.cells[entry.name]);
     if (!arms.some((entry) => entry.name === arm)) arm = arms[0].name;
@@ -27,10 +27,10 @@
       chosen(choice("Arm", arms.map((entry) => [entry.name, entry.label]), (name) => { arm = name; draw("Arm"); }), arm),
       chosen(choice("Verdict", [["any", "any"], ...verdicts.map((name) => [name, VERDICTS[name]?.[1] ?? name])], (name) => { verdict = name; draw("Verdict"); }), verdict));
     prompt(asked.prompt, asked.answer && "Reference answer: ", asked.answer && el("code", {}, ...untrusted(asked.answer)),
-      ` ${count(cell.c)} of ${count(cell.n)} samples right, ${count(cell.distinct)} distinct right answers.`);
+      ` ${count(cell.c)} of ${count(cell.n)} samples right, ${count(cell.distinct)} distinct right answers.${leftOut(of)}`);
     const kept = cell.samples.filter(([, name]) => verdict === "any" || name === verdict);
     list.replaceChildren(...kept.map(([text, name, times]) => card(name, [el("span", { class: "small" }, `${count(times)} ×`)], el("p", { class: "text" }, ...untrusted(asked.texts[text])))));
-    if (cell.more) list.append(el("p", { class: "small" }, `${count(cell.more)} further distinct completions are in the run's evaluation files, not here.`));
+    if (cell.more) list.append(el("p", { class: "small" }, `${count(cell.more)} samples with further texts are in the run's evaluation files, not here.`));
   }
 
   function drawTraining() {

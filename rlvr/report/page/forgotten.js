@@ -1,6 +1,8 @@
 // Problems against arms, before and after training; and for one problem the right answers of each arm.
 
 const benchmarkChoices = () => DATA.benchmarks.map((benchmark) => [benchmark.name, benchmark.label]);
+/** Whether all problems of a benchmark had room in this file, in words. */
+const leftOut = ({ problems, of }) => (problems.length < of ? ` ${count(problems.length)} of the benchmark's ${count(of)} problems are in this file, evenly spaced; there is no room for more.` : "");
 const rate = (cell) => (cell && cell.n ? cell.c / cell.n : null);
 const before = [...ARMS.values()].find((arm) => arm.before)?.name;
 
@@ -75,7 +77,7 @@ if (section("forgotten") && DATA.benchmarks.length) (() => {
       el("tbody", {}, ...rows.map((problem) => el("tr", { class: problem === open ? "open" : "" },
         el("th", { scope: "row" }, el("button", { type: "button", "aria-pressed": String(problem === open), on: { click: () => { open = problem; remember(); draw(); showProblem(true); } } }, ...untrusted(shortened(problem.prompt)))),
         ...columns.map((arm) => cellOf(problem, arm, largest))))));
-    tally.textContent = `${rows.length} of ${benchmark.problems.length} problems${sort.key === "lost" && before ? ", those that lost most first" : ""}.`;
+    tally.textContent = `${rows.length} of ${benchmark.problems.length} problems${sort.key === "lost" && before ? ", those that lost most first" : ""}.${leftOut(benchmark)}`;
     if (open) showProblem(false);
   }
 
@@ -98,7 +100,7 @@ if (section("forgotten") && DATA.benchmarks.length) (() => {
         el("tbody", {}, ...rows.map(([text, times]) => el("tr", {}, el("th", { scope: "row" }, el("code", {}, ...untrusted(shortened(open.texts[text], 200)))),
           ...columns.map((arm) => answerCell(times.get(arm.name) ?? 0, open.cells[arm.name], arm, times.get(before))))))))
         : el("p", { class: "note" }, "No arm that is switched on has solved it."),
-      el("p", { class: "small" }, `Samples that gave each answer${left ? `; at most the ${Math.max(...columns.map((arm) => open.cells[arm.name]?.answers.length ?? 0))} most frequent of an arm are kept in this file, so “lost” is said only where it is certain` : ""}. `,
+      el("p", { class: "small" }, `Samples that gave each answer${left ? "; not all of an arm have room in this file, so “lost” is said only where it is certain" : ""}. `,
         el("button", { type: "button", class: "quiet", on: { click: () => document.dispatchEvent(new CustomEvent("completions", { detail: { benchmark: benchmark.name, problem: open.id } })) } }, "Read the completions")));
     if (move) heading.focus({ preventScroll: false });
   }
