@@ -81,6 +81,8 @@ KINDS: dict[str, Kind] = {
         ("problems", "group_size", "steps", "batch_size", "run_seed", "profile", "selected"),
     ),
 }
+REMEMBER = ("advantages", "advantage_scalings", "rewards", "curricula")  # whose state a checkpoint holds
+MEMORY = ("observe", "state_dict", "load_state_dict")
 GROUPS = {kind.key: name for name, kind in KINDS.items() if "algorithm" not in kind.key}
 
 
@@ -236,5 +238,9 @@ def validate(kind: str, option: str, method: Callable[..., Any]) -> None:
                 f"{where} takes {name!r}: accepted are {', '.join(offers)}{nearest(name, offers)}; a key of "
                 "the option stands behind a * among the parameters"
             )
+    if kind not in REMEMBER and (own := [name for name in MEMORY if hasattr(method, name)]):
+        raise UserError(
+            f"{where} has {own[0]}, and only {', '.join(REMEMBER)} can remember: accepted is one without"
+        )
     if hasattr(method, "state_dict") != hasattr(method, "load_state_dict"):
         raise UserError(f"{where} has one of state_dict and load_state_dict, accepted are both or none")

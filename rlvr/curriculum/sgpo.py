@@ -121,7 +121,9 @@ class SGPOCurriculum:
 
     def observe(self, groups: Sequence[Group]) -> None:
         """Take note of a step's verified groups; go to the next phase if this one is over."""
-        verdicts = [verdict for group in groups for verdict in group.verdicts if verdict not in UNSCORABLE]
+        size = self.phases[self.phase].group_size  # of no other: a step sampled ahead may be of the last one
+        present = [group for group in groups if len(group.completions) == size]
+        verdicts = [verdict for group in present for verdict in group.verdicts if verdict not in UNSCORABLE]
         self.observed += 1
         if verdicts:
             self.rewards.append(verdicts.count(Verdict.CORRECT) / len(verdicts))

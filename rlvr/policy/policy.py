@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
-from transformers.utils import logging
+from transformers.utils import cached_file, logging
 
 from rlvr.config import ModelConfig
 from rlvr.data import Problem
@@ -87,6 +87,11 @@ class Policy:
         """The context of a forward (and its backward) in `precision`, whatever the weights are in."""
         return self.kernels.autocast(self.device, precision)
 
+    @property
+    def drops(self) -> bool:
+        """Whether a gradient's forward has dropout."""
+        return self.adapter is not None and self.adapter.config.lora_dropout > 0
+
     def dropout(self, seed: int) -> AbstractContextManager:
         """The context of a gradient: dropout of the adapter, if it has any."""
         return self.adapter.dropout(seed) if self.adapter else nullcontext()
@@ -158,12 +163,12 @@ class Policy:
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
-    """A local tokenizer.json is taken at its word; AutoTokenizer rebuilds Qwen2's by its class."""
+    """A tokenizer.json, here or on the hub, is taken at its word; AutoTokenizer rebuilds some by class."""
     path = find(model)
     if Path(path).is_dir():
         check_folder(Path(path))
     try:
-        if (Path(path) / "tokenizer.json").exists():
+        if cached_file(path, "tokenizer.json", _raise_exceptions_for_missing_entries=False):
             return PreTrainedTokenizerFast.from_pretrained(path)
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, UserError):

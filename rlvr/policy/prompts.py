@@ -66,16 +66,17 @@ def render(
             "chat_template.jinja"
         )
     prompt = prompt_for(problem, prompts)
-    text = apply_template(tokenizer, chat(problem, prompt), switches(prompt))
+    messages = chat(problem, prompt)
+    text = apply_template(tokenizer, messages, switches(prompt))
     if not tokenize:
         return text
     rendered = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not rendered:
         raise UserError(f"the tokenizer of {tokenizer.name_or_path!r} makes no token of problem {problem.id}")
-    if word := unknown_word(tokenizer, problem, rendered):
+    if word := unknown_word(tokenizer, messages, rendered):
         raise UserError(
-            f"the tokenizer of {tokenizer.name_or_path!r} has no token for {word!r} in problem {problem.id}"
-            f"{what_is_known(tokenizer)}: choose a model that reads these problems, such as "
+            f"the tokenizer of {tokenizer.name_or_path!r} has no token for {word!r} in the prompt of problem "
+            f"{problem.id}{what_is_known(tokenizer)}: choose a model that reads these problems, such as "
             "model=smollm2-135m for English"
         )
     return rendered
@@ -102,7 +103,7 @@ def apply_template(
 
     Raises:
         UserError: a template that fails, goes on without end, writes far more than it was given, or leaves
-            words of the last message out.
+            words of a message out.
     """
     template = str(tokenizer.chat_template)
 
@@ -124,8 +125,12 @@ def apply_template(
         text = rendered()
     except TEMPLATE_ERRORS as error:
         raise UserError(f"{name} can't be applied: {type(error).__name__}: {error}") from error
-    if left_out := next((word for word in messages[-1]["content"].split() if word not in text), None):
-        raise UserError(f"{name} leaves {left_out!r} of the problem out: put another one beside it")
+    words = (word for message in messages for word in message["content"].split())
+    if left_out := next((word for word in words if word not in text), None):
+        raise UserError(
+            f"{name} leaves {left_out!r} of the prompt out: put another one beside it, or change "
+            "model.prompts"
+        )
     return text
 
 
@@ -173,11 +178,13 @@ def bound(what: int, limit: int) -> None:
     resource.setrlimit(what, (limit, limit))
 
 
-def unknown_word(tokenizer: PreTrainedTokenizerBase, problem: Problem, ids: list[int]) -> str | None:
-    """The first word of a problem that would only be marked as unknown; tokenizers of bytes know them all."""
+def unknown_word(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], ids: list[int]
+) -> str | None:
+    """The first word of a prompt that would only be marked as unknown; tokenizers of bytes know them all."""
     if tokenizer.unk_token_id not in ids:
         return None
-    words = [word for message in problem.prompt for word in message["content"].split()]
+    words = [word for message in messages for word in message["content"].split()]
     return next((word for word in words if has_unknown(tokenizer, word)), None)
 
 

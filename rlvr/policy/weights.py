@@ -160,6 +160,15 @@ def check_attention(config: PreTrainedConfig, path: str) -> None:
             f"the model at {path} caps its attention scores at {cap} (attn_logit_softcapping in "
             "config.json), which rlvr's attention does not: choose one without, as Qwen3 or Llama"
         )
+    rope = getattr(config, "rope_parameters", None) or {}
+    original = rope.get("original_max_position_embeddings") or config.max_position_embeddings
+    if rope.get("rope_type") == "longrope" and original < config.max_position_embeddings:
+        # transformers chooses by the longest text of a row, and a row here is of many
+        raise UserError(
+            f"the model at {path} turns positions otherwise in texts of more than {original} tokens "
+            "(rope_type longrope in config.json), and rlvr computes short and long texts together: where no "
+            "text is longer than that, set max_position_embeddings to it"
+        )
     window = getattr(config, "sliding_window", None) or 0
     slides = "sliding_attention" in kinds if kinds else window
     if slides and window < config.max_position_embeddings:

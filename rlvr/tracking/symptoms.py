@@ -36,6 +36,11 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
     for name in ("update/loss", "update/gradient_norm"):
         if (value := mean(name)) is not None and not math.isfinite(value):
             found.append(f"{name} is not a number: the weights are lost, go back to an earlier checkpoint")
+    if skipped := sum(step.get("update/skipped_steps", 0.0) for step in recent):
+        found.append(
+            f"{skipped:.0f} optimizer steps of the last {len(recent)} steps were skipped, since their "
+            "gradients were no numbers: lower training.learning_rate, or set training.precision=float32"
+        )
     started, entropy = mean("policy/entropy", first), mean("policy/entropy")
     known = started is not None and entropy is not None  # a run on verl has metrics of other names
     if known and len(metrics) >= 2 * WINDOW and started > 0 and entropy < ENTROPY_LEFT * started:

@@ -60,8 +60,8 @@ class MicroBatch:
         tree: the tokens and who attends to whom.
         rollout_index_M: int64, the rollout of each token, from 0 on.
         advantage_M, weight_M, engine_logp_M: float32 a token; the weight is λ-GRPO's, or 1.
-        old_logp_M: the trainer's log-probabilities before the update; None where the policy has not
-            changed since, so that they are the current ones.
+        old_logp_M: the trainer's log-probabilities before the update, without dropout; None where the policy
+            has not changed since and has none, so that they are the current ones.
         reference_logp_M: the reference policy's, where there is a KL term.
     """
 
@@ -213,7 +213,7 @@ class Learner:
             for micro_batch in mini_batch.micro_batches:
                 if self.algorithm.old_logprobs == "engine":
                     micro_batch.old_logp_M = micro_batch.engine_logp_M
-                elif not mini_batch.is_first:
+                elif not mini_batch.is_first or self.policy.drops:
                     micro_batch.old_logp_M = self._logprobs(self.policy, micro_batch)
                 if self.algorithm.kl_coefficient > 0:
                     micro_batch.reference_logp_M = self._reference_logprobs(micro_batch)
@@ -264,18 +264,20 @@ class Learner:
         return metrics
 
     def _step(self, mini_batch: MiniBatch, metrics: "UpdateMetrics") -> None:
-        metrics.extend(self.budget.within_memory(mini_batch, self._gradients, self._cut))
+        told = self.budget.within_memory(mini_batch, self._gradients, self._cut)
         if not mini_batch.micro_batches and self.training.without_signal == "step":
             for parameter in self.policy.model.parameters():
                 parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
         warmed_up = min(1.0, (self.updates + 1) / max(self.training.warmup_steps, 1))
         set_learning_rate(self.optimizer, self.training.learning_rate * warmed_up)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.training.gradient_clip)
-        self._take_step(float(full_tensor(norm)), metrics)
+        self._take_step(float(full_tensor(norm)), told, metrics)
 
-    def _take_step(self, gradient_norm: float, metrics: "UpdateMetrics") -> None:
-        """One optimizer step; none where the gradient is no number, which would make all weights NaN."""
+    def _take_step(self, gradient_norm: float, told: "UpdateMetrics", metrics: "UpdateMetrics") -> None:
+        """One optimizer step; none where the gradient is no number, which would make all weights NaN. What
+        such a mini-batch told is no number either, and is left out."""
         if math.isfinite(gradient_norm):
+            metrics.extend(told)
             metrics.gradient_norms.append(gradient_norm)
             self.unsound = 0
             self.optimizer.step()
@@ -362,7 +364,7 @@ class UpdateMetrics:
         metrics = {
             "update/steps": float(taken),
             "update/skipped_steps": float(self.skipped),
-            "update/loss": float(sum(self.losses)) / max(taken + self.skipped, 1),
+            "update/loss": float(sum(self.losses)) / max(taken, 1),
             "update/gradient_norm": sum(self.gradient_norms) / max(taken, 1),
             "update/gradient_norm_max": max(self.gradient_norms, default=0.0),
             "tokens/trained": float(sum(len(logp_M) for logp_M, *_ in self.tokens)),

@@ -173,7 +173,8 @@ def overlaps(config: Config) -> bool:
 
     Several have one controller, which has their engines sample, or their learners update. vLLM copies tokens
     on a stream that waits for that of the thread it was built in, so in another they may not be there yet.
+    Deterministic kernels are the whole process's, and sampling has none of its sums.
     """
     on_cuda = torch.device(device_of(config)).type == "cuda"
     alone = world_size() == 1 and config.rollout.name == "transformers"
-    return config.training.off_policy_steps > 0 and on_cuda and alone
+    return config.training.off_policy_steps > 0 and on_cuda and alone and not config.training.deterministic

@@ -132,6 +132,11 @@ MODULE = "from rlvr.config.plugins import Plugin\n"
             "plugin = Plugin(advantage_scalings={'mine': Mine})",
             "'mine' of its advantage_scalings has one of state_dict and load_state_dict",
         ),
+        (
+            "class Mine:\n  def __call__(self, tokens): pass\n  def observe(self, tokens): pass\n"
+            "plugin = Plugin(losses={'mine': Mine})",
+            "'mine' of its losses has observe, and only advantages, .*, curricula can remember",
+        ),
     ],
 )
 def test_a_plug_in_that_fails_is_one_sentence_that_names_it(

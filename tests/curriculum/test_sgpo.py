@@ -29,9 +29,11 @@ def profiled() -> tuple[list[Problem], Profile]:
     return [problem(name) for name in counts], profile_of(counts)
 
 
-def groups_with_success_rate(rate: float) -> list[Group]:
+def groups_with_success_rate(rate: float, size: int) -> list[Group]:
+    """A hundred rollouts, in groups of a phase's size."""
     verdicts = [Verdict.CORRECT] * round(100 * rate) + [Verdict.WRONG] * round(100 * (1 - rate))
-    return [Group(problem("p"), [], [Completion([], [], "", "stop", 0)] * 100, verdicts)]
+    completions = [Completion([], [], "", "stop", 0)] * size
+    return [Group(problem("p"), [], completions, verdicts[at : at + size]) for at in range(0, 100, size)]
 
 
 def test_phases_by_hand(profiled: tuple[list[Problem], Profile]):
@@ -92,7 +94,7 @@ def walk(curriculum: SGPOCurriculum, steps: int, rate: float = 0.5) -> list[list
     batches = []
     for _ in range(steps):
         batches.append([(p.id, size) for p, size in curriculum.next_batch()])
-        curriculum.observe(groups_with_success_rate(rate))
+        curriculum.observe(groups_with_success_rate(rate, batches[-1][0][1]))
     return batches
 
 
@@ -121,6 +123,17 @@ def test_a_plateau_ends_a_phase_and_rising_rewards_do_not():
     # of the last four .5 .5 .5 .5 the second half gains nothing; then the count begins anew
     assert sizes(walk(curriculum, 2, 0.5)) == [2, 2]
     assert sizes(walk(curriculum, 5, 0.5)) == [4, 4, 4, 4, 8]
+
+
+def test_a_step_that_was_sampled_ahead_of_a_phase_says_nothing_of_it():
+    """One step off-policy: after the change of phase the step of the phase before is still to come."""
+    curriculum = make("plateau", window=1, minimum_gain=0.05)
+    curriculum.observe(groups_with_success_rate(0.9, 2))
+    curriculum.observe(groups_with_success_rate(0.9, 2))
+    curriculum.observe(groups_with_success_rate(0.9, 2))  # sampled before it was known
+    assert (curriculum.phase, curriculum.rewards) == (1, [])
+    curriculum.observe(groups_with_success_rate(0.1, 4))
+    assert (curriculum.phase, curriculum.rewards) == (1, [0.1])
 
 
 def test_plateau_by_hand():

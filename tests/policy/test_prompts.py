@@ -235,8 +235,20 @@ def test_a_word_that_the_tokenizer_does_not_know_is_an_error():
     embedded = load_policy("embedded").tokenizer
     asked = Problem("mine/1", "mine", ({"role": "user", "content": "12 + 7 please"},), "19", "math")
     known = r"it knows \+ - \* \( \) make from with compute gcd and numbers from 0 to 199"
-    with pytest.raises(UserError, match=rf"'please' in problem mine/1; {known}: .* model=smollm2-135m"):
+    with pytest.raises(
+        UserError, match=rf"'please' in the prompt of problem mine/1; {known}: .* model=smollm2-135m"
+    ):
         render(embedded, asked, {})
+
+
+def test_a_word_of_an_instruction_that_does_not_arrive_is_an_error():
+    embedded = load_policy("embedded").tokenizer
+    asked = Problem("mine/1", "mine", ({"role": "user", "content": "1 + 2"},), "3", "math")
+    with pytest.raises(UserError, match=r"no token for 'shortly' in the prompt of problem"):
+        render(embedded, asked, {"default": PromptConfig(instruction="shortly")})
+    without_system = tokenizer("{{ messages[-1]['content'] }}<answer>")
+    with pytest.raises(UserError, match=r"leaves 'Reason' of the prompt out: .* or change model\.prompts"):
+        render(without_system, asked, {"default": PromptConfig(system="Reason first.")}, tokenize=False)
 
 
 @pytest.mark.skipif("RLVR_DATA" not in os.environ, reason="RLVR_DATA names no folder with chat_templates/")

@@ -161,9 +161,19 @@ def index(name: str) -> Callable[[Path], None]:
             ),
             r"attends to the last 4 of 128 tokens",
         ),
+        (
+            edit(
+                "config.json",
+                rope_parameters={
+                    "rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 16,
+                    "short_factor": [1.0] * 16, "long_factor": [2.0] * 16,
+                },
+            ),
+            r"turns positions otherwise in texts of more than 16 tokens",
+        ),
         (edit("config.json", rms_norm_eps=-1e9), r"computes NaN or infinity"),
         (edit("generation_config.json", eos_token_id=999), r"ends at token 999, and has 215 tokens"),
-        (put("chat_template.jinja", "<bos>"), r"leaves '1' of the problem out"),
+        (put("chat_template.jinja", "<bos>"), r"leaves '1' of the prompt out"),
         (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json is missing"),
         (put("adapter_config.json", "{}"), r"adapter_config\.json is there beside a whole model"),
         (edit("generation_config.json", eos_token_id=True), r"ends at token True: accepted are whole"),

@@ -1,6 +1,7 @@
 """The learner's gradients against plain ones: one sequence at a time, nothing dropped, nothing packed."""
 
 import copy
+import math
 import random
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rlvr.data import Group
 from rlvr.errors import UserError
 from rlvr.policy.adapter import Adapter, trained
 from rlvr.policy.policy import Policy, load_policy
+from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.training.batch import make_batch, token_weights
 from rlvr.training.learner import Learner
 
@@ -254,6 +256,7 @@ def test_a_step_without_a_finite_gradient_changes_nothing_and_is_counted(
 
     metrics = learner.update(batch)
     assert (metrics["update/skipped_steps"], metrics["update/steps"]) == (1.0, 0.0)
+    assert all(map(math.isfinite, metrics.values()))  # what a skipped step told is no number
     for parameter, weights in zip(learner.policy.model.parameters(), before, strict=True):
         assert torch.equal(parameter, weights)
     with pytest.raises(UserError, match=r"in 2 optimizer steps in a row, .* training\.max_skipped_steps=4"):
@@ -325,6 +328,30 @@ def test_without_signal_adamw_stands_still_or_steps_with_zeros(groups: list[Grou
     plain.step()
     assert_same(after["step"], before)
     assert differ(after["step"], after["skip"])
+
+
+def test_log_probabilities_before_the_update_have_no_dropout():
+    """The engine's are those of the same weights, so that nothing lies between it and the trainer."""
+    settings = [*ONE_UPDATE, "adapter=lora", "adapter.dropout=0.5", "algorithm.mismatch_cap=2"]
+    config = load_config(settings)
+
+    def adapt(model: PreTrainedModel) -> Adapter:
+        adapter = Adapter(model, config.adapter, path="embedded", seed=1)
+        for name, weight in trained(model).items():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=0.1)
+        return adapter
+
+    policy = load_policy("embedded", adapt=adapt)
+    groups = make_groups([[RIGHT, WRONG, WRONG]])
+    tree = PrefixTree.build([groups[0].prompt_ids], [[c.token_ids for c in groups[0].completions]])
+    with torch.no_grad():
+        logprobs = iter(policy.logprobs(tree)[0].tolist())
+    for completion in groups[0].completions:
+        completion.logprobs = [next(logprobs) for _ in completion.token_ids]
+    metrics = Learner(policy, config).update(make_batch(groups, config))
+    assert metrics["mismatch/log_ratio_max"] == pytest.approx(0, abs=1e-5)
+    assert metrics["update/log_ratio_max"] > 0.01  # what the gradient's own forward drops
 
 
 def test_dropout_of_an_adapter_is_drawn_anew_by_every_rank(monkeypatch: pytest.MonkeyPatch):
