@@ -29,7 +29,15 @@ from rlvr.policy.packing import cut
 from rlvr.policy.policy import Policy
 from rlvr.training.batch import Batch
 from rlvr.training.distributed.optimizer_state import save_optimizer
-from rlvr.training.distributed.ranks import OnEveryRank, full_tensor, gather, on_every_rank, rank, world_size
+from rlvr.training.distributed.ranks import (
+    OnEveryRank,
+    full_tensor,
+    gather,
+    gather_on_rank_zero,
+    on_every_rank,
+    rank,
+    world_size,
+)
 from rlvr.training.learner import Learner, MicroBatch, Rollout, UpdateMetrics
 
 
@@ -146,10 +154,11 @@ class ShardedLearner(OnEveryRank, Learner):
         super()._accumulate_gradients(micro_batch, normaliser, metrics)
 
     def _of_all_ranks(self, metrics: UpdateMetrics) -> UpdateMetrics:
+        """On rank 0, which logs them; elsewhere without a token, so that there is nothing to compute."""
         everyone = UpdateMetrics(gradient_norms=metrics.gradient_norms, skipped=metrics.skipped)
         tokens = [tuple(column.cpu() for column in columns) for columns in metrics.tokens]
         mine = (sum(metrics.losses, torch.zeros(())).cpu(), metrics.distinct, tokens)
-        for loss, distinct, micro_batches in gather(mine):
+        for loss, distinct, micro_batches in gather_on_rank_zero(mine):
             everyone.losses.append(loss)
             everyone.distinct += distinct
             everyone.tokens += micro_batches
