@@ -26,7 +26,7 @@ from rlvr.data import Completion
 from rlvr.policy.adapter import trained
 from rlvr.policy.attention import Layout
 from rlvr.policy.packing import cut
-from rlvr.policy.policy import Policy
+from rlvr.policy.policy import FILE_SIZE, Policy
 from rlvr.training.batch import Batch
 from rlvr.training.distributed.optimizer_state import save_optimizer
 from rlvr.training.distributed.ranks import (
@@ -101,7 +101,7 @@ class ShardedPolicy(OnEveryRank, Policy):
         if self.adapter and rank() == 0:
             self.adapter.save(folder, state)
         elif rank() == 0:
-            self.model.save_pretrained(folder, state_dict=state)
+            self.model.save_pretrained(folder, state_dict=state, max_shard_size=FILE_SIZE)
             self.tokenizer.save_pretrained(folder)
 
 
