@@ -49,11 +49,22 @@ class Architecture:
             "down_proj": (self.feed_forward, self.hidden),
         }
 
-    def adapter_parameters(self, rank: int, targets: str | Sequence[str] = "all-linear") -> int:
-        """Parameters of a low-rank adapter around the named layers of every decoder layer, or around all."""
+    @property
+    def matrices(self) -> list[tuple[int, int]]:
+        """Rows and columns of every weight that is no vector."""
+        layer = [(outputs, inputs) for inputs, outputs in self.linear_layers.values()]
+        return self.layers * layer + [(self.vocabulary, self.hidden)] * (1 if self.tied else 2)
+
+    def adapter_matrices(self, rank: int, targets: str | Sequence[str]) -> list[tuple[int, int]]:
+        """Of a low-rank adapter around the named layers of every decoder layer, or around "all-linear"."""
         layers = self.linear_layers
         names = layers if targets == "all-linear" else [name for name in layers if name in targets]
-        return self.layers * sum(rank * sum(layers[name]) for name in names)
+        pairs = [((rank, layers[name][0]), (layers[name][1], rank)) for name in names]
+        return self.layers * [matrix for pair in pairs for matrix in pair]
+
+    def adapter_parameters(self, rank: int, targets: str | Sequence[str] = "all-linear") -> int:
+        """Of the adapter's matrices, which are all it has."""
+        return sum(rows * columns for rows, columns in self.adapter_matrices(rank, targets))
 
     def forward_operations(self, context: float) -> float:
         """Floating-point operations of one token's forward that attends to `context` tokens."""

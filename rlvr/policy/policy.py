@@ -33,6 +33,8 @@ from rlvr.policy.weights import load_weights, model_without_weights
 
 __all__ = ["EMBEDDED", "Policy", "load_policy", "load_tokenizer"]
 
+FILE_SIZE = "5GB"  # of weights at most, so that the digests of several files are taken at the same time
+
 logging.disable_progress_bar()  # transformers' own, one for every load
 
 
@@ -152,7 +154,7 @@ class Policy:
         if self.adapter:
             self.adapter.save(folder, trained(self.model))
             return
-        self.model.save_pretrained(folder, safe_serialization=True)
+        self.model.save_pretrained(folder, safe_serialization=True, max_shard_size=FILE_SIZE)
         self.tokenizer.save_pretrained(folder)
 
     def merge_adapter(self) -> None:

@@ -165,16 +165,33 @@ def engine_bytes(config: Config, model: Architecture, given: Assumptions) -> tup
 def host_bytes(config: Config, model: Architecture, given: Assumptions, learns: Trained) -> Sizes:
     """Of all ranks of the first node together, at the moment that takes most."""
     ranks = min(max(given.gpus, 1), GPUS_A_NODE)
-    state = learns.host_state + (learns.state if config.training.offload_optimizer else 0)
     parts: Sizes = {
         "processes": ranks * HOST_PROCESS,
         "weights at load": model.parameters * BYTES[config.model.dtype],  # read by rank 0 alone
-        "optimizer state": learns.parameters * state * ranks / max(given.gpus, 1),
     }
+    if learns.host_state or config.training.offload_optimizer:
+        parts["optimizer state"] = ranks * pinned_state(config, model, max(given.gpus, 1))
     if config.training.offload_activations:
-        inputs = model.layers * model.hidden * BYTES[config.model.dtype]
-        parts["inputs of layers"] = ranks * inputs * micro_batch_tokens(config, given)
+        inputs = model.hidden * BYTES[config.model.dtype] * micro_batch_tokens(config, given)
+        parts["inputs of layers"] = ranks * model.layers * pinned(inputs)
     return parts
+
+
+def pinned_state(config: Config, model: Architecture, ranks: int) -> int:
+    """Bytes of one rank's optimizer state in host memory: two moments of each matrix, cut by its rows."""
+    adapter, matrices = config.adapter, model.matrices
+    a_number: tuple[float, ...] = (BYTES[config.model.dtype],)
+    if adapter.name != "none":
+        matrices, a_number = model.adapter_matrices(adapter.rank, adapter.target_modules), (4,)
+    if config.training.optimizer == "adamw_8bit":
+        a_number = (1, 4 / 256)  # codes and scales, each a tensor
+    own = [math.ceil(rows / ranks) * columns for rows, columns in matrices]
+    return 2 * sum(pinned(numbers * size) for numbers in own for size in a_number)
+
+
+def pinned(size: float) -> int:
+    """Bytes of the pinned block that torch has for so many: a power of two (ATen's CachingHostAllocator)."""
+    return 1 << (math.ceil(size) - 1).bit_length()
 
 
 class Way(NamedTuple):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -156,6 +157,11 @@ def token_weights(completions: Sequence[Completion], credit: Any) -> list[Tensor
     return method({"completions": [completion.token_ids for completion in completions]})
 
 
+def engine_logprobs(completions: Sequence[Completion]) -> Tensor:
+    """Of all tokens of one or more completions, as they were sampled: float32, one after the other."""
+    return torch.from_numpy(np.concatenate([np.array(c.logprobs, dtype=np.float32) for c in completions]))
+
+
 def batch_metrics(batch: Batch, sampled: Sequence[Group] | None = None) -> dict[str, float]:
     """What the rollouts of a step say about the policy.
 
@@ -168,7 +174,7 @@ def batch_metrics(batch: Batch, sampled: Sequence[Group] | None = None) -> dict[
     completions = [completion for group in batch.groups for completion in group.completions]
     verdicts = [verdict for group in batch.groups for verdict in group.verdicts]
     lengths = torch.tensor([float(len(completion.token_ids)) for completion in completions])
-    logprobs = torch.tensor([value for completion in completions for value in completion.logprobs])
+    logprobs = engine_logprobs(completions)
     tokens = sum(len(c.token_ids) for group in sampled or batch.groups for c in group.completions)
     groups = len(batch.groups)
 

@@ -5,7 +5,8 @@ import os
 import pickle
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,13 +107,20 @@ def save_checkpoint(
 def seal(aside: Path, target: Path, step: int, **claims: Any) -> None:
     """Add the manifest to a folder that is otherwise whole, flush both to disk, and give it its name."""
     files = sorted(file for file in aside.rglob("*") if file.is_file())
-    digests = {file.relative_to(aside).as_posix(): file_digest(file) for file in files}
+    digests = digests_in(aside, [file.relative_to(aside).as_posix() for file in files])
     (aside / MANIFEST).write_text(json.dumps({"step": step, "blake2b": digests, **claims}, indent=2))
     for path in (*files, aside / MANIFEST, aside):
         flush_to_disk(path)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(aside, target)
     flush_to_disk(target.parent)
+
+
+def digests_in(folder: Path, names: Collection[str]) -> dict[str, str]:
+    """{name: digest} of files in a folder, taken at the same time: all GPUs of a run wait for them."""
+    with ThreadPoolExecutor() as threads:
+        digests = threads.map(file_digest, [folder / name for name in names])
+        return dict(zip(names, digests, strict=True))
 
 
 def remove_folder(folder: Path) -> None:
@@ -212,10 +220,11 @@ def damage_of(path: Path) -> str | None:
     files = {file.name for pattern in ("*.safetensors", "trainer.pt") for file in path.glob(pattern)}
     if unnamed := sorted(files - manifest["blake2b"].keys()):
         return f"its manifest does not name {unnamed[0]}"
-    for name, expected in manifest["blake2b"].items():
-        if not (path / name).is_file():
-            return f"{name} is missing"
-        if file_digest(path / name) != expected:
+    written = manifest["blake2b"]
+    if missing := next((name for name in written if not (path / name).is_file()), None):
+        return f"{missing} is missing"
+    for name, digest in digests_in(path, written).items():
+        if digest != written[name]:
             return f"{name} does not have the digest it was written with"
     metrics = path.parents[1] / "metrics.jsonl"
     claimed = manifest.get("logs", {}).get("metrics") if metrics.exists() else None

@@ -33,7 +33,7 @@ from rlvr.policy.adapter import trained
 from rlvr.policy.packing import pack_micro_batches
 from rlvr.policy.policy import Policy
 from rlvr.policy.prefix_tree import PrefixTree
-from rlvr.training.batch import Batch, takes_all_rollouts, token_weights
+from rlvr.training.batch import Batch, engine_logprobs, takes_all_rollouts, token_weights
 from rlvr.training.determinism import deterministic_kernels
 from rlvr.training.distributed.optimizer_state import load_optimizer
 from rlvr.training.distributed.ranks import full_tensor, local_shard, rank, world_size
@@ -185,7 +185,6 @@ class Learner:
         }
         lengths = torch.tensor([len(rollout.completion.token_ids) for rollout in rollouts])
         advantage_R = torch.tensor([rollout.advantage for rollout in rollouts])
-        engine_logp = [value for rollout in rollouts for value in rollout.completion.logprobs]
         prompts = [batch.groups[g].prompt_ids for g in group_completions]
         return MicroBatch(
             rollouts=rollouts,
@@ -193,7 +192,7 @@ class Learner:
             rollout_index_M=torch.arange(len(rollouts)).repeat_interleave(lengths).to(device),
             advantage_M=advantage_R.repeat_interleave(lengths).to(device),
             weight_M=torch.cat([rollout.weights for rollout in rollouts]).to(device),
-            engine_logp_M=torch.tensor(engine_logp, device=device),
+            engine_logp_M=engine_logprobs([rollout.completion for rollout in rollouts]).to(device),
         )
 
     def _cut(self, batch: Batch, whole: MicroBatch) -> list[MicroBatch]:

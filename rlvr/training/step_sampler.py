@@ -9,10 +9,11 @@ vLLM, the next step is sampled just before the update, from the same weights.
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from rlvr.config import Config
 from rlvr.curriculum import Curriculum
@@ -85,15 +86,13 @@ class StepSampler:
         return Sampled(groups, sampled, self.curriculum.epoch, self.curriculum.metrics())
 
     def state_dict(self) -> dict[str, Any] | None:
-        """What was sampled ahead, in plain values: its weights are gone by the time a run goes on."""
+        """What was sampled ahead, in plain values and tensors: its weights are gone when a run goes on."""
         if self._ahead is None:
             return None
         places = {id(group): place for place, group in enumerate(self._ahead.sampled)}
         return {
             "groups": [places[id(group)] for group in self._ahead.groups],
-            "sampled": [
-                asdict(replace(g, verdicts=[str(v) for v in g.verdicts])) for g in self._ahead.sampled
-            ],
+            "sampled": [_values(group) for group in self._ahead.sampled],
             "epoch": self._ahead.epoch,
             "metrics": self._ahead.metrics,
         }
@@ -106,15 +105,42 @@ class StepSampler:
         self._ahead = Sampled(groups, sampled, state["epoch"], state["metrics"])
 
 
+# of a completion, a number for each token: millions in a step, each an object of its own in a list
+OF_TOKENS = {"token_ids": torch.int64, "logprobs": torch.float64}
+
+
+def _fields(instance: Any) -> dict[str, Any]:
+    """Of a dataclass, as they are: `asdict` would copy each number."""
+    return {field.name: getattr(instance, field.name) for field in fields(instance)}
+
+
+def _values(group: Group) -> dict[str, Any]:
+    completions = [
+        _fields(completion)
+        | {name: torch.tensor(getattr(completion, name), dtype=dtype) for name, dtype in OF_TOKENS.items()}
+        for completion in group.completions
+    ]
+    plain = {"problem": _fields(group.problem), "verdicts": [str(verdict) for verdict in group.verdicts]}
+    return _fields(group) | plain | {"completions": completions}
+
+
 def _group(values: dict[str, Any]) -> Group:
     return Group(
         **{
             **values,
             "problem": Problem(**values["problem"]),
-            "completions": [Completion(**completion) for completion in values["completions"]],
+            "completions": [
+                Completion(**completion | {name: _numbers(completion[name]) for name in OF_TOKENS})
+                for completion in values["completions"]
+            ],
             "verdicts": [Verdict(verdict) for verdict in values["verdicts"]],
         }
     )
+
+
+def _numbers(values: Tensor | list) -> list:
+    """In checkpoints of older versions they are lists."""
+    return values.tolist() if isinstance(values, Tensor) else values
 
 
 @contextmanager

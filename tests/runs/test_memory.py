@@ -124,14 +124,50 @@ def test_micro_batches_take_what_is_left():
 
 def test_optimizer_state_stays_leaves_or_lives_on_the_host():
     """Two moments of float32 a parameter; on the GPU while it samples only where nothing is said."""
-    moments = 8 * SMALL.parameters / GIB
+    moments, kib = 8 * SMALL.parameters / GIB, 2**10 / GIB
+    # queries and output, keys and values, the feed-forward's; 100 KiB of the embedding are in a block of 128
+    pinned = 2 * (3 * (2 * 64 + 2 * 16 + 3 * 256) + 128) * kib
     places = {"adamw": (1, 1, 0), "adamw offload": (1, 0, 1), "adamw_host": (0, 0, 1)}
     for given, (updating, sampling, host) in places.items():
         name, _, offload = given.partition(" ")
         keys = [f"training.optimizer={name}", f"training.offload_optimizer={bool(offload)}"]
         memory = plan_memory(load_config(keys), SMALL, Assumptions(gpus=1))
-        for part, times in ((memory.updating, updating), (memory.sampling, sampling), (memory.host, host)):
+        for part, times in ((memory.updating, updating), (memory.sampling, sampling)):
             assert part.get("optimizer state", 0) == pytest.approx(times * moments), given
+        assert memory.host.get("optimizer state", 0) == pytest.approx(host * pinned), given
+
+
+def test_pinned_blocks_by_hand():
+    """Of a power of two each: of codes and scales, of the rows of one of three ranks, of adapters, inputs."""
+
+    def host(gpus: int, *keys: str) -> dict[str, float]:
+        return plan_memory(load_config(list(keys)), SMALL, Assumptions(gpus=gpus, prompt_tokens=5)).host
+
+    away = "training.offload_optimizer=true"
+    codes = 3 * (2 * 2**14 + 2 * 2**12 + 3 * 2**16) + 2**15  # 200 x 128 of the embedding are 25,600
+    scales = 3 * (2 * 2**8 + 2 * 2**6 + 3 * 2**10) + 2**9  # four bytes for 256 codes; of the embedding 400
+    of_codes = host(1, "training.optimizer=adamw_8bit", away)["optimizer state"]
+    assert of_codes == pytest.approx(2 * (codes + scales) / GIB)
+    # rows of 512 bytes: 43 of 128 are 22,016 bytes, 11 of 32 are 5,632, 171 of 512 87,552, 67 of 200 34,304;
+    # the last projection's 43 rows are of 2,048 bytes, 88,064
+    rank = 3 * (2 * 2**15 + 2 * 2**13 + 3 * 2**17) + 2**16
+    assert host(3, away)["optimizer state"] == pytest.approx(3 * 2 * rank / GIB)
+    adapter = ["adapter=lora", "adapter.rank=3", "adapter.target_modules=[q_proj,down_proj]", away]
+    pairs = 3 * (2**11 + 2**11 + 2**13 + 2**11)  # 3 x 128 and 3 x 512 numbers: 1,536 and 6,144 bytes
+    assert host(1, *adapter)["optimizer state"] == pytest.approx(2 * pairs / GIB)
+    kept = ["training.activation_checkpointing=true", "training.offload_activations=true"]
+    kept += ["training.sampling.max_tokens=7", "training.max_tokens_per_micro_batch=1"]
+    assert host(2, *kept)["inputs of layers"] == pytest.approx(2 * 3 * 2**13 / GIB)  # of 12 x 512 bytes
+
+
+def test_moments_of_seven_billion_take_108_gib_of_host_memory():
+    """In MiB: 259 of a feed-forward's matrix are 512, 49 are 64, 7 are 8, and the embeddings' 2,079 4,096."""
+    blocks = 28 * (3 * 512 + 2 * 64 + 2 * 8) + 2 * 4096
+    for gpus in (1, 8):
+        given = Assumptions(gpus=gpus)
+        config = load_config(["scale=paper", "training.optimizer=adamw_host"])
+        memory = plan_memory(config, KNOWN["Qwen/Qwen2.5-7B"], given)
+        assert memory.host["optimizer state"] == 2 * blocks / 2**10 == 107.875
 
 
 def test_seven_billion_on_one_card_by_an_adapter_or_less_state():

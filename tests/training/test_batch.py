@@ -6,7 +6,14 @@ from training_groups import LOST, RIGHT, WRONG, make_groups
 
 from rlvr.config import load_config
 from rlvr.data import Completion, Group, Verdict
-from rlvr.training.batch import batch_metrics, correctness, make_batch, signal, token_weights
+from rlvr.training.batch import (
+    batch_metrics,
+    correctness,
+    engine_logprobs,
+    make_batch,
+    signal,
+    token_weights,
+)
 from rlvr.training.loop import is_mixed
 
 NAN = math.nan
@@ -81,6 +88,16 @@ def test_process_weights_are_one_over_how_many_share_the_token():
 
     torch.testing.assert_close(torch.cat(weights), torch.tensor([1 / 3, 1 / 2, 1, 1 / 3, 1 / 2, 1 / 3, 1]))
     assert torch.equal(torch.cat(token_weights(completions, "outcome")), torch.ones(7))
+
+
+def test_log_probabilities_are_rounded_as_torch_rounds_them():
+    """Halves of the last digit, numbers too small for float32 but for its subnormals, no tokens at all."""
+    rows = [[], [-0.1, -0.0, -1 - 2**-24, -1 - 3 * 2**-24], [], [-1e-45, -1e-46, -math.inf], [-0.3] * 50]
+    completions = [Completion([5] * len(row), row, "", "stop", 0) for row in rows]
+    expected = torch.tensor([value for row in rows for value in row])
+    assert engine_logprobs(completions).view(torch.int32).equal(expected.view(torch.int32))
+    nothing = engine_logprobs(completions[:1])
+    assert nothing.shape == (0,) and nothing.dtype == torch.float32
 
 
 def test_metrics_count_groups_and_verdicts(groups: list[Group]):

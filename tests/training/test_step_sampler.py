@@ -1,13 +1,16 @@
 """One step off-policy: which weights a step's rollouts are of, whatever is done at the same time."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import tiny_runs
+import torch
 
-from rlvr.config import Config
+from rlvr.config import Config, load_config
 from rlvr.curriculum import build_curriculum
+from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.errors import UserError
 from rlvr.policy.kernels import Kernels
 from rlvr.problems import load_problems
@@ -19,6 +22,7 @@ from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.loop import sampling_seed
 from rlvr.training.rollout_log import token_texts
 from rlvr.training.setup import initial_policy
+from rlvr.training.step_sampler import Sampled, StepSampler
 
 SETTINGS = (
     *("training.steps=4", "training.off_policy_steps=1", "training.learning_rate=1e-2"),
@@ -81,6 +85,33 @@ def test_what_was_sampled_ahead_is_gone_on_with(finished: Path, tmp_path: Path, 
     path = run(tiny(tmp_path))
     assert metrics(path) == metrics(finished)
     assert (path / "rollouts.jsonl").read_bytes() == (finished / "rollouts.jsonl").read_bytes()
+
+
+def test_what_was_sampled_ahead_comes_back_to_the_last_bit(tmp_path: Path):
+    """From tensors, and from the lists that checkpoints of older versions have."""
+    config = load_config()
+    problem = Problem("a", "b", ({"role": "user", "content": "c"},), "4", "integer", {"level": 3, "of": [1]})
+    rows = [([], []), ([5, 2**40, 7], [-0.1, -1 / 3, -5e-324]), ([8], [-0.0])]
+    completions = [Completion(ids, logprobs, "é", "length", 3) for ids, logprobs in rows]
+    group = Group(problem, [1, 2], completions, [Verdict.CORRECT, Verdict.WRONG, Verdict.TIMEOUT])
+    group.rewards, group.reward_parts = [1.0, 0.5, 0.25], {"short": [0.1, 0.2, 0.3]}
+    other = Group(problem, [3], [])
+    sampler = StepSampler(config, None, lambda step, stage: None, overlap=False)
+    sampler._ahead = Sampled([group], [other, group], 1.5, {"x": 2.0})
+    torch.save(sampler.state_dict(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    saved = state["sampled"][1]["completions"]
+    assert [(c["token_ids"].dtype, c["logprobs"].dtype) for c in saved] == [(torch.int64, torch.float64)] * 3
+    of_old = {**state, "sampled": [asdict(g) | {"verdicts": [*map(str, g.verdicts)]} for g in (other, group)]}
+    for given in (state, of_old):
+        read = StepSampler(config, None, lambda step, stage: None, overlap=False)
+        read.load_state_dict(given)
+        assert read._ahead == sampler._ahead and read._ahead.groups[0] is read._ahead.sampled[1]
+        for one, (ids, logprobs) in zip(read._ahead.groups[0].completions, rows, strict=True):
+            assert [type(number) for number in (*one.token_ids, *one.logprobs)] == [int] * len(ids) + [
+                float
+            ] * len(logprobs)
+            assert [*map(float.hex, one.logprobs)] == [*map(float.hex, logprobs)]
 
 
 def test_a_run_that_ended_is_not_made_longer(finished: Path):

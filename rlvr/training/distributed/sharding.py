@@ -26,10 +26,18 @@ from rlvr.data import Completion
 from rlvr.policy.adapter import trained
 from rlvr.policy.attention import Layout
 from rlvr.policy.packing import cut
-from rlvr.policy.policy import Policy
+from rlvr.policy.policy import FILE_SIZE, Policy
 from rlvr.training.batch import Batch
 from rlvr.training.distributed.optimizer_state import save_optimizer
-from rlvr.training.distributed.ranks import OnEveryRank, full_tensor, gather, on_every_rank, rank, world_size
+from rlvr.training.distributed.ranks import (
+    OnEveryRank,
+    full_tensor,
+    gather,
+    gather_on_rank_zero,
+    on_every_rank,
+    rank,
+    world_size,
+)
 from rlvr.training.learner import Learner, MicroBatch, Rollout, UpdateMetrics
 
 
@@ -93,7 +101,7 @@ class ShardedPolicy(OnEveryRank, Policy):
         if self.adapter and rank() == 0:
             self.adapter.save(folder, state)
         elif rank() == 0:
-            self.model.save_pretrained(folder, state_dict=state)
+            self.model.save_pretrained(folder, state_dict=state, max_shard_size=FILE_SIZE)
             self.tokenizer.save_pretrained(folder)
 
 
@@ -146,10 +154,11 @@ class ShardedLearner(OnEveryRank, Learner):
         super()._accumulate_gradients(micro_batch, normaliser, metrics)
 
     def _of_all_ranks(self, metrics: UpdateMetrics) -> UpdateMetrics:
+        """On rank 0, which logs them; elsewhere without a token, so that there is nothing to compute."""
         everyone = UpdateMetrics(gradient_norms=metrics.gradient_norms, skipped=metrics.skipped)
         tokens = [tuple(column.cpu() for column in columns) for columns in metrics.tokens]
         mine = (sum(metrics.losses, torch.zeros(())).cpu(), metrics.distinct, tokens)
-        for loss, distinct, micro_batches in gather(mine):
+        for loss, distinct, micro_batches in gather_on_rank_zero(mine):
             everyone.losses.append(loss)
             everyone.distinct += distinct
             everyone.tokens += micro_batches
