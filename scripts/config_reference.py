@@ -53,7 +53,9 @@ def row(key: Key) -> str:
 
 
 def accepted(key: Key) -> str:
-    return ", ".join(choices(key.name)) if key.type is str and choices(key.name) else key.limits.words()
+    """Its own choices, where other options have a key of the same name and other choices."""
+    listed = sorted(key.limits.choices) or choices(key.name)
+    return ", ".join(listed) if key.type is str and listed else key.limits.words()
 
 
 def type_name(hint: Any) -> str:

@@ -181,9 +181,9 @@ def _row(difference: Difference) -> str:
     if not difference.has_run:
         return f"| {difference.text} | {NOT_RUN} | | |"
     digits = 1 if difference.unit == "points" else 3
-    value, low, high = (
-        f"{number:+z.{digits}f}".replace("-", "−")
-        for number in (difference.value, difference.low, difference.high)
+    value = f"{difference.value:+z.{digits}f}".replace("-", "−")
+    low, high = (  # a bound below zero says so where it rounds to zero too: the verdict hangs on it
+        f"{bound + 0.0:+.{digits}f}".replace("-", "−") for bound in (difference.low, difference.high)
     )
     measured = f"{value} {difference.unit}" if isfinite(difference.value) else "not reached"
     interval = f"{low} to {high}" if isfinite(difference.low) else "none"

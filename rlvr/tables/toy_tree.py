@@ -28,8 +28,9 @@ def describe(runs: pd.DataFrame) -> str:
         "# λ-GRPO's toy tree: how often the target is drawn",
         "",
         "Share of the target among the rollouts of the last 50 of 250 steps: mean over five seeds ± half of "
-        "its 95 % interval (Student's t). A GPT-2 of two layers and width 64 from random weights, Adam; the "
-        "published numbers are a GPT-2-small's at learning rate 1e-5, without intervals. "
+        "its 95 % interval (Student's t); a difference is paired by seed here, and by Welch's t on "
+        "[the page of claims](../lambda_grpo.md). A GPT-2 of two layers and width 64 from random weights, "
+        "Adam; the published numbers are a GPT-2-small's at learning rate 1e-5, without intervals. "
         "`rlvr simulate what=toy_tree` makes this page and [every seed](../theory/toy_tree.csv).",
         "",
         "| learning rate | n | r_neg | GRPO | λ-GRPO | difference | published GRPO | published λ-GRPO |",

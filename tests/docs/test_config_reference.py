@@ -26,5 +26,9 @@ def test_rows_by_hand():
         "| exponent of the failure rate; 0 is no scaling |",
         "| `training.steps` | int or null | `to be given` | 0 or more "
         "| rollout batches; null: as many as `epochs` take |",
+        "| `algorithm.baseline` with `algorithm.advantage=reinforce_plus_plus` | str | `none` | group, none "
+        "| what is taken off before: nothing, or the mean reward of the rollout's group |",
+        "| `algorithm.baseline` with `algorithm.advantage=pass_at_k` | str | `mean` "
+        "| leave_one_out, leave_one_out_minus_one, mean, none | what is taken off |",
     ):
         assert row in page.splitlines()

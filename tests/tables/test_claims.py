@@ -97,6 +97,14 @@ def paper(tmp_path, layout):
     return declare
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "printed"),
+    [(-0.03, 4.9, "−0.0 to +4.9"), (0.0, 0.04, "+0.0 to +0.0"), (-4.9, -0.03, "−4.9 to −0.0")],
+)
+def test_a_bound_below_zero_says_so_where_it_rounds_to_zero(low: float, high: float, printed: str):
+    assert f"| {printed} |" in markdown("A paper", "paper", "laptop", [finding((low, high))])
+
+
 PAIR = {"metric": "pass@1", "group": "in_domain"}
 
 
