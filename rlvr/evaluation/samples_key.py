@@ -1,4 +1,7 @@
-"""What the samples of a benchmark depend on: noted in their file, and held against what is asked for."""
+"""What the samples of a benchmark depend on: noted in their file, and held against what is asked for.
+
+Of a key one part decides what is sampled, the other how it is judged: `sampled_part`.
+"""
 
 import json
 import sys
@@ -13,12 +16,13 @@ from rlvr import data
 from rlvr.config.plugins import added
 from rlvr.data import Problem
 from rlvr.files.run_directory import flat, installed_versions
-from rlvr.functions.source import digest_of
+from rlvr.functions.source import digest_of, is_file_function
 from rlvr.problems import content_fingerprint
 from rlvr.rollout.engine import Sampling
 from rlvr.verification import POOLED, VERIFIERS
 
 COMPARING_PACKAGES = ("math-verify", "latex2sympy2-extended", "sympy", "if-verifiable", "langdetect", "nltk")
+JUDGING = ("verifiers", "reward")  # what of a key judges samples; of "problems" their references do
 
 
 def samples_key(
@@ -46,6 +50,26 @@ def samples_key(
         "samples_per_shard": samples_per_shard,
         **made_with,
     }
+
+
+def questions_of(problems: Sequence[Problem]) -> str:
+    """16 hexadecimal digits of what a policy is asked, in order: neither ids nor references.
+
+    Verifiers are among it, by whose names `model.prompts` says what is put around a question; a judge in a
+    file has no prompts of its own, whatever it is called and whatever is in it.
+    """
+    asked = [(list(p.prompt), None if is_file_function(p.verifier) else p.verifier) for p in problems]
+    return digest_of(json.dumps(asked, sort_keys=True).encode())
+
+
+def sampled_part(key: dict[str, Any], questions: str | None) -> dict[str, Any]:
+    """What of a key the texts of samples depend on: all but what judges them.
+
+    Args:
+        questions: `questions_of` its problems; None where they are not known apart from the references.
+    """
+    part = {name: value for name, value in key.items() if name not in JUDGING}
+    return part if questions is None else part | {"problems": questions}
 
 
 def key_name(key: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""What of an evaluation is used again: samples that were made in exactly the way that is asked for."""
+"""What of an evaluation is used again: samples that were made in exactly the way that is asked for, and the
+texts of those that only another judge judged (tests/evaluation/test_judging_again.py)."""
 
 import json
 import shutil
@@ -189,13 +190,21 @@ def test_other_k_need_no_samples(finished: Path, tmp_path: Path, monkeypatch: py
     assert read_summary(path)["evaluation"]["countdown_3"]["pass@k"].keys() == {"1", "3"}
 
 
-def test_another_version_of_the_verifier_measures_anew(
+def test_another_version_of_the_verifier_judges_again(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    copy_of(finished, tmp_path)
+    path = copy_of(finished, tmp_path)
+    calls = generated(monkeypatch)
     monkeypatch.setattr(samples_key, "verifier_version", lambda name: "another")
+    assert not is_finished(tiny(tmp_path), path)
     run(tiny(tmp_path))
-    assert "verifiers.expression=" in " ".join(capsys.readouterr().err.split())
+    assert calls == []
+    said = " ".join(capsys.readouterr().err.split())
+    assert "what is there was made with verifiers.expression=" in said
+    assert "judging again countdown_3" in said
+    pd.testing.assert_frame_equal(samples_of(path), samples_of(finished))
+    assert is_finished(tiny(tmp_path), path)
+    assert read_summary(path)["evaluation"] == read_summary(finished)["evaluation"]
 
 
 def test_the_version_of_a_verifier_is_that_of_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
