@@ -255,6 +255,11 @@ class EvaluationConfig:
     rare: RareConfig = field(default_factory=RareConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
+    @property
+    def validated_k(self) -> list[int]:
+        """The k of pass@k that a validation measures: 1, and those of `k` that its samples allow."""
+        return [1, *(k for k in self.k if 1 < k <= self.validation_samples)]
+
 
 @dataclass
 class TrackingConfig:

@@ -115,10 +115,9 @@ def validate(
 ) -> dict[str, float]:
     """Success rate of each benchmark, after their plain averages as `in_domain/pass@<k>`.
 
-    `k` is 1 and those of `evaluation.k` that `evaluation.validation_samples` allow. As in an
-    evaluation, samples that nothing can be judged of are left out, then problems without k others, then
-    benchmarks without such problems, and then the average, so that a step may come without it. With a graded
-    `reward` (the config's), its average is `in_domain/reward`.
+    `k` are those of `evaluation.validated_k`. As in an evaluation, samples that nothing can be judged of are
+    left out, then problems without k others, then benchmarks without such problems, and then the average, so
+    that a step may come without it. With a graded `reward` (the config's), its average is `in_domain/reward`.
     """
     samples = evaluation.validation_samples
     counts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -144,7 +143,7 @@ def validate(
     scores = {name: float(np.mean(c[n > 0] / n[n > 0])) for name, (n, c) in counts.items() if n.any()}
     first = float(np.mean(list(scores.values()))) if scores else None if counts else 0.0
     averages = {"in_domain/pass@1": first}
-    averages |= {f"in_domain/pass@{k}": average(k) for k in evaluation.k if 1 < k <= samples}
+    averages |= {f"in_domain/pass@{k}": average(k) for k in evaluation.validated_k if k > 1}
     if rewards and None not in rewards:
         averages["in_domain/reward"] = float(np.mean(rewards))
     return {name: value for name, value in averages.items() if value is not None} | scores

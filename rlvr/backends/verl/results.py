@@ -12,6 +12,7 @@ from rlvr.errors import UserError
 from rlvr.files import step_lines
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import RunDirectory
+from rlvr.tracking.sent import Sent
 from rlvr.tracking.tracker import chosen
 from rlvr.tracking.weights_and_biases import note_sent
 from rlvr.training.checkpoint import checkpoint_path, damage_of, seal
@@ -36,7 +37,7 @@ def take_over(config: Config, directory: RunDirectory) -> None:
     write_lines(run / "metrics.jsonl", metrics(verl))
     directory.record_files("validation.jsonl", "metrics.jsonl")
     if "wandb" in chosen(config):  # verl sent W&B all of them, under the run's id
-        note_sent(run, config.training.steps)
+        note_sent(run, Sent(config.training.steps, validated=True))
     training = config.training
     directory.update_summary(
         experiment=config.experiment,
