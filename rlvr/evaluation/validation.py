@@ -149,6 +149,13 @@ def validate(
     return {name: value for name, value in averages.items() if value is not None} | scores
 
 
-def read_validation(file: Path) -> dict[int, float | None]:
-    """Average in-domain pass@1 by step; None where nothing could be judged."""
-    return {line["step"]: line.get("in_domain/pass@1") for line in step_lines.read(file, shape=NUMBERS)}
+def read_validation(file: Path, k: int = 1) -> dict[int, float | None]:
+    """Average in-domain pass@k by step; None where it could not be judged, or was not measured."""
+    return {line["step"]: line.get(f"in_domain/pass@{k}") for line in step_lines.read(file, shape=NUMBERS)}
+
+
+def measured_k(file: Path) -> list[int]:
+    """The k for which any step of a validation has the average pass@k, ascending."""
+    names = {name for line in step_lines.read(file, shape=NUMBERS) for name in line}
+    found = (name.removeprefix("in_domain/pass@") for name in names)
+    return sorted(int(k) for k in found if k.isdecimal())
