@@ -67,6 +67,11 @@ def unknown(kind: str, given: object, accepted: Iterable[str], hint: str = "") -
     )
 
 
+def closest(wanted: int, accepted: Iterable[int]) -> int:
+    """The number nearest to another one, the first of equals."""
+    return min(accepted, key=lambda number: abs(number - wanted))
+
+
 def refuse_unknown(kind: str, given: Iterable[object], accepted: Collection[str]) -> None:
     """Raise `unknown` for the first of some names that is not accepted."""
     for name in given:

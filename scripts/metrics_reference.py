@@ -15,9 +15,9 @@ HEAD = """\
 # Every metric
 
 Written by `scripts/metrics_reference.py` from `rlvr/training/metrics.py`. Shares are of 1. What a sound run
-shows is a rule of thumb; where `rlvr watch` and the report warn, they say what to do. Those of a step go to
-[the trackers](../how-to/dashboards.md). [In Python](../how-to/python.md) they are `run.metrics`, those of a
-validation are `run.validation`.
+shows is a rule of thumb; where `rlvr watch` and the report warn, they say what to do. All go to
+[the trackers](../how-to/dashboards.md). [In Python](../how-to/python.md) those of a step are `run.metrics`,
+those of a validation `run.validation`.
 """
 
 
@@ -35,7 +35,10 @@ def page() -> str:
             ("timing.jsonl", "A line a step, of what nothing repeats.", TIMING),
             (
                 "validation.jsonl",
-                "A line a checkpoint; each benchmark's pass@1 stands under its name.",
+                "A line a checkpoint; each benchmark's pass@1 stands under its name. In the trackers and the "
+                "report\n`validation/` stands before them: `validation/in_domain/pass@1`, "
+                "`validation/<benchmark>`; in MLflow, whose names\nhave no @, "
+                "`validation/in_domain/pass_at_1`.",
                 VALIDATION,
             ),
         )

@@ -30,6 +30,7 @@ class Experiment:
     Attributes:
         group: of its runs in W&B.
         k: for which pass@k was measured, ascending.
+        validated: for which of them it was measured in validation.
         curves: the benchmarks and the averages over each domain, which come first.
         table: whether a table was rendered from it and sent to W&B.
     """
@@ -39,6 +40,7 @@ class Experiment:
     entity: str | None
     group: str
     k: list[int]
+    validated: list[int]
     curves: list[str]
     table: bool
 
@@ -58,6 +60,7 @@ def read_experiment(name: str, runs: Path) -> Experiment:
         entity=first.tracking.entity,
         group=first.tracking.group or first.experiment,
         k=sorted({k for config in configs for k in config.evaluation.k}),
+        validated=sorted({k for config in configs for k in config.evaluation.validated_k}),
         curves=[*dict.fromkeys(task.domain for task in tasks.values()), *tasks],
         table=(runs / name / "wandb_id").exists(),
     )
@@ -82,6 +85,10 @@ def sections(experiment: Experiment) -> dict[str, list]:
         "Learning": [
             over_steps("Success rate of rollouts", "reward/success_rate", smoothing_factor=0.6),
             over_steps("Reward", "reward/mean", smoothing_factor=0.6),
+            *(
+                over_steps(f"pass@{k} in validation", f"validation/in_domain/pass@{k}")
+                for k in dict.fromkeys((experiment.validated[0], experiment.validated[-1]))
+            ),
             over_steps("Completion length (tokens)", "completion/length_mean"),
             over_steps("Cut at the maximum length", "completion/truncated"),
         ],

@@ -25,7 +25,7 @@ from rlvr.config.schema import (
     VLLMRolloutConfig,
 )
 from rlvr.config.signatures import names_in
-from rlvr.errors import UserError, refuse_unknown, unknown
+from rlvr.errors import UserError, closest, refuse_unknown, unknown
 from rlvr.functions.source import REWARD_OFFERS, VERIFIER_OFFERS, is_file_function, resolved
 
 # groups that choose no method, and whose options have keys of their own
@@ -256,10 +256,13 @@ def _check_together(config: Config) -> None:
 
 def refuse_idle(config: Config) -> None:
     """Refuse what would be passed over: prompts of no verifier, a digest that nothing is held against, a
-    folder of data files that nothing is looked for in, settings of what is switched off.
+    folder of data files that nothing is looked for in, settings of what is switched off, a pass@k to choose
+    by that is not measured.
 
-    Apart from `check`, since a run that was given such a thing before can still be read.
+    Apart from `check`, since a run that was given such a thing before can still be read, and one whose
+    checkpoint was chosen by pass@16 evaluated with 8 samples.
     """
+    _check_select_by(config)
     model, parts = config.model, [config.data, *config.benchmark.tasks.values()]
     refuse_unknown("verifier in model.prompts", model.prompts, {*_verifiers(), "default"})
     if model.sha256 and not model.package and not model.path.endswith(".gguf"):
@@ -307,6 +310,18 @@ def _check_latest_step(config: Config) -> None:
         )
 
 
+def _check_select_by(config: Config) -> None:
+    """Refuse to choose checkpoints by a pass@k that no validation will have."""
+    evaluation = config.evaluation
+    by, measured = evaluation.select_by, sorted(evaluation.validated_k)
+    if by not in measured:
+        raise UserError(
+            f"evaluation.select_by={by}: accepted is one of {', '.join(map(str, measured))}, which are 1 and "
+            f"those of evaluation.k up to evaluation.validation_samples={evaluation.validation_samples}; the "
+            f"nearest valid choice is {closest(by, measured)}"
+        )
+
+
 def _check_temperatures(config: Config) -> None:
     """Greedy decoding is for evaluation; what is nearly greedy vLLM would sample at another temperature."""
     for name in ("training", "evaluation"):
@@ -349,7 +364,7 @@ def _value(config: Config, key: str) -> Any:
 
 
 def _nearest_divisor(number: int, wanted: int) -> int:
-    return min((d for d in range(1, number + 1) if number % d == 0), key=lambda d: abs(d - wanted))
+    return closest(wanted, [d for d in range(1, number + 1) if number % d == 0])
 
 
 def _check_mismatch(algorithm: AlgorithmConfig) -> None:

@@ -248,12 +248,19 @@ class EvaluationConfig:
     # what the best is best on: the benchmarks' own problems, or as many others of the same generator; a
     # benchmark that is a fixed list has no others
     select_on: str = one_of("test", "validation")
+    # the k of the pass@k that the best is best by: 1, or one of evaluation.k up to validation_samples
+    select_by: int = limited(1, at_least=1)
     latest_step: int | None = limited(None, at_least=0)  # choose among checkpoints up to this one
     last_too: bool = False  # measure the last checkpoint as well where it is not the chosen one
     after_training: bool = True  # evaluate when training is done
     samples_per_shard: int = limited(16384, at_least=1)  # what a kill can cost
     rare: RareConfig = field(default_factory=RareConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    @property
+    def validated_k(self) -> list[int]:
+        """The k of pass@k that a validation measures: 1, and those of `k` that its samples allow."""
+        return [1, *(k for k in self.k if 1 < k <= self.validation_samples)]
 
 
 @dataclass

@@ -115,10 +115,9 @@ def validate(
 ) -> dict[str, float]:
     """Success rate of each benchmark, after their plain averages as `in_domain/pass@<k>`.
 
-    `k` is 1 and those of `evaluation.k` that `evaluation.validation_samples` allow. As in an
-    evaluation, samples that nothing can be judged of are left out, then problems without k others, then
-    benchmarks without such problems, and then the average, so that a step may come without it. With a graded
-    `reward` (the config's), its average is `in_domain/reward`.
+    `k` are those of `evaluation.validated_k`. As in an evaluation, samples that nothing can be judged of are
+    left out, then problems without k others, then benchmarks without such problems, and then the average, so
+    that a step may come without it. With a graded `reward` (the config's), its average is `in_domain/reward`.
     """
     samples = evaluation.validation_samples
     counts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -144,12 +143,19 @@ def validate(
     scores = {name: float(np.mean(c[n > 0] / n[n > 0])) for name, (n, c) in counts.items() if n.any()}
     first = float(np.mean(list(scores.values()))) if scores else None if counts else 0.0
     averages = {"in_domain/pass@1": first}
-    averages |= {f"in_domain/pass@{k}": average(k) for k in evaluation.k if 1 < k <= samples}
+    averages |= {f"in_domain/pass@{k}": average(k) for k in evaluation.validated_k if k > 1}
     if rewards and None not in rewards:
         averages["in_domain/reward"] = float(np.mean(rewards))
     return {name: value for name, value in averages.items() if value is not None} | scores
 
 
-def read_validation(file: Path) -> dict[int, float | None]:
-    """Average in-domain pass@1 by step; None where nothing could be judged."""
-    return {line["step"]: line.get("in_domain/pass@1") for line in step_lines.read(file, shape=NUMBERS)}
+def read_validation(file: Path, k: int = 1) -> dict[int, float | None]:
+    """Average in-domain pass@k by step; None where it could not be judged, or was not measured."""
+    return {line["step"]: line.get(f"in_domain/pass@{k}") for line in step_lines.read(file, shape=NUMBERS)}
+
+
+def measured_k(file: Path) -> list[int]:
+    """The k for which any step of a validation has the average pass@k, ascending."""
+    names = {name for line in step_lines.read(file, shape=NUMBERS) for name in line}
+    found = (name.removeprefix("in_domain/pass@") for name in names)
+    return sorted(int(k) for k in found if k.isdecimal())

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 
 from rlvr.config import Config, fingerprint
 from rlvr.data import Problem
-from rlvr.errors import UserError, say
+from rlvr.errors import UserError, closest, say
 from rlvr.evaluation import counts, pass_at_k_of
 from rlvr.evaluation.results import mean_rewards_of
 from rlvr.evaluation.samples_key import key_name, samples_key
 from rlvr.evaluation.sampling import key_of, sample_benchmarks
-from rlvr.evaluation.validation import Benchmarks, benchmark_problems, read_validation
+from rlvr.evaluation.validation import Benchmarks, benchmark_problems, measured_k, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
 from rlvr.files.run_files import ANSWERS, LAST
 from rlvr.rollout.engine import RolloutEngine, Sampling
@@ -32,9 +32,10 @@ from rlvr.verification.grading import is_graded
 def chosen_step(config: Config, path: Path) -> int:
     """The checkpoint with the best average in-domain pass@1, the earliest of equals (F-GRPO, App. L.2).
 
-    With `evaluation.latest_step`, among those up to it: a focal arm has no more compute than its baseline.
-    With `evaluation.checkpoint=last` the last of them, whatever its pass@1. A run without training has one
-    checkpoint, and no validation. A damaged one is passed over, see `choose`.
+    With `evaluation.select_by` the best by pass@k of that k. With `evaluation.latest_step`, among those up to
+    it: a focal arm has no more compute than its baseline. With `evaluation.checkpoint=last` the last of them,
+    whatever its pass@k. A run without training has one checkpoint, and no validation. A damaged one is passed
+    over, see `choose`.
     """
     return choose(config, path)[0]
 
@@ -49,9 +50,10 @@ def ranked_steps(config: Config, path: Path) -> list[int]:
 
 
 def scores_of_steps(config: Config, path: Path) -> dict[int, float | None]:
-    """pass@1 in validation of the steps that may be evaluated; None where nothing could be judged."""
-    latest = config.evaluation.latest_step
-    scores = read_validation(path / "validation.jsonl") if config.training.steps else {0: 0.0}
+    """What validation gave the steps that may be evaluated, by pass@k of `evaluation.select_by`; None where
+    it could not be judged."""
+    latest, by = config.evaluation.latest_step, config.evaluation.select_by
+    scores = read_validation(path / "validation.jsonl", by) if config.training.steps else {0: 0.0}
     return {
         step: score
         for step, score in scores.items()
@@ -73,15 +75,22 @@ def choose(config: Config, path: Path) -> tuple[int, dict[int, str]]:
         if config.training.steps and config.checkpoint.keep is not None and not folder.exists():
             raise UserError(
                 f"{folder} is the one to evaluate, and checkpoint.keep={config.checkpoint.keep} removed it: "
-                "accepted are the evaluation.checkpoint and evaluation.latest_step that it was trained with"
+                "accepted are the evaluation.checkpoint, evaluation.latest_step and evaluation.select_by "
+                "that it was trained with"
             )
         if (damage := damage_at(config, path, step)) is None:
             return step, damages
         damages[step] = damage
     if not damages and scores_of_steps(config, path):
+        by = config.evaluation.select_by
+        if (measured := measured_k(path / "validation.jsonl")) and by not in measured:
+            raise UserError(
+                f"evaluation.select_by={by}: the validation of {path} has no pass@{by}; accepted is one of "
+                f"{', '.join(map(str, measured))}, the nearest valid choice is {closest(by, measured)}"
+            )
         raise UserError(
-            f"{path} has no checkpoint with a pass@1, because no answer to the in-domain benchmarks could be "
-            "judged: choose others with benchmark=, or the last checkpoint with evaluation.checkpoint=last"
+            f"{path} has no checkpoint with a pass@{by}, because no answer to the in-domain benchmarks could "
+            "be judged: choose others with benchmark=, or the last checkpoint with evaluation.checkpoint=last"
         )
     latest = config.evaluation.latest_step
     limit = "" if latest is None else f" up to step {latest}"
@@ -184,6 +193,7 @@ def what_is_evaluated(
     return {
         "step": step,
         "checkpoint": config.evaluation.checkpoint,
+        **({"select_by": by} if (by := config.evaluation.select_by) != 1 else {}),
         "damaged": damages,
         "k": config.evaluation.k,
         "domains": {name: task.domain for name, task in config.benchmark.tasks.items()},

@@ -110,17 +110,21 @@ def arms_table(runs: Sequence[RunFiles], width: int) -> Table:
 
 
 def validation_table(runs: Sequence[RunFiles]) -> Table:
-    """A line a run: in-domain pass@1 before training, at its best checkpoint and at the last."""
+    """A line a run: in-domain pass@k before training, at its best checkpoint and at the last, with the k that
+    checkpoints are chosen by."""
     spec = table_of_runs(runs)
-    table = Table("", "before, %", "best, %", "at step", "last, %", title="in-domain pass@1 by validation")
+    names = {run: f"pass@{run.config.evaluation.select_by}" for run in runs}
+    title = f"in-domain {' or '.join(sorted(set(names.values())))} by validation"
+    table = Table("", "before, %", "best, %", "at step", "last, %", title=title)
     for run in runs:
-        known = [line for line in run.validation if "in_domain/pass@1" in line]
-        scores = {line["step"]: 100 * line["in_domain/pass@1"] for line in known}
+        by = f"in_domain/{names[run]}"
+        scores = {line["step"]: 100 * line[by] for line in run.validation if by in line}
         if scores:
             best = max(scores, key=lambda step: (scores[step], -step))
             shown = [scores.get(0), scores[best], best, scores[max(scores)]]
             texts = ["–" if x is None else f"{x:.1f}" if isinstance(x, float) else str(x) for x in shown]
             name = f"{spec.arm_labels[run.arm]}, seed {run.config.seed}"
+            name += f", {names[run]}" if len(set(names.values())) > 1 else ""
             table.add_row(Text(printable(name)), *texts)
     return table
 

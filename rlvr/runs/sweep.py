@@ -266,14 +266,17 @@ def run_trial(composed: DictConfig, *, fixed: Sequence[str], start: Start) -> fl
         OmegaConf.update(composed, "arm", trial_name(check(composed), task, chosen), force_add=True)
     path, config = Path(run_job(composed, start=start)), check(composed)
     score = objective(config, path)
-    said = f"pass@1 {score:.4f} with {', '.join(chosen).replace('++', '')}: {path}"
+    said = (
+        f"pass@{config.evaluation.select_by} {score:.4f} with {', '.join(chosen).replace('++', '')}: {path}"
+    )
     print(printable(said), file=sys.stderr, flush=True)
     return score
 
 
 def objective(config: Config, path: Path) -> float:
-    """What a sweeper makes as large as it can: the average in-domain pass@1 by validation of the checkpoint
-    that the run chose, or by evaluation where the run does not train.
+    """What a sweeper makes as large as it can: the average in-domain pass@1 (pass@k of
+    `evaluation.select_by`) by validation of the checkpoint that the run chose, or by evaluation where the run
+    does not train.
 
     Raises:
         UserError: for a run that is not finished, whose number would be another one's.
@@ -281,16 +284,18 @@ def objective(config: Config, path: Path) -> float:
     from rlvr.evaluation.validation import read_validation
     from rlvr.runs.evaluate import chosen_step
 
-    summary = read_summary(path)
+    summary, by = read_summary(path), config.evaluation.select_by
     if config.training.steps and summary.get("trained_steps") == config.training.steps:
-        score = read_validation(path / "validation.jsonl")[chosen_step(config, path)]
+        score = read_validation(path / "validation.jsonl", by)[chosen_step(config, path)]
         if score is None:
-            raise UserError(f"{path} has no in-domain pass@1 at its last step: nothing could be judged there")
+            raise UserError(
+                f"{path} has no in-domain pass@{by} at its last step: it could not be judged there"
+            )
         return score
     if not config.training.steps and (results := summary.get("evaluation")):
-        scores = [r["pass@k"].get("1") for r in results.values() if r["domain"] == "in_domain"]
+        scores = [r["pass@k"].get(str(by)) for r in results.values() if r["domain"] == "in_domain"]
         if not scores or None in scores:
-            raise UserError(f"{path} has no in-domain pass@1: a search needs 1 in evaluation.k")
+            raise UserError(f"{path} has no in-domain pass@{by}: a search needs {by} in evaluation.k")
         return mean(scores)
     raise UserError(
         f"{path} is not finished, and a search compares whole runs only: leave stop_after_minutes= out"

@@ -64,7 +64,8 @@ def choice(spec: TableSpec, runs: Sequence[RunFiles]) -> str:
     # where a table says nothing, as one that started none of its runs, these say whether they had a limit
     limited = spec.checkpoint != "best" and any(c.evaluation.latest_step is not None for c in configs)
     limit = ", among those up to its baseline's" if limited else ""
-    return f"Measured is the checkpoint of each run with the best pass@1 in validation{limit}: {on}."
+    best = f"the best pass@{config.evaluation.select_by} in validation"
+    return f"Measured is the checkpoint of each run with {best}{limit}: {on}."
 
 
 def otherwise(runs: Sequence[RunFiles]) -> str:

@@ -27,7 +27,8 @@ def evaluated_settings(config: Config) -> Settings:
     evaluation = config.evaluation
     settings: Settings = {"evaluation": {"sampling": vars(evaluation.sampling)}}
     if config.training.steps:
-        settings["evaluation"] |= {"checkpoint": evaluation.checkpoint, "select_on": evaluation.select_on}
+        names = ("checkpoint", "select_on", "select_by")
+        settings["evaluation"] |= {name: getattr(evaluation, name) for name in names}
     return flat(settings)
 
 

@@ -12,6 +12,7 @@ import yaml
 from rlvr.config import Config, arm_name, to_yaml
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import flat
+from rlvr.tracking.sent import Sent
 
 AT_ONCE = 100  # parameters of one request, as MLflow's servers take them
 OTHER = re.compile(r"[^\w\-. :/]")  # characters that MLflow has no metric with
@@ -26,7 +27,7 @@ SETTINGS = {
 
 
 class MLflow:
-    """See `rlvr.tracking.tracker.Sink`. `mlflow_id` has the run's id, `mlflow_step` the last step it has."""
+    """See `rlvr.tracking.tracker.Sink`. `mlflow_id` has the run's id, `mlflow_step` the last it has."""
 
     def __init__(self, config: Config, path: Path):
         for name, value in SETTINGS.items():
@@ -38,14 +39,13 @@ class MLflow:
         self.path = path
         self._client = MlflowClient(tracking_uri=uri)
         self._id = self._run_id(config)
-        sent = path / "mlflow_step"
-        self.sent = int(sent.read_text()) if sent.exists() else -1
+        self.sent = Sent.read(path / "mlflow_step")
 
-    def log(self, step: int, values: dict[str, float]) -> None:
-        """One step's numbers."""
-        self.sent = step
-        write_whole(self.path / "mlflow_step", str(step))  # first, so that no step is there twice
-        self._log({name: value for name, value in values.items() if name != "step"}, step)
+    def log(self, sent: Sent, values: dict[str, float]) -> None:
+        """One step's numbers, or those of its validation."""
+        self.sent = sent
+        sent.write(self.path / "mlflow_step")  # first, so that no step is there twice
+        self._log({name: value for name, value in values.items() if name != "step"}, sent.step)
 
     def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
         """A curve for each benchmark, with k in the place of the step; MLflow has no @ in names."""
@@ -97,7 +97,7 @@ class MLflow:
 
         now = int(1000 * time.time())
         metrics = [
-            Metric(OTHER.sub("_", name), value, now, step)
+            Metric(OTHER.sub("_", name.replace("@", "_at_")), value, now, step)
             for name, value in values.items()
             if math.isfinite(value)
         ]

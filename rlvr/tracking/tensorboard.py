@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.config import Config
+from rlvr.tracking.sent import Sent
 
 
 class TensorBoard:
     """See `rlvr.tracking.tracker.Sink`.
 
-    Whenever a run is started its event files are written anew from `metrics.jsonl`, since an event can't be
+    Whenever a run is started its event files are written anew from its own files, since an event can't be
     taken back: so a step that is done again is there once.
     """
 
@@ -19,15 +20,15 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         shutil.rmtree(path / "tensorboard", ignore_errors=True)
-        self.sent = -1
+        self.sent = Sent()
         self._writer = SummaryWriter(str(path / "tensorboard"))
 
-    def log(self, step: int, values: dict[str, float]) -> None:
-        """One step's numbers."""
-        self.sent = step
+    def log(self, sent: Sent, values: dict[str, float]) -> None:
+        """One step's numbers, or those of its validation."""
+        self.sent = sent
         for name, value in values.items():
             if name != "step" and math.isfinite(value):
-                self._writer.add_scalar(name, value, step)
+                self._writer.add_scalar(name, value, sent.step)
         self._writer.flush()
 
     def log_evaluation(self, rows: list[dict[str, Any]]) -> None:

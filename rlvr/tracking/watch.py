@@ -103,11 +103,13 @@ def view(snapshot: Snapshot) -> RenderableType:
     parts: list[RenderableType] = [title, *_progress(snapshot)]
     for warning in warnings(snapshot):
         parts.append(Text.assemble(("⚠ ", "bold yellow"), (printable(warning), "yellow")))
-    if curves := {name: snapshot.series[name] for name in CURVES if name in snapshot.series}:
+    by = snapshot.run.config.evaluation.select_by
+    titles = {f"in_domain/pass@{by}": f"validation pass@{by}"} | CURVES
+    if curves := {name: snapshot.series[name] for name in titles if name in snapshot.series}:
         table = Table("", "from", "to", "", box=None, pad_edge=False)
         for name, values in curves.items():
             numbers = (f"{value:.4g}" for value in (values[0], values[-1]))
-            table.add_row(CURVES[name], *numbers, Text(sparkline(values), style="cyan"))
+            table.add_row(titles[name], *numbers, Text(sparkline(values), style="cyan"))
         parts += [Text(), table]
     if snapshot.group:
         parts += [Text(), *_samples(snapshot.group)]

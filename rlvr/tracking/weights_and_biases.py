@@ -8,6 +8,7 @@ from typing import Any
 
 from rlvr.config import Config, arm_name, to_yaml
 from rlvr.files.atomic import write_whole
+from rlvr.tracking.sent import Sent
 
 
 class WeightsAndBiases:
@@ -21,8 +22,7 @@ class WeightsAndBiases:
         self.path = path
         self._unfinished = path / "wandb_unfinished"  # W&B's folder while it writes there, and `sent` before
         self._drop_unfinished()
-        sent = path / "wandb_step"
-        self.sent = int(sent.read_text()) if sent.exists() else -1
+        self.sent = Sent.read(path / "wandb_step")
         self._run: Any = wandb.init(
             project=config.tracking.project,
             entity=config.tracking.entity,
@@ -42,11 +42,11 @@ class WeightsAndBiases:
         self._run.define_metric("step", hidden=True)
         self._run.define_metric("*", step_metric="step")
 
-    def log(self, step: int, values: dict[str, float]) -> None:
-        """One step's numbers."""
-        self.sent = step
+    def log(self, sent: Sent, values: dict[str, float]) -> None:
+        """A row for a step, and one for its validation with the same `step`."""
+        self.sent = sent
         if not self._run.disabled:  # WANDB_MODE=disabled sends nothing
-            note_sent(self.path, step)  # first, so that W&B has no step twice
+            note_sent(self.path, sent)  # first, so that W&B has no step twice
         self._run.log(values)
 
     def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
@@ -87,21 +87,21 @@ class WeightsAndBiases:
 
     def _drop_unfinished(self) -> None:
         """Offline, W&B holds back what it was sent until it has 32 KB, and a kill takes that with it. A file
-        that it had not finished is dropped, therefore: all it was sent is in `metrics.jsonl`, and sent again.
+        that it had not finished is dropped, therefore: all it was sent is in the run's files, and sent again.
         """
         if not self._unfinished.exists():
             return
-        name, step_before = self._unfinished.read_text().split()
+        name, sent_before = self._unfinished.read_text().split(" ", 1)
         folder = self.path / "wandb" / name
         if not any(folder.glob("*.synced")):  # else the server has it
-            note_sent(self.path, int(step_before))
+            note_sent(self.path, Sent.parse(sent_before))
             shutil.rmtree(folder, ignore_errors=True)
         self._unfinished.unlink()
 
 
-def note_sent(path: Path, step: int) -> None:
-    """Keep the last step that W&B has of a run directory."""
-    write_whole(path / "wandb_step", str(step))
+def note_sent(path: Path, sent: Sent) -> None:
+    """Keep the last that W&B has of a run directory."""
+    sent.write(path / "wandb_step")
 
 
 def wandb_run_id(path: Path) -> str:

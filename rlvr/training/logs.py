@@ -1,4 +1,4 @@
-"""All that a run writes a line a step of, and W&B."""
+"""All that a run writes a line a step of, and the trackers."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ from rlvr.training.rollout_log import describe_groups
 class RunLogs:
     """The JSON-lines files of a run, which a resumed run takes back together to the step it goes on from.
 
-    `metrics` and `timing` have a line a step and go to W&B too; `accuracy` has one a step; `rollouts` one at
-    step 1 and at every checkpoint; `validation` one at every checkpoint.
+    `metrics` and `timing` have a line a step, `validation` one at every checkpoint, and all three go to the
+    trackers too; `accuracy` has one a step; `rollouts` one at step 1 and at every checkpoint.
     """
 
     FILES = ("metrics", "timing", "accuracy", "rollouts", "validation")
@@ -64,7 +64,7 @@ class RunLogs:
         self._append("rollouts", step, groups=describe_groups(batch, self._tokenizer, self._credit))
 
     def log_validation(self, step: int, scores: dict[str, float]) -> None:
-        self._append("validation", step, **scores)
+        self.tracker.log_validation(step, scores)
 
     def close(self) -> None:
         self.tracker.close()

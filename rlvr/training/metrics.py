@@ -114,6 +114,6 @@ TIMING = (
 # of validation.jsonl, at every checkpoint
 VALIDATION = (
     Metric("in_domain/pass@<k>", "pass@k, averaged over the in-domain benchmarks", "", "pass@1 rises; the "
-           "checkpoint with the best one is evaluated"),
+           "checkpoint with the best one is evaluated, or with the best pass@k of `evaluation.select_by`"),
     Metric("in_domain/reward", "mean reward, averaged over them", "reward", "rises", "reward=..."),
 )  # fmt: skip

@@ -168,8 +168,9 @@ def check_checkpoint(audit: Audit, run: Run) -> None:
     evaluation = run.config["evaluation"]
     latest = evaluation["latest_step"] if evaluation["latest_step"] is not None else float("inf")
     damaged = run.summary.get("evaluated", {}).get("damaged", {})
+    by = f"in_domain/pass@{evaluation.get('select_by', 1)}"  # that of older runs has no key
     scores = {
-        line["step"]: line.get("in_domain/pass@1")
+        line["step"]: line.get(by)
         for line in run.lines("validation")
         if (0 < line["step"] <= latest or line["step"] == latest) and str(line["step"]) not in damaged
     }

@@ -169,6 +169,14 @@ def test_a_checkpoint_that_could_not_be_judged_or_is_damaged_is_not_the_one_to_c
         '{"step": 1}\n{"step": 2, "in_domain/pass@1": 0.5}\n{"step": 4, "in_domain/pass@1": 0.9}\n'
     )
     assert any(fault.startswith("checkpoints: grpo seed 1 has step 2") for fault in audited().faults)
+    config = (folder / "config.yaml").read_text()
+    by_2 = yaml.safe_load(config)
+    by_2["evaluation"]["select_by"] = 2
+    (folder / "config.yaml").write_text(yaml.safe_dump(by_2))
+    text = (folder / "validation.jsonl").read_text()
+    (folder / "validation.jsonl").write_text(text.replace("0.5}", '0.5, "in_domain/pass@2": 0.6}'))
+    assert audited().faults == []
+    (folder / "config.yaml").write_text(config)
     summary = json.loads((folder / "summary.json").read_text())
     (folder / "summary.json").write_text(json.dumps(summary | {"evaluated": {"damaged": {"4": "lost"}}}))
     assert audited().faults == []

@@ -104,6 +104,31 @@ def test_validation_averages_benchmarks_not_samples(tmp_path: Path):
     assert metrics(tmp_path) == {}
 
 
+def test_validation_has_pass_at_k_of_verls_samples(tmp_path: Path):
+    """1 - C(n - c, k) / C(n, k), averaged over problems with k samples, then over benchmarks with such."""
+    file = tmp_path / "7.jsonl"
+    a = [
+        ("a", "1", 1.0),
+        ("a", "1", 0.0),
+        ("a", "1", 0.0),
+        ("a", "2", 0.0),
+        ("a", "2", 0.0),
+        ("a", "2", None),
+    ]
+    validation_samples(file, *a, ("b", "3", 1.0), ("b", "3", None), ("c", "4", 1.0), ("c", "4", 1.0))
+    found = in_domain(file, [1, 2, 3, 4])
+    assert found == pytest.approx(
+        {
+            "in_domain/pass@1": (1 / 6 + 1 + 1) / 3,
+            "in_domain/pass@2": (1 / 3 + 1) / 2,  # of b no problem has two
+            "in_domain/pass@3": 1.0,
+            "a": 1 / 6,
+            "b": 1.0,
+            "c": 1.0,
+        }
+    )
+
+
 def test_validation_leaves_out_what_could_not_be_judged(tmp_path: Path):
     """As the native one: first samples, then problems and benchmarks without others, then the average."""
     file = tmp_path / "7.jsonl"

@@ -136,6 +136,11 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
         (["evaluation.sampling.temperature=nan"], r"temperature=nan: accepted is a finite number, 0 or more"),
         (["evaluation.sampling.max_tokens=0"], r"max_tokens=0: accepted is 1 or more; .* is 1"),
         (["evaluation.validation_samples=0"], "validation_samples=0: accepted is 1 to 1000000"),
+        (["evaluation.select_by=0"], "select_by=0: accepted is 1 or more; .* is 1"),
+        (["evaluation.select_by=32"], r"=32: accepted is one of 1, 2, 4, 8, 16, .*_samples=16; .* is 16$"),
+        (["evaluation.select_by=7"], r"select_by=7: accepted is one of 1, 2, 4, 8, 16, .* is 8$"),
+        (["evaluation.select_by=8", "evaluation.validation_samples=4"], r"of 1, 2, 4, which .* is 4$"),
+        (["evaluation.select_by=2", "evaluation.k=[4,16]"], r"of 1, 4, 16, which .* is 1$"),
         (["training.sampling.top_p=0"], r"top_p=0.0: accepted is above 0 and at most 1; .* is 1.0"),
         (["training.sampling.top_p=2"], r"top_p=2.0: accepted is above 0 and at most 1; .* is 1"),
         (["training.sampling.top_k=-1"], "top_k=-1: accepted is 0 or more"),
@@ -271,7 +276,15 @@ def test_different_runs_never_share_a_directory():
 def test_what_does_not_change_training_does_not_change_the_name():
     name = arm_name(load_config([]))
     assert name == arm_name(
-        load_config(["seed=9", "evaluation.samples=1024", "tracking=local", "benchmark=gcd"])
+        load_config(
+            [
+                "seed=9",
+                "evaluation.samples=1024",
+                "evaluation.select_by=16",
+                "tracking=local",
+                "benchmark=gcd",
+            ]
+        )
     )
     assert name == arm_name(load_config(["training.steps=201"]))  # it may be given more of them
     assert name != arm_name(load_config(["training.warmup_steps=21"]))

@@ -72,6 +72,33 @@ def test_a_fixed_list_chooses_on_its_own_and_a_small_generator_says_it_has_no_ot
         validation_problems(narrow, benchmark_problems(narrow))
 
 
+def test_checkpoints_are_chosen_by_pass_at_another_k(tmp_path: Path):
+    """From a hand-made file: the best by pass@1, by pass@2 and by pass@4 are three steps."""
+    lines = [
+        {"in_domain/pass@1": 0.9, "in_domain/pass@2": 0.9, "in_domain/pass@4": 0.9},  # before training
+        {"in_domain/pass@1": 0.4, "in_domain/pass@2": 0.5, "in_domain/pass@4": 0.8},
+        {"in_domain/pass@1": 0.4, "in_domain/pass@2": 0.7, "in_domain/pass@4": 0.7},
+        {"in_domain/pass@1": 0.5, "in_domain/pass@2": 0.5},  # of no problem could 4 samples be judged
+    ]
+    for step, scores in enumerate(lines):
+        step_lines.append(tmp_path / "validation.jsonl", step, scores)
+    ks = ("evaluation.validation_samples=4", "evaluation.k=[1,2,4]")
+    ranked = {k: ranked_steps(tiny(tmp_path, *ks, f"evaluation.select_by={k}"), tmp_path) for k in (1, 2, 4)}
+    assert ranked == {1: [3, 1, 2], 2: [2, 1, 3], 4: [1, 2]}
+    assert ranked_steps(tiny(tmp_path, *ks), tmp_path) == ranked[1]
+    by_4 = tiny(tmp_path, *ks, "evaluation.select_by=4", "evaluation.checkpoint=last")
+    assert ranked_steps(by_4, tmp_path) == [3, 2, 1]
+
+
+def test_a_k_that_a_validation_did_not_measure_is_said_with_those_it_did(tmp_path: Path):
+    for step in (0, 1):
+        scores = {"in_domain/pass@1": 0.5, "in_domain/pass@2": 0.5, "in_domain/reward": 0.5}
+        step_lines.append(tmp_path / "validation.jsonl", step, scores)
+    config = tiny(tmp_path, "evaluation.validation_samples=4", "evaluation.select_by=4")
+    with pytest.raises(UserError, match=r"select_by=4: .* has no pass@4; accepted is one of 1, 2, .* is 2$"):
+        choose(config, tmp_path)
+
+
 def test_a_checkpoint_without_an_average_is_not_the_best(tmp_path: Path):
     config = tiny(tmp_path)
     for step, scores in enumerate(({"in_domain/pass@1": 0.5}, {"in_domain/pass@1": 0.25}, {})):

@@ -91,7 +91,10 @@ def test_the_last_and_the_best_are_kept_and_nothing_changes(
 
 def test_what_an_evaluation_or_the_rare_answers_need_is_kept(tmp_path: Path):
     scores = {0: 0.9, 1: 0.6, 2: 0.3, 3: 0.6, 4: 0.2}
-    lines = [json.dumps({"step": step, "in_domain/pass@1": score}) for step, score in scores.items()]
+    lines = [
+        json.dumps({"step": step, "in_domain/pass@1": score, "in_domain/pass@2": 1 - score})
+        for step, score in scores.items()
+    ]
     (tmp_path / "validation.jsonl").write_text("\n".join(lines) + "\n")
 
     def kept(*overrides: str, steps: int = 4) -> set[int | None]:
@@ -101,6 +104,7 @@ def test_what_an_evaluation_or_the_rare_answers_need_is_kept(tmp_path: Path):
     assert kept("checkpoint.keep=1") == {1, 4}  # the earlier of equals
     assert kept("checkpoint.keep=3") == {1, 2, 3, 4}
     assert kept("checkpoint.keep=1", "evaluation.latest_step=2") == {1, 4}
+    assert kept("checkpoint.keep=1", "evaluation.select_by=2", "evaluation.latest_step=3") == {2, 4}
     assert kept("checkpoint.keep=1", "evaluation.checkpoint=last") == {4}
     assert kept("checkpoint.keep=1", "evaluation.checkpoint=last", "evaluation.latest_step=2") == {2, 4}
     assert kept("checkpoint.keep=1", "evaluation.rare.prompts=2") == {0, 1, 4}

@@ -69,6 +69,31 @@ def test_without_an_evaluation_there_is_the_validation(tmp_path: Path, told):
     assert lines[-1] == f"next: rlvr evaluate run={folder}"
 
 
+def test_the_validation_is_that_of_the_k_that_checkpoints_are_chosen_by(tmp_path: Path, told):
+    """By pass@1 the last one would be the best; an arm beside it goes by pass@1."""
+    lines = [
+        {"step": step, "in_domain/pass@1": 0.1 * step, "in_domain/pass@4": pass_4}
+        for step, pass_4 in ((0, 0.5), (2, 0.75), (4, 0.625))
+    ]
+    by_4, by_1 = (
+        write_run(tmp_path, arm, SAMPLES, status="trained", overrides=[f"evaluation.select_by={k}"])
+        for arm, k in (("by 4", 4), ("by 1", 1))
+    )
+    for folder in (by_4, by_1):
+        (folder / "validation.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def rows(*folders: Path) -> list[list[str]]:
+        return [line.strip("│ ").split(" │ ") for line in told([*folders]) if "seed 1" in line]
+
+    assert rows(by_4) == [["by 4, seed 1", "50.0", "75.0", "2", "62.5"]]
+    assert "in-domain pass@4 by validation" in told([by_4])
+    assert rows(by_4, by_1) == [
+        ["by 4, seed 1, pass@4", "50.0", "75.0", "2", "62.5"],
+        ["by 1, seed 1, pass@1", "0.0", "40.0", "4", "40.0"],
+    ]
+    assert "in-domain pass@1 or pass@4 by validation" in told([by_4, by_1])
+
+
 def test_a_useless_run_ends_with_what_should_be_looked_at(tmp_path: Path, told):
     folder = write_run(tmp_path, "cut", SAMPLES, status="trained")
     (folder / "metrics.jsonl").write_text('{"step": 1, "completion/truncated": 0.9}\n')

@@ -258,3 +258,8 @@ def test_what_is_not_finished_has_no_objective(tmp_path: Path):
     }
     (tmp_path / "summary.json").write_text(json.dumps({"trained_steps": 0, "evaluation": evaluation}))
     assert objective(base, tmp_path) == 0.5
+    by_2 = load_config(
+        [*TINY, "training.steps=0", "evaluation.validation_samples=2", "evaluation.select_by=2"]
+    )
+    with pytest.raises(UserError, match=r"has no in-domain pass@2: a search needs 2 in evaluation\.k"):
+        objective(by_2, tmp_path)

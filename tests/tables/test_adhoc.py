@@ -153,6 +153,9 @@ def test_a_table_says_which_arms_were_evaluated_otherwise_and_whether_checkpoint
         "evaluation.sampling.temperature=0.6, not 1; c, seed 1: evaluation.checkpoint=last, not best."
     )
     assert "best pass@1 in validation, among those up to its baseline's: on" in choice(TableSpec(), runs)
+    by_2 = RunFiles(write_run(tmp_path, "d", samples, overrides=["evaluation.select_by=2"]))
+    assert "best pass@2 in validation: on other" in choice(TableSpec(), [by_2])
+    assert "d, seed 1: evaluation.select_by=2, not 1." in otherwise([*alike, by_2])
 
 
 def test_any_folder_of_runs_becomes_a_table(sweep: Path, tmp_path: Path):

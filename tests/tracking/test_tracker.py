@@ -54,6 +54,7 @@ def rewind(tracker: Tracker, step: int) -> None:
     """As a run does that goes on from a step."""
     for file in (tracker.metrics, tracker.timing):
         step_lines.rewind(file, step)
+    step_lines.rewind(tracker.validation, step - 1)  # that of the step came after its checkpoint
     tracker.catch_up()
 
 
@@ -80,12 +81,96 @@ def test_a_resumed_run_keeps_its_id_and_sends_no_step_twice(tmp_path: Path, offl
     ]
 
 
+SCORES = {"in_domain/pass@1": 0.25, "in_domain/pass@16": 0.75, "gcd": 0.5}
+
+
+def validated_and_resumed(config: Config, path: Path) -> None:
+    """Two steps and their validations, of which the last is made again after a resume, and a third step."""
+    first = Tracker(config, path)
+    first.catch_up()
+    first.log_validation(0, SCORES)
+    first.log(1, {"reward/mean": 0.25})
+    first.log(2, {"reward/mean": 0.5})
+    first.log_validation(2, SCORES)
+    first.log(3, {"reward/mean": 0.0})  # lost: the checkpoint was that of step 2
+    first.close()
+    second = Tracker(config, path)
+    rewind(second, 2)
+    second.log_validation(2, SCORES)
+    second.log(3, {"reward/mean": 0.75})
+    second.log_validation(3, {"in_domain/pass@1": 0.5})
+    second.close()
+
+
+def test_wandb_has_every_validation_once_at_its_step(tmp_path: Path, offline: None):
+    validated_and_resumed(load_config([]), tmp_path)
+    rows = history(offline_records(tmp_path))
+    steps = [row["step"] for row in rows]
+    told = [row for row in rows if "validation/in_domain/pass@1" in row]
+
+    assert steps == sorted(steps)
+    assert [row["step"] for row in rows if "reward/mean" in row] == [1, 2, 3]
+    assert [(row["step"], row["validation/in_domain/pass@1"]) for row in told] == [
+        (0, 0.25),
+        (2, 0.25),
+        (3, 0.5),
+    ]
+    assert told[1].keys() >= {"validation/in_domain/pass@16", "validation/gcd"}
+    assert "validation/gcd" not in told[2]  # as nothing of it could be judged there
+    written = step_lines.read(tmp_path / "validation.jsonl")
+    assert written == [
+        {"step": 0, **SCORES},
+        {"step": 2, **SCORES},
+        {"step": 3, "in_domain/pass@1": 0.5},
+    ]
+
+
+def test_wandb_gets_validations_that_stand_in_the_files_alone(tmp_path: Path, offline: None):
+    """Those of a hand-made run: in order, without nulls, and not those before what it has already."""
+    step_lines.append(tmp_path / "metrics.jsonl", 4, {"reward/mean": 0.5})
+    for step in (0, 4, 8):
+        step_lines.append(tmp_path / "validation.jsonl", step, {"in_domain/pass@1": step / 8, "gcd": None})
+    (tmp_path / "wandb_step").write_text("3")  # by a version that sent no validations
+    for _ in range(2):
+        tracker = Tracker(load_config([]), tmp_path)
+        tracker.catch_up()
+        tracker.close()
+    assert (tmp_path / "wandb_step").read_text() == "8 validated"
+    rows = history(offline_records(tmp_path))
+    assert [{key: row[key] for key in row if not key.startswith("_")} for row in rows] == [
+        {"step": 4, "reward/mean": 0.5},
+        {"step": 4, "validation/in_domain/pass@1": 0.5},
+        {"step": 8, "validation/in_domain/pass@1": 1.0},
+    ]
+
+
+def test_tensorboard_and_mlflow_have_every_validation_once_at_its_step(tmp_path: Path):
+    from mlflow.tracking import MlflowClient
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = load_config(["tracking=[tensorboard,mlflow]", f"runs={tmp_path}", "tracking.project=mine"])
+    validated_and_resumed(config, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    client = MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri())
+    (run,) = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
+    expected = {
+        "in_domain/pass@1": [(0, 0.25), (2, 0.25), (3, 0.5)],
+        "in_domain/pass@16": [(0, 0.75), (2, 0.75)],
+        "gcd": [(0, 0.5), (2, 0.5)],
+    }
+    for name, points in expected.items():
+        assert [(e.step, e.value) for e in events.Scalars(f"validation/{name}")] == points
+        sent = client.get_metric_history(run.info.run_id, f"validation/{name.replace('@', '_at_')}")
+        assert [(metric.step, metric.value) for metric in sent] == points
+
+
 def test_what_a_kill_took_from_wandb_is_sent_again(tmp_path: Path, offline: None):
     """Offline, W&B writes what it was sent only when it has much of it, or is told to finish."""
     code = (
         "import os, sys; from pathlib import Path; from rlvr.config import load_config; "
         "from rlvr.tracking.tracker import Tracker; t = Tracker(load_config([]), Path(sys.argv[1])); "
-        "[t.log(step, {'reward/mean': float(step)}) for step in (1, 2, 3)]; os.kill(os.getpid(), 9)"
+        "[t.log(step, {'reward/mean': float(step)}) for step in (1, 2, 3)]; "
+        "t.log_validation(3, {'gcd': 0.5}); os.kill(os.getpid(), 9)"
     )
     # with a service process of its own, as a run has
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
@@ -95,13 +180,17 @@ def test_what_a_kill_took_from_wandb_is_sent_again(tmp_path: Path, offline: None
     rewind(resumed, 2)
     for step in (3, 4):
         resumed.log(step, {"reward/mean": float(step)})
+        resumed.log_validation(step, {"gcd": step / 8})
     resumed.close()
     evaluation = Tracker(load_config([]), tmp_path)  # after a run that ended well there is nothing to do
     evaluation.catch_up()
     evaluation.close()
 
-    rows = [row for row in history(offline_records(tmp_path)) if "reward/mean" in row]
-    assert [(row["step"], row["reward/mean"]) for row in rows] == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+    rows = history(offline_records(tmp_path))
+    sent = [(row["step"], row["reward/mean"]) for row in rows if "reward/mean" in row]
+    assert sent == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+    validated = [(row["step"], row["validation/gcd"]) for row in rows if "validation/gcd" in row]
+    assert validated == [(3, 0.375), (4, 0.5)]
     assert not (tmp_path / "wandb_unfinished").exists()
 
 

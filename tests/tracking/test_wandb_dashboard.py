@@ -65,6 +65,7 @@ def test_no_panel_names_a_metric_that_is_not_logged(runs: Path):
 
     assert "Table" in sections
     assert {"pass@k/in_domain", "pass@k/gcd", "evaluation/in_domain/pass@8", "policy/entropy"} <= named
+    assert {"validation/in_domain/pass@1", "validation/in_domain/pass@2"} <= named
     assert not {name for name in named if name not in logged and f"{name}.path" not in logged}
 
 

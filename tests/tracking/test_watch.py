@@ -58,6 +58,20 @@ def test_a_finished_run(finished: Path, capsys: pytest.CaptureFixture):
     assert f"{100 * pass_at_1:.1f}" in text
 
 
+def test_the_curve_of_the_k_that_checkpoints_are_chosen_by_is_shown(
+    half_way: Path, capsys: pytest.CaptureFixture
+):
+    (half_way / "validation.jsonl").unlink()
+    for step in (0, 2):
+        scores = {"in_domain/pass@1": step / 4, "in_domain/pass@8": step / 2}
+        step_lines.append(half_way / "validation.jsonl", step, scores)
+    assert "validation pass@8" not in shown(half_way, capsys)
+    file = half_way / "config.yaml"
+    file.write_text(file.read_text().replace("select_by: 1", "select_by: 8"))
+    text = shown(half_way, capsys)
+    assert "validation pass@1" in text and "validation pass@8" in text
+
+
 def test_recorded_groups_are_those_of_checkpoints_and_the_first_step(finished: Path):
     lines = step_lines.read(finished / "rollouts.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 4]

@@ -3,15 +3,18 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rlvr.config import Config, arm_name
 from rlvr.errors import UserError
+from rlvr.evaluation.passk import pass_at_k
 from rlvr.files import step_lines
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import RunDirectory
+from rlvr.tracking.sent import Sent
 from rlvr.tracking.tracker import chosen
 from rlvr.tracking.weights_and_biases import note_sent
 from rlvr.training.checkpoint import checkpoint_path, damage_of, seal
@@ -31,12 +34,13 @@ def take_over(config: Config, directory: RunDirectory) -> None:
             f"{verl} has no whole weights of step {config.training.steps}: "
             "start the same command again, and verl goes on from its last checkpoint"
         )
-    lines = {int(file.stem): in_domain(file) for file in (verl / "validation").glob("*.jsonl")}
+    ks = config.evaluation.validated_k
+    lines = {int(file.stem): in_domain(file, ks) for file in (verl / "validation").glob("*.jsonl")}
     write_lines(run / "validation.jsonl", lines)
     write_lines(run / "metrics.jsonl", metrics(verl))
     directory.record_files("validation.jsonl", "metrics.jsonl")
     if "wandb" in chosen(config):  # verl sent W&B all of them, under the run's id
-        note_sent(run, config.training.steps)
+        note_sent(run, Sent(config.training.steps, validated=True))
     training = config.training
     directory.update_summary(
         experiment=config.experiment,
@@ -75,11 +79,11 @@ def take_over_checkpoint(run: Path, step: int, weights: Path) -> None:
     seal(aside, target, step)
 
 
-def in_domain(file: Path) -> dict[str, float]:
-    """pass@1 of each benchmark after their mean, from the validation samples verl wrote, one a line.
+def in_domain(file: Path, ks: Sequence[int] = (1,)) -> dict[str, float]:
+    """pass@1 of each benchmark after the mean pass@k of all, from the samples verl wrote, one a line.
 
     As in `rlvr.evaluation.validation.validate`, samples that nothing can be judged of are left out, then
-    problems and benchmarks without others, and then the mean.
+    problems without k others and benchmarks without such problems, and then the mean.
     """
     judged: dict[str, dict[str, list[float]]] = {}
     with file.open(encoding="utf-8") as lines:  # not `splitlines`: an answer may hold its other line ends
@@ -92,8 +96,13 @@ def in_domain(file: Path) -> dict[str, float]:
         name: float(np.mean([np.mean(values) for values in problems.values()]))
         for name, problems in judged.items()
     }
-    mean = {"in_domain/pass@1": float(np.mean(list(scores.values())))} if scores else {}
-    return mean | scores
+    means = {"in_domain/pass@1": float(np.mean(list(scores.values())))} if scores else {}
+    for k in ks:
+        tried = [[v for v in problems.values() if len(v) >= k] for problems in judged.values()]
+        of_each = [np.mean([pass_at_k(len(v), sum(v), k) for v in several]) for several in tried if several]
+        if k > 1 and of_each:
+            means[f"in_domain/pass@{k}"] = float(np.mean(of_each))
+    return means | scores
 
 
 def metrics(verl: Path) -> dict[int, dict[str, float]]:
