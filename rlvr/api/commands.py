@@ -58,7 +58,7 @@ def evaluate(
     Raises:
         UserError: as `train`, and where neither a run nor a model is given.
     """
-    from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
+    from rlvr.runs.evaluation_config import config_of_run, overrides_of_evaluation
 
     # an override, without a run before it; but arms of a sweep have folders with an equals sign
     if isinstance(run, str) and "=" in run and not at_home(run).is_dir():

@@ -134,7 +134,8 @@ def evaluate(keys: Evaluate) -> None:
     completions of that length, unless scale= is given; on a GPU by vLLM where that is installed. A killed
     evaluation goes on from its last shard.
     """
-    from rlvr.runs.sweep import config_of_run, overrides_of_evaluation, run_with_display
+    from rlvr.runs.evaluation_config import config_of_run, overrides_of_evaluation
+    from rlvr.runs.sweep import run_with_display
 
     overrides, name = keys.overrides, keys.config_name
     looks = keys.version or keys.hydra_help or keys.info

@@ -13,7 +13,7 @@ from rlvr.cli.arguments import read
 from rlvr.cli.doctor import findings
 from rlvr.config import Config, load_config
 from rlvr.errors import nearest
-from rlvr.runs.sweep import overrides_of_evaluation
+from rlvr.runs.evaluation_config import overrides_of_evaluation
 
 
 def fails_with(capsys: pytest.CaptureFixture, *arguments: str) -> str:

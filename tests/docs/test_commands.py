@@ -16,7 +16,8 @@ from rlvr.cli import main as cli
 from rlvr.cli.arguments import read
 from rlvr.cli.overrides import wanted
 from rlvr.runs import reproduce
-from rlvr.runs.sweep import expand, launch, overrides_of_evaluation
+from rlvr.runs.evaluation_config import overrides_of_evaluation
+from rlvr.runs.sweep import expand, launch
 from rlvr.tables.names import read_table
 
 SHELL = {"source", "eval", "cd", "git", "hf", "pytest"}

@@ -26,9 +26,9 @@ from rlvr.files.run_directory import (
 )
 from rlvr.policy.policy import EMBEDDED
 from rlvr.problems import ids_of, load_problems
+from rlvr.runs.evaluation_config import config_of_run, overrides_of_evaluation
 from rlvr.runs.run import run
 from rlvr.runs.start import Start
-from rlvr.runs.sweep import config_of_run, overrides_of_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         f"{tmp_path}/data.jsonl",
         f"{tmp_path}/p.json",
     )
-    typed = ["runs=~/x", "+data.root=~/y", "benchmark.tasks.countdown_3.path=~/z", "--cfg"]
+    typed = ["runs=~/x", "data=gsm8k", "+data.root=~/y", "benchmark.tasks.countdown_3.path=~/z", "--cfg"]
     main(["train", *typed])
     printed = capsys.readouterr().out
     assert all(f": {tmp_path}/{name}\n" in printed for name in "xyz")
