@@ -20,6 +20,7 @@ from rlvr.config.schema import (
     Config,
     LoRAConfig,
     NoAdapterConfig,
+    TrainingConfig,
     TransformersRolloutConfig,
     VerlConfig,
     VLLMRolloutConfig,
@@ -256,10 +257,11 @@ def _check_together(config: Config) -> None:
 
 def refuse_idle(config: Config) -> None:
     """Refuse what would be passed over: prompts of no verifier, a digest that nothing is held against, a
-    folder of data files that nothing is looked for in.
+    folder of data files that nothing is looked for in, a rate that never falls.
 
     Apart from `check`, since a run that was given such a thing before can still be read.
     """
+    _refuse_idle_schedule(config.training)
     model, parts = config.model, [config.data, *config.benchmark.tasks.values()]
     refuse_unknown("verifier in model.prompts", model.prompts, {*_verifiers(), "default"})
     if model.sha256 and not model.package and not model.path.endswith(".gguf"):
@@ -272,6 +274,17 @@ def refuse_idle(config: Config) -> None:
         raise UserError(
             f"data.root={config.data.root} with {names}, whose problems are in no file of a folder: accepted "
             "is data or a benchmark of data sets, as data=gsm8k, beside it, or data.root=null"
+        )
+
+
+def _refuse_idle_schedule(training: TrainingConfig) -> None:
+    """Refuse a rate that is to fall after a warm-up which takes the whole training."""
+    steps = training.optimizer_steps
+    if training.lr_scheduler_type != "constant" and 0 < steps <= training.warmup_steps:
+        raise UserError(
+            f"training.lr_scheduler_type={training.lr_scheduler_type} with training.warmup_steps="
+            f"{training.warmup_steps} of {steps} optimizer steps: the rate never falls; accepted are fewer "
+            f"warm-up steps than {steps}, or lr_scheduler_type=constant"
         )
 
 

@@ -44,6 +44,7 @@ LATER: dict[str, Any] = {
     "training.optimizer": "adamw",
     "training.offload_optimizer": False,
     "training.deterministic": False,
+    "training.lr_scheduler_type": "constant",
 }
 
 

@@ -195,6 +195,8 @@ def why_not_longer(path: Path, stored: Config, config: Config) -> str:
         return f"checkpoint.keep={stored.checkpoint.keep} left no state of the optimizer to go on from; "
     if stored.training.off_policy_steps and last_step.exists():
         return "training.off_policy_steps=1 would have sampled the next step before its last update; "
+    if (schedule := stored.training.lr_scheduler_type) != "constant":
+        return f"the rate of training.lr_scheduler_type={schedule} falls towards the last step it had; "
     takes_steps = "steps" in takes("curricula", config.curriculum.name)
     if takes_steps and getattr(config.curriculum, "phase_end", "steps") == "steps":
         return f"what curriculum={config.curriculum.name} does at a step depends on how many there are; "

@@ -30,6 +30,10 @@ ACCEPTED: dict[str, tuple[Collection[Any], str]] = {
         ["adamw"],
         "its actor has an optimizer of its own kind: the nearest valid choice is adamw",
     ),
+    "training.lr_scheduler_type": (
+        ["constant", "cosine"],
+        "its actor's rate falls along a cosine or not at all: accepted are constant and cosine",
+    ),
     "adapter": (
         ["none"],
         "its checkpoints are read as whole models: the nearest valid choice is adapter=none",
@@ -154,6 +158,9 @@ def differences(config: Config) -> list[str]:
     sentences = {
         "the learning rate rises once a batch, not once an optimizer step, and is 0 in the first batch; "
         f"it is full after {_warmup_batches(config)} batches": config.training.warmup_steps > 0,
+        "the learning rate falls once a batch, not once an optimizer step": (
+            config.training.lr_scheduler_type != "constant"
+        ),
         "dynamic sampling refills without a bound; max_refills is not obeyed": (
             algorithm.dynamic_sampling.enabled
         ),
@@ -259,7 +266,7 @@ def _actor(config: Config, job: Job) -> dict[str, Any]:
         "grad_clip": training.gradient_clip,
         "optim.lr": training.learning_rate,
         "optim.lr_warmup_steps": _warmup_batches(config),
-        "optim.lr_scheduler_type": "constant",
+        "optim.lr_scheduler_type": training.lr_scheduler_type,
         "optim.betas": list(training.betas),
         "optim.weight_decay": training.weight_decay,
         "optim.clip_grad": training.gradient_clip,

@@ -146,7 +146,11 @@ class ShardedLearner(OnEveryRank, Learner):
         super()._accumulate_gradients(micro_batch, normaliser, metrics)
 
     def _of_all_ranks(self, metrics: UpdateMetrics) -> UpdateMetrics:
-        everyone = UpdateMetrics(gradient_norms=metrics.gradient_norms, skipped=metrics.skipped)
+        everyone = UpdateMetrics(
+            gradient_norms=metrics.gradient_norms,
+            learning_rate=metrics.learning_rate,
+            skipped=metrics.skipped,
+        )
         tokens = [tuple(column.cpu() for column in columns) for columns in metrics.tokens]
         mine = (sum(metrics.losses, torch.zeros(())).cpu(), metrics.distinct, tokens)
         for loss, distinct, micro_batches in gather(mine):
