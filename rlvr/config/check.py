@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rlvr.config import plugins, registry
+from rlvr.config.chat_template import with_text
 from rlvr.config.elsewhere import key_meant
 from rlvr.config.identity import LATER
 from rlvr.config.limits import check_limits
@@ -83,6 +84,7 @@ def _check(composed: DictConfig) -> Config:
     _check_together(result)
     _check_verifiers(result)
     _note_digests(result)
+    result.model.chat_template = with_text(result.model.chat_template)
     if key := interpolated(asdict(result)):
         raise UserError(f"{key} holds '${{', which config.yaml can't keep as it is: write it in another way")
     return result

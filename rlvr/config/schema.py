@@ -23,7 +23,7 @@ DEVICE = {"pattern": r"auto|cpu|mps|cuda(:\d+)?", "accepted": "auto, cpu, mps, c
 
 @dataclass
 class PromptConfig:
-    """What stands around a problem's own words; the rest is the tokenizer's chat template."""
+    """What stands around a problem's own words; the rest is the chat template."""
 
     system: str | None = None  # system message; null: what the template puts there by itself
     instruction: str | None = None  # after the question, a blank line between
@@ -49,6 +49,9 @@ class ModelConfig:
     stop_strings: list[str] = limited(
         [], pattern=".+", accepted="texts of one character or more", nearest="[]"
     )
+    # null: the tokenizer's own; none: the messages' texts with a blank line between, and nothing else; or a
+    # .jinja file, whose text config.yaml keeps, or such a text
+    chat_template: str | None = None
     prompts: dict[str, PromptConfig] = field(default_factory=dict)  # by verifier; `default` for the others
 
 

@@ -70,7 +70,7 @@ class RunDirectory:
             stored = config_from_yaml(path)
             for key, (before, now) in conflicts(self.path, stored, config).items():
                 raise UserError(
-                    f"{self.path} holds a run with {key}={before}, not {now}: "
+                    f"{self.path} holds a run with {key}={brief(before)}, not {brief(now)}: "
                     f"{why_not_longer(self.path, stored, config) if key in GROWING else ''}"
                     "name this one otherwise with arm=, or remove that folder"
                 )
@@ -162,6 +162,12 @@ class RunDirectory:
 
     def close(self) -> None:
         self._lock.close()
+
+
+def brief(value: Any) -> str:
+    """A value in a sentence, a long text cut."""
+    text = str(value)
+    return text if len(text) <= 200 and "\n" not in text else f"{' '.join(text.split())[:60]}..."
 
 
 def conflicts(path: Path, stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:

@@ -17,6 +17,7 @@ from transformers import (
 from transformers.utils import logging
 
 from rlvr.config import ModelConfig
+from rlvr.config.chat_template import template_text
 from rlvr.data import Problem
 from rlvr.errors import UserError, nearest
 from rlvr.policy import cpu
@@ -158,8 +159,15 @@ class Policy:
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, with the chat template that `model.chat_template` gives it."""
+    tokenizer = _tokenizer_at(find(model))
+    if model.chat_template is not None:
+        tokenizer.chat_template = template_text(model.chat_template)
+    return tokenizer
+
+
+def _tokenizer_at(path: str) -> PreTrainedTokenizerBase:
     """A local tokenizer.json is taken at its word; AutoTokenizer rebuilds Qwen2's by its class."""
-    path = find(model)
     if Path(path).is_dir():
         check_folder(Path(path))
     try:

@@ -60,7 +60,13 @@ def test_the_page_names_whatever_is_refused():
         "algorithm.old_logprobs": "`algorithm.old_logprobs=engine`",
     }
     assert names.keys() == ACCEPTED.keys()
-    others = ("`model.stop_strings`", "`rollout.engine_args`", "weights that mask", "methods that remember")
+    others = (
+        "`model.chat_template`",
+        "`model.stop_strings`",
+        "`rollout.engine_args`",
+        "weights that mask",
+        "methods that remember",
+    )
     assert [name for name in (*names.values(), *others) if name not in section] == []
 
 
@@ -119,6 +125,7 @@ def test_token_weights_choose_the_trainer_that_has_them():
         (["rollout=transformers"], "nearest valid choice is rollout=vllm"),
         (["group_size=inverse_success"], "nearest valid choice is group_size=fixed"),
         (["training.lr_scheduler_type=linear"], "accepted are constant and cosine"),
+        (["model.chat_template=none"], "accept model.chat_template: its workers read the tokenizer's own"),
         (["curriculum=sgpo"], "accepted are shuffled, lim"),
         (["model.stop_strings=[END]"], "nearest valid choice is model.end_tokens"),
         (["algorithm.old_logprobs=engine"], "nearest valid choice is trainer"),

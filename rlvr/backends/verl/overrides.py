@@ -119,6 +119,10 @@ def _refusals(config: Config) -> dict[str, tuple[bool, str]]:
             "verl adds the KL term where token weights don't reach: the nearest valid choice is "
             "algorithm.kl_coefficient=0",
         ),
+        "model.chat_template": (
+            config.model.chat_template is not None,
+            "its workers read the tokenizer's own: give a model.path with that one as chat_template.jinja",
+        ),
         f"model.stop_strings={list(config.model.stop_strings)}": (
             bool(config.model.stop_strings),
             "its rollouts end at tokens only: the nearest valid choice is model.end_tokens",
