@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rlvr.config import plugins, registry
+from rlvr.config.chat_template import with_text
 from rlvr.config.elsewhere import key_meant
 from rlvr.config.identity import LATER
 from rlvr.config.limits import check_limits
@@ -82,6 +83,7 @@ def _check(composed: DictConfig) -> Config:
     _check_together(result)
     _check_verifiers(result)
     _note_digests(result)
+    result.model.chat_template = with_text(result.model.chat_template)
     if key := interpolated(asdict(result)):
         raise UserError(f"{key} holds '${{', which config.yaml can't keep as it is: write it in another way")
     return result
@@ -105,7 +107,7 @@ def _refuse_missing(config: DictConfig) -> None:
 
 def _check_verifiers(config: Config) -> None:
     """Refuse a verifier that there is not, which would be found out when a step has been sampled."""
-    accepted = _verifiers()
+    accepted = verifiers()
     tasks = {f"benchmark.tasks.{name}": task for name, task in config.benchmark.tasks.items()}
     for key, part in {"data": config.data, **tasks}.items():
         named = {"verifier": part.verifier, "parameters.verifier": part.parameters.get("verifier")}
@@ -114,7 +116,7 @@ def _check_verifiers(config: Config) -> None:
                 refuse_unknown(f"{key}.{name}", [verifier], accepted)
 
 
-def _verifiers() -> dict[str, Any]:
+def verifiers() -> dict[str, Any]:
     own = [name for table in ("VERIFIERS", "POOLED") for name in names_in("verification/__init__.py", table)]
     return plugins.added("verifiers", dict.fromkeys(own))
 
@@ -254,41 +256,6 @@ def _check_together(config: Config) -> None:
         )
 
 
-def refuse_idle(config: Config) -> None:
-    """Refuse what would be passed over: prompts of no verifier, a digest that nothing is held against, a
-    folder of data files that nothing is looked for in, settings of what is switched off, a pass@k to choose
-    by that is not measured.
-
-    Apart from `check`, since a run that was given such a thing before can still be read, and one whose
-    checkpoint was chosen by pass@16 evaluated with 8 samples.
-    """
-    _check_select_by(config)
-    model, parts = config.model, [config.data, *config.benchmark.tasks.values()]
-    refuse_unknown("verifier in model.prompts", model.prompts, {*_verifiers(), "default"})
-    if model.sha256 and not model.package and not model.path.endswith(".gguf"):
-        raise UserError(
-            f"model.sha256 with model.path={model.path}: it is the digest of a GGUF file; accepted are "
-            "model.path=<file>.gguf with it, or model.sha256=null"
-        )
-    penalty, sampling = config.algorithm.overlong_penalty, config.algorithm.dynamic_sampling
-    if penalty.factor != type(penalty)().factor and not penalty.buffer:
-        raise UserError(
-            f"algorithm.overlong_penalty.factor={penalty.factor} with buffer=0, which switches the penalty "
-            "off: accepted is a buffer of 1 token or more beside it"
-        )
-    if sampling.max_refills != type(sampling)().max_refills and not sampling.enabled:
-        raise UserError(
-            f"algorithm.dynamic_sampling.max_refills={sampling.max_refills} without dynamic sampling: "
-            "accepted is algorithm.dynamic_sampling.enabled=true beside it"
-        )
-    if config.data.root and all(part.source != "dataset" for part in parts):
-        names = ", ".join(dict.fromkeys(part.name for part in parts))
-        raise UserError(
-            f"data.root={config.data.root} with {names}, whose problems are in no file of a folder: accepted "
-            "is data or a benchmark of data sets, as data=gsm8k, beside it, or data.root=null"
-        )
-
-
 def _check_device(config: Config) -> None:
     """vLLM in the trainer's process samples on the first GPU that the process sees."""
     kind, _, number = config.training.device.partition(":")
@@ -307,18 +274,6 @@ def _check_latest_step(config: Config) -> None:
         raise UserError(
             f"evaluation.latest_step={latest}: the first checkpoint is that of step {first}, accepted are "
             f"{first} or more and 0 (the policy before training); the nearest valid choice is {first}"
-        )
-
-
-def _check_select_by(config: Config) -> None:
-    """Refuse to choose checkpoints by a pass@k that no validation will have."""
-    evaluation = config.evaluation
-    by, measured = evaluation.select_by, sorted(evaluation.validated_k)
-    if by not in measured:
-        raise UserError(
-            f"evaluation.select_by={by}: accepted is one of {', '.join(map(str, measured))}, which are 1 and "
-            f"those of evaluation.k up to evaluation.validation_samples={evaluation.validation_samples}; the "
-            f"nearest valid choice is {closest(by, measured)}"
         )
 
 

@@ -10,8 +10,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.config.check import LACKING, check, groups_with_variants, interpolated, refuse_idle
+from rlvr.config.check import LACKING, check, groups_with_variants, interpolated
 from rlvr.config.elsewhere import method_meant
+from rlvr.config.idle import refuse_idle
 from rlvr.config.plugins import config_folders
 from rlvr.config.schema import Config
 from rlvr.errors import UserError, unknown

@@ -29,6 +29,7 @@ LATER: dict[str, Any] = {
     "adapter": {"name": "none"},
     "data.verifier": None,
     "model.sha256": None,
+    "model.chat_template": None,
     "training.micro_batch": "auto",
     "training.keep_attention": False,
     "training.offload_activations": False,
@@ -44,6 +45,7 @@ LATER: dict[str, Any] = {
     "training.optimizer": "adamw",
     "training.offload_optimizer": False,
     "training.deterministic": False,
+    "training.lr_scheduler_type": "constant",
 }
 
 

@@ -9,7 +9,15 @@ from omegaconf import DictConfig, OmegaConf
 from rlvr.errors import UserError
 
 PATHS = (
-    *("runs", "folder", "model.path", "data.path", "data.root", "data.parameters.path"),
+    *(
+        "runs",
+        "folder",
+        "model.path",
+        "model.chat_template",
+        "data.path",
+        "data.root",
+        "data.parameters.path",
+    ),
     *("profile.file", "curriculum.selection"),
 )
 _OF_BENCHMARK = re.compile(r"benchmark\.tasks\.\w+\.(path|root)")

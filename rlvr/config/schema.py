@@ -23,7 +23,7 @@ DEVICE = {"pattern": r"auto|cpu|mps|cuda(:\d+)?", "accepted": "auto, cpu, mps, c
 
 @dataclass
 class PromptConfig:
-    """What stands around a problem's own words; the rest is the tokenizer's chat template."""
+    """What stands around a problem's own words; the rest is the chat template."""
 
     system: str | None = None  # system message; null: what the template puts there by itself
     instruction: str | None = None  # after the question, a blank line between
@@ -49,6 +49,9 @@ class ModelConfig:
     stop_strings: list[str] = limited(
         [], pattern=".+", accepted="texts of one character or more", nearest="[]"
     )
+    # null: the tokenizer's own; none: the messages' texts with a blank line between, and nothing else; or a
+    # .jinja file, whose text config.yaml keeps, or such a text
+    chat_template: str | None = None
     prompts: dict[str, PromptConfig] = field(default_factory=dict)  # by verifier; `default` for the others
 
 
@@ -179,8 +182,10 @@ class TrainingConfig:
     optimizer: str = one_of("adamw", "adamw_8bit", "adamw_host")
     # its state leaves the GPU while there is no update, for an engine on the same GPU
     offload_optimizer: bool = False
-    learning_rate: float = limited(MISSING, above=0, nearest="1e-6")  # of AdamW, constant after the warm-up
+    learning_rate: float = limited(MISSING, above=0, nearest="1e-6")  # of AdamW, after the warm-up
     warmup_steps: int = limited(0, at_least=0)  # optimizer steps
+    # of the rate after the warm-up: it stays, or falls towards 0 over the optimizer steps of `steps`
+    lr_scheduler_type: str = one_of("constant", "linear", "cosine")
     # 1: the next step is sampled while this one is trained (with vLLM before it), so with the weights of the
     # step before
     off_policy_steps: int = limited(0, at_least=0, at_most=1)
@@ -214,6 +219,11 @@ class TrainingConfig:
     threads: int = limited(1, at_least=1, at_most=1024)
     device: str = limited("auto", **DEVICE)  # auto: CUDA where there is one
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Of the whole training, those that are left out for want of a signal among them."""
+        return self.steps * (self.prompts_per_step // self.mini_batch_prompts)
 
 
 @dataclass

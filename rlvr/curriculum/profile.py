@@ -69,6 +69,8 @@ def needs_profile(config: Config) -> bool:
 def profile_name(config: Config) -> str:
     """The same for all runs that can share a profile: same policy, problems, sampling, precision and seed."""
     made_from = [asdict(part) for part in (config.model, config.data, config.training.sampling)]
+    if config.model.chat_template is None:  # as all were once: those keep their names
+        del made_from[0]["chat_template"]
     if config.training.precision != "float32":  # in which all were once: those keep their names
         made_from.append({"precision": config.training.precision})
     return f"{config.model.name}-{config.data.name}-{fingerprint([*made_from, config.profile.n])}"

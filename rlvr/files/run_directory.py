@@ -70,7 +70,7 @@ class RunDirectory:
             stored = config_from_yaml(path)
             for key, (before, now) in conflicts(self.path, stored, config).items():
                 raise UserError(
-                    f"{self.path} holds a run with {key}={before}, not {now}: "
+                    f"{self.path} holds a run with {key}={brief(before)}, not {brief(now)}: "
                     f"{why_not_longer(self.path, stored, config) if key in GROWING else ''}"
                     "name this one otherwise with arm=, or remove that folder"
                 )
@@ -164,6 +164,12 @@ class RunDirectory:
         self._lock.close()
 
 
+def brief(value: Any) -> str:
+    """A value in a sentence, a long text cut."""
+    text = str(value)
+    return text if len(text) <= 200 and "\n" not in text else f"{' '.join(text.split())[:60]}..."
+
+
 def conflicts(path: Path, stored: Config, config: Config) -> dict[str, tuple[Any, Any]]:
     """{key: (before, now)} where a config is not the one that a run's folder holds; more steps are none."""
     before, now = flat(identity(stored)), flat(identity(config))
@@ -195,6 +201,8 @@ def why_not_longer(path: Path, stored: Config, config: Config) -> str:
         return f"checkpoint.keep={stored.checkpoint.keep} left no state of the optimizer to go on from; "
     if stored.training.off_policy_steps and last_step.exists():
         return "training.off_policy_steps=1 would have sampled the next step before its last update; "
+    if (schedule := stored.training.lr_scheduler_type) != "constant":
+        return f"the rate of training.lr_scheduler_type={schedule} falls towards the last step it had; "
     takes_steps = "steps" in takes("curricula", config.curriculum.name)
     if takes_steps and getattr(config.curriculum, "phase_end", "steps") == "steps":
         return f"what curriculum={config.curriculum.name} does at a step depends on how many there are; "

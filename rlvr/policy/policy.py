@@ -17,6 +17,7 @@ from transformers import (
 from transformers.utils import cached_file, logging
 
 from rlvr.config import ModelConfig
+from rlvr.config.chat_template import template_text
 from rlvr.data import Problem
 from rlvr.errors import UserError, nearest
 from rlvr.policy import cpu
@@ -165,8 +166,15 @@ class Policy:
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, with the chat template that `model.chat_template` gives it."""
+    tokenizer = _tokenizer_at(find(model))
+    if model.chat_template is not None:
+        tokenizer.chat_template = template_text(model.chat_template)
+    return tokenizer
+
+
+def _tokenizer_at(path: str) -> PreTrainedTokenizerBase:
     """A tokenizer.json, here or on the hub, is taken at its word; AutoTokenizer rebuilds some by class."""
-    path = find(model)
     if Path(path).is_dir():
         check_folder(Path(path))
     try:

@@ -20,6 +20,7 @@ Prompts = Mapping[str, PromptConfig]
 MAX_AROUND = 100_000  # characters that a chat template may add to the messages
 CPU_SECONDS = 1  # for one prompt, which takes milliseconds
 WALL_SECONDS = 60.0  # should the process that tries the template hang without computing
+ANOTHER = "put another one beside it as chat_template.jinja, or give one as model.chat_template="
 SMALL_VOCABULARY = 1000  # tokens
 MEMORY = 1 << 30  # bytes, beyond what the process holds
 TEMPLATE_ERRORS = (
@@ -63,7 +64,8 @@ def render(
     if tokenizer.chat_template is None:
         raise UserError(
             f"the tokenizer of {tokenizer.name_or_path!r} has no chat template: put one beside it as "
-            "chat_template.jinja"
+            "chat_template.jinja, give one as model.chat_template=, or model.chat_template=none for prompts "
+            "without"
         )
     prompt = prompt_for(problem, prompts)
     messages = chat(problem, prompt)
@@ -114,7 +116,7 @@ def apply_template(
     given = sum(len(message["content"]) for message in messages)
     if template not in _tried:
         if fault := outcome_apart(lambda: len(rendered()) <= given + MAX_AROUND):
-            raise UserError(f"{name} {fault}: put another one beside it as chat_template.jinja")
+            raise UserError(f"{name} {fault}: {ANOTHER}")
         _tried.add(template)
         if "strftime_now" in template and "date_string" not in switches:
             say(
@@ -127,10 +129,7 @@ def apply_template(
         raise UserError(f"{name} can't be applied: {type(error).__name__}: {error}") from error
     words = (word for message in messages for word in message["content"].split())
     if left_out := next((word for word in words if word not in text), None):
-        raise UserError(
-            f"{name} leaves {left_out!r} of the prompt out: put another one beside it, or change "
-            "model.prompts"
-        )
+        raise UserError(f"{name} leaves {left_out!r} of the prompt out: {ANOTHER}, or change model.prompts")
     return text
 
 

@@ -177,6 +177,7 @@ def sampling_settings(config: Config, weights: Path | None) -> dict[str, Any]:
                 "end_tokens": model.end_tokens,
                 "stop_strings": model.stop_strings,
                 "prompts": fingerprint({name: asdict(prompt) for name, prompt in model.prompts.items()}),
+                **({"chat_template": fingerprint(model.chat_template)} if model.chat_template else {}),
             },
             "engine": config.rollout.name,
             "precision": config.training.precision,

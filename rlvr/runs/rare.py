@@ -49,6 +49,8 @@ def rare_file(config: Config, run: Path) -> Path:
         "stop_strings": model.stop_strings,
         "precision": config.training.precision if config.training.precision != "float32" else None,
     }
+    if model.chat_template:
+        around["chat_template"] = model.chat_template
     if any(around.values()):  # sets without are named as they always were
         made_from.append(around)
     name = f"{config.model.name}-{config.data.name}-{fingerprint([weights, *made_from])}"

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rlvr.config import Config, identity
+from rlvr.config import Config, fingerprint, identity
+from rlvr.config.chat_template import is_text
 from rlvr.config.identity import LATER
 from rlvr.files.run_directory import flat
 from rlvr.functions.source import FileFunction, is_file_function
@@ -33,8 +34,12 @@ def evaluated_settings(config: Config) -> Settings:
 
 
 def with_function(settings: Mapping[str, Any], name: str = "reward.name") -> Settings:
-    """Settings with a reward function of a file in the place of the option that takes one."""
+    """Settings with a reward function of a file in the place of the option that takes one, and a digest in
+    that of a chat template's text.
+    """
     settings = dict(settings)
+    if is_text(template := settings.get("model.chat_template") or ""):
+        settings["model.chat_template"] = f"template-{fingerprint(template)}"
     if function := settings.pop("reward.function", None):
         settings[name] = function
     return settings

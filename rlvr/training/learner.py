@@ -38,6 +38,7 @@ from rlvr.training.determinism import deterministic_kernels
 from rlvr.training.distributed.optimizer_state import load_optimizer
 from rlvr.training.distributed.ranks import full_tensor, local_shard, rank, world_size
 from rlvr.training.optimizers import HostAdamW, OnDevice, build_optimizer, set_learning_rate
+from rlvr.training.schedule import learning_rate
 from rlvr.training.token_budget import TokenBudget
 
 
@@ -267,8 +268,8 @@ class Learner:
         if not mini_batch.micro_batches and self.training.without_signal == "step":
             for parameter in self.policy.model.parameters():
                 parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-        warmed_up = min(1.0, (self.updates + 1) / max(self.training.warmup_steps, 1))
-        set_learning_rate(self.optimizer, self.training.learning_rate * warmed_up)
+        metrics.learning_rate = learning_rate(self.updates, self.training)
+        set_learning_rate(self.optimizer, metrics.learning_rate)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.training.gradient_clip)
         self._take_step(float(full_tensor(norm)), told, metrics)
 
@@ -333,6 +334,7 @@ class UpdateMetrics:
     Attributes:
         losses: of the micro-batches, 0-d.
         gradient_norms: of the optimizer steps that were taken.
+        learning_rate: of the last optimizer step, taken or not.
         skipped: optimizer steps that were not.
         distinct: prefixes, of each micro-batch anew.
         tokens: of each micro-batch its `TokenBatch`, the engine's log-probabilities and entropies.
@@ -340,6 +342,7 @@ class UpdateMetrics:
 
     losses: list[Tensor] = field(default_factory=list)
     gradient_norms: list[float] = field(default_factory=list)
+    learning_rate: float = 0.0
     skipped: int = 0
     distinct: int = 0
     tokens: list[tuple[Tensor, ...]] = field(default_factory=list)
@@ -366,6 +369,7 @@ class UpdateMetrics:
             "update/loss": float(sum(self.losses)) / max(taken, 1),
             "update/gradient_norm": sum(self.gradient_norms) / max(taken, 1),
             "update/gradient_norm_max": max(self.gradient_norms, default=0.0),
+            "update/learning_rate": self.learning_rate,
             "tokens/trained": float(sum(len(logp_M) for logp_M, *_ in self.tokens)),
             "tokens/distinct": float(self.distinct),
         }

@@ -69,6 +69,8 @@ METRICS = (
     Metric("update/gradient_norm", "mean norm of the gradient before clipping; 0 without a signal", "",
            "steady; above 0 where groups are mixed"),
     Metric("update/gradient_norm_max", "the largest of the step", "", "seldom far above the mean"),
+    Metric("update/learning_rate", "that of the step's last optimizer step", "",
+           "as `training.warmup_steps` and `lr_scheduler_type` say"),
     Metric("update/clip_fraction", "share of tokens whose gradient the loss's bounds cut (CISPO: weight)", "",
            "a few percent; 0 with one optimizer step a batch", "a loss that clips"),
     Metric("update/entropy_trained", "entropy of the full distribution at the trained tokens", "nats a token",

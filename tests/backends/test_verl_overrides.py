@@ -48,6 +48,7 @@ def test_the_page_names_whatever_is_refused():
     names = {
         "reward": "`reward=`",
         "training.optimizer": "optimizers but `adamw`",
+        "training.lr_scheduler_type": "`training.lr_scheduler_type=linear`",
         "adapter": "`adapter=lora`",
         "rollout": "sampling with transformers",
         "group_size": "groups of different",
@@ -59,7 +60,13 @@ def test_the_page_names_whatever_is_refused():
         "algorithm.old_logprobs": "`algorithm.old_logprobs=engine`",
     }
     assert names.keys() == ACCEPTED.keys()
-    others = ("`model.stop_strings`", "`rollout.engine_args`", "weights that mask", "methods that remember")
+    others = (
+        "`model.chat_template`",
+        "`model.stop_strings`",
+        "`rollout.engine_args`",
+        "weights that mask",
+        "methods that remember",
+    )
     assert [name for name in (*names.values(), *others) if name not in section] == []
 
 
@@ -82,10 +89,18 @@ def test_units_that_verl_counts_otherwise():
     )
     assert given["actor_rollout_ref.actor.optim.lr_warmup_steps"] == 5
     assert given["actor_rollout_ref.actor.ppo_mini_batch_size"] == 16
+    assert given["actor_rollout_ref.actor.optim.lr_scheduler_type"] == "constant"
     assert given["actor_rollout_ref.rollout.top_k"] == -1
     assert overrides("training.steps=7", "training.prompts_per_step=32")["trainer.total_epochs"] == 3
     constant = overrides("algorithm=dr_grpo", "training.sampling.max_tokens=9")
     assert constant["actor_rollout_ref.actor.loss_scale_factor"] == 9
+
+
+def test_a_rate_that_falls_along_a_cosine_is_verls_own():
+    changes = ["training.lr_scheduler_type=cosine", "training.warmup_steps=0"]
+    assert overrides(*changes)["actor_rollout_ref.actor.optim.lr_scheduler_type"] == "cosine"
+    assert any("falls once a batch" in sentence for sentence in differences(load_config([*VERL, *changes])))
+    assert not any("falls once a batch" in sentence for sentence in differences(load_config(VERL)))
 
 
 def test_a_micro_batch_takes_the_longest_rollout():
@@ -109,6 +124,8 @@ def test_token_weights_choose_the_trainer_that_has_them():
     [
         (["rollout=transformers"], "nearest valid choice is rollout=vllm"),
         (["group_size=inverse_success"], "nearest valid choice is group_size=fixed"),
+        (["training.lr_scheduler_type=linear"], "accepted are constant and cosine"),
+        (["model.chat_template=none"], "accept model.chat_template: its workers read the tokenizer's own"),
         (["curriculum=sgpo"], "accepted are shuffled, lim"),
         (["model.stop_strings=[END]"], "nearest valid choice is model.end_tokens"),
         (["algorithm.old_logprobs=engine"], "nearest valid choice is trainer"),

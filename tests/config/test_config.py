@@ -144,6 +144,12 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
         (["training.sampling.top_p=0"], r"top_p=0.0: accepted is above 0 and at most 1; .* is 1.0"),
         (["training.sampling.top_p=2"], r"top_p=2.0: accepted is above 0 and at most 1; .* is 1"),
         (["training.sampling.top_k=-1"], "top_k=-1: accepted is 0 or more"),
+        (["training.lr_scheduler_type=cosin"], r"accepted are constant, cosine, linear; did you mean cosine"),
+        (
+            ["training.lr_scheduler_type=linear", "training.steps=4", "training.warmup_steps=16"],
+            "linear with training.warmup_steps=16 of 16 optimizer steps: .* fewer warm-up steps than 16, or",
+        ),
+        (["lr_scheduler_type=cosine"], r"did you mean training.lr_scheduler_type\?"),
         (["training.betas=[1,1]"], r"betas=\[1.0, 1.0\]: accepted is 2 numbers, each 0 or more and below 1"),
         (["training.betas=[0.9]"], r"betas=\[0.9\]: accepted is 2 numbers.* is \[0.9,0.999\]"),
         (["training.learning_rate=inf"], "learning_rate=inf: accepted is a finite number, above 0"),
@@ -288,6 +294,7 @@ def test_what_does_not_change_training_does_not_change_the_name():
     )
     assert name == arm_name(load_config(["training.steps=201"]))  # it may be given more of them
     assert name != arm_name(load_config(["training.warmup_steps=21"]))
+    assert name != arm_name(load_config(["training.lr_scheduler_type=cosine"]))
     assert arm_name(load_config(["advantage_scaling=focal"])).startswith("grpo+focal0.5-")
     assert arm_name(load_config(["adapter=lora"])).startswith("grpo+lora16-")
     # a key that comes later changes no name: it goes into `rlvr.config.identity.LATER`

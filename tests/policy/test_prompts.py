@@ -13,7 +13,9 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from rlvr.config import CONF, ModelConfig, PromptConfig, load_config
+from rlvr.config import CONF, ModelConfig, PromptConfig, arm_name, config_from_yaml, load_config, to_yaml
+from rlvr.config.chat_template import template_text
+from rlvr.curriculum.profile import profile_name
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.policy.blocks import BlockAttention
@@ -22,6 +24,7 @@ from rlvr.policy.policy import load_policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.prompts import render
 from rlvr.policy.recipes import RECIPES
+from rlvr.tables.settings import settings_of
 
 BOX = r"Please reason step by step, and put your final answer within \boxed{}."
 
@@ -156,8 +159,77 @@ def test_a_problem_is_not_changed_by_its_prompt():
 
 
 def test_without_a_chat_template_the_error_says_what_is_missing():
-    with pytest.raises(UserError, match=r"has no chat template: put one beside it as chat_template\.jinja"):
+    sentence = r"has no chat template: put one beside it as chat_template\.jinja, .*model.chat_template=none"
+    with pytest.raises(UserError, match=sentence):
         render(tokenizer(None), problem("math"), {})
+
+
+def test_none_is_the_messages_and_nothing_else():
+    prompts = {"math": PromptConfig(system="Be brief. ", instruction="Give a number.")}
+    bare = tokenizer(template_text("none"))
+    assert render(bare, problem("math"), {}, tokenize=False) == "1+1?"
+    asked = render(bare, problem("math"), prompts, tokenize=False)
+    assert asked == "Be brief. \n\n1+1?\n\nGive a number."
+
+
+def test_a_file_is_a_template_and_the_config_keeps_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    text = "<bos> {{ messages[-1].content }}\n"
+    Path("mine.jinja").write_text(text)
+    plain, none, mine = (
+        load_config([f"model.chat_template={given}"]) for given in ("null", "none", "mine.jinja")
+    )
+    Path("mine.jinja").unlink()
+    assert plain.model.chat_template is None
+    assert mine.model.chat_template == text
+    Path("config.yaml").write_text(to_yaml(mine))
+    assert config_from_yaml(Path("config.yaml")) == mine
+    assert len({arm_name(config) for config in (load_config(), plain, none, mine)}) == 3
+    assert len({profile_name(config) for config in (load_config(), plain, none, mine)}) == 3
+    assert re.fullmatch("template-[0-9a-f]{8}", settings_of(mine)["model.chat_template"])
+    asked = Problem("x", "test", ({"role": "user", "content": "make 12"},), "12", "integer")
+    policies = [load_policy("embedded", settings=config.model) for config in (plain, none, mine)]
+    words = policies[1].tokenizer("make 12", add_special_tokens=False)["input_ids"]
+    own, bare, given = (policy.encode(asked) for policy in policies)
+    assert (bare, given) == (words, [policies[0].tokenizer.bos_token_id, *words])
+    assert own != bare
+    policies[2].save(tmp_path / "saved")
+    assert load_policy(tmp_path / "saved").encode(asked) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("non", r"model.chat_template=non: accepted are null, none, a file that ends in .jinja, or the text"),
+        ("mine.jinja", r"model.chat_template=mine.jinja: there is no such file in .*; accepted are null"),
+        ("empty.jinja", r"empty.jinja holds no template of at most 1 MiB, with {{ or {% in it"),
+        ("latin.jinja", r"latin.jinja can't be read \(UnicodeDecodeError"),
+        ("folder.jinja", r"there is no such file"),
+    ],
+)
+def test_what_is_no_chat_template_is_said(
+    given: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("empty.jinja").write_text("")
+    Path("latin.jinja").write_bytes(b"\xe9{{ messages }}")
+    Path("folder.jinja").mkdir()
+    with pytest.raises(UserError, match=sentence):
+        load_config([f"model.chat_template={given}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{{ 1 }}", r"leaves '\+' of the problem out: .* or give one as model.chat_template="),
+        ("{% if %}", "can't be applied: TemplateSyntaxError"),
+        ("{{ 10 ** (10 ** 9) }}", "computes for more than 1 s"),
+    ],
+)
+def test_a_given_template_has_the_limits_of_others(text: str, sentence: str):
+    with pytest.raises(UserError, match=sentence) as error:
+        load_policy("embedded", settings=ModelConfig(chat_template=text))
+    assert "\n" not in str(error.value)
 
 
 def test_end_tokens_are_added_to_the_tokenizers_own():

@@ -15,6 +15,7 @@ from rlvr.policy.blocks import BlockAttention
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.problems import load_problems
+from rlvr.runs.evaluate import sampling_settings
 from rlvr.runs.export import export_run
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
@@ -68,6 +69,23 @@ def test_transformers_loads_it_and_gives_the_same_logits(
         assert (logits - our_logits(load_policy("embedded"), prompt)).abs().max() > 1e-2
     assert model.generation_config.eos_token_id == policy.end_ids
     assert not {"trainer.pt", "manifest.json", "optimizer"} & {file.name for file in folder.iterdir()}
+
+
+def test_the_chat_template_of_a_run_is_that_of_its_samples_and_goes_out_with_it(tmp_path: Path):
+    (tmp_path / "mine.jinja").write_text("{{ messages[-1].content }} <answer>")
+    given = [f"model.chat_template={tmp_path}/mine.jinja", "training.steps=1"]
+    config = load_config([*TINY, f"runs={tmp_path}", *given])
+    path = run(config)
+    (tmp_path / "mine.jinja").write_text("another: {{ messages[-1].content }}")
+    weights = checkpoint_path(path, 1)
+    model = sampling_settings(config, weights)["made_with"]["model"]
+    other = load_config([*TINY, f"runs={tmp_path}", *given])
+    assert model != sampling_settings(other, weights)["made_with"]["model"]
+    assert "chat_template" not in sampling_settings(load_config(TINY), weights)["made_with"]["model"]
+    tokenizer = AutoTokenizer.from_pretrained(export_run(path, tmp_path / "exported"))
+    assert tokenizer.chat_template == config.model.chat_template == "{{ messages[-1].content }} <answer>"
+    with pytest.raises(UserError, match=r"with model.chat_template={{ messages.*, not another: {{"):
+        run(other)
 
 
 def test_the_dtype_can_be_chosen(trained: Path, tmp_path: Path):

@@ -153,6 +153,27 @@ def test_a_run_whose_schedule_depends_on_its_steps_is_not_made_longer(tmp_path: 
         run(tiny(tmp_path, *sgpo, "training.steps=8"))
 
 
+def test_a_rate_that_falls_is_that_of_the_unbroken_run_and_of_no_longer_one(tmp_path: Path):
+    falls = ["training.lr_scheduler_type=linear", "training.warmup_steps=1"]
+    finished = run(tiny(tmp_path / "unbroken", *falls))
+    rates = [
+        json.loads(line)["update/learning_rate"]
+        for line in (finished / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert rates == pytest.approx([left / 15 * 1e-3 for left in (13, 9, 5, 1)])
+
+    resumed = run_directory(tiny(tmp_path / "resumed", *falls))
+    shutil.copytree(finished, resumed)
+    (resumed / "summary.json").unlink()
+    for left in ("checkpoints/step-000004", "evaluation"):
+        shutil.rmtree(resumed / left)
+    run(tiny(tmp_path / "resumed", *falls))
+    assert deterministic_files(resumed) == deterministic_files(finished)
+
+    with pytest.raises(UserError, match=r"steps=4, not 5: the rate of .*=linear falls towards the last step"):
+        run(tiny(tmp_path / "unbroken", *falls, "training.steps=5"))
+
+
 def test_a_run_that_kept_no_optimizer_is_not_made_longer(finished: Path, tmp_path: Path):
     folder = tmp_path / "adhoc" / "tiny" / "seed-1"
     shutil.copytree(finished, folder)

@@ -30,6 +30,10 @@ ACCEPTED: dict[str, tuple[Collection[Any], str]] = {
         ["adamw"],
         "its actor has an optimizer of its own kind: the nearest valid choice is adamw",
     ),
+    "training.lr_scheduler_type": (
+        ["constant", "cosine"],
+        "its actor's rate falls along a cosine or not at all: accepted are constant and cosine",
+    ),
     "adapter": (
         ["none"],
         "its checkpoints are read as whole models: the nearest valid choice is adapter=none",
@@ -115,6 +119,10 @@ def _refusals(config: Config) -> dict[str, tuple[bool, str]]:
             "verl adds the KL term where token weights don't reach: the nearest valid choice is "
             "algorithm.kl_coefficient=0",
         ),
+        "model.chat_template": (
+            config.model.chat_template is not None,
+            "its workers read the tokenizer's own: give a model.path with that one as chat_template.jinja",
+        ),
         f"model.stop_strings={list(config.model.stop_strings)}": (
             bool(config.model.stop_strings),
             "its rollouts end at tokens only: the nearest valid choice is model.end_tokens",
@@ -154,6 +162,9 @@ def differences(config: Config) -> list[str]:
     sentences = {
         "the learning rate rises once a batch, not once an optimizer step, and is 0 in the first batch; "
         f"it is full after {_warmup_batches(config)} batches": config.training.warmup_steps > 0,
+        "the learning rate falls once a batch, not once an optimizer step": (
+            config.training.lr_scheduler_type != "constant"
+        ),
         "dynamic sampling refills without a bound; max_refills is not obeyed": (
             algorithm.dynamic_sampling.enabled
         ),
@@ -259,7 +270,7 @@ def _actor(config: Config, job: Job) -> dict[str, Any]:
         "grad_clip": training.gradient_clip,
         "optim.lr": training.learning_rate,
         "optim.lr_warmup_steps": _warmup_batches(config),
-        "optim.lr_scheduler_type": "constant",
+        "optim.lr_scheduler_type": training.lr_scheduler_type,
         "optim.betas": list(training.betas),
         "optim.weight_decay": training.weight_decay,
         "optim.clip_grad": training.gradient_clip,

@@ -50,7 +50,7 @@ def take_over(config: Config, directory: RunDirectory) -> None:
         backend="verl",
         status="trained",
         trained_steps=training.steps,
-        optimizer_steps=training.steps * (training.prompts_per_step // training.mini_batch_prompts),
+        optimizer_steps=training.optimizer_steps,
     )
 
 

@@ -155,7 +155,11 @@ class ShardedLearner(OnEveryRank, Learner):
 
     def _of_all_ranks(self, metrics: UpdateMetrics) -> UpdateMetrics:
         """On rank 0, which logs them; elsewhere without a token, so that there is nothing to compute."""
-        everyone = UpdateMetrics(gradient_norms=metrics.gradient_norms, skipped=metrics.skipped)
+        everyone = UpdateMetrics(
+            gradient_norms=metrics.gradient_norms,
+            learning_rate=metrics.learning_rate,
+            skipped=metrics.skipped,
+        )
         tokens = [tuple(column.cpu() for column in columns) for columns in metrics.tokens]
         mine = (sum(metrics.losses, torch.zeros(())).cpu(), metrics.distinct, tokens)
         for loss, distinct, micro_batches in gather_on_rank_zero(mine):
