@@ -221,7 +221,7 @@ def test_what_is_no_chat_template_is_said(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{{ 1 }}", r"leaves '\+' of the problem out: .* or give one as model.chat_template="),
+        ("{{ 1 }}", r"leaves '\+' of the prompt out: .* or give one as model.chat_template="),
         ("{% if %}", "can't be applied: TemplateSyntaxError"),
         ("{{ 10 ** (10 ** 9) }}", "computes for more than 1 s"),
     ],
