@@ -1,11 +1,14 @@
 """Tables of runs that no file describes: which keys tell arms apart, and what they are compared with."""
 
+import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from reported_runs import EASY, HARD, write_run
 
 from rlvr.errors import UserError
+from rlvr.evaluation.sampling import KEY
 from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.ad_hoc import write_table_of_runs
@@ -153,6 +156,43 @@ def test_a_table_says_which_arms_were_evaluated_otherwise_and_whether_checkpoint
         "evaluation.sampling.temperature=0.6, not 1; c, seed 1: evaluation.checkpoint=last, not best."
     )
     assert "best pass@1 in validation, among those up to its baseline's: on" in choice(TableSpec(), runs)
+
+
+def judged(tmp_path: Path, arm: str, seed: int = 1, **key: object) -> RunFiles:
+    """A run whose samples say what they are by."""
+    run = RunFiles(write_run(tmp_path, arm, {EASY: [("correct", "")] * 4}, seed=seed))
+    file = run.samples("countdown_3")
+    table = pq.read_table(file)
+    whole = {"problems": "ab", "verifiers": {"countdown": "12"}, "engine": "transformers", "seed": seed} | key
+    pq.write_table(table.replace_schema_metadata({KEY: json.dumps(whole)}), file)
+    return run
+
+
+def test_a_table_says_which_samples_were_judged_otherwise(tmp_path: Path):
+    """Neither verifiers nor references are among the ids of problems, nor all of them in the config."""
+    alike = [judged(tmp_path, arm, seed) for arm in ("a", "b") for seed in (1, 2)]
+    silent = RunFiles(write_run(tmp_path, "silent", {EASY: [("correct", "")] * 4}))
+    assert otherwise([*alike, silent], ["countdown_3"]) == ""
+    other = judged(tmp_path, "c", verifiers={"countdown": "34"}, problems="cd", engine="vllm")
+    assert otherwise([*alike, silent, other], ["countdown_4"]) == ""
+    assert otherwise([*alike, silent, other], ["countdown_3"]) == (
+        "Not evaluated as the others, which is in their numbers too: c, seed 1: countdown_3.problems=cd, not "
+        "ab; c, seed 1: countdown_3.verifiers=countdown 34, not countdown 12; c, seed 1: "
+        "countdown_3.engine=vllm, not transformers."
+    )
+
+
+def test_seeds_that_were_judged_otherwise_are_no_arm(tmp_path: Path):
+    alike = [judged(tmp_path, "a", seed) for seed in (1, 2)]
+    silent = RunFiles(write_run(tmp_path, "a", {EASY: [("correct", "")] * 4}, seed=3))
+    check_seeds([*alike, silent])
+    other = judged(tmp_path, "a", 4, verifiers={"countdown": "34"})
+    with pytest.raises(
+        UserError,
+        match=r"arm 'a' differ in countdown_3.verifiers \(countdown 12 and countdown 34\), so they are no "
+        r"one arm: `rlvr evaluate run=.*seed-4` measures one again",
+    ):
+        check_seeds([*alike, other])
 
 
 def test_any_folder_of_runs_becomes_a_table(sweep: Path, tmp_path: Path):
