@@ -25,6 +25,7 @@ from rlvr.runs.rare import rare_file
 from rlvr.runs.select import made_otherwise, select, selection_file
 from rlvr.runs.start import Start
 from rlvr.runs.sweep import launch
+from rlvr.tables.adhoc import check_seeds
 from rlvr.tables.claims_page import is_asked, write_claims
 from rlvr.tables.names import CLAIMS, papers, read_table, tables_of
 from rlvr.tables.page import assemble
@@ -216,7 +217,8 @@ def render_taken(spec: TableSpec, results: Path) -> list[Path]:
     """The table of an experiment's runs as they are; nothing is started.
 
     Raises:
-        UserError: where the experiment has no evaluated run of the table's arms.
+        UserError: where the experiment has no evaluated run of the table's arms, or an arm has seeds that are
+            not of one kind.
     """
     folder = results / "runs" / spec.folder("")
     there = find_runs(folder) if folder.is_dir() else []
@@ -227,6 +229,7 @@ def render_taken(spec: TableSpec, results: Path) -> list[Path]:
             f"table {spec.name} takes its runs from {folder}, where none of its arms "
             f"({', '.join(spec.arm_labels)}) is evaluated; evaluated are {', '.join(found) or 'none'}"
         )
+    check_seeds([run for run in runs if run.finished], by_key=False)
     page = assemble(spec, runs)
     files = write_table(page, results)
     files.append(write_report(runs, results / "reports" / f"{page.stem}.html", table=page))

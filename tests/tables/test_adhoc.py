@@ -12,10 +12,11 @@ from rlvr.evaluation.sampling import KEY
 from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.ad_hoc import write_table_of_runs
+from rlvr.runs.reproduce import render_taken
 from rlvr.tables.adhoc import Wish, base_of, check_seeds, chosen, grid_of, table_of_runs
 from rlvr.tables.runs import choice, otherwise
 from rlvr.tables.settings import named_key, short_names, telling
-from rlvr.tables.spec import TableSpec
+from rlvr.tables.spec import Arm, TableSpec
 
 FOCAL = "advantage_scaling=focal"
 
@@ -193,6 +194,18 @@ def test_seeds_that_were_judged_otherwise_are_no_arm(tmp_path: Path):
         r"one arm: `rlvr evaluate run=.*seed-4` measures one again",
     ):
         check_seeds([*alike, other])
+
+
+def test_a_file_that_takes_an_experiments_runs_takes_seeds_of_one_kind_alone(tmp_path: Path):
+    spec = TableSpec(experiment="sweep", arms=[Arm("a")], columns={"in_domain": ["countdown_3"]})
+    for seed, rate in ((1, 1e-4), (2, 5e-5)):
+        keys = [f"training.learning_rate={rate}"]
+        write_run(tmp_path / "runs", "a", {EASY: [("correct", "")] * 4}, seed=seed, overrides=keys)
+    with pytest.raises(
+        UserError,
+        match=r"differ in training.learning_rate \(0.0001 and 5e-05\).*another arm=, or move .*seed-2",
+    ):
+        render_taken(spec, tmp_path)
 
 
 def test_any_folder_of_runs_becomes_a_table(sweep: Path, tmp_path: Path):
