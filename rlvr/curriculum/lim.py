@@ -91,7 +91,8 @@ class Selection:
         method: "lim", "linear" or "random_subset".
         data: `fingerprint_of` the ids of all problems that it was chosen from, in order.
         run: the run whose accuracies were looked at.
-        settings: what the method was given: threshold or share, epochs, seed.
+        settings: what the method was given: threshold or share, epochs; of a random subset its size and seed,
+            and what LIM was given where the size is that of its choice.
         flops: spent by that run, as far as the method needs it: nothing for a random subset.
         selected: ids, in the order of the data.
         scores: problem id -> score; problems without one are left out.

@@ -50,13 +50,17 @@ def log_k_area(n: ArrayLike, c: ArrayLike, largest: int) -> np.ndarray:
     return np.trapezoid(curve, np.log(ks), axis=-1) / np.log(largest)
 
 
-def lost_and_won(c: ArrayLike, c_base: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def lost_and_won(
+    n: ArrayLike, c: ArrayLike, n_base: ArrayLike, c_base: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """1 for each problem that the base solved at least once and the policy never, and for each the other way.
 
-    Both with the same number of samples: [..., problems] against [problems].
+    Both with the same number of samples, the smaller one of a problem's two: where one has more of them, the
+    chance that so many of them hold a right one. [..., problems] against [problems].
     """
-    c, c_base = np.asarray(c), np.asarray(c_base)
-    return ((c_base > 0) & (c == 0)).astype(float), ((c_base == 0) & (c > 0)).astype(float)
+    tries = np.minimum(n, n_base)
+    solved, solved_base = pass_at_k(n, c, tries), pass_at_k(n_base, c_base, tries)
+    return np.asarray(solved_base * (1 - solved)), np.asarray((1 - solved_base) * solved)
 
 
 def distinct_answers(samples: Path | str | pd.DataFrame) -> pd.Series:
@@ -84,13 +88,19 @@ def measure_names(taus: Sequence[float], largest: int) -> list[str]:
 
 
 def per_problem(
-    n: np.ndarray, c: np.ndarray, c_base: np.ndarray, taus: Sequence[float], largest: int
+    n: np.ndarray,
+    c: np.ndarray,
+    n_base: np.ndarray,
+    c_base: np.ndarray,
+    taus: Sequence[float],
+    largest: int,
 ) -> np.ndarray:
-    """All measures of counts but distinct answers, [seeds, problems, measures].
+    """All measures of counts but distinct answers, [seeds, problems, measures]; no area, NaN, up to k = 1.
 
     Args:
         n, c: [seeds, problems].
-        c_base: [problems], of the policy before training.
+        n_base, c_base: [problems], of the policy before training.
     """
-    parts = [*(covered(n, c, tau) for tau in taus), log_k_area(n, c, largest), *lost_and_won(c, c_base)]
+    area = log_k_area(n, c, largest) if largest > 1 else np.full(np.shape(n), np.nan)
+    parts = [*(covered(n, c, tau) for tau in taus), area, *lost_and_won(n, c, n_base, c_base)]
     return np.stack(parts, axis=-1)

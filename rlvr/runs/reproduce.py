@@ -1,14 +1,17 @@
 """A published table, from nothing: plan its runs, do what is missing, render what is there."""
 
+import re
 import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from rlvr.config import EXPERIMENTS, Config, config_from_yaml, hydra_text, load_config, run_directory
+from rlvr.curriculum.lim import read_selection
 from rlvr.curriculum.profile import needs_profile, profile_file
 from rlvr.errors import UserError, say, unknown
 from rlvr.files.atomic import hold
@@ -19,9 +22,10 @@ from rlvr.policy.recipes import RECIPES
 from rlvr.report import find_runs, write_report
 from rlvr.runs.evaluate import chosen_step, is_finished
 from rlvr.runs.rare import rare_file
-from rlvr.runs.select import select, selection_file
+from rlvr.runs.select import made_otherwise, select, selection_file
 from rlvr.runs.start import Start
 from rlvr.runs.sweep import launch
+from rlvr.tables.adhoc import check_seeds
 from rlvr.tables.claims_page import is_asked, write_claims
 from rlvr.tables.names import CLAIMS, papers, read_table, tables_of
 from rlvr.tables.page import assemble
@@ -36,6 +40,8 @@ OF_A_TABLE = {
     "seed": "accepted is seeds=1,2,3",
     "experiment": "a table's runs are kept under its own name",
 }
+# what each run of a table is given besides the overrides of its file and of its arm
+OF_EACH_RUN = {*OF_A_TABLE, "runs", "scale", "evaluation.last_too"}
 console = Console(stderr=True, markup=False, highlight=False)  # paths and arms may hold [brackets]
 
 
@@ -111,29 +117,64 @@ def refuse_keys_of_a_table(overrides: Sequence[str]) -> None:
 def refuse_other_settings(
     scheduled: Sequence["ScheduledRun"], overrides: Sequence[str], *, evaluated: bool
 ) -> None:
-    """Raise UserError for a run that is there with another value of a key that is given for the table now.
+    """Raise UserError for a run that is there with another value of a key that the table sets.
 
-    The page would name the key in the command that makes it, and have the numbers of the other value.
+    Those are the keys that are given for it now, the overrides of its file, and what an arm selects by. The
+    page would name the one value, and have the numbers of the other. Of a scale's keys nothing is asked.
 
     Args:
         evaluated: whether keys of the evaluation count, since nothing will be evaluated anew.
     """
-    given = [override.lstrip("+~").partition("=")[0] for override in overrides]
-    for run in scheduled if given else ():
+    given = keys_of(overrides)
+    configs: dict[bytes, Config] = {}  # checking one is slow, and seeds mostly differ in nothing else
+    for run in scheduled:
         if not (file := run.directory / "config.yaml").is_file():
             continue
-        stored = config_from_yaml(file)
+        text = re.sub(rb"(?m)^seed: .*$", b"", file.read_bytes())
+        stored = configs[text] = configs.get(text) or config_from_yaml(file)
         differing = conflicts(run.directory, stored, run.config)
+        if run.source:  # where the file is says nothing of what is in it
+            differing.pop("curriculum.selection", None)
         if evaluated:
             before, now = (flat({"evaluation": asdict(one.evaluation)}) for one in (stored, run.config))
             differing |= {key: (before[key], now[key]) for key in now if before[key] != now[key]}
-        for key, (before, now) in differing.items():
-            if any(f"{key}.".startswith(f"{one}.") for one in given):
-                anew = "leave out --render, " if key.startswith("evaluation.") else ""
+        for key, (before, now) in (selected_otherwise(run, stored) | differing).items():
+            anew = "leave out --render, " if key.startswith("evaluation.") else ""
+            there = f"{run.directory} holds a run with {key}={before}, not {now}"
+            if is_set_by(given, key):
+                raise UserError(f"{there}: {anew}give another results=, or remove that folder")
+            if key.startswith("select.") or is_set_by(keys_of(run.overrides) - OF_EACH_RUN, key):
                 raise UserError(
-                    f"{run.directory} holds a run with {key}={before}, not {now}: {anew}"
-                    "give another results=, or remove that folder"
+                    f"{there} as arm {run.arm.name!r} of the table's file has it: {anew}give the table "
+                    "another name, or remove that folder"
                 )
+
+
+def keys_of(overrides: Sequence[str]) -> set[str]:
+    return {override.lstrip("+~").partition("=")[0] for override in overrides}
+
+
+def is_set_by(keys: set[str], key: str) -> bool:
+    """Whether a key is among some keys, or below one that is a group."""
+    return any(f"{key}.".startswith(f"{one}.") for one in keys)
+
+
+def selected_otherwise(run: "ScheduledRun", stored: Config) -> dict[str, tuple[Any, Any]]:
+    """{key: (before, now)} of what an arm selects by, where the run that is there has another choice."""
+    curriculum, now = stored.curriculum, run.config.curriculum
+    if not run.source or curriculum.name != now.name or not curriculum.selection:
+        return {}
+    before, now = Path(curriculum.selection), run.source.directory
+    if (source := before.parent.parent.name) != now.parent.name:
+        return {"select.from": (source, now.parent.name)}
+    if not (file := now / before.name).is_file():
+        return {}
+    selection = read_selection(file)
+    trained_on = RunFiles(run.directory).provenance.get("contents", {}).get("the selection")
+    if trained_on not in (None, selection.fingerprint()):
+        return {}  # the file is another arm's by now
+    differing = made_otherwise(selection, **settings_of(run.arm.select))
+    return {f"select.{key}": values for key, values in differing.items()}
 
 
 def is_shorter(run: "ScheduledRun") -> bool:
@@ -176,7 +217,8 @@ def render_taken(spec: TableSpec, results: Path) -> list[Path]:
     """The table of an experiment's runs as they are; nothing is started.
 
     Raises:
-        UserError: where the experiment has no evaluated run of the table's arms.
+        UserError: where the experiment has no evaluated run of the table's arms, or an arm has seeds that are
+            not of one kind.
     """
     folder = results / "runs" / spec.folder("")
     there = find_runs(folder) if folder.is_dir() else []
@@ -187,6 +229,7 @@ def render_taken(spec: TableSpec, results: Path) -> list[Path]:
             f"table {spec.name} takes its runs from {folder}, where none of its arms "
             f"({', '.join(spec.arm_labels)}) is evaluated; evaluated are {', '.join(found) or 'none'}"
         )
+    check_seeds([run for run in runs if run.finished], by_key=False)
     page = assemble(spec, runs)
     files = write_table(page, results)
     files.append(write_report(runs, results / "reports" / f"{page.stem}.html", table=page))

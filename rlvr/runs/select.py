@@ -105,14 +105,16 @@ def select(
     refuse_other(run, "contents", contents({config.data.name: problems}))
     scores: dict[str, float] = {}
     if method == "random_subset":
+        as_lim: dict[str, float | int] = {}
         if size is None:
             lim_scores = scores_of(run, "lim", epochs=epochs)
-            size = len(best_by_score("lim", lim_scores, threshold, share)[0])
+            kept, as_lim = best_by_score("lim", lim_scores, threshold, share)
+            size, as_lim = len(kept), as_lim | ({"epochs": epochs} if epochs else {})
         if not 1 <= size <= len(ids):
             raise UserError(f"size={size}: accepted are 1 to {len(ids)} problems")
         seed = config.seed if seed is None else seed
         chosen = set(random.Random(seed).sample(ids, size))
-        settings: dict[str, float | int] = {"size": size, "seed": seed}
+        settings: dict[str, float | int] = {"size": size, "seed": seed} | as_lim
     else:
         scores = scores_of(run, method, epochs=epochs)
         chosen, settings = best_by_score(method, scores, threshold, share)
@@ -129,6 +131,30 @@ def select(
     )
     write_selection(selection, file or selection_file(run, method))
     return selection
+
+
+def made_otherwise(
+    selection: Selection,
+    *,
+    threshold: float | None = None,
+    share: float | None = None,
+    epochs: int | None = None,
+    size: int | None = None,
+) -> dict[str, tuple[float | int | None, float | int | None]]:
+    """{key: (before, now)} of what is other in these settings of `select` than in those of a selection.
+
+    A random subset of an earlier version does not say whose size it has: there only a `size` is compared.
+    """
+    made = selection.settings
+    if size is not None:
+        now: dict[str, float | int | None] = {"size": size}
+    elif "size" in made and not {"share", "threshold"} & made.keys():
+        return {}
+    else:
+        method = selection.method if selection.method in SCORES else "lim"
+        threshold = THRESHOLDS[method] if threshold is None and share is None else threshold
+        now = {"threshold": threshold, "share": share, "epochs": epochs}
+    return {key: (made.get(key), value) for key, value in now.items() if made.get(key) != value}
 
 
 def check_settings(method: str, by_score: dict[str, float | None], at_random: dict[str, int | None]) -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from rlvr.errors import UserError, nearest, unknown
 from rlvr.files.run_files import RunFiles
+from rlvr.tables.judged import judged_settings
 from rlvr.tables.settings import (
     Settings,
     differing,
@@ -169,21 +170,35 @@ def grid_of(runs: Sequence[RunFiles]) -> Grid:
     return Grid(keys, {arm: kept[arm] for arm in sorted(kept, key=order)}, every)
 
 
-def check_seeds(runs: Iterable[RunFiles]) -> None:
+def check_seeds(runs: Iterable[RunFiles], *, by_key: bool = True) -> None:
     """Refuse an arm whose seeds are not of one kind: their mean would be that of nothing.
+
+    Args:
+        by_key: whether runs can be chosen by the keys of their configs.
 
     Raises:
         UserError: it names the key in which they differ.
     """
-    arms: dict[str, Settings] = {}
+    arms: dict[str, tuple[Settings, Settings]] = {}
     for run in runs:
         settings = trained_settings(run.config) | evaluated_settings(run.config)
-        before = arms.setdefault(run.arm, settings)
-        for key in differing([before, settings]):
+        judged = judged_settings(run, run.config.benchmark.tasks)
+        before, judged_before = arms.setdefault(run.arm, (settings, judged))
+        # what a file of samples does not say is not known to be other
+        both = [{key: one[key] for key in judged.keys() & judged_before} for one in (judged_before, judged)]
+        for key in [*differing([before, settings]), *sorted(differing(both))]:
+            then, now = (
+                said((one | other).get(key)) for one, other in ((before, both[0]), (settings, both[1]))
+            )
+            if key in judged:
+                remedy = f"`rlvr evaluate run={run.directory}` measures one again"
+            elif by_key:
+                remedy = f"choose some, as in {key}={now}"
+            else:
+                remedy = f"give those of one kind another arm=, or move {run.directory} elsewhere"
             raise UserError(
-                f"the seeds of arm {run.arm!r} differ in {key} ({said(before.get(key))} and "
-                f"{said(settings.get(key))}), so they are no one arm: choose some, as in "
-                f"{key}={said(settings.get(key))}"
+                f"the seeds of arm {run.arm!r} differ in {key} ({then} and {now}), so they are no one arm: "
+                f"{remedy}"
             )
 
 

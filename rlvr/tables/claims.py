@@ -22,6 +22,7 @@ from rlvr.tables.claims_file import (
 )
 from rlvr.tables.declared import Declaration, declarations
 from rlvr.tables.holm import holm_intervals
+from rlvr.tables.members import has_all_rates, members
 from rlvr.tables.read_spec import read_spec
 from rlvr.tables.spec import DELTA_NLL, EFFORT_UNITS, RARE, TableSpec, metric_k, numbers_file
 from rlvr.theory.simulation_grid import METRICS, SimulationGrid
@@ -187,7 +188,7 @@ def _finding(claim: ClaimSpec, experiments: Path, scale: str, results: Path) -> 
 def _tabled(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     """A difference of two arms of a table, from the file of its differences."""
     arms = {arm.name: arm for arm in spec.arms}
-    pair = tuple(_arm(given, file) for given in (stated.arm, stated.minus))
+    pair = tuple(_arm(given, spec, file) for given in (stated.arm, stated.minus))
     groups = [*spec.columns, RARE]
     refuse_unknown(f"arm of table {spec.name}", (name for name in pair if name is not None), arms)
     refuse_unknown(f"group of table {spec.name}", [stated.group], groups)
@@ -208,14 +209,17 @@ def _tabled(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     return Difference(text, unit, *(factor * number for number in numbers), freedom, seeds, repeated)
 
 
-def _arm(given: str | BestRate, differences: Path) -> str | None:
-    """The name of an arm; None for a member's best rate that is not known yet."""
+def _arm(given: str | BestRate, spec: TableSpec, differences: Path) -> str | None:
+    """The name of an arm; None for a member's best rate that is not known before every rate has run."""
     if isinstance(given, str):
         return given
     file = differences.with_name(differences.name.replace("-differences.csv", "-rates.csv"))
     if not file.exists():
         return None
-    rates = pd.read_csv(file)
+    rates, arms = pd.read_csv(file), members(spec).get(given.member)
+    # a table may have got more rates since its files were written
+    if not arms or not has_all_rates(arms, set(rates["arm"])):
+        return None
     best = rates[(rates["member"] == given.member) & (rates["k"] == metric_k(given.by)) & rates["best"]]
     return best["arm"].iloc[0] if len(best) else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,6 +26,7 @@ from rlvr.tables.spec import TableSpec, metric_k
 
 AVERAGE = "average"
 BOOTSTRAP_ITERATIONS = 10_000
+LEFT_OUT = 0.01  # of a benchmark's problems at most, for a large k
 COUNTS = ["seeds", "problems", "left_out", "samples", "unscorable"]
 RESULTS = ["value", "low", "high", "difference", "difference_low", "difference_high", "p_value"]
 DIFFERENCES = ["metric", "group", "arm", "against", "difference", "low", "high", "freedom"]
@@ -99,8 +100,7 @@ class Measured:
 def measure(spec: TableSpec, runs: Sequence[RunFiles], *, iterations: int = ITERATIONS) -> Measured:
     """pass@k of every arm on every benchmark, with what its intervals and tests are made of.
 
-    A benchmark is measured on the problems that all finished runs answered, with enough scorable samples
-    for the largest k and no less than half of the samples drawn; the same ones for all arms.
+    A benchmark is measured on its `kept_problems`, the same ones for all arms.
 
     Args:
         runs: finished runs.
@@ -111,9 +111,7 @@ def measure(spec: TableSpec, runs: Sequence[RunFiles], *, iterations: int = ITER
     """
     refuse_unknown("arm", (run.arm for run in runs), spec.arm_labels)
     runs_by_arm = by_arm(spec, runs)
-    doublings = 2 ** np.arange(max(spec.ks).bit_length())
-    ks = np.union1d(spec.ks, doublings[doublings <= max(spec.ks)])
-
+    ks = ks_of(spec)
     cells: dict[str, dict[str, dict[str, Cell]]] = {}
     for group, benchmarks in spec.columns.items():
         cells[group] = {
@@ -176,6 +174,12 @@ def differences(spec: TableSpec, measured: Measured) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=DIFFERENCES)
 
 
+def ks_of(spec: TableSpec) -> np.ndarray:
+    """Every k that has a metric or is on a curve: the doublings up to the largest."""
+    doublings = 2 ** np.arange(max(spec.ks).bit_length())
+    return np.union1d(spec.ks, doublings[doublings <= max(spec.ks)])
+
+
 def by_arm(spec: TableSpec, runs: Sequence[RunFiles]) -> dict[str, list[RunFiles]]:
     """The runs of each arm, in the order of the table."""
     return {name: [run for run in runs if run.arm == name] for name in spec.arm_labels}
@@ -187,6 +191,27 @@ def tallies_of(benchmark: str, runs_by_arm: dict[str, list[RunFiles]]) -> dict[s
     return {name: list(map(counts, found)) for name, found in files.items() if found and all(found)}
 
 
+def kept_problems(tallies: Mapping[str, Sequence[pd.DataFrame]], ks: np.ndarray) -> tuple[pd.Index, int]:
+    """The problems that a benchmark is measured on, and the largest of some k that it is measured at.
+
+    They are those that all runs answered, with scorable samples for that k and no less than half of the
+    samples drawn. A k that would leave out more than `LEFT_OUT` of what k = 1 keeps gives way to a smaller
+    one: at k = n a single sample without a verdict, in any run, takes its problem from all arms, and those
+    that are hard to judge are no random choice.
+    """
+    n_of_runs = pd.concat([table["n"] for tables in tallies.values() for table in tables], axis=1)
+    samples = int(n_of_runs.max(axis=None))
+
+    def kept(k: int) -> pd.Index:
+        return n_of_runs.index[(n_of_runs >= max(samples // 2, k)).all(axis=1)]
+
+    at_one = kept(1)
+    for k in sorted(map(int, ks[ks <= samples]), reverse=True):
+        if len(at_one) - len(problems := kept(k)) <= LEFT_OUT * len(at_one):
+            return problems, k
+    return at_one, 1
+
+
 def _measure(
     benchmark: str, runs_by_arm: dict[str, list[RunFiles]], ks: np.ndarray, iterations: int
 ) -> dict[str, Cell]:
@@ -195,16 +220,11 @@ def _measure(
         return {}
     n_of_runs = pd.concat([table["n"] for tables in tallies.values() for table in tables], axis=1)
     samples = int(n_of_runs.max(axis=None))
-    # the largest k with problems left: of n samples, one without a verdict takes its problem from k = n
-    for most in sorted({1, *ks[ks <= samples]}, reverse=True):
-        enough = max(samples // 2, most)
-        kept = n_of_runs.index[(n_of_runs >= enough).all(axis=1)]
-        if not kept.empty:
-            break
-    else:
+    kept, most = kept_problems(tallies, ks)
+    if kept.empty:
         raise UserError(
-            f"the runs share no problem of {benchmark!r} with {enough} scorable samples in each: "
-            "accepted are runs evaluated on the same problems, with as many samples"
+            f"the runs share no problem of {benchmark!r} with {max(samples // 2, 1)} scorable samples in "
+            "each: accepted are runs evaluated on the same problems, with as many samples"
         )
     measurable = ks <= most
     subsample = min(SUBSAMPLE, int(n_of_runs.loc[kept].min(axis=None)) // 2)

@@ -85,7 +85,8 @@ def validation_curves(spec: TableSpec, checkpoints: pd.DataFrame) -> Figure:
         for column, (baseline, name) in enumerate(pairs):
             colours = figures.BASELINE, figures.COLOURS[column % len(figures.COLOURS)]
             for arm, colour, line in zip((baseline, name), colours, ("--", "-"), strict=True):
-                points = checkpoints[checkpoints["arm"] == arm].groupby("steps")
+                of_arm = checkpoints[checkpoints["arm"] == arm]
+                points = figures.of_all_seeds(of_arm, "steps", of_arm["seed"].nunique()).groupby("steps")
                 reward = 100 * points["reward"].agg(["mean", "min", "max"])
                 for axes, cost in zip(grid[:, column], (reward.index, points["flops"].mean()), strict=True):
                     axes.plot(cost, reward["mean"], line, color=colour, label=labels[arm])

@@ -170,6 +170,15 @@ def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str)
     axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
 
 
+def of_all_seeds(points: pd.DataFrame, step: str, seeds: int) -> pd.DataFrame:
+    """The points of an arm at the steps that all of its seeds have; of some a mean is none over seeds.
+
+    Args:
+        step: the column of steps, in which a seed has each one once.
+    """
+    return points[points.groupby(step)[step].transform("size") == seeds]
+
+
 def log_axis(axes: Axes, ticks: Sequence[float], base: float = 2) -> None:
     """A logarithmic x axis that reads just these numbers."""
     axes.set_xscale("log", base=base)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import AVERAGE
 from rlvr.tables.figures import STYLE
+from rlvr.tables.members import has_all_rates, members, own_strength
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import Arm, TableSpec, metric_k
 
@@ -24,28 +25,13 @@ MARKERS = "osD^vP*X<>"
 RATES = ["member", "arm", "rate", "seeds", "k", "value", "best"]
 
 
-def members(spec: TableSpec) -> dict[str, list[Arm]]:
-    """The arms of each member, in the order of the table."""
-    found: dict[str, list[Arm]] = {}
-    for arm in spec.arms:
-        if arm.member:
-            found.setdefault(arm.member, []).append(arm)
-    return found
-
-
-def own_strength(arms: Sequence[Arm]) -> list[Arm]:
-    """The arms of a member at its own strength: the one that has other learning rates, or the first."""
-    varied = next((arm.strength for arm in arms if arm.rate), arms[0].strength)
-    return [arm for arm in arms if arm.strength == varied]
-
-
 def rates_frame(spec: TableSpec, runs: Sequence[RunFiles]) -> pd.DataFrame:
     """Validation of each member, at its own strength, at every learning rate, and which rate is best.
 
     Returns:
         `RATES`: pass@k in validation at the checkpoint measured, from 0 to 1, for k = 1 and the largest there
-        is, mean over the seeds that the member has at every rate; `best` is true of one arm for each member
-        and k, the first of equals.
+        is, mean over the seeds that the member has at every rate; `best` is true of one arm for each k of a
+        member of which every rate has run, the first of equals.
     """
     rows = []
     for member, arms in members(spec).items():
@@ -67,8 +53,9 @@ def rates_frame(spec: TableSpec, runs: Sequence[RunFiles]) -> pd.DataFrame:
                 rate = next(iter(of_arm.values())).config.training.learning_rate
                 rows.append([member, name, rate, len(seeds), k, value, False])
     frame = pd.DataFrame(rows, columns=RATES)
-    if len(frame):
-        frame.loc[frame.groupby(["member", "k"])["value"].idxmax(), "best"] = True
+    whole = [name for name, arms in members(spec).items() if has_all_rates(arms, set(frame["arm"]))]
+    if len(known := frame[frame["member"].isin(whole)]):
+        frame.loc[known.groupby(["member", "k"])["value"].idxmax(), "best"] = True
     return frame
 
 

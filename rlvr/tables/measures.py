@@ -8,7 +8,7 @@ import pandas as pd
 from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
 from rlvr.evaluation.measures import distinct_answers, measure_names, per_problem
 from rlvr.files.run_files import RunFiles
-from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, by_arm, tallies_of
+from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, by_arm, kept_problems, ks_of, tallies_of
 from rlvr.tables.panels import Panel
 from rlvr.tables.spec import TableSpec
 
@@ -30,11 +30,13 @@ def collect_measures(spec: TableSpec, runs: Sequence[RunFiles]) -> tuple[pd.Data
     rows, problems = [], []
     for group, benchmarks in spec.columns.items():
         parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        tallies = {benchmark: tallies_of(benchmark, runs_by_arm) for benchmark in benchmarks}
+        ks = [kept_problems(tables, ks_of(spec))[1] for tables in tallies.values() if tables]
+        largest = min(ks, default=1)  # of a group's benchmarks, since its average is up to one k
         for benchmark in benchmarks:
-            tallies = tallies_of(benchmark, runs_by_arm)
-            for name, tables in tallies.items():
+            for name, tables in tallies[benchmark].items():
                 problems.append(_counts_frame(name, benchmark, runs_by_arm[name], tables))
-            for name, part in _measured(spec, benchmark, tallies, runs_by_arm).items():
+            for name, part in _measured(spec, benchmark, tallies[benchmark], runs_by_arm, largest).items():
                 parts.setdefault(name, []).append(part)
         for name, of_benchmarks in parts.items():
             if len(of_benchmarks) < len(benchmarks):
@@ -43,7 +45,7 @@ def collect_measures(spec: TableSpec, runs: Sequence[RunFiles]) -> tuple[pd.Data
             lows, highs = percentile_interval(
                 _mean_of_those_that_have_it([replicates for _, replicates in of_benchmarks])
             )
-            for measure, *numbers in zip(_names(spec), values, lows, highs, strict=True):
+            for measure, *numbers in zip(_names(spec, largest), values, lows, highs, strict=True):
                 if not np.isnan(numbers[0]):
                     rows.append([group, name, len(runs_by_arm[name]), measure, *numbers])
     counted = pd.concat(problems, ignore_index=True) if problems else pd.DataFrame(columns=PROBLEMS)
@@ -55,8 +57,8 @@ def _mean_of_those_that_have_it(benchmarks: Sequence[np.ndarray]) -> np.ndarray:
     return np.ma.masked_invalid(np.stack(benchmarks)).mean(axis=0).filled(np.nan)
 
 
-def _names(spec: TableSpec) -> list[str]:
-    return [*measure_names(spec.measures.taus, max(spec.ks)), DISTINCT]
+def _names(spec: TableSpec, largest: int) -> list[str]:
+    return [*measure_names(spec.measures.taus, largest), DISTINCT]
 
 
 def _counts_frame(
@@ -76,17 +78,17 @@ def _measured(
     benchmark: str,
     tallies: dict[str, list[pd.DataFrame]],
     runs_by_arm: dict[str, list[RunFiles]],
+    largest: int,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By arm the measures, [measures], and their replicates; on the problems that all runs answered."""
+    """By arm the measures, [measures], and their replicates; on the problems that pass@k is measured on."""
     base = spec.measures.base
     if base not in tallies:
         return {}
-    n_of_runs = pd.concat([table["n"] for tables in tallies.values() for table in tables], axis=1)
-    kept = n_of_runs.index[(n_of_runs >= max(spec.ks)).all(axis=1)]
+    kept, _ = kept_problems(tallies, ks_of(spec))
     if kept.empty:
         return {}
     weights = resampling_weights(len(kept), BOOTSTRAP_ITERATIONS, [0, *benchmark.encode()])
-    c_base = tallies[base][0].loc[kept, "c"].to_numpy()
+    n_base, c_base = (tallies[base][0].loc[kept, column].to_numpy() for column in ("n", "c"))
     found = {}
     for name, tables in tallies.items():
         n, c = (np.stack([table.loc[kept, column] for table in tables]) for column in ("n", "c"))
@@ -95,7 +97,7 @@ def _measured(
             files = [run.samples(benchmark) for run in runs_by_arm[name]]
             distinct[..., 0] = [distinct_answers(file).loc[kept] for file in files]
         values = np.concatenate(
-            [per_problem(n, c, c_base, spec.measures.taus, max(spec.ks)), distinct], axis=-1
+            [per_problem(n, c, n_base, c_base, spec.measures.taus, largest), distinct], axis=-1
         )
         seed_weights = resampling_weights(len(tables), BOOTSTRAP_ITERATIONS, [0, *name.encode()])
         found[name] = values.mean(axis=(0, 1)), resampled_means(values, weights, seed_weights)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -116,7 +117,7 @@ def assemble(spec: TableSpec, runs: Iterable[RunFiles], *, iterations: int = ITE
     return TablePage(
         panels=[panel for part in parts for panel in part.panels],
         notes=[note for part in parts for note in part.notes]
-        + [note for note in (choice(spec, finished), otherwise(finished), *map(remark, finished)) if note],
+        + [note for note in run_notes(spec, finished) if note],
         figures={kind: figure for part in parts for kind, figure in part.figures.items()},
         numbers={name: numbers for part in parts for name, numbers in part.numbers.items()},
         spec=spec,
@@ -125,6 +126,15 @@ def assemble(spec: TableSpec, runs: Iterable[RunFiles], *, iterations: int = ITE
         published=printed,
         published_caption=caption,
     )
+
+
+def run_notes(spec: TableSpec, runs: list[RunFiles]) -> list[str]:
+    """What is to be said of the runs; "" where there is nothing."""
+    return [
+        choice(spec, runs),
+        otherwise(runs, chain.from_iterable(spec.columns.values())),
+        *map(remark, runs),
+    ]
 
 
 def curve_figures(spec: TableSpec, frame: pd.DataFrame, runs: list[RunFiles]) -> Part:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from rlvr.evaluation.significance import ALPHA, ITERATIONS, SUBSAMPLE
 from rlvr.files.run_files import RunFiles
-from rlvr.tables.collect import AVERAGE
+from rlvr.tables.collect import AVERAGE, LEFT_OUT
 from rlvr.tables.published import Published
 from rlvr.tables.spec import TableSpec
 
@@ -130,6 +130,14 @@ def notes(spec: TableSpec, frame: pd.DataFrame) -> list[str]:
     if left_out := ", ".join(f"{row.name} {row.left_out}" for row in size.itertuples(index=False)):
         lines.append(
             f"Problems left out for all arms, with too few scorable samples in some run: {left_out}."
+        )
+    way = run[run["value"].isna() & (run["k"] <= run["samples"])].drop_duplicates(["benchmark", "metric"])
+    if given_up := ", ".join(
+        f"{spec.label(row.benchmark)} {row.metric}" for row in way.itertuples(index=False)
+    ):
+        lines.append(
+            f"Not measured, since more than {100 * LEFT_OUT:g} % of the problems lack as many scorable "
+            f"samples in some run: {given_up}."
         )
     lost = run.drop_duplicates(["arm", "benchmark"]).groupby("label", sort=False)["unscorable"].sum()
     if lost := ", ".join(f"{name} {count:,}" for name, count in lost[lost > 0].items()):

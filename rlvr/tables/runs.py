@@ -9,6 +9,7 @@ from rlvr.errors import UserError
 from rlvr.files.run_directory import check_files
 from rlvr.files.run_files import RunFiles
 from rlvr.problems import is_fixed
+from rlvr.tables.judged import judged_settings
 from rlvr.tables.settings import evaluated_settings, said
 from rlvr.tables.spec import TableSpec
 
@@ -68,10 +69,15 @@ def choice(spec: TableSpec, runs: Sequence[RunFiles]) -> str:
     return f"Measured is the checkpoint of each run with {best}{limit}: {on}."
 
 
-def otherwise(runs: Sequence[RunFiles]) -> str:
-    """A sentence on runs that were evaluated otherwise than most, for the table's notes; "" if none was."""
+def otherwise(runs: Sequence[RunFiles], benchmarks: Iterable[str] = ()) -> str:
+    """A sentence on runs that were evaluated otherwise than most, for the table's notes; "" if none was.
+
+    Args:
+        benchmarks: whose samples are asked how they were made and judged.
+    """
+    names = list(benchmarks)
     whole = [run for run in runs if (run.directory / "config.yaml").is_file()]
-    settings = [evaluated_settings(run.config) for run in whole]
+    settings = [evaluated_settings(run.config) | judged_settings(run, names) for run in whole]
     found = []
     for key in dict.fromkeys(key for one in settings for key in one):
         values = [(run, said(one[key])) for run, one in zip(whole, settings, strict=True) if key in one]

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from rlvr.errors import unknown
 from rlvr.files.run_files import Line, RunFiles
-from rlvr.tables.figures import BASELINE, COLOURS, STYLE, band
+from rlvr.tables.figures import BASELINE, COLOURS, STYLE, band, of_all_seeds
 from rlvr.tables.spec import TableSpec, metric_k
 from rlvr.tables.sweep_figures import gamma_colour, gamma_label, swept_arms
 
@@ -69,7 +69,9 @@ def training_curves(spec: TableSpec, curves: pd.DataFrame) -> Figure:
         for row, quantity in zip(grid, quantities, strict=True):
             for axes, size in zip(row, sizes, strict=True):
                 for arm in arms[arms["group_size"] == size].itertuples():
-                    chosen = curves[(curves["arm"] == arm.arm) & (curves["quantity"] == quantity)]
+                    of_arm = curves[curves["arm"] == arm.arm]
+                    chosen = of_arm[of_arm["quantity"] == quantity]
+                    chosen = of_all_seeds(chosen, "step", of_arm["seed"].nunique())
                     by_step = 100 * chosen.groupby("step")["value"].agg(["mean", "min", "max"])
                     colour = gamma_colour(arm.gamma, arms)
                     axes.plot(by_step.index, by_step["mean"], color=colour, label=gamma_label(arm.gamma))

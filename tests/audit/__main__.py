@@ -109,19 +109,20 @@ def tally(run: Run, benchmark: str, at_last_step: bool) -> pd.DataFrame:
 def benchmark_cells(tallies: dict[str, list[pd.DataFrame]], ks: list[int]) -> dict[tuple[str, int], float]:
     """Mean pass@k of each arm: over seeds, and over the problems that every run answered often enough.
 
-    That is half as often as the one with the most answers, and for the largest k that this one allows.
+    That is half as often as the one with the most answers, and for the largest k that takes no more than one
+    problem of a hundred from those.
     """
     n = pd.concat([one["size"] for of_arm in tallies.values() for one in of_arm], axis=1)
-    most = int(n.max(axis=None))
-    enough = max([most // 2, *(k for k in ks if k <= most)])
-    problems = n.index[(n >= enough).all(axis=1)]
+    half = int(n.max(axis=None)) // 2
+    problems = {k: n.index[(n >= max(half, k)).all(axis=1)] for k in {1, *ks}}
+    most = max(k for k in problems if 100 * len(problems[k]) >= 99 * len(problems[1]))
     return {
         (arm, k): float(
             np.mean(
                 [
                     pass_at_k(int(size), int(right), k)
                     for one in of_arm
-                    for size, right in one.loc[problems].itertuples(index=False)
+                    for size, right in one.loc[problems[most]].itertuples(index=False)
                 ]
             )
         )

@@ -40,9 +40,15 @@ def test_area_by_hand():
 
 
 def test_lost_and_won_are_paired():
-    lost, won = lost_and_won([[0, 3, 0, 1], [2, 0, 0, 0]], [1, 2, 0, 0])
+    lost, won = lost_and_won(4, [[0, 3, 0, 1], [2, 0, 0, 0]], 4, [1, 2, 0, 0])
     assert lost.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
     assert won.tolist() == [[0, 0, 0, 1], [0, 0, 0, 0]]
+
+
+def test_lost_and_won_are_of_as_many_samples_of_both():
+    """One right of four: three of them hold it with a chance of 3/4."""
+    lost, won = lost_and_won([3, 4], [0, 1], [4, 3], [1, 0])
+    assert lost.tolist() == [0.75, 0] and won.tolist() == [0, 0.75]
 
 
 def test_distinct_answers_counts_forms_of_right_ones():
@@ -59,5 +65,5 @@ def test_distinct_answers_counts_forms_of_right_ones():
 
 def test_all_of_them_side_by_side():
     n, c = np.full((1, 2), 4), np.array([[1, 0]])
-    found = per_problem(n, c, np.array([0, 2]), [0.25, 0.5], 4)
+    found = per_problem(n, c, np.array([4, 4]), np.array([0, 2]), [0.25, 0.5], 4)
     np.testing.assert_allclose(found[0], [[1, 0, 9 / 16, 0, 1], [0, 0, 0, 1, 0]])

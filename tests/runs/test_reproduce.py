@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +15,16 @@ import yaml
 from tiny_runs import tiny
 
 from rlvr.config import run_directory, to_yaml
+from rlvr.curriculum.lim import Selection, write_selection
 from rlvr.errors import UserError
-from rlvr.runs.reproduce import ScheduledRun, baselines_of, is_shorter, refuse_other_settings
-from rlvr.tables.spec import Arm, TableSpec
+from rlvr.runs.reproduce import (
+    ScheduledRun,
+    baselines_of,
+    is_shorter,
+    refuse_other_settings,
+    schedule_runs,
+)
+from rlvr.tables.spec import Arm, Select, TableSpec
 
 TINY = [
     "table=fgrpo/table1",
@@ -104,6 +112,80 @@ def test_runs_of_other_settings_than_those_given_are_not_the_tables(tmp_path: Pa
             refuse([same, other], given)
     assert [is_shorter(run) for run in (same, longer)] == [False, True]
     assert "is left out: it has 2 steps of the 4 that are asked for" in capsys.readouterr().err
+
+
+def stored_run(run: ScheduledRun) -> None:
+    """Leave the folder of a finished run."""
+    run.directory.mkdir(parents=True)
+    (run.directory / "config.yaml").write_text(to_yaml(run.config))
+    (run.directory / "summary.json").write_text(json.dumps({"status": "finished"}))
+    (run.directory / "provenance.json").write_text(json.dumps({"seed": run.seed}))
+
+
+def test_runs_of_a_table_whose_file_was_edited_since_are_not_the_tables(tmp_path: Path):
+    """Its own overrides, and those of its arms: the page would have the numbers of what it said then."""
+    base = ["experiment=mine/smoke", "scale=smoke", f"runs={tmp_path}"]
+
+    def schedule(gamma: float, *overrides: str, scale: str = "scale=smoke") -> list[ScheduledRun]:
+        focal = ["advantage_scaling=focal", f"advantage_scaling.gamma={gamma}"]
+        spec = TableSpec(overrides=list(overrides), arms=[Arm("grpo"), Arm("focal", overrides=focal)])
+        return schedule_runs(spec, [1, 2], [scale if one == "scale=smoke" else one for one in base])
+
+    for run in schedule(0.5, "training.weight_decay=0.1"):
+        stored_run(run)
+    for same in (
+        schedule(0.5),
+        schedule(0.5, "training.weight_decay=0.1"),
+        schedule(0.5, scale="scale=laptop"),
+    ):
+        refuse_other_settings(same, [], evaluated=False)
+    with pytest.raises(
+        UserError,
+        match=r"focal/seed-1 holds a run with advantage_scaling.gamma=0.5, not 2.0 as arm 'focal' of the "
+        r"table's file has it: give the table another name, or remove that folder$",
+    ):
+        refuse_other_settings(schedule(2.0), [], evaluated=False)
+    with pytest.raises(
+        UserError, match=r"grpo/seed-1 .*weight_decay=0.1, not 0.3 as arm 'grpo' of the table's"
+    ):
+        refuse_other_settings(schedule(0.5, "training.weight_decay=0.3"), [], evaluated=True)
+    cooler = schedule(0.5, "evaluation.sampling.temperature=0.6")
+    refuse_other_settings(cooler, [], evaluated=False)
+    with pytest.raises(
+        UserError, match=r"temperature=1.0, not 0.6 as arm .*: leave out --render, give the table"
+    ):
+        refuse_other_settings(cooler, [], evaluated=True)
+
+
+def test_runs_on_another_selection_than_the_tables_file_asks_for_are_not_the_tables(tmp_path: Path):
+    def schedule(runs: Path = tmp_path, **select: float | str) -> list[ScheduledRun]:
+        lim = Arm("lim", overrides=["curriculum=lim"], select=Select(**({"from_": "full"} | select)))
+        base = ["experiment=mine/smoke", "scale=smoke", f"runs={runs}"]
+        return schedule_runs(TableSpec(arms=[Arm("full"), Arm("other"), lim]), [1], base)
+
+    full, _, lim = schedule(share=0.5)
+    chosen = Selection("lim", "data", str(full.directory), {"share": 0.5}, 0.0, ["p"], {"p": 1.0})
+    for run in (full, lim):
+        stored_run(run)
+    provenance = {"seed": 1, "contents": {"the selection": chosen.fingerprint()}}
+    (lim.directory / "provenance.json").write_text(json.dumps(provenance))
+    refuse_other_settings([lim], [], evaluated=True)  # its file has gone: nothing can be told
+    write_selection(chosen, Path(lim.config.curriculum.selection))
+    refuse_other_settings(schedule(share=0.5), [], evaluated=True)
+    for select, said in (
+        ({"share": 0.2}, "select.share=0.5, not 0.2 as arm 'lim' of the table's"),
+        ({"threshold": 0.7}, "select.threshold=None, not 0.7 as"),
+        ({"share": 0.5, "epochs": 2}, "select.epochs=None, not 2 as"),
+        ({"share": 0.5, "from_": "other"}, "select.from=full, not other as"),
+    ):
+        with pytest.raises(UserError, match=said):
+            refuse_other_settings(schedule(**select), [], evaluated=True)
+    (link := tmp_path / "moved").symlink_to(tmp_path)
+    refuse_other_settings(schedule(link, share=0.5), [], evaluated=True)
+    write_selection(
+        replace(chosen, selected=["q"], settings={"share": 0.2}), full.directory / "selection-lim.json"
+    )
+    refuse_other_settings(schedule(share=0.5), [], evaluated=True)  # that file is another arm's by now
 
 
 def test_an_arm_takes_its_own_best_checkpoint_unless_its_table_says_otherwise(tmp_path: Path):

@@ -17,7 +17,7 @@ from rlvr.errors import UserError
 from rlvr.files.run_directory import RunDirectory
 from rlvr.problems import contents, load_problems
 from rlvr.runs.run import load_data
-from rlvr.runs.select import select, selection_file
+from rlvr.runs.select import made_otherwise, select, selection_file
 
 TINY = ["data.size=6", "training.prompts_per_step=2", "training.mini_batch_prompts=2", "tracking=local"]
 # of four answers in each of two epochs: the average curve is 1/4, 3/4
@@ -83,12 +83,24 @@ def test_a_random_subset_is_as_large_as_lims_choice_and_seeded(finished: Path):
     first, again = select(finished, "random_subset"), select(finished, "random_subset")
     assert first == again
     assert len(first.selected) == 4
-    assert first.settings == {"size": 4, "seed": 5}
+    assert first.settings == {"size": 4, "seed": 5, "threshold": 0.6}
     assert (first.flops, first.scores) == (0.0, {})
     assert not selection_file(finished, "lim").exists()
     drawn = {tuple(select(finished, "random_subset", size=2, seed=seed).selected) for seed in range(8)}
     assert len(drawn) > 1
     assert all(len(subset) == 2 for subset in drawn)
+
+
+def test_what_a_selection_was_made_with_is_held_against_other_settings(finished: Path):
+    lim, random = (select(finished, method) for method in ("lim", "random_subset"))
+    for chosen in (lim, random):  # both by LIM's own threshold
+        assert made_otherwise(chosen) == made_otherwise(chosen, threshold=0.6) == {}
+        assert made_otherwise(chosen, threshold=0.7) == {"threshold": (0.6, 0.7)}
+        assert made_otherwise(chosen, share=0.2) == {"threshold": (0.6, None), "share": (None, 0.2)}
+    assert made_otherwise(select(finished, "linear")) == {}
+    assert made_otherwise(random, size=2) == {"size": (4, 2)}
+    earlier = replace(random, settings={"size": 4, "seed": 5})
+    assert made_otherwise(earlier, share=0.2) == {}
 
 
 def test_only_the_first_epochs(tmp_path: Path):

@@ -1,18 +1,22 @@
 """Tables of runs that no file describes: which keys tell arms apart, and what they are compared with."""
 
+import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from reported_runs import EASY, HARD, write_run
 
 from rlvr.errors import UserError
+from rlvr.evaluation.sampling import KEY
 from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.ad_hoc import write_table_of_runs
+from rlvr.runs.reproduce import render_taken
 from rlvr.tables.adhoc import Wish, base_of, check_seeds, chosen, grid_of, table_of_runs
 from rlvr.tables.runs import choice, otherwise
 from rlvr.tables.settings import named_key, short_names, telling
-from rlvr.tables.spec import TableSpec
+from rlvr.tables.spec import Arm, TableSpec
 
 FOCAL = "advantage_scaling=focal"
 
@@ -156,6 +160,55 @@ def test_a_table_says_which_arms_were_evaluated_otherwise_and_whether_checkpoint
     by_2 = RunFiles(write_run(tmp_path, "d", samples, overrides=["evaluation.select_by=2"]))
     assert "best pass@2 in validation: on other" in choice(TableSpec(), [by_2])
     assert "d, seed 1: evaluation.select_by=2, not 1." in otherwise([*alike, by_2])
+
+
+def judged(tmp_path: Path, arm: str, seed: int = 1, **key: object) -> RunFiles:
+    """A run whose samples say what they are by."""
+    run = RunFiles(write_run(tmp_path, arm, {EASY: [("correct", "")] * 4}, seed=seed))
+    file = run.samples("countdown_3")
+    table = pq.read_table(file)
+    whole = {"problems": "ab", "verifiers": {"countdown": "12"}, "engine": "transformers", "seed": seed} | key
+    pq.write_table(table.replace_schema_metadata({KEY: json.dumps(whole)}), file)
+    return run
+
+
+def test_a_table_says_which_samples_were_judged_otherwise(tmp_path: Path):
+    """Neither verifiers nor references are among the ids of problems, nor all of them in the config."""
+    alike = [judged(tmp_path, arm, seed) for arm in ("a", "b") for seed in (1, 2)]
+    silent = RunFiles(write_run(tmp_path, "silent", {EASY: [("correct", "")] * 4}))
+    assert otherwise([*alike, silent], ["countdown_3"]) == ""
+    other = judged(tmp_path, "c", verifiers={"countdown": "34"}, problems="cd", engine="vllm")
+    assert otherwise([*alike, silent, other], ["countdown_4"]) == ""
+    assert otherwise([*alike, silent, other], ["countdown_3"]) == (
+        "Not evaluated as the others, which is in their numbers too: c, seed 1: countdown_3.problems=cd, not "
+        "ab; c, seed 1: countdown_3.verifiers=countdown 34, not countdown 12; c, seed 1: "
+        "countdown_3.engine=vllm, not transformers."
+    )
+
+
+def test_seeds_that_were_judged_otherwise_are_no_arm(tmp_path: Path):
+    alike = [judged(tmp_path, "a", seed) for seed in (1, 2)]
+    silent = RunFiles(write_run(tmp_path, "a", {EASY: [("correct", "")] * 4}, seed=3))
+    check_seeds([*alike, silent])
+    other = judged(tmp_path, "a", 4, verifiers={"countdown": "34"})
+    with pytest.raises(
+        UserError,
+        match=r"arm 'a' differ in countdown_3.verifiers \(countdown 12 and countdown 34\), so they are no "
+        r"one arm: `rlvr evaluate run=.*seed-4` measures one again",
+    ):
+        check_seeds([*alike, other])
+
+
+def test_a_file_that_takes_an_experiments_runs_takes_seeds_of_one_kind_alone(tmp_path: Path):
+    spec = TableSpec(experiment="sweep", arms=[Arm("a")], columns={"in_domain": ["countdown_3"]})
+    for seed, rate in ((1, 1e-4), (2, 5e-5)):
+        keys = [f"training.learning_rate={rate}"]
+        write_run(tmp_path / "runs", "a", {EASY: [("correct", "")] * 4}, seed=seed, overrides=keys)
+    with pytest.raises(
+        UserError,
+        match=r"differ in training.learning_rate \(0.0001 and 5e-05\).*another arm=, or move .*seed-2",
+    ):
+        render_taken(spec, tmp_path)
 
 
 def test_any_folder_of_runs_becomes_a_table(sweep: Path, tmp_path: Path):

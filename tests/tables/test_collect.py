@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,9 @@ from table_runs import collect, finished
 
 from rlvr.errors import UserError
 from rlvr.tables.collect import AVERAGE, differences, measure, tidy
+from rlvr.tables.measures import collect_measures
+from rlvr.tables.panels import notes
+from rlvr.tables.spec import Measures
 
 
 def everywhere(cs: list[int]) -> dict[str, list[int]]:
@@ -141,20 +145,51 @@ def test_a_k_above_the_samples_is_empty(tmp_path, spec, run_dirs):
     assert frame[frame["k"] == 8]["value"].notna().all()
 
 
+def lose(run: Path, *places: int) -> None:
+    """Take the verdicts of some samples of easy, of which each problem has eight."""
+    easy = run / "evaluation" / "easy.parquet"
+    samples = pd.read_parquet(easy)
+    samples.loc[list(places), "verdict"] = "timeout"
+    samples.to_parquet(easy)
+
+
 def test_problems_that_lost_samples_are_left_out_for_every_arm(write_run, tmp_path, spec):
+    """Five of eight samples of easy/0: too few at every k, also of the arm that solved it with all eight."""
     one = everywhere([8, 0, 4])
     runs = [write_run(tmp_path, "grpo", 0, one), write_run(tmp_path, "f-grpo", 0, one)]
-    easy = runs[0] / "evaluation" / "easy.parquet"
-    samples = pd.read_parquet(easy)
-    samples.loc[0, "verdict"] = "timeout"  # of problem easy/0, which the other arm solved with all 8
-    samples.to_parquet(easy)
+    lose(runs[0], 0, 1, 2, 3, 4)
     frame = collect(spec, finished(runs), iterations=50)
-    for arm, unscorable in (("grpo", 1), ("f-grpo", 0)):
+    for arm, unscorable in (("grpo", 5), ("f-grpo", 0)):
         row = cell(frame, arm, "easy", "pass@1")
         assert row[["value", "problems", "left_out", "samples", "unscorable"]].tolist() == [
             0.25, 2, 1, 8, unscorable
         ]  # fmt: skip
+        assert cell(frame, arm, "easy", "pass@8").value == 0.5
         assert cell(frame, arm, "hard", "pass@1").value == 0.5
+
+
+@pytest.mark.parametrize(("losing", "problems"), [(1, 99), (2, 100)])
+def test_a_large_k_gives_way_before_more_than_one_problem_of_a_hundred(
+    write_run, tmp_path, spec, losing, problems
+):
+    """A problem that lost one of its samples has none to spare for pass@8, and all others do."""
+    half = {"easy": [8, 0] * 50, "hard": [8], "other": [8]}
+    runs = [write_run(tmp_path, arm, 0, half) for arm in ("base", "grpo")]
+    lose(runs[1], *(8 * place for place in range(losing)))
+    ran = finished(runs)
+    frame = collect(spec, ran)
+    assert cell(frame, "base", "easy", "pass@1").problems == problems
+    assert np.isnan(cell(frame, "base", "easy", "pass@8").value) == (problems == 100)
+    said = (
+        "Not measured, since more than 1 % of the problems lack as many scorable samples in some run: "
+        "Easy pass@8."
+    )
+    assert (said in notes(spec, frame)) == (problems == 100)
+
+    spec = replace(spec, measures=Measures("base", [0.5]))
+    in_domain = collect_measures(spec, ran)[0].query("group == 'in_domain' and arm == 'grpo'")
+    area = f"log-k area to {4 if problems == 100 else 8}"
+    assert in_domain["measure"].tolist() == ["cover@0.5", area, "lost", "won"]
 
 
 def test_one_lost_sample_in_each_problem_costs_the_largest_k_alone(write_run, tmp_path, spec):

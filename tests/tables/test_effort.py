@@ -177,6 +177,15 @@ def test_curves_are_drawn_by_step_and_by_flops(trained: list[Path], spec_with_ef
     np.testing.assert_allclose(line.get_xydata(), [[0, 20], [20, 40], [40, 60], [60, 50]])
 
 
+def test_a_checkpoint_that_a_seed_lacks_is_on_no_curve(trained: list[Path], spec_with_effort: TableSpec):
+    file = trained[-1] / "validation.jsonl"
+    one, two, *rest = file.read_text().splitlines()
+    file.write_text("\n".join([one, two.replace("in_domain/pass@1", "in_domain/pass@2"), *rest, ""]))
+    for axes in validation_curves(spec_with_effort, curves(finished(trained))).axes:
+        (line,) = [line for line in axes.get_lines() if line.get_label() == "F-GRPO"]
+        np.testing.assert_allclose(np.asarray(line.get_ydata()), [20, 50, 60])
+
+
 def test_the_page_has_it_and_the_numbers_are_written(
     trained: list[Path], spec_with_effort: TableSpec, tmp_path: Path
 ):

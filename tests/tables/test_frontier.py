@@ -6,6 +6,7 @@ from typing import cast
 
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.figure import Figure
 from reported_runs import write_run
 from table_runs import page_of
@@ -128,6 +129,18 @@ def test_the_way_is_the_mean_of_steps_that_all_seeds_have(runs: list[Path]):
     assert way.get_lines()[0].get_xydata().tolist() == [[40, 50]]
 
 
+def declare(folder: Path, *more: Arm) -> Path:
+    """The file of `E`, beside one of a table with the arms of `spec` and some more."""
+    declared = folder / "experiments" / "sweep" / "claims.yaml"
+    declared.parent.mkdir(parents=True, exist_ok=True)
+    declared.write_text(E)
+    keys = ("name", "member", "strength", "rate")
+    arms = [{key: value for key in keys if (value := getattr(arm, key))} for arm in (*spec().arms, *more)]
+    layout = {"title": "A", "metrics": ["pass@1", "pass@4"], "columns": {"in_domain": ["countdown_3"]}}
+    (declared.parent / "smoke.yaml").write_text(yaml.safe_dump(layout | {"arms": arms}))
+    return declared
+
+
 def test_the_best_rate_is_taken_by_each_metric_and_claims_are_about_it(runs: list[Path], tmp_path: Path):
     page = page_of(spec(), runs)
     rates = page.numbers["-rates"]
@@ -137,15 +150,7 @@ def test_the_best_rate_is_taken_by_each_metric_and_claims_are_about_it(runs: lis
     files = write_table(page, tmp_path / "results")
     assert tmp_path / "results/figures/sweep-smoke-smoke-frontier.png" in files
 
-    declared = tmp_path / "experiments" / "sweep" / "claims.yaml"
-    declared.parent.mkdir(parents=True)
-    declared.write_text(E)
-    arms = ", ".join(
-        f"{{name: {arm.name}, member: {arm.member or 'none'}, overrides: []}}" for arm in spec().arms
-    )
-    (declared.parent / "smoke.yaml").write_text(
-        f"title: A\nmetrics: [pass@1, pass@4]\ncolumns: {{in_domain: [countdown_3]}}\narms: [{arms}]\n"
-    )
+    declared = declare(tmp_path)
     declared.write_text(E.replace("member: grpo", "member: grop"))
     with pytest.raises(UserError, match=r"member of table sweep/smoke 'grop'.*did you mean grpo"):
         findings(declared, "smoke", tmp_path / "results")
@@ -157,6 +162,25 @@ def test_the_best_rate_is_taken_by_each_metric_and_claims_are_about_it(runs: lis
     ].itertuples()
     assert difference.value == pytest.approx(-100 * row.difference)
     assert difference.text == "pass@1, in_domain: power-slower − grpo"
+
+
+def test_no_rate_is_the_best_while_another_one_has_not_run(runs: list[Path], tmp_path: Path):
+    """Of power the rate that is missing may be the better one, so a claim about its best is not tried."""
+    declared, results = declare(tmp_path), tmp_path / "results"
+    page = page_of(spec(), [run for run in runs if run.parent.name != "power-slower"])
+    rates = page.numbers["-rates"]
+    assert rates[rates["best"]]["member"].unique().tolist() == ["grpo"]
+    (panel,) = [panel for panel in page.panels if "the best rate of each member" in panel.title]
+    assert [["[" in text for text in row[1:]] for row in panel.rows] == [[True, True], [False, False]]
+    write_table(page, results)
+    (finding,) = findings(declared, "smoke", results)
+    assert finding.verdict == "not run"
+    assert finding.differences[0].text == "pass@1, in_domain: power at its best rate by pass@2 − grpo"
+
+    write_table(page_of(spec(), runs), results)
+    assert findings(declared, "smoke", results)[0].verdict != "not run"
+    declare(tmp_path, Arm("power-faster", member="power", strength=1, rate="faster"))
+    assert findings(declared, "smoke", results)[0].verdict == "not run"
 
 
 def validated(arm: str, seed: int, line: dict[str, float], tokens: float = 1e5) -> RunFiles:

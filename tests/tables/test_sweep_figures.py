@@ -87,6 +87,21 @@ def test_the_way_of_training_from_the_files_of_runs(table: TableSpec, sweep_runs
     assert lines(axes[4])["no focal scaling"].tolist() == [[80, 50]]
 
 
+def test_the_way_of_training_is_drawn_at_the_steps_that_all_seeds_have(
+    table: TableSpec, sweep_runs: list[Path]
+):
+    """Of n4 seed 0 alone could be judged at the checkpoint of step 40, and in training at steps 1 and 2."""
+    checkpoint = {"step": 40, "in_domain/pass@1": 0.75, "in_domain/pass@8": 0.75}
+    file = sweep_runs[2] / "validation.jsonl"
+    file.write_text(json.dumps(checkpoint) + "\n" + file.read_text())
+    file = sweep_runs[3] / "metrics.jsonl"
+    file.write_text(file.read_text().replace(', "reward/mean"', ', "other"', 2))
+    axes = training_figures.training_curves(table, training_figures.training_frame(finished(sweep_runs))).axes
+    drawn = [lines(axes[row])["no focal scaling"] for row in (0, 2, 4)]
+    assert [line.tolist() for line in drawn[1:]] == [[[80, 25]], [[80, 50]]]
+    assert drawn[0][0] == pytest.approx([4, 3.5 + 5])
+
+
 def test_steps_of_which_nothing_could_be_judged_move_no_other_one(table: TableSpec, sweep_runs: list[Path]):
     file = sweep_runs[2] / "metrics.jsonl"  # of n4, seed 0
     lines = [json.loads(line) for line in file.read_text().splitlines()]
