@@ -110,12 +110,12 @@ def benchmark_cells(tallies: dict[str, list[pd.DataFrame]], ks: list[int]) -> di
     """Mean pass@k of each arm: over seeds, and over the problems that every run answered often enough.
 
     That is half as often as the one with the most answers, and for the largest k that takes no more than one
-    problem of a hundred from those.
+    problem of twenty from those.
     """
     n = pd.concat([one["size"] for of_arm in tallies.values() for one in of_arm], axis=1)
     half = int(n.max(axis=None)) // 2
     problems = {k: n.index[(n >= max(half, k)).all(axis=1)] for k in {1, *ks}}
-    most = max(k for k in problems if 100 * len(problems[k]) >= 99 * len(problems[1]))
+    most = max(k for k in problems if 20 * len(problems[k]) >= 19 * len(problems[1]))
     return {
         (arm, k): float(
             np.mean(
