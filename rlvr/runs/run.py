@@ -182,18 +182,17 @@ def train_run(config: Config, directory: RunDirectory) -> RolloutEngine | None:
             if is_checkpointed(config, step) or is_due(config, saved_at):
                 save(step)
                 saved, saved_at = step, time.monotonic()
-                check_time()  # a validation may take longer than what is left, and a resumed run makes it
-            if is_checkpointed(config, step):
-                log_validation(config, logs, step, engine, data)
-            if saved == step:
                 remove_unneeded(config, path, step)
             directory.report("training", step, steps)
             try:
-                check_time()
+                check_time()  # before a validation, which may take longer than what is left
             except OutOfTime:
                 if saved != step:
                     save(step)
                 raise
+            if is_checkpointed(config, step):
+                log_validation(config, logs, step, engine, data)
+                remove_unneeded(config, path, step)
     remove_unneeded(config, path, steps, trained=True)
     write_training_summary(config, directory, state["learner"].updates, data)
     return engine if keep else None
