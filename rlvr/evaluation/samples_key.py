@@ -20,6 +20,7 @@ from rlvr.functions.source import digest_of, is_file_function
 from rlvr.problems import content_fingerprint
 from rlvr.rollout.engine import Sampling
 from rlvr.verification import POOLED, VERIFIERS
+from rlvr.verification.ifeval import SPLITTER, has_trained_splitter
 
 COMPARING_PACKAGES = ("math-verify", "latex2sympy2-extended", "sympy", "if-verifiable", "langdetect", "nltk")
 JUDGING = ("verifiers", "reward")  # what of a key judges samples; of "problems" their references do
@@ -97,6 +98,9 @@ def verifier_version(name: str) -> str:
     if name in POOLED or name in VERIFIERS:
         folders.append(Path(data.__file__).parent)  # the text of answers
     sources = [source.read_bytes() for folder in folders for source in sorted(folder.glob("*.py"))]
+    if name == "ifeval":  # which splits sentences by what NLTK has on this machine, or by a list here
+        sources += [file.read_bytes() for file in sorted(Path(SPLITTER).rglob("*")) if file.is_file()]
+        sources.append(str(has_trained_splitter()).encode())
     installed = installed_versions(COMPARING_PACKAGES)
     versions = [f"{package} {installed.get(package, '')}".encode() for package in COMPARING_PACKAGES]
     return digest_of(b"\0".join([*sources, *versions]))

@@ -216,7 +216,12 @@ def test_the_version_of_a_verifier_is_that_of_its_sources(tmp_path: Path, monkey
         monkeypatch.setattr(samples_key, "added", lambda kind, own, judge=module.judge: own | {"mine": judge})
         versions.append(samples_key.verifier_version.__wrapped__("mine"))
     assert versions[0] != versions[1]
-    assert samples_key.verifier_version("math") == samples_key.verifier_version("ifeval")  # one room
+    splits = []
+    for trained in (True, False):
+        monkeypatch.setattr(samples_key, "has_trained_splitter", lambda trained=trained: trained)
+        splits.append(samples_key.verifier_version.__wrapped__("ifeval"))
+    assert splits[0] != splits[1]  # sentences of IFEval end elsewhere
+    assert samples_key.verifier_version("math") == samples_key.verifier_version("multiple_choice")  # one room
 
 
 @pytest.mark.parametrize("harm", ["lost", "a bit", "half of the rows", "rows twice", "of another run"])
