@@ -9,8 +9,9 @@ What this module does not do: adapters around embeddings or the head, several ad
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,29 +105,11 @@ class Adapter:
         for layer in self.layers.values():
             layer.lora_dropout.eval()
 
-    @torch.no_grad()
-    def merged(self, named_tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-        """Parameters under the names that they have without an adapter, W + (alpha / rank) B A in place of W.
-
-        Args:
-            named_tensors: all parameters in their order, full; one layer is held at a time.
-        """
-        held: dict[str, Tensor] = {}
-        for name, tensor in named_tensors:
-            module, _, part = name.rpartition(".base_layer.")
-            if ".lora_" not in name and module not in self.layers:
-                yield name, tensor
-            elif part == "bias":
-                yield f"{module}.bias", tensor
-            elif part == "weight":
-                held = {"weight": tensor}
-            elif ".lora_A." in name:
-                held["A"] = tensor
-            else:
-                weight_OI = held["weight"]
-                added_OI = self.scaling * (tensor.float() @ held["A"].float())
-                summed_OI = (weight_OI.float() + added_OI).to(weight_OI.dtype)
-                yield f"{name.partition('.lora_')[0]}.weight", summed_OI
+    @property
+    def merged(self) -> Callable[[Iterable[tuple[str, Tensor]]], Iterator[tuple[str, Tensor]]]:
+        """A function of all parameters in their order, full, which gives those that there are without an
+        adapter, W + (alpha / rank) B A in place of W; one layer is held at a time, and the model is not."""
+        return partial(_merged, frozenset(self.layers), self.scaling)
 
     def merge(self, model: PreTrainedModel) -> None:
         """Put the sums where the layers were: the model is a plain one again, and none of it is frozen."""
@@ -178,6 +161,28 @@ class Adapter:
             )
         for name, parameter in own.items():
             parameter.copy_(tensors[name])
+
+
+@torch.no_grad()
+def _merged(
+    layers: Collection[str], scaling: float, named_tensors: Iterable[tuple[str, Tensor]]
+) -> Iterator[tuple[str, Tensor]]:
+    held: dict[str, Tensor] = {}
+    for name, tensor in named_tensors:
+        module, _, part = name.rpartition(".base_layer.")
+        if ".lora_" not in name and module not in layers:
+            yield name, tensor
+        elif part == "bias":
+            yield f"{module}.bias", tensor
+        elif part == "weight":
+            held = {"weight": tensor}
+        elif ".lora_A." in name:
+            held["A"] = tensor
+        else:
+            weight_OI = held["weight"]
+            added_OI = scaling * (tensor.float() @ held["A"].float())
+            summed_OI = (weight_OI.float() + added_OI).to(weight_OI.dtype)
+            yield f"{name.partition('.lora_')[0]}.weight", summed_OI
 
 
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -138,13 +139,12 @@ class Policy:
 
     def encode(self, problem: Problem) -> list[int]:
         """Token ids of a problem's prompt, up to where the answer begins."""
-        ids = render(self.tokenizer, problem, self.prompts)
-        if (last := max(ids)) >= (vocabulary := len(self.model.get_input_embeddings().weight)):
-            raise UserError(
-                f"the tokenizer {self.tokenizer.name_or_path!r} has token {last} in problem {problem.id}, "
-                f"and the model has {vocabulary} tokens: fetch the tokenizer of this model"
-            )
-        return ids
+        return self.encoder(problem)
+
+    @property
+    def encoder(self) -> Callable[[Problem], list[int]]:
+        """`encode`, for one that is to hold no weights."""
+        return partial(_encode, self.tokenizer, self.prompts, len(self.model.get_input_embeddings().weight))
 
     def weights(self) -> Iterable[tuple[str, Tensor]]:
         """All parameters by name, tied ones once, an adapter's too: what an engine takes over."""
@@ -163,6 +163,18 @@ class Policy:
         if self.adapter:
             self.adapter.merge(self.model)
             self.adapter = None
+
+
+def _encode(
+    tokenizer: PreTrainedTokenizerBase, prompts: Prompts, vocabulary: int, problem: Problem
+) -> list[int]:
+    ids = render(tokenizer, problem, prompts)
+    if (last := max(ids)) >= vocabulary:
+        raise UserError(
+            f"the tokenizer {tokenizer.name_or_path!r} has token {last} in problem {problem.id}, "
+            f"and the model has {vocabulary} tokens: fetch the tokenizer of this model"
+        )
+    return ids
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:

@@ -69,7 +69,7 @@ def build_vllm_engine(config: Config, policy: Policy, sequence: int | None = Non
     return VLLMEngine(
         find(config.model),
         policy.tokenizer,
-        policy.encode,
+        policy.encoder,
         config.rollout,
         max_model_len=sequence or context_of(policy.model.config),
         end_ids=policy.end_ids,

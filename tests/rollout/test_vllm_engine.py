@@ -1,8 +1,10 @@
 """The vLLM engine against transformers' forward, on a tiny random Qwen2 (run with `-m vllm`)."""
 
+import gc
 import random
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -353,6 +355,10 @@ def test_the_engine_of_a_config_has_the_policys_prompts_ends_and_weights(folder)
     policy = Policy(tiny_model(4), tokenizer, stop_strings=["w5"])
     engine = build_vllm_engine(config, policy, sequence=27)
     engine.update_weights(policy.weights(), version=0)
+    model = weakref.ref(policy.model)
+    del policy
+    gc.collect()
+    assert model() is None  # the trainer's weights are not the engine's to keep
     assert engine.max_model_len == 27 == engine._llm.llm_engine.model_config.max_model_len
     question = Problem("words", "test", ({"role": "user", "content": "w1 w2 w3"},), "", "none")
     groups = engine.generate([(question, 8)], SAMPLING, seed=0)
