@@ -136,17 +136,32 @@ def validate(
         correct = [group.verdicts.count(Verdict.CORRECT) for group in groups]
         counts[name] = np.array(scorable), np.array(correct)
 
+    averages, scores = in_domain_scores(counts, evaluation.validated_k)
+    if not benchmarks:
+        averages["in_domain/pass@1"] = 0.0
+    if rewards and None not in rewards:
+        averages["in_domain/reward"] = float(np.mean(rewards))
+    return averages | scores
+
+
+def in_domain_scores(
+    counts: Mapping[str, tuple[np.ndarray, np.ndarray]], ks: Sequence[int]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Averages over benchmarks as `in_domain/pass@<k>`, and the success rate of each; what is left out of
+    them says `validate`.
+
+    Args:
+        counts: by benchmark, scorable answers and right ones of each problem.
+    """
+
     def average(k: int) -> float | None:
         values = [np.mean(pass_at_k(n[n >= k], c[n >= k], k)) for n, c in counts.values() if (n >= k).any()]
         return float(np.mean(values)) if values else None
 
     scores = {name: float(np.mean(c[n > 0] / n[n > 0])) for name, (n, c) in counts.items() if n.any()}
-    first = float(np.mean(list(scores.values()))) if scores else None if counts else 0.0
-    averages = {"in_domain/pass@1": first}
-    averages |= {f"in_domain/pass@{k}": average(k) for k in evaluation.validated_k if k > 1}
-    if rewards and None not in rewards:
-        averages["in_domain/reward"] = float(np.mean(rewards))
-    return {name: value for name, value in averages.items() if value is not None} | scores
+    averages = {"in_domain/pass@1": float(np.mean(list(scores.values())))} if scores else {}
+    further = {f"in_domain/pass@{k}": average(k) for k in ks if k > 1}
+    return averages | {name: value for name, value in further.items() if value is not None}, scores
 
 
 def read_validation(file: Path, k: int = 1) -> dict[int, float | None]:

@@ -30,13 +30,16 @@ def collect_measures(spec: TableSpec, runs: Sequence[RunFiles]) -> tuple[pd.Data
     rows, problems = [], []
     for group, benchmarks in spec.columns.items():
         parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-        tallies = {benchmark: tallies_of(benchmark, runs_by_arm) for benchmark in benchmarks}
-        ks = [kept_problems(tables, ks_of(spec))[1] for tables in tallies.values() if tables]
-        largest = min(ks, default=1)  # of a group's benchmarks, since its average is up to one k
-        for benchmark in benchmarks:
-            for name, tables in tallies[benchmark].items():
+        found = {benchmark: tallies_of(benchmark, runs_by_arm) for benchmark in benchmarks}
+        tallies = {benchmark: tables for benchmark, tables in found.items() if tables}
+        kept = {benchmark: kept_problems(tables, ks_of(spec)) for benchmark, tables in tallies.items()}
+        # one k of all benchmarks of a group, since its average is up to one
+        largest = min((k for _, k in kept.values()), default=1)
+        for benchmark, of_arms in tallies.items():
+            for name, tables in of_arms.items():
                 problems.append(_counts_frame(name, benchmark, runs_by_arm[name], tables))
-            for name, part in _measured(spec, benchmark, tallies[benchmark], runs_by_arm, largest).items():
+            places = kept[benchmark][0]
+            for name, part in _measured(spec, benchmark, of_arms, runs_by_arm, places, largest).items():
                 parts.setdefault(name, []).append(part)
         for name, of_benchmarks in parts.items():
             if len(of_benchmarks) < len(benchmarks):
@@ -78,14 +81,12 @@ def _measured(
     benchmark: str,
     tallies: dict[str, list[pd.DataFrame]],
     runs_by_arm: dict[str, list[RunFiles]],
+    kept: pd.Index,
     largest: int,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By arm the measures, [measures], and their replicates; on the problems that pass@k is measured on."""
     base = spec.measures.base
-    if base not in tallies:
-        return {}
-    kept, _ = kept_problems(tallies, ks_of(spec))
-    if kept.empty:
+    if base not in tallies or kept.empty:
         return {}
     weights = resampling_weights(len(kept), BOOTSTRAP_ITERATIONS, [0, *benchmark.encode()])
     n_base, c_base = (tallies[base][0].loc[kept, column].to_numpy() for column in ("n", "c"))

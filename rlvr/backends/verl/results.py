@@ -10,7 +10,7 @@ import numpy as np
 
 from rlvr.config import Config, arm_name
 from rlvr.errors import UserError
-from rlvr.evaluation.passk import pass_at_k
+from rlvr.evaluation.validation import in_domain_scores
 from rlvr.files import step_lines
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_directory import RunDirectory
@@ -80,11 +80,8 @@ def take_over_checkpoint(run: Path, step: int, weights: Path) -> None:
 
 
 def in_domain(file: Path, ks: Sequence[int] = (1,)) -> dict[str, float]:
-    """pass@1 of each benchmark after the mean pass@k of all, from the samples verl wrote, one a line.
-
-    As in `rlvr.evaluation.validation.validate`, samples that nothing can be judged of are left out, then
-    problems without k others and benchmarks without such problems, and then the mean.
-    """
+    """pass@1 of each benchmark after the mean pass@k of all, from the samples verl wrote, one a line; samples
+    that nothing can be judged of are left out, as in `rlvr.evaluation.validation.validate`."""
     judged: dict[str, dict[str, list[float]]] = {}
     with file.open(encoding="utf-8") as lines:  # not `splitlines`: an answer may hold its other line ends
         for line in lines:
@@ -92,17 +89,12 @@ def in_domain(file: Path, ks: Sequence[int] = (1,)) -> dict[str, float]:
             if not sample["unscorable"]:
                 problems = judged.setdefault(sample["benchmark"], {})
                 problems.setdefault(sample["problem"], []).append(sample["acc"])
-    scores = {
-        name: float(np.mean([np.mean(values) for values in problems.values()]))
+    counts = {
+        name: (np.array([len(v) for v in problems.values()]), np.array([sum(v) for v in problems.values()]))
         for name, problems in judged.items()
     }
-    means = {"in_domain/pass@1": float(np.mean(list(scores.values())))} if scores else {}
-    for k in ks:
-        tried = [[v for v in problems.values() if len(v) >= k] for problems in judged.values()]
-        of_each = [np.mean([pass_at_k(len(v), sum(v), k) for v in several]) for several in tried if several]
-        if k > 1 and of_each:
-            means[f"in_domain/pass@{k}"] = float(np.mean(of_each))
-    return means | scores
+    averages, scores = in_domain_scores(counts, ks)
+    return averages | scores
 
 
 def metrics(verl: Path) -> dict[int, dict[str, float]]:
