@@ -20,6 +20,8 @@ KEYS = {
     "max_response_length": "training.sampling.max_tokens",
     "train_batch_size": "training.prompts_per_step",
     "ppo_mini_batch_size": "training.mini_batch_prompts",
+    "num_iterations": "training.num_iterations",
+    "ppo_epochs": "training.num_iterations",
     "lr_scheduler_type": "training.lr_scheduler_type",
     "warmup_style": "training.lr_scheduler_type",
     "ppo_max_token_len_per_gpu": "training.max_tokens_per_micro_batch",

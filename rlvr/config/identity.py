@@ -35,6 +35,7 @@ LATER: dict[str, Any] = {
     "training.offload_activations": False,
     "training.without_signal": "skip",
     "training.off_policy_steps": 0,
+    "training.num_iterations": 1,
     "algorithm.mismatch_weights": "token_truncate",
     "algorithm.mismatch_floor": None,
     "algorithm.dynamic_sampling.by": "advantage",

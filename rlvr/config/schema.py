@@ -178,6 +178,8 @@ class TrainingConfig:
     epochs: int | None = limited(None, at_least=1, accepted="1 or more, or null")
     prompts_per_step: int = limited(MISSING, at_least=1)  # problems of a rollout batch
     mini_batch_prompts: int = limited(MISSING, at_least=1)  # an optimizer step each
+    # passes over a rollout batch, GRPO's μ; from the second on all ratios are to the policy before the first
+    num_iterations: int = limited(1, at_least=1)
     # adamw, its state in 8 bits (torchao), or its state in host memory
     optimizer: str = one_of("adamw", "adamw_8bit", "adamw_host")
     # its state leaves the GPU while there is no update, for an engine on the same GPU
@@ -223,7 +225,11 @@ class TrainingConfig:
     @property
     def optimizer_steps(self) -> int:
         """Of the whole training, those that are left out for want of a signal among them."""
-        return self.steps * (self.prompts_per_step // self.mini_batch_prompts)
+        return self.steps * self.optimizer_steps_a_batch
+
+    @property
+    def optimizer_steps_a_batch(self) -> int:
+        return self.num_iterations * (self.prompts_per_step // self.mini_batch_prompts)
 
 
 @dataclass

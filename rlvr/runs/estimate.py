@@ -74,7 +74,6 @@ def estimate_run(config: Config, model: Architecture, given: Assumptions) -> Est
     """The numbers of one run. Groups without signal are counted as trained on: their share is not known."""
     training, evaluation = config.training, config.evaluation
     group_size = largest_group(config)
-    updates_per_step = math.ceil(training.prompts_per_step / training.mini_batch_prompts)
     prompts = training.steps * training.prompts_per_step
     rollouts = prompts * group_size
     mean_tokens = min(given.mean_tokens, training.sampling.max_tokens)
@@ -88,9 +87,10 @@ def estimate_run(config: Config, model: Architecture, given: Assumptions) -> Est
     evaluation_tokens = samples * min(given.mean_tokens, evaluation.sampling.max_tokens)
 
     forward = model.forward_operations(given.prompt_tokens + mean_tokens / 2)
-    forwards = 3.0  # forward and backward
+    forwards = 3.0 * training.num_iterations  # forward and backward
     if config.algorithm.old_logprobs == "trainer":
-        forwards += 1 - 1 / updates_per_step  # old log-probabilities, which the first update does without
+        # old log-probabilities, which the first update does without
+        forwards += 1 - training.mini_batch_prompts / training.prompts_per_step
     if config.algorithm.kl_coefficient > 0:
         forwards += 1
     per_hour = given.peak_tflops * 1e12 * 3600
@@ -101,8 +101,8 @@ def estimate_run(config: Config, model: Architecture, given: Assumptions) -> Est
     return Estimate(
         steps_per_epoch=(config.data.size or 0) // training.prompts_per_step,
         steps=training.steps,
-        updates=training.steps * updates_per_step,
-        updates_per_step=updates_per_step,
+        updates=training.optimizer_steps,
+        updates_per_step=training.optimizer_steps_a_batch,
         prompts=prompts,
         rollouts=rollouts,
         tokens=tokens,

@@ -56,7 +56,7 @@ def symptoms(metrics: Sequence[dict[str, Any]]) -> list[str]:
     if (size := mean("update/effective_sample_size")) is not None and size < UPDATE_SAMPLE_SIZE:
         found.append(
             f"log-ratio drift within the updates: effective sample size {size:.2f}; "
-            "lower training.learning_rate or raise training.mini_batch_prompts"
+            "lower training.learning_rate or training.num_iterations, or raise training.mini_batch_prompts"
         )
     without = mean("groups/without_signal")
     if (share := share_of("no_answer", recent)) > NO_ANSWER:

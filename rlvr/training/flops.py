@@ -53,7 +53,8 @@ def update_flops(
     """Of one `Learner.update`: only rollouts that change the gradient go through the model, or all of them.
 
     From the second mini-batch on, the policy has changed since sampling, so their old log-probabilities
-    take a forward pass more; with a KL term the reference policy's take another.
+    take a forward pass more; with a KL term the reference policy's take another. Further passes over the
+    batch (`num_iterations`) take neither again.
     """
     algorithm = config.algorithm
     keep_all = all_rollouts or takes_all_rollouts(algorithm)
@@ -65,7 +66,8 @@ def update_flops(
             later = g >= config.training.mini_batch_prompts and algorithm.old_logprobs == "trainer"
             passes = int(later) + int(algorithm.kl_coefficient > 0)
             tokens = _positions(group, kept)
-            flops += training_flops(parameters, tokens, frozen) + passes * forward_flops(parameters, tokens)
+            trained = config.training.num_iterations * training_flops(parameters, tokens, frozen)
+            flops += trained + passes * forward_flops(parameters, tokens)
     return flops
 
 

@@ -61,8 +61,8 @@ class MicroBatch:
         tree: the tokens and who attends to whom.
         rollout_index_M: int64, the rollout of each token, from 0 on.
         advantage_M, weight_M, engine_logp_M: float32 a token; the weight is λ-GRPO's, or 1.
-        old_logp_M: the trainer's log-probabilities before the update, without dropout; None where the policy
-            has not changed since and has none, so that they are the current ones.
+        old_logp_M: the trainer's log-probabilities before the update, without dropout; None as long as the
+            policy has not changed since and has none, so that they are the current ones.
         reference_logp_M: the reference policy's, where there is a KL term.
     """
 
@@ -130,7 +130,7 @@ class Learner:
             self.reference = Policy(copy.deepcopy(policy.model).requires_grad_(False), policy.tokenizer)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """One pass over the batch, an optimizer step for every `mini_batch_prompts` problems."""
+        """`num_iterations` passes over the batch, an optimizer step every `mini_batch_prompts` problems."""
         size, count = self.training.mini_batch_prompts, len(batch.groups)
         with deterministic_kernels(self.training.deterministic), self.optimizer_state():
             mini_batches = [
@@ -140,7 +140,7 @@ class Learner:
             for mini_batch in mini_batches:  # before any weight changes
                 self.budget.within_memory(mini_batch, self._fix_logprobs, self._cut)
             metrics = UpdateMetrics()
-            for mini_batch in mini_batches:
+            for mini_batch in mini_batches * self.training.num_iterations:
                 self._step(mini_batch, metrics)
             return self._of_all_ranks(metrics).values(self.algorithm)
 
@@ -247,6 +247,7 @@ class Learner:
     ) -> None:
         logp_M, entropy_M = self.policy.logprobs(micro_batch.tree, self.training.sampling.temperature)
         tokens = micro_batch.tokens(logp_M)
+        micro_batch.old_logp_M = tokens.old_logp  # for the passes to come
         loss = self._token_losses(micro_batch, tokens, entropy_M).sum() / normaliser
         loss.backward()
         metrics.add(micro_batch, tokens, entropy_M, loss)

@@ -62,7 +62,7 @@ METRICS = (
            "or entropy term of all that have a reward", "tokens", "about `groups/mixed` of `tokens/sampled`"),
     Metric("tokens/distinct", "of them what is computed: equal prefixes of a group count once", "tokens"),
     Metric("update/steps", "optimizer steps, those of mini-batches without a signal among them", "steps",
-           "prompts_per_step / mini_batch_prompts"),
+           "num_iterations × prompts_per_step / mini_batch_prompts"),
     Metric("update/skipped_steps", "optimizer steps skipped for a gradient that is not finite", "steps", "0"),
     Metric("update/loss", "loss of an optimizer step, mean over the steps; with clipping it says little", "",
            "finite, near 0"),

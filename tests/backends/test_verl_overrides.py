@@ -89,11 +89,23 @@ def test_units_that_verl_counts_otherwise():
     )
     assert given["actor_rollout_ref.actor.optim.lr_warmup_steps"] == 5
     assert given["actor_rollout_ref.actor.ppo_mini_batch_size"] == 16
+    assert given["actor_rollout_ref.actor.ppo_epochs"] == 1
+
     assert given["actor_rollout_ref.actor.optim.lr_scheduler_type"] == "constant"
     assert given["actor_rollout_ref.rollout.top_k"] == -1
     assert overrides("training.steps=7", "training.prompts_per_step=32")["trainer.total_epochs"] == 3
     constant = overrides("algorithm=dr_grpo", "training.sampling.max_tokens=9")
     assert constant["actor_rollout_ref.actor.loss_scale_factor"] == 9
+
+
+def test_passes_over_a_batch_are_verls_epochs_and_shorten_the_warm_up():
+    """Ten of a batch's 2 x 4 optimizer steps are two batches, of which verl counts."""
+    given = overrides(
+        *("training.warmup_steps=10", "training.prompts_per_step=64", "training.mini_batch_prompts=16"),
+        "training.num_iterations=2",
+    )
+    assert given["actor_rollout_ref.actor.ppo_epochs"] == 2
+    assert given["actor_rollout_ref.actor.optim.lr_warmup_steps"] == 2
 
 
 def test_a_rate_that_falls_along_a_cosine_is_verls_own():

@@ -88,7 +88,13 @@ def test_later_mini_batches_and_the_reference_take_a_forward_pass_each():
 
 
 @pytest.mark.parametrize(
-    "overrides", [(), ("algorithm.kl_coefficient=0.1",), ("algorithm.old_logprobs=engine",)]
+    "overrides",
+    [
+        (),
+        ("algorithm.kl_coefficient=0.1",),
+        ("algorithm.old_logprobs=engine",),
+        ("training.num_iterations=3", "training.learning_rate=1e-9"),
+    ],
 )
 def test_the_count_is_what_the_learner_does(
     policy: Policy, groups: list[Group], overrides: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

@@ -95,6 +95,23 @@ def test_micro_batches_do_not_change_the_gradient(groups: list[Group]):
     assert_same(whole[0], split[0])
 
 
+def test_a_second_pass_is_that_of_a_batch_which_has_everything_twice(groups: list[Group]):
+    """All old log-probabilities are of before the first step, and a pass has its mini-batches in order."""
+    once, gradients = groups[:4], []
+    for passes, batch in [(2, once), (1, once * 2)]:
+        config = load_config(
+            [
+                *("training.mini_batch_prompts=2", f"training.prompts_per_step={len(batch)}"),
+                *(f"training.num_iterations={passes}", "training.learning_rate=1e-3"),
+            ]
+        )
+        gradients.append(learner_gradients(load_policy("embedded"), batch, config))
+    assert len(gradients[0]) == len(gradients[1]) == 4
+    for ours, theirs in zip(*gradients, strict=True):
+        assert_same(ours, theirs)
+    assert differ(gradients[0][0], gradients[0][2])
+
+
 def test_the_order_of_rollouts_and_groups_does_not_matter(groups: list[Group]):
     config = load_config(ONE_UPDATE)
     straight = learner_gradients(load_policy("embedded"), groups, config)

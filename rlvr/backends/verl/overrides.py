@@ -247,7 +247,7 @@ def _actor(config: Config, job: Job) -> dict[str, Any]:
     cispo = algorithm.loss == "cispo"
     settings = {
         "ppo_mini_batch_size": training.mini_batch_prompts,  # prompts: verl multiplies by rollouts itself
-        "ppo_epochs": 1,
+        "ppo_epochs": training.num_iterations,
         "use_dynamic_bsz": True,
         # natively a rollout that is longer goes through alone, where verl ends with an assertion
         "ppo_max_token_len_per_gpu": max(
@@ -343,4 +343,4 @@ def _trainer(config: Config, job: Job) -> dict[str, Any]:
 def _warmup_batches(config: Config) -> int:
     """Rollout batches that the warm-up takes: verl's scheduler moves once a batch."""
     training = config.training
-    return math.ceil(training.warmup_steps * training.mini_batch_prompts / training.prompts_per_step)
+    return math.ceil(training.warmup_steps / training.optimizer_steps_a_batch)
