@@ -22,7 +22,7 @@ from rlvr.tables.claims_file import (
 )
 from rlvr.tables.declared import Declaration, declarations
 from rlvr.tables.holm import holm_intervals
-from rlvr.tables.members import has_all_rates, members
+from rlvr.tables.rates import has_all_rates, members
 from rlvr.tables.read_spec import read_spec
 from rlvr.tables.spec import DELTA_NLL, EFFORT_UNITS, RARE, TableSpec, metric_k, numbers_file
 from rlvr.theory.simulation_grid import METRICS, SimulationGrid

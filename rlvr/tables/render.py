@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from rlvr.tables.page import TablePage
-from rlvr.tables.panels import Panel
+from rlvr.tables.part import Panel
 
 GREEK = "alpha beta gamma delta epsilon eta theta kappa lambda mu pi rho sigma tau phi omega Delta"
 LATEX = str.maketrans(
