@@ -6,7 +6,6 @@ of its arms. The arms of a sweep (see `rlvr.tables.sweep_figures`) are a fan in 
 
 import textwrap
 from collections.abc import Sequence
-from io import BytesIO
 from itertools import cycle
 
 import matplotlib
@@ -112,15 +111,6 @@ def difference_curves(spec: TableSpec, frame: pd.DataFrame) -> Figure:
             else:
                 axes.legend(loc="upper left", handlelength=2.4)
     return figure
-
-
-def encode(figure: Figure, file_format: str) -> bytes:
-    """The figure as "png" or "svg", without the date and version that would make each one differ."""
-    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[file_format]
-    buffer = BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format=file_format, dpi=200, metadata=metadata)
-    return buffer.getvalue()
 
 
 def _by_baseline(spec: TableSpec) -> list[tuple[str, dict[str, str]]]:
