@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from rlvr.files.run_files import Line, RunFiles
-from rlvr.tables.figures import BASELINE, COLOURS, STYLE, band, of_all_seeds
+from rlvr.tables.figures import BASELINE, COLOURS, STYLE, draw_seeds
 from rlvr.tables.panels import duration
 from rlvr.tables.part import Panel, Part, TableFigure
 from rlvr.tables.spec import EFFORT_UNITS, TableSpec
@@ -246,11 +246,10 @@ def validation_curves(spec: TableSpec, checkpoints: pd.DataFrame) -> Figure:
             colours = BASELINE, COLOURS[column % len(COLOURS)]
             for arm, colour, line in zip((baseline, name), colours, ("--", "-"), strict=True):
                 of_arm = checkpoints[checkpoints["arm"] == arm]
-                points = of_all_seeds(of_arm, "steps", of_arm["seed"].nunique()).groupby("steps")
-                reward = 100 * points["reward"].agg(["mean", "min", "max"])
-                for axes, cost in zip(grid[:, column], (reward.index, points["flops"].mean()), strict=True):
-                    axes.plot(cost, reward["mean"], line, color=colour, label=labels[arm])
-                    band(axes, cost, reward["min"], reward["max"], colour)
+                reward = 100 * of_arm.pivot(index="steps", columns="seed", values="reward")
+                drawn = {"color": colour, "linestyle": line, "label": labels[arm]}
+                draw_seeds(grid[0, column], reward, **drawn)
+                draw_seeds(grid[1, column], reward, of_arm.groupby("steps")["flops"].mean(), **drawn)
             grid[0, column].legend(loc="lower right", handlelength=2.4)
             grid[0, column].set_xlabel("step")
             grid[1, column].set_xlabel("FLOPs")
