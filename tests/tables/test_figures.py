@@ -4,8 +4,8 @@ import pytest
 from table_runs import collect, finished
 
 from rlvr.tables import figures
-from rlvr.tables.write import encode
 from rlvr.tables.spec import Arm
+from rlvr.tables.write import encode
 
 
 @pytest.fixture
