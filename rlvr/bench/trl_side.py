@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -63,18 +64,13 @@ class OnRequest(TrainerCallback):
 
     @torch.no_grad()
     def logprobs(self, rollouts: dict[str, Any]) -> dict[str, float]:
-        def padded(rows: list[list[int]], left: bool) -> tuple[torch.Tensor, torch.Tensor]:
-            width = max(map(len, rows))
-            fill = [[0] * (width - len(row)) for row in rows]
-            ids = [f + row if left else row + f for row, f in zip(rows, fill, strict=True)]
-            mask = [
-                [0] * len(f) + [1] * len(row) if left else [1] * len(row) + [0] * len(f)
-                for row, f in zip(rows, fill, strict=True)
-            ]
-            return torch.tensor(ids), torch.tensor(mask)
+        def padded(rows: list[list[int]], side: str) -> list[torch.Tensor]:
+            ids = [torch.tensor(row) for row in rows]
+            both = ids, [torch.ones_like(row) for row in ids]
+            return [pad_sequence(each, batch_first=True, padding_side=side) for each in both]
 
         started = time.perf_counter()
-        parts = padded(rollouts["prompt_ids"], True), padded(rollouts["completion_ids"], False)
+        parts = padded(rollouts["prompt_ids"], "left"), padded(rollouts["completion_ids"], "right")
         ids, mask = (torch.cat(pair, dim=1) for pair in zip(*parts, strict=True))
         self.trainer._get_per_token_logps_and_entropies(
             self.trainer.model, ids, mask, parts[1][0].size(1), batch_size=self.job.trl_micro_batch

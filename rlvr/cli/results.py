@@ -162,7 +162,7 @@ def table(keys: TableOfRuns) -> None:
     """
     existing_folder(keys.path)
     selection = wanted(keys.overrides)
-    from rlvr.report.ad_hoc import write_table_of_runs
+    from rlvr.report.write import write_table_of_runs
     from rlvr.tables.adhoc import Wish
     from rlvr.tables.terminal import print_table
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta
+from scipy.stats import beta, t
 
 from rlvr.errors import UserError
 
@@ -182,6 +182,20 @@ def effective_freedom(variances: ArrayLike, freedoms: ArrayLike) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = np.where(variances == 0, 0.0, variances**2 / np.asarray(freedoms))
         return variances.sum(axis=0) ** 2 / shares.sum(axis=0)
+
+
+def welch_interval(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
+    """The difference of two means with its 95 % interval, their variances not taken to be equal.
+
+    A constant sample counts as known exactly.
+    """
+    variances = np.array([one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)], dtype=np.float64)
+    difference, variance = float(one.mean() - other.mean()), variances.sum()
+    if variance == 0:
+        return difference, difference, difference
+    freedom = effective_freedom(variances, [len(one) - 1, len(other) - 1])
+    half_width = float(t.ppf(0.975, freedom) * np.sqrt(variance))
+    return difference, difference - half_width, difference + half_width
 
 
 def _bound_of_none(problems: float) -> float:

@@ -1,4 +1,4 @@
-"""From runs to one HTML file.
+"""From runs to one HTML file, and to a table that no file describes, as `rlvr table` makes it.
 
 Nothing that a policy wrote gets into the page's markup: data is JSON in a script element that browsers do
 not run, with `<`, `>` and `&` escaped, and the page's own script puts it on the screen as text. The
@@ -8,24 +8,27 @@ content security policy lets no script run but that one, by its digest, and no r
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rlvr import __version__
+from rlvr.errors import UserError
 from rlvr.evaluation.significance import ITERATIONS
 from rlvr.files.atomic import write_whole
 from rlvr.files.run_files import RunFiles
 from rlvr.report.curves import learning_curves, passk_curves
 from rlvr.report.provenance import common_facts, run_facts
 from rlvr.report.samples import evaluation_samples
-from rlvr.report.sources import table_of
+from rlvr.report.sources import find_runs, table_of
 from rlvr.report.training_groups import training_groups
+from rlvr.tables.adhoc import Wish, check_seeds, chosen, file_of, table_of_runs
 from rlvr.tables.names import tables
 from rlvr.tables.page import TablePage, assemble
 from rlvr.tables.spec import TableSpec
+from rlvr.tables.write import write_table
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = (
@@ -66,6 +69,52 @@ def write_report(
         table = assemble(spec, runs, iterations=iterations)
     write_whole(file, render_page(runs, spec, table))
     return file
+
+
+def write_table_of_runs(
+    folder: Path,
+    wish: Wish,
+    selection: Mapping[str, Sequence[Any]],
+    results: Path,
+    *,
+    file: Path | None = None,
+    iterations: int = ITERATIONS,
+) -> tuple[TablePage, list[Path]]:
+    """Write the table of the runs below a folder, its figures, and the report.
+
+    Args:
+        selection: {key: values} that runs are to have.
+        results: `tables`, `figures` and `reports` are written below it.
+        file: where the table is written as one of `experiments/`, which is never written over.
+        iterations: of the significance test.
+
+    Returns:
+        The table, and its files: the page first, the report last.
+
+    Raises:
+        UserError: where no run is evaluated, or the runs don't make one table; it names the key to choose by.
+    """
+    if file and file.exists():
+        raise UserError(f"{file} is there already: remove it, or give file= another name")
+    runs = chosen(find_runs(folder), selection)
+    finished = [run for run in runs if run.finished]
+    if not finished:
+        raise UserError(
+            f"none of {len(runs)} runs in {folder} is evaluated: "
+            f"`rlvr evaluate run={runs[0].directory}` does one"
+        )
+    if len(scales := sorted({run.config.scale.name for run in runs})) > 1:
+        raise UserError(
+            f"{folder} holds runs of the scales {', '.join(scales)}, and a table is of one: choose with "
+            f"scale={scales[0]}"
+        )
+    check_seeds(finished)
+    page = assemble(table_of_runs(runs, wish), finished, iterations=iterations)
+    files = write_table(page, results)
+    if file:
+        write_whole(file, file_of(page.spec, runs[0].config.experiment))
+        files.append(file)
+    return page, [*files, write_report(runs, results / "reports" / f"{page.stem}.html", table=page)]
 
 
 def render_page(runs: Sequence[RunFiles], spec: TableSpec, table: TablePage | None) -> str:

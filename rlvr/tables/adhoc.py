@@ -9,13 +9,13 @@ import yaml
 
 from rlvr.errors import UserError, nearest, unknown
 from rlvr.files.run_files import RunFiles
-from rlvr.tables.judged import judged_settings
 from rlvr.tables.settings import (
     Settings,
     differing,
     evaluated_settings,
     filled,
     is_number,
+    judged_settings,
     named_key,
     names_of,
     ranks,

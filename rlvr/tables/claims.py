@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
 
 from rlvr.errors import UserError, refuse_unknown
-from rlvr.evaluation.intervals import effective_freedom
+from rlvr.evaluation.intervals import welch_interval
+from rlvr.evaluation.significance import holm_intervals
 from rlvr.tables.claims_file import (
     SIMULATION,
     TOY_TREE,
@@ -21,8 +21,7 @@ from rlvr.tables.claims_file import (
     read_claims,
 )
 from rlvr.tables.declared import Declaration, declarations
-from rlvr.tables.holm import holm_intervals
-from rlvr.tables.members import has_all_rates, members
+from rlvr.tables.rates import has_all_rates, members
 from rlvr.tables.read_spec import read_spec
 from rlvr.tables.spec import DELTA_NLL, EFFORT_UNITS, RARE, TableSpec, metric_k, numbers_file
 from rlvr.theory.simulation_grid import METRICS, SimulationGrid
@@ -255,12 +254,11 @@ def _saved(stated: DifferenceSpec, spec: TableSpec, file: Path) -> Difference:
     for row in rows[there & (rows[list(place)] == list(place.values())).all(axis=1)].itertuples():
         seeds = (row.seeds, row.seeds)
         repeated = " " in row.seeds
+        bounds = (row.low, row.high) if repeated else (-np.inf, np.inf)
+        values = tuple(number - stated.factor for number in (row.saving, *bounds))
         if np.isnan(row.saving):
             text += f" (reached in {row.reached} of {len(row.seeds.split())} seeds)"
             values = (-np.inf, -np.inf, np.inf)
-            return Difference(text, "times", *values, np.nan, seeds, repeated, 1 - stated.factor)
-        bounds = (row.low, row.high) if repeated else (-np.inf, np.inf)
-        values = (number - stated.factor for number in (row.saving, *bounds))
         return Difference(text, "times", *values, np.nan, seeds, repeated, 1 - stated.factor)
     return Difference(text, "times")
 
@@ -298,20 +296,5 @@ def _simulated(stated: DifferenceSpec, file: Path) -> Difference:
             return Difference(text, "points")
         curves = grid.curves(stated.metric, arm.group_size, arm.gamma)
         samples.append(100 * curves[:, steps.index(step)].astype(np.float64))
-    value, low, high = welch_interval(*samples)
     seeds = " ".join(str(seed) for seed in range(len(samples[0])))
-    return Difference(text, "points", value, low, high, seeds=(seeds, seeds))
-
-
-def welch_interval(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
-    """The difference of two means with its 95 % interval, their variances not taken to be equal.
-
-    A constant sample counts as known exactly.
-    """
-    variances = np.array([one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)], dtype=np.float64)
-    difference, variance = float(one.mean() - other.mean()), variances.sum()
-    if variance == 0:
-        return difference, difference, difference
-    freedom = effective_freedom(variances, [len(one) - 1, len(other) - 1])
-    half_width = float(student_t.ppf(0.975, freedom) * np.sqrt(variance))
-    return difference, difference - half_width, difference + half_width
+    return Difference(text, "points", *welch_interval(*samples), seeds=(seeds, seeds))

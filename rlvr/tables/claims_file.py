@@ -18,7 +18,8 @@ simulation grid and no groups; an arm of it is {group_size: 2, gamma: 0}, after 
 Keys that stand beside `differences` hold for each of them. In a table with a `frontier`, {member: focal,
 by: pass@16} is the arm of a member whose learning rate was best by pass@16 in validation.
 
-With `correction: holm` all differences of the file are one family (`rlvr.tables.holm`).
+With `correction: holm` all differences of the file are one family
+(`rlvr.evaluation.significance.holm_intervals`).
 
 With `scales: [small]` they are asked at that scale alone.
 

@@ -15,7 +15,7 @@ from rlvr.evaluation.intervals import (
 )
 from rlvr.files.run_files import ANSWERS, RunFiles, damage_as_sentence
 from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, DIFFERENCES, by_arm
-from rlvr.tables.panels import Panel
+from rlvr.tables.part import Panel, Part
 from rlvr.tables.spec import DELTA_NLL, RARE, TableSpec
 
 COLUMNS = ["arm", "seeds", "answers", "problems", "value", "low", "high"]
@@ -23,6 +23,14 @@ NOTE = (
     "ΔNLL: how much less likely a fixed set of rare correct answers of the initial policy has become, in "
     "nats a token; ± as above, over the problems of the set and training seeds."
 )
+
+
+def part(spec: TableSpec, runs: list[RunFiles]) -> tuple[Part, list[pd.DataFrame]]:
+    """Delta NLL where runs measured it, and its differences of arms: one frame or none."""
+    frame, pairs = collect_rare(spec, runs)
+    if frame.empty:
+        return Part(), []
+    return Part([rare_panel(spec, frame, pairs)], [NOTE], numbers={"-rare": frame}), [pairs]
 
 
 def collect_rare(spec: TableSpec, runs: list[RunFiles]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -11,17 +11,47 @@ share is noisier than a low one.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy import stats
 
 from rlvr.files.run_files import Line, RunFiles
+from rlvr.tables.figures import BASELINE, COLOURS, STYLE, draw_seeds
+from rlvr.tables.panels import duration
+from rlvr.tables.part import Panel, Part, TableFigure
 from rlvr.tables.spec import EFFORT_UNITS, TableSpec
 
 OWN_BEST = "own best"  # the target that each arm sets itself
-FLOPS = ("generated", "trained", "profiling", "selection")  # what a run's FLOPs are made of
+FLOPS = {  # what a run's FLOPs are made of, and what it is called
+    "generated": "sampling",
+    "trained": "updates",
+    "profiling": "profile",
+    "selection": "selection",
+}
 SECONDS = ("training", "profiling")
+CAPTION = (
+    "In-domain pass@1 in validation by step and by FLOPs, profiling and selection included: mean over seeds, "
+    "bands from the lowest seed to the highest."
+)
+
+
+def part(spec: TableSpec, runs: Sequence[RunFiles]) -> Part:
+    """What training cost, and what it cost to be as good as the baseline, where the table asks for it."""
+    if not spec.effort:
+        return Part()
+    checkpoints = curves(runs)
+    saved = savings(spec, checkpoints)
+    figure = TableFigure(CAPTION, lambda: validation_curves(spec, checkpoints))
+    return Part(
+        panels=[cost_panel(spec, costs(runs)), *saving_panels(spec, saved)],
+        notes=notes(spec),
+        figures={"validation": figure} if len(saved) else {},
+        numbers={"-training": checkpoints, "-savings": saved},
+    )
 
 
 def curves(runs: Sequence[RunFiles]) -> pd.DataFrame:
@@ -147,3 +177,82 @@ def _geometric_mean(ratios: np.ndarray) -> list[float]:
 
 def _by_step(lines: list[Line], key: str) -> dict[int, float]:
     return {line["step"]: line.get(key, math.nan) for line in lines}
+
+
+def cost_panel(spec: TableSpec, costs: pd.DataFrame) -> Panel:
+    """FLOPs by part and wall time of each arm, means over seeds."""
+    header = ["", "seeds", "FLOPs", *(f"of {name}" for name in FLOPS.values()), "wall time"]
+    rows = []
+    for arm in spec.arms:
+        spent = costs[costs["arm"] == arm.name]
+        if len(spent):
+            mean = spent.drop(columns=["arm", "seed"]).mean()
+            parts = [f"{mean[part]:.2e}" if mean[part] else "0" for part in FLOPS]
+            cells = [str(len(spent)), f"{mean['flops']:.2e}", *parts, duration(mean["seconds"])]
+            rows.append([arm.label, *cells])
+    return Panel("Cost of training one policy", header, rows)
+
+
+def saving_panels(spec: TableSpec, savings: pd.DataFrame) -> list[Panel]:
+    """For each unit, the baseline's cost over the arm's to equal reward, beside the claim if there is one."""
+    labels, claimed = spec.arm_labels, spec.effort.claimed
+    panels = []
+    for unit in spec.effort.units:
+        unit_savings = savings[savings["unit"] == unit]
+        targets = [*spec.effort.shares, OWN_BEST]
+        heads = [target if target == OWN_BEST else f"{target:.0%}" for target in targets]
+        rows = []
+        for (name, baseline), cells in unit_savings.groupby(["arm", "baseline"], sort=False):
+            published = [claimed[unit].get(name, "–")] if unit in claimed else []
+            texts = [saving_text(cell) for cell in cells.itertuples(index=False)]
+            rows.append([f"{labels[name]} vs {labels[baseline]}", *texts, *published])
+        header = ["", *heads, *(["claimed"] if unit in claimed else [])]
+        title = f"{EFFORT_UNITS[unit]} of the baseline / those of the arm, to equal in-domain pass@1"
+        panels += [Panel(title, header, rows)] if rows else []
+    return panels
+
+
+def saving_text(cell: Any) -> str:
+    """A saving with its interval, or why there is none."""
+    if np.isnan(cell.saving):
+        return f"reached in {cell.reached} of {len(cell.seeds.split())} seeds"
+    interval = "" if np.isnan(cell.low) else f" ({cell.low:.2f} to {cell.high:.2f})"
+    return f"{cell.saving:.2f}{interval}"
+
+
+def notes(spec: TableSpec) -> list[str]:
+    """How to read the panels."""
+    claim = spec.effort.claim
+    return [
+        "FLOPs: 2ND for sampling, 6ND for updates; N parameters that every token is multiplied with, D the "
+        "positions computed. The sampling of a profile is in them, and so are all those of the run that a "
+        "selection was made from. Wall time has the profile's and that of validations, not the selection's; "
+        "runs shared the machine.",
+        "To equal reward: columns are shares of what the baseline gains in validation at its best; the last "
+        "compares the cost of each arm's own best, whatever its height. Geometric mean over seeds of the "
+        "paired ratio, with its 95 % interval (Student's t on logarithms); above 1 the arm is cheaper.",
+        *([claim] if claim else []),
+    ]
+
+
+def validation_curves(spec: TableSpec, checkpoints: pd.DataFrame) -> Figure:
+    """Held-out reward by step (above) and by FLOPs (below), a column for each arm and its baseline."""
+    labels, pairs = spec.arm_labels, spec.pairs
+    with matplotlib.rc_context(STYLE):
+        width = max(3.4, 2.4 * len(pairs))
+        figure = Figure(figsize=(width, 4.1), layout="constrained")
+        grid = figure.subplots(2, len(pairs), sharex="row", sharey=True, squeeze=False)
+        for column, (baseline, name) in enumerate(pairs):
+            colours = BASELINE, COLOURS[column % len(COLOURS)]
+            for arm, colour, line in zip((baseline, name), colours, ("--", "-"), strict=True):
+                of_arm = checkpoints[checkpoints["arm"] == arm]
+                reward = 100 * of_arm.pivot(index="steps", columns="seed", values="reward")
+                drawn = {"color": colour, "linestyle": line, "label": labels[arm]}
+                draw_seeds(grid[0, column], reward, **drawn)
+                draw_seeds(grid[1, column], reward, of_arm.groupby("steps")["flops"].mean(), **drawn)
+            grid[0, column].legend(loc="lower right", handlelength=2.4)
+            grid[0, column].set_xlabel("step")
+            grid[1, column].set_xlabel("FLOPs")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("In-domain pass@1 (%)")
+    return figure

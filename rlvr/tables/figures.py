@@ -6,7 +6,6 @@ of its arms. The arms of a sweep (see `rlvr.tables.sweep_figures`) are a fan in 
 
 import textwrap
 from collections.abc import Sequence
-from io import BytesIO
 from itertools import cycle
 
 import matplotlib
@@ -114,15 +113,6 @@ def difference_curves(spec: TableSpec, frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def encode(figure: Figure, file_format: str) -> bytes:
-    """The figure as "png" or "svg", without the date and version that would make each one differ."""
-    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[file_format]
-    buffer = BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format=file_format, dpi=200, metadata=metadata)
-    return buffer.getvalue()
-
-
 def _by_baseline(spec: TableSpec) -> list[tuple[str, dict[str, str]]]:
     """Each baseline with the arms compared with it and their colours, at most as many as there are colours.
 
@@ -170,13 +160,17 @@ def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str)
     axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
 
 
-def of_all_seeds(points: pd.DataFrame, step: str, seeds: int) -> pd.DataFrame:
-    """The points of an arm at the steps that all of its seeds have; of some a mean is none over seeds.
+def draw_seeds(axes: Axes, curves: pd.DataFrame, x: pd.Series | None = None, **line: str) -> None:
+    """The mean over seeds and the band between the lowest and the highest, at the steps that all have.
 
     Args:
-        step: the column of steps, in which a seed has each one once.
+        curves: [steps, seeds].
+        x: by step, what they are drawn against; the steps themselves without it.
     """
-    return points[points.groupby(step)[step].transform("size") == seeds]
+    curves = curves.dropna()
+    places = curves.index if x is None else x[curves.index]
+    axes.plot(places, curves.mean(axis=1), **line)
+    band(axes, places, curves.min(axis=1), curves.max(axis=1), line["color"])
 
 
 def log_axis(axes: Axes, ticks: Sequence[float], base: float = 2) -> None:

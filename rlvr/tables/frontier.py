@@ -1,6 +1,7 @@
-"""Members of a family against each other: pass@k against pass@1, and the best learning rate of each."""
+"""Members of a family against each other: pass@k against pass@1, and at equal tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from math import isnan
 
 import matplotlib
 import numpy as np
@@ -9,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rlvr.files.run_files import RunFiles
-from rlvr.tables.collect import AVERAGE
+from rlvr.tables.collect import AVERAGE, by_arm
 from rlvr.tables.figures import STYLE
-from rlvr.tables.members import has_all_rates, members, own_strength
-from rlvr.tables.panels import Panel
+from rlvr.tables.part import Panel, Part, TableFigure
+from rlvr.tables.rates import largest_k, members, own_strength
 from rlvr.tables.spec import Arm, TableSpec, metric_k
 
 CAPTION = (
@@ -22,73 +23,16 @@ CAPTION = (
     "seeds."
 )
 MARKERS = "osD^vP*X<>"
-RATES = ["member", "arm", "rate", "seeds", "k", "value", "best"]
+APART = 0.05  # of the baseline's tokens, from which equal steps are no longer nearly equal tokens
 
 
-def rates_frame(spec: TableSpec, runs: Sequence[RunFiles]) -> pd.DataFrame:
-    """Validation of each member, at its own strength, at every learning rate, and which rate is best.
-
-    Returns:
-        `RATES`: pass@k in validation at the checkpoint measured, from 0 to 1, for k = 1 and the largest there
-        is, mean over the seeds that the member has at every rate; `best` is true of one arm for each k of a
-        member of which every rate has run, the first of equals.
-    """
-    rows = []
-    for member, arms in members(spec).items():
-        by_seed = {
-            arm.name: {run.seed: run for run in runs if run.arm == arm.name and run.validation}
-            for arm in own_strength(arms)
-        }
-        by_seed = {name: of_arm for name, of_arm in by_seed.items() if of_arm}
-        for name, of_arm in by_seed.items():
-            seeds = set(of_arm).intersection(*by_seed.values())  # rates are compared on the same ones
-            if not seeds:
-                continue
-            measured = [_measured_line(of_arm[seed]) for seed in sorted(seeds)]
-            for k in sorted({1, largest_k(measured)}):
-                values = [line.get(f"in_domain/pass@{k}") for line in measured]
-                if None in values:
-                    continue  # of a seed nothing could be judged there, and one of two is no mean over seeds
-                value = round(float(np.mean(values)), 12)  # equal ones summed in another order are equal
-                rate = next(iter(of_arm.values())).config.training.learning_rate
-                rows.append([member, name, rate, len(seeds), k, value, False])
-    frame = pd.DataFrame(rows, columns=RATES)
-    whole = [name for name, arms in members(spec).items() if has_all_rates(arms, set(frame["arm"]))]
-    if len(known := frame[frame["member"].isin(whole)]):
-        frame.loc[known.groupby(["member", "k"])["value"].idxmax(), "best"] = True
-    return frame
-
-
-def largest_k(lines: Sequence[Mapping[str, float]]) -> int:
-    """The largest k of pass@k in some lines of validation.jsonl, of which one may lack what another has."""
-    names = {key.removeprefix("in_domain/") for line in lines for key in line if "/pass@" in key}
-    return max(map(metric_k, names), default=1)
-
-
-def _measured_line(run: RunFiles) -> dict[str, float]:
-    return next(line for line in run.validation if line["step"] == run.entry("checkpoint_step"))
-
-
-def rates_panel(frame: pd.DataFrame) -> Panel:
-    """A row a member: pass@1 and pass@k in validation at each rate, the best in brackets."""
-    rates = sorted(frame["rate"].unique())
-    ks = sorted(frame["k"].unique())
-    rows = []
-    for member, of_member in frame.groupby("member", sort=False):
-        cells = {(row.k, row.rate): row for row in of_member.itertuples()}
-        texts = [_rate_text(cells.get((k, rate))) for k in ks for rate in rates]
-        rows.append([str(member), *texts])
-    header = ["", *(f"pass@{k}, rate {rate:g}" for k in ks for rate in rates)]
-    return Panel(
-        "Validation at the checkpoint measured, %; the best rate of each member in brackets", header, rows
-    )
-
-
-def _rate_text(cell: object) -> str:
-    if cell is None:
-        return "–"
-    text = f"{100 * cell.value:.1f}"
-    return f"[{text}]" if cell.best else text
+def part(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFiles]) -> Part:
+    """Members against each other, where the table asks for it; `frame` is the table's."""
+    if not spec.frontier:
+        return Part()
+    caption = CAPTION.format(x=spec.metrics[0], y=spec.metrics[-1])
+    figure = TableFigure(caption, lambda: frontier_figure(spec, frame, runs))
+    return Part(equal_tokens_panels(spec, runs), figures={"frontier": figure})
 
 
 def frontier_figure(spec: TableSpec, frame: pd.DataFrame, runs: Sequence[RunFiles]) -> Figure:
@@ -137,3 +81,61 @@ def _path(axes: Axes, runs: Sequence[RunFiles], style: dict) -> None:
     mean = 100 * by_step.mean()[(by_step.count() == len(lines)).all(axis=1)]
     axes.plot(mean[names[0]], mean[names[1]], linewidth=0.9, markersize=2.5, **style)
     axes.set(xlabel="pass@1 in validation (%)", ylabel=f"pass@{k} in validation (%)")
+
+
+def equal_tokens_panels(spec: TableSpec, runs: Sequence[RunFiles]) -> list[Panel]:
+    """One panel with a row for each arm that is `APART` from its baseline; none if no arm is.
+
+    In each seed both are taken at the last checkpoint before the smaller of their totals, from validation.
+    """
+    paths = {
+        name: {run.seed: path for run in of_arm if not (path := _tokens(run)).empty}
+        for name, of_arm in by_arm(spec, runs).items()
+    }
+    rows, ks = [], []
+    for arm in spec.arms:
+        own, against = paths[arm.name], paths.get(arm.baseline or "", {})
+        pairs = [(own[seed], against[seed]) for seed in own if seed in against]
+        if not pairs:
+            continue
+        totals = [np.mean([path["tokens"].iloc[-1] for path in side]) for side in zip(*pairs, strict=True)]
+        if abs(totals[0] / totals[1] - 1) <= APART:
+            continue
+        columns = set.intersection(*(set(path) for pair in pairs for path in pair))
+        if not (named := [name for name in columns if name.startswith("pass@")]):
+            continue
+        ks = [min(named, key=metric_k), max(named, key=metric_k)]
+        ends = []
+        for pair in pairs:
+            fewest = min(path["tokens"].iloc[-1] for path in pair)
+            ends.append([_within(path, fewest) for path in pair])
+        steps = [np.mean([end[side]["step"] for end in ends]) for side in (0, 1)]
+        changes = [np.mean([one[k] - other[k] for one, other in ends]) for k in ks]
+        rows.append(
+            [
+                arm.label,
+                str(len(pairs)),
+                f"{totals[0] / totals[1]:.2f}",
+                *(f"{step:.0f}" for step in steps),
+                *("–" if isnan(x) else f"{100 * x:+z.1f}".replace("-", "−") for x in changes),
+            ]
+        )
+    header = ["", "seeds", "tokens / baseline's", "steps", "baseline's steps", *ks]
+    title = f"At equal tokens, for arms that sampled {APART:.0%} more or less than their baseline: validation"
+    return [Panel(title, header, rows)] if rows else []
+
+
+def _tokens(run: RunFiles) -> pd.DataFrame:
+    """[checkpoints] `step`, `tokens` sampled until then, and pass@k in validation."""
+    sampled = pd.Series({line["step"]: line["tokens/sampled"] for line in run.metrics}, dtype=float).cumsum()
+    lines = [line for line in run.validation if line["step"] in sampled.index]
+    return pd.DataFrame(
+        {"step": line["step"], "tokens": sampled[line["step"]]}
+        | {key.removeprefix("in_domain/"): line[key] for key in line if key.startswith("in_domain/pass@")}
+        for line in lines
+    )
+
+
+def _within(path: pd.DataFrame, tokens: float) -> pd.Series:
+    """The last checkpoint before so many tokens; the first if it was later."""
+    return path.iloc[max(int((path["tokens"] <= tokens).sum()) - 1, 0)]

@@ -6,7 +6,7 @@ from rlvr.evaluation.intervals import bootstrap_interval
 from rlvr.evaluation.results import mean_rewards_of
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import by_arm
-from rlvr.tables.panels import Panel
+from rlvr.tables.part import Panel, Part
 from rlvr.tables.spec import TableSpec
 
 COLUMNS = ["arm", "benchmark", "seeds", "value", "low", "high"]
@@ -14,6 +14,13 @@ NOTE = (
     "Mean reward: what the arm's own reward function says of its samples, ± as above. Arms with other "
     "functions have other scales."
 )
+
+
+def part(spec: TableSpec, runs: list[RunFiles]) -> Part:
+    """Mean rewards, where arms have a reward function of their own."""
+    if not len(rewards := mean_rewards(spec, runs)):
+        return Part()
+    return Part([reward_panel(spec, rewards)], [NOTE], numbers={"-reward": rewards})
 
 
 def mean_rewards(spec: TableSpec, runs: list[RunFiles]) -> pd.DataFrame:

@@ -9,13 +9,22 @@ from rlvr.evaluation.intervals import percentile_interval, resampled_means, resa
 from rlvr.evaluation.measures import distinct_answers, measure_names, per_problem
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, by_arm, kept_problems, ks_of, tallies_of
-from rlvr.tables.panels import Panel
+from rlvr.tables.part import Panel, Part
 from rlvr.tables.spec import TableSpec
 
 COLUMNS = ["group", "arm", "seeds", "measure", "value", "low", "high"]
 PROBLEMS = ["arm", "benchmark", "problem_id", "seeds", "n", "c"]
 DISTINCT = "distinct right answers"
 LAST_STEPS = 10  # over which the entropy is averaged
+
+
+def part(spec: TableSpec, runs: Sequence[RunFiles]) -> Part:
+    """Cover@tau and the other measures of success rates, where the table asks for them."""
+    if not spec.measures:
+        return Part()
+    frame, problems = collect_measures(spec, runs)
+    numbers = {"-measures": frame, "-problems": problems}
+    return Part(measures_panels(spec, frame, runs), notes(spec), numbers=numbers)
 
 
 def collect_measures(spec: TableSpec, runs: Sequence[RunFiles]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -4,7 +4,6 @@ Pure text: the same numbers give the same bytes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,22 +11,9 @@ import pandas as pd
 from rlvr.evaluation.significance import ALPHA, ITERATIONS, SUBSAMPLE
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import AVERAGE, LEFT_OUT
+from rlvr.tables.part import Panel
 from rlvr.tables.published import Published
 from rlvr.tables.spec import TableSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One grid of a table: a line above it, a header, and rows of finished text.
-
-    Attributes:
-        averages: places of the columns that sum the others up, which a narrow screen shows first.
-    """
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    averages: tuple[int, ...] = ()
 
 
 def measured_panels(spec: TableSpec, frame: pd.DataFrame) -> list[Panel]:

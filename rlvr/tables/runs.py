@@ -9,8 +9,7 @@ from rlvr.errors import UserError
 from rlvr.files.run_directory import check_files
 from rlvr.files.run_files import RunFiles
 from rlvr.problems import is_fixed
-from rlvr.tables.judged import judged_settings
-from rlvr.tables.settings import evaluated_settings, said
+from rlvr.tables.settings import evaluated_settings, judged_settings, said
 from rlvr.tables.spec import TableSpec
 
 

@@ -1,4 +1,4 @@
-"""The keys that tell runs apart, and how people say them and their values."""
+"""What tells runs apart, keys of their configs and how they were judged, and how people say it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -8,8 +8,10 @@ from rlvr.config import Config, fingerprint, identity
 from rlvr.config.chat_template import is_text
 from rlvr.config.identity import LATER
 from rlvr.files.run_directory import flat
+from rlvr.files.run_files import RunFiles
 from rlvr.functions.source import FileFunction, is_file_function
 
+COMPARED = ("problems", "verifiers", "engine", "precision")  # of the samples' keys, see `samples_key`
 Settings = dict[str, Any]  # key with dots -> value; a key that the chosen options do not have is absent
 
 
@@ -31,6 +33,29 @@ def evaluated_settings(config: Config) -> Settings:
         names = ("checkpoint", "select_on", "select_by")
         settings["evaluation"] |= {name: getattr(evaluation, name) for name in names}
     return flat(settings)
+
+
+def judged_settings(run: RunFiles, benchmarks: Iterable[str]) -> Settings:
+    """By benchmark and part, as "maze_9.verifiers", what its samples were judged by and made with.
+
+    Problems are those with their references, and verifiers those with their versions, each as a digest. What
+    a file does not say is absent.
+    """
+    from rlvr.evaluation.sampling import key_of  # it imports torch, which no other part of a table needs
+
+    found: Settings = {}
+    for name in benchmarks:
+        key = (key_of(file) if (file := run.samples(name)) else None) or {}
+        for part in COMPARED:
+            if part in key:
+                found[f"{name}.{part}"] = _all_of(key[part])
+    return found
+
+
+def _all_of(part: object) -> str:
+    if isinstance(part, dict):
+        return ", ".join(f"{name} {value}" for name, value in sorted(part.items()))
+    return str(part)
 
 
 def with_function(settings: Mapping[str, Any], name: str = "reward.name") -> Settings:

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rlvr.errors import unknown
 from rlvr.files.run_files import Line, RunFiles
-from rlvr.tables.figures import BASELINE, COLOURS, STYLE, band, of_all_seeds
+from rlvr.tables.figures import BASELINE, COLOURS, STYLE, draw_seeds
 from rlvr.tables.spec import TableSpec, metric_k
 from rlvr.tables.sweep_figures import gamma_colour, gamma_label, swept_arms
 
@@ -71,11 +70,10 @@ def training_curves(spec: TableSpec, curves: pd.DataFrame) -> Figure:
                 for arm in arms[arms["group_size"] == size].itertuples():
                     of_arm = curves[curves["arm"] == arm.arm]
                     chosen = of_arm[of_arm["quantity"] == quantity]
-                    chosen = of_all_seeds(chosen, "step", of_arm["seed"].nunique())
-                    by_step = 100 * chosen.groupby("step")["value"].agg(["mean", "min", "max"])
+                    by_seed = chosen.pivot(index="step", columns="seed", values="value")
+                    by_seed = 100 * by_seed.reindex(columns=of_arm["seed"].unique())
                     colour = gamma_colour(arm.gamma, arms)
-                    axes.plot(by_step.index, by_step["mean"], color=colour, label=gamma_label(arm.gamma))
-                    band(axes, by_step.index, by_step["min"], by_step["max"], colour)
+                    draw_seeds(axes, by_seed, color=colour, label=gamma_label(arm.gamma))
             row[0].set_ylabel(f"{quantity} (%)")
         for axes, size in zip(grid[0], sizes, strict=True):
             axes.set_title(f"N = {size}")
@@ -103,13 +101,14 @@ def dynamics_curves(spec: TableSpec, runs: Sequence[RunFiles]) -> Figure:
         for column, pair in enumerate(pairs):
             colours = BASELINE, COLOURS[column % len(COLOURS)]
             for name, colour, style in zip(pair, colours, ("--", "-"), strict=True):
-                seeds = [run for run in runs if run.arm == name]
+                if not (seeds := [run for run in runs if run.arm == name]):
+                    continue
                 drawn = {"color": colour, "linestyle": style, "label": spec.arm_labels[name]}
                 for key, axes in zip(DYNAMICS, grid[:, column], strict=False):
                     curves = [moving_average(_curve(run.metrics, key), options.smoothing) for run in seeds]
-                    _draw_seeds(axes, curves, drawn)
+                    draw_seeds(axes, pd.concat(curves, axis=1), **drawn)
                 curves = [100 * _curve(run.validation, options.validation) for run in seeds]
-                _draw_seeds(grid[-1, column], curves, drawn)
+                draw_seeds(grid[-1, column], pd.concat(curves, axis=1), **drawn)
             grid[0, column].legend(loc="lower right")
             grid[-1, column].set_xlabel("step")
         texts = [*DYNAMICS.values(), f"{spec.label(options.validation)} (%)"]
@@ -121,16 +120,6 @@ def dynamics_curves(spec: TableSpec, runs: Sequence[RunFiles]) -> Figure:
 def _curve(lines: Sequence[Line], key: str) -> pd.Series:
     """What lines say of a key, by step; a step of which nothing could be judged says nothing."""
     return pd.Series({line["step"]: line[key] for line in lines if key in line}, dtype=float)
-
-
-def _draw_seeds(axes: Axes, curves: list[pd.Series], drawn: dict[str, str]) -> None:
-    """The mean over seeds and the band between the lowest and the highest, at the steps that all have."""
-    if not curves:
-        return
-    by_step = pd.concat(curves, axis=1).dropna()
-    values = by_step.to_numpy().T
-    axes.plot(by_step.index, values.mean(axis=0), **drawn)
-    band(axes, by_step.index, values.min(axis=0), values.max(axis=0), drawn["color"])
 
 
 def entropy_points(spec: TableSpec, runs: Sequence[RunFiles], window: int = 10) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def test_importing_rlvr_imports_nothing_heavy_and_a_table_no_torch():
     loaded = "import rlvr, sys; sys.exit(bool({'torch', 'pandas', 'hydra'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
     of_tables = (
-        "import rlvr.report.ad_hoc, sys; sys.exit(bool({'torch', 'transformers'} & sys.modules.keys()))"
+        "import rlvr.report.write, sys; sys.exit(bool({'torch', 'transformers'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", of_tables], check=False).returncode == 0
     with pytest.raises(AttributeError, match="module 'rlvr' has no attribute 'trian'"):

@@ -9,7 +9,7 @@ import pytest
 from rlvr.config import EXPERIMENTS
 from rlvr.runs.reproduce import reproduce_table, schedule_runs
 from rlvr.tables.claims_file import BestRate, read_claims
-from rlvr.tables.members import members, own_strength
+from rlvr.tables.rates import members, own_strength
 from rlvr.tables.read_spec import read_spec
 from rlvr.tables.spec import Arm
 

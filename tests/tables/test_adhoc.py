@@ -11,7 +11,7 @@ from rlvr.errors import UserError
 from rlvr.evaluation.sampling import KEY
 from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
-from rlvr.report.ad_hoc import write_table_of_runs
+from rlvr.report.write import write_table_of_runs
 from rlvr.runs.reproduce import render_taken
 from rlvr.tables.adhoc import Wish, base_of, check_seeds, chosen, grid_of, table_of_runs
 from rlvr.tables.runs import choice, otherwise

@@ -7,7 +7,8 @@ from table_runs import collect, finished, page_of
 
 from rlvr.config import EXPERIMENTS
 from rlvr.errors import UserError
-from rlvr.tables.claims import Difference, Finding, declared_of, findings, welch_interval
+from rlvr.evaluation.intervals import welch_interval
+from rlvr.tables.claims import Difference, Finding, declared_of, findings
 from rlvr.tables.claims_file import read_claims
 from rlvr.tables.claims_page import markdown, write_claims
 from rlvr.tables.collect import differences, measure

@@ -11,8 +11,16 @@ import pytest
 from table_runs import finished, page_of
 
 from rlvr.errors import UserError
-from rlvr.tables.effort import OWN_BEST, cost_to_reach, costs, curves, savings
-from rlvr.tables.effort_panels import cost_panel, saving_panels, validation_curves
+from rlvr.tables.effort import (
+    OWN_BEST,
+    cost_panel,
+    cost_to_reach,
+    costs,
+    curves,
+    saving_panels,
+    savings,
+    validation_curves,
+)
 from rlvr.tables.spec import Effort, TableSpec, check_spec
 from rlvr.tables.write import write_table
 

@@ -5,6 +5,7 @@ from table_runs import collect, finished
 
 from rlvr.tables import figures
 from rlvr.tables.spec import Arm
+from rlvr.tables.write import encode
 
 
 @pytest.fixture
@@ -70,6 +71,6 @@ def test_a_difference_to_an_arm_that_did_not_run_says_so(spec, run_dirs):
 
 @pytest.mark.parametrize(("file_format", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
 def test_the_same_numbers_give_the_same_bytes(spec, frame, file_format, start):
-    first, second = (figures.encode(figures.pass_at_k_curves(spec, frame), file_format) for _ in range(2))
+    first, second = (encode(figures.pass_at_k_curves(spec, frame), file_format) for _ in range(2))
     assert first == second
     assert first.startswith(start)

@@ -15,8 +15,8 @@ from rlvr.errors import UserError
 from rlvr.files import step_lines
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.claims import findings
-from rlvr.tables.equal_tokens import equal_tokens_panels
-from rlvr.tables.frontier import _path, rates_frame
+from rlvr.tables.frontier import _path, equal_tokens_panels
+from rlvr.tables.rates import rates_frame
 from rlvr.tables.spec import Arm, Measures, TableSpec, check_spec
 from rlvr.tables.write import write_table
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
+from rlvr.evaluation.significance import holm_intervals
 from rlvr.tables.claims import Difference, Finding, holm_corrected
 from rlvr.tables.claims_page import markdown, summary
-from rlvr.tables.holm import holm_intervals
 
 WIDTH = norm.ppf(0.975)
 

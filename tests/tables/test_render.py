@@ -4,14 +4,14 @@ from dataclasses import replace
 import pandas as pd
 from table_runs import page_of
 
-from rlvr.tables import render
+from rlvr.tables import write
 from rlvr.tables.spec import PublishedSource
 
 
 def test_markdown_lines_up_and_keeps_published_apart(spec, run_dirs):
     (run_dirs[0] / "summary.json").unlink()
     spec.published = PublishedSource("fgrpo.csv", "1", "Qwen2.5-7B", note="another policy")
-    measured, printed = render.markdown(page_of(spec, run_dirs)).split("## Published")
+    measured, printed = write.markdown(page_of(spec, run_dirs)).split("## Published")
     assert "Qwen2.5-7B" not in measured and "64.1" not in measured
     assert "![pass@k averaged over benchmarks" in measured
     assert "](../figures/paper-table9-laptop-pass-at-k.png)" in measured
@@ -26,7 +26,7 @@ def test_markdown_lines_up_and_keeps_published_apart(spec, run_dirs):
 
 
 def test_latex_escapes_and_balances(spec, run_dirs):
-    text = render.latex(page_of(replace(spec, title="100 % of a_b & c"), run_dirs))
+    text = write.latex(page_of(replace(spec, title="100 % of a_b & c"), run_dirs))
     assert r"100 \% of a\_b \& c" in text
     assert r"F-GRPO $-$ GRPO & +12.5 $\pm$" in text
     assert text.isascii()
@@ -40,16 +40,16 @@ def test_latex_escapes_and_balances(spec, run_dirs):
 def test_a_label_may_hold_what_latex_and_markdown_take_for_their_own(spec, run_dirs):
     spec.arms[0].label = r"β^2 ~ {y} $z$ \w | τ > 1 × λ"
     page = page_of(spec, run_dirs)
-    text = render.latex(page)
+    text = write.latex(page)
     row = r"$\beta$\^{}2 \~{} \{y\} \$z\$ \textbackslash{}w $|$ $\tau$ $>$ 1 $\times$ $\lambda$ & 1 &"
     assert row in text and text.isascii()
-    (first, *_) = (line for line in render.markdown(page).split("\n") if line.startswith("| β"))
+    (first, *_) = (line for line in write.markdown(page).split("\n") if line.startswith("| β"))
     assert first.startswith(r"| β^2 ~ {y} $z$ \w \| τ > 1 × λ | 1 ")
 
 
 def test_csv_has_six_digits_and_one_line_end():
     frame = pd.DataFrame({"arm": ["a", "b"], "value": [1 / 3, 2.0]})
-    assert render.csv(frame) == b"arm,value\na,0.333333\nb,2\n"
+    assert write.csv(frame) == b"arm,value\na,0.333333\nb,2\n"
 
 
 def test_every_rendering_has_every_panel_and_note(spec, run_dirs):
@@ -64,10 +64,10 @@ def test_every_rendering_has_every_panel_and_note(spec, run_dirs):
         *("pass@1", "pass@1", "pass@8", "pass@8"),
         "ΔNLL of 1 rare correct answers to 1 problems",
     ]
-    written, typeset = render.markdown(page), render.latex(page)
+    written, typeset = write.markdown(page), write.latex(page)
     for panel in page.panels:
         assert f"**{panel.title}**" in written
-        assert panel.title.translate(render.LATEX) in typeset
+        assert panel.title.translate(write.LATEX) in typeset
     for note in page.notes:
         assert f"- {note}\n" in written
-        assert note.translate(render.LATEX) in typeset
+        assert note.translate(write.LATEX) in typeset
