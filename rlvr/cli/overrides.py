@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from rlvr.cli.arguments import Verb, flag, flag_lines, listing
 from rlvr.errors import UserError, initials, refuse_unknown, unknown
 
-SEVERAL = ("benchmark", "tracking")  # config groups of which several options are taken together
+SEVERAL = ("benchmark", "data", "tracking")  # config groups of which several options are taken together
 LABELS = {f"{group}.name" for group in ("algorithm", "model", "scale", "tracking")}  # which choose nothing
 
 

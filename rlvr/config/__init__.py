@@ -19,7 +19,7 @@ from rlvr.config.compose import (
 )
 from rlvr.config.hydra_text import hydra_text
 from rlvr.config.identity import arm_name, fingerprint, identity, run_directory, to_yaml
-from rlvr.config.schema import Config, ModelConfig, ProblemsConfig, PromptConfig
+from rlvr.config.schema import Config, DataConfig, ModelConfig, ProblemsConfig, PromptConfig
 
 __all__ = [
     "CONF",
@@ -27,6 +27,7 @@ __all__ = [
     "EXPERIMENTS",
     "PACKAGE",
     "Config",
+    "DataConfig",
     "ModelConfig",
     "ProblemsConfig",
     "PromptConfig",

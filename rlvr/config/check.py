@@ -9,12 +9,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from rlvr.config import plugins, registry
+from rlvr.config import registry
 from rlvr.config.chat_template import with_text
 from rlvr.config.elsewhere import key_meant
 from rlvr.config.identity import LATER
 from rlvr.config.limits import check_limits
 from rlvr.config.places import check_names, expand_home
+from rlvr.config.problem_sets import check_parts, check_verifiers, problem_sets, verifiers_of_rows
 from rlvr.config.schema import (
     AlgorithmConfig,
     BackendConfig,
@@ -25,7 +26,6 @@ from rlvr.config.schema import (
     VerlConfig,
     VLLMRolloutConfig,
 )
-from rlvr.config.signatures import names_in
 from rlvr.errors import UserError, closest, refuse_unknown, unknown
 from rlvr.functions.source import REWARD_OFFERS, VERIFIER_OFFERS, is_file_function, resolved
 
@@ -73,6 +73,7 @@ def _check(composed: DictConfig) -> Config:
     _refuse_missing(config)  # a default of the schema would hide it
     expand_home(config)
     merged = OmegaConf.merge(schema, config)
+    check_parts(merged.data)
     _refuse_missing(merged)
     _count_epochs(merged)
     result = OmegaConf.to_object(merged)
@@ -81,7 +82,7 @@ def _check(composed: DictConfig) -> Config:
     check_limits(result)
     check_names(result.experiment, result.arm, result.benchmark.tasks)
     _check_together(result)
-    _check_verifiers(result)
+    check_verifiers(result)
     _note_digests(result)
     result.model.chat_template = with_text(result.model.chat_template)
     if key := interpolated(asdict(result)):
@@ -105,22 +106,6 @@ def _refuse_missing(config: DictConfig) -> None:
         raise UserError(f"{key} has no value: give one with {key}=...")
 
 
-def _check_verifiers(config: Config) -> None:
-    """Refuse a verifier that there is not, which would be found out when a step has been sampled."""
-    accepted = verifiers()
-    tasks = {f"benchmark.tasks.{name}": task for name, task in config.benchmark.tasks.items()}
-    for key, part in {"data": config.data, **tasks}.items():
-        named = {"verifier": part.verifier, "parameters.verifier": part.parameters.get("verifier")}
-        for name, verifier in named.items():
-            if verifier and not is_file_function(verifier):
-                refuse_unknown(f"{key}.{name}", [verifier], accepted)
-
-
-def verifiers() -> dict[str, Any]:
-    own = [name for table in ("VERIFIERS", "POOLED") for name in names_in("verification/__init__.py", table)]
-    return plugins.added("verifiers", dict.fromkeys(own))
-
-
 def _note_digests(config: Config) -> None:
     """Add the digest of its file to every function of a file: it is part of what the run is."""
     if config.reward.name == "python":
@@ -128,11 +113,16 @@ def _note_digests(config: Config) -> None:
         config.reward.function = resolved(
             "reward", config.reward.function, offers=REWARD_OFFERS, parameters=parameters
         )
-    for part in (config.data, *config.benchmark.tasks.values()):
+    for part in problem_sets(config).values():
         if is_file_function(part.verifier):
             part.verifier = resolved("verifier", part.verifier, offers=VERIFIER_OFFERS)
         if is_file_function(judge := part.parameters.get("verifier")):
             part.parameters["verifier"] = resolved("parameters.verifier", judge, offers=VERIFIER_OFFERS)
+        by_value = verifiers_of_rows(part)
+        for value, judge in by_value.items():
+            if is_file_function(judge):
+                key = f"parameters.verifiers.{value}"
+                by_value[value] = resolved(key, judge, offers=VERIFIER_OFFERS)
 
 
 def chosen_methods(config: DictConfig) -> tuple[str, str]:

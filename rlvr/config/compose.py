@@ -116,8 +116,12 @@ def settable(overrides: Sequence[str]) -> list[str]:
 
 
 def _written_out(text: str) -> list[str]:
-    """`reward=my_rewards.py:f` and `verifier=my_judge.py:f` in the keys that they are short for."""
+    """`data=[gsm8k,math_train]`, `reward=my_rewards.py:f` and `verifier=my_judge.py:f` in the keys that they
+    are short for."""
     key, _, value = text.partition("=")
+    if key == "data" and (listed := re.fullmatch(r"\[([^\[\]]*)\]", value)):
+        parts = [part.strip() for part in listed[1].split(",") if part.strip()]
+        return ["data=mixture", *(f"+data@data.parts.{part}={part}" for part in parts)]
     value = value.replace("\\:", ":") if key == "reward" else value  # as Hydra writes a sweep's values
     if key == "verifier":
         return [f"data.verifier={value}"]

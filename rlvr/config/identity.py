@@ -28,6 +28,7 @@ LATER: dict[str, Any] = {
     "reward": {"name": "correctness"},
     "adapter": {"name": "none"},
     "data.verifier": None,
+    "data.parts": {},
     "model.sha256": None,
     "model.chat_template": None,
     "training.micro_batch": "auto",
@@ -57,7 +58,8 @@ GROWING = ("training.steps", "training.epochs")
 def identity(config: Config) -> dict[str, Any]:
     """The part of a config that decides what is trained, the seed aside."""
     kept = {key: value for key, value in asdict(config).items() if key not in NOT_IDENTITY}
-    del kept["data"]["root"]  # where the files are says nothing of what is in them
+    for part in (kept["data"], *kept["data"]["parts"].values()):
+        del part["root"]  # where the files are says nothing of what is in them
     for key, before in LATER.items():
         *groups, name = key.split(".")
         part = kept

@@ -1,6 +1,6 @@
 """What would be passed over without a word: settings of what is switched off, or that nothing looks at."""
 
-from rlvr.config.check import verifiers
+from rlvr.config.problem_sets import problem_sets, verifiers
 from rlvr.config.schema import Config, TrainingConfig
 from rlvr.errors import UserError, closest, refuse_unknown
 
@@ -15,7 +15,7 @@ def refuse_idle(config: Config) -> None:
     """
     _check_select_by(config)
     _refuse_idle_schedule(config.training)
-    model, parts = config.model, [config.data, *config.benchmark.tasks.values()]
+    model, parts = config.model, problem_sets(config).values()
     refuse_unknown("verifier in model.prompts", model.prompts, {*verifiers(), "default"})
     if model.sha256 and not model.package and not model.path.endswith(".gguf"):
         raise UserError(

@@ -20,20 +20,22 @@ PATHS = (
     ),
     *("profile.file", "curriculum.selection"),
 )
-_OF_BENCHMARK = re.compile(r"benchmark\.tasks\.\w+\.(path|root)")
+_OF_SEVERAL = re.compile(r"(benchmark\.tasks|data\.parts)\.\w+\.(path|root)")
 
 
 def is_path(key: str) -> bool:
     """Whether a key of the config is the place of a file or folder."""
-    return key in PATHS or _OF_BENCHMARK.fullmatch(key) is not None
+    return key in PATHS or _OF_SEVERAL.fullmatch(key) is not None
 
 
 def expand_home(config: DictConfig) -> None:
     """`~` at the start of a path is the home folder, whatever the shell made of it."""
-    tasks = OmegaConf.select(config, "benchmark.tasks")
-    tasks = tasks if isinstance(tasks, DictConfig) else ()  # anything else the schema refuses
-    of_tasks = (f"benchmark.tasks.{name}.{key}" for name in tasks for key in ("path", "root"))
-    for key in (*PATHS, *of_tasks):
+    of_several = []
+    for group in ("benchmark.tasks", "data.parts"):
+        sets = OmegaConf.select(config, group)
+        if isinstance(sets, DictConfig):  # anything else the schema refuses
+            of_several += [f"{group}.{name}.{key}" for name in sets for key in ("path", "root")]
+    for key in (*PATHS, *of_several):
         given = OmegaConf.select(config, key)
         if isinstance(given, str) and given.startswith("~"):
             OmegaConf.update(config, key, str(at_home(given)))

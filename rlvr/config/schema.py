@@ -124,6 +124,14 @@ class ProblemsConfig:
 
 
 @dataclass
+class DataConfig(ProblemsConfig):
+    """What is trained on."""
+
+    # of a mixture, data=[gsm8k,math_train]: the data sets by name, with the keys of each
+    parts: dict[str, ProblemsConfig] = field(default_factory=dict)
+
+
+@dataclass
 class BenchmarkTaskConfig(ProblemsConfig):
     domain: str = one_of("in_domain", "out_of_domain")  # in_domain ones choose the checkpoint
     root: str | None = "${data.root}"  # as that of the training data
@@ -338,7 +346,7 @@ class Config:
     advantage_scaling: Any = None
     credit: Any = None
     group_size: Any = None
-    data: ProblemsConfig = field(default_factory=ProblemsConfig)
+    data: DataConfig = field(default_factory=DataConfig)
     curriculum: Any = None
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)

@@ -71,6 +71,8 @@ def profile_name(config: Config) -> str:
     made_from = [asdict(part) for part in (config.model, config.data, config.training.sampling)]
     if config.model.chat_template is None:  # as all were once: those keep their names
         del made_from[0]["chat_template"]
+    if not config.data.parts:
+        del made_from[1]["parts"]
     if config.training.precision != "float32":  # in which all were once: those keep their names
         made_from.append({"precision": config.training.precision})
     return f"{config.model.name}-{config.data.name}-{fingerprint([*made_from, config.profile.n])}"

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rlvr.config import ProblemsConfig
+from rlvr.config import DataConfig, ProblemsConfig
 from rlvr.config.plugins import added
 from rlvr.data import Problem
 from rlvr.errors import UserError, unknown
 from rlvr.problems.champ import champ_problems
 from rlvr.problems.countdown import countdown_problems
-from rlvr.problems.dataset import dataset_problems
+from rlvr.problems.dataset import dataset_problems, with_unique_ids
 from rlvr.problems.gym import TASKS, gym_problems
 from rlvr.problems.gym_words import worded_gym_problems
 from rlvr.problems.lazy import LazyProblems, content_fingerprint, contents, ids_of
@@ -37,11 +37,13 @@ SOURCES: dict[str, Callable[..., Sequence[Problem]]] = {
 
 def is_fixed(config: ProblemsConfig) -> bool:
     """Whether they are a list beside which there are no others; else as many are drawn as are asked for."""
-    return config.source in ("dataset", "champ")
+    return config.source in ("dataset", "champ", "mixture")
 
 
 def load_problems(config: ProblemsConfig, *, held_out: bool) -> Sequence[Problem]:
     """The problems of a data set (`held_out=False`) or of a benchmark (`held_out=True`)."""
+    if isinstance(config, DataConfig) and config.parts:
+        return mixture(config, held_out=held_out)
     sources = added("problem_sources", SOURCES)
     if config.source not in sources:
         raise unknown("problem source", config.source, sources)
@@ -59,6 +61,19 @@ def load_problems(config: ProblemsConfig, *, held_out: bool) -> Sequence[Problem
     except TypeError as error:
         raise UserError(f"parameters of {config.name}: {error}") from error
     return problems if config.verifier is None else judged_by(problems, config.verifier)
+
+
+def mixture(config: DataConfig, *, held_out: bool) -> list[Problem]:
+    """The problems of all parts, one part after the other, which are the problems' `source`.
+
+    The mixture's `verifier` judges them all where it has one, and its `root` is that of parts without one.
+    A problem that comes from two parts is two problems.
+    """
+    problems: list[Problem] = []
+    for name, part in config.parts.items():
+        within = replace(part, root=part.root or config.root, verifier=config.verifier or part.verifier)
+        problems += [replace(one, source=name) for one in load_problems(within, held_out=held_out)]
+    return with_unique_ids(problems)
 
 
 def judged_by(problems: Sequence[Problem], verifier: str) -> Sequence[Problem]:

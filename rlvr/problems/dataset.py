@@ -13,15 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rlvr.config.plugins import added
 from rlvr.config.strict import strictly
 from rlvr.data import Problem, Verdict
-from rlvr.errors import UserError, refuse_unknown, say, unknown
+from rlvr.errors import UserError, nearest, refuse_unknown, say, unknown
 from rlvr.files.hub import PATH_KEY
 from rlvr.problems.cleaning import without_conflicting, without_long, without_repeated
 from rlvr.problems.fields import answer_after, plain, text_of, texts_of, value_of
 from rlvr.problems.location import file_in_root, hub_rows, rows_at
 from rlvr.problems.rows import FILE_SUFFIXES, Row
-from rlvr.verification import VERIFIERS
+from rlvr.verification import POOLED, VERIFIERS
 from rlvr.verification.ifeval import check_instructions
 
 LETTERS = "ABCDEFGHIJ"
@@ -35,8 +36,8 @@ class DatasetParameters:
     r"""What a YAML file says of a data set: where it is, what its fields are called, what is left out.
 
     Attributes:
-        fields: the data set's names for `problem` and `answer`; "a.b.0" goes into nested fields, lists
-            and JSON texts.
+        fields: the data set's names for `problem`, `answer` and, where rows are judged in several ways,
+            `verifier`; "a.b.0" goes into nested fields, lists and JSON texts.
         path: a file or an address (https://...) in the place of all others.
         glob: whether `path` is a pattern for several files, read in alphabetical order.
         records: where a JSON file that is one object keeps its list of rows.
@@ -44,13 +45,17 @@ class DatasetParameters:
         url: the address of the published file.
         hub, subset, split: id on the hub and what of it to read.
         rows: rows that there must be; None accepts any number.
-        verifier: of all problems.
+        verifier: of all problems, where `fields` has none.
+        verifiers: what the verifier's field says of a row -> its verifier ("openai/gsm8k": "math"); without
+            any the field has the verifier's name.
         answer_after: where in the answer field the answer is: "boxed" (the last `\boxed{}`) or a regular
             expression that it follows, as "####" (see `fields.answer_after`); None: the whole field.
         several: what a list of several answers means: they are the answer "together", or "alternatives",
             ways to write it, of which the first is the reference and the others are metadata.
         choices: fields with the wrong options of a multiple-choice question; its answer becomes a letter.
-        reference: fields that make up the answer together, as one JSON text (IFEval's instructions).
+            Where `fields` has a verifier, that of the rows judged by `multiple_choice`.
+        reference: fields that make up the answer together, as one JSON text (IFEval's instructions); where
+            `fields` has a verifier, of the rows judged by `ifeval`.
         metadata: what a problem's metadata call a field -> the field ("level": "level"); null is left out.
         where: field -> its accepted values; other rows are left out.
         max_tokens: longer problems are left out, counted by `tokenizer` (folder or hub id).
@@ -60,7 +65,7 @@ class DatasetParameters:
         unanswered: texts that stand for no answer, beside null and the empty text.
     """
 
-    fields: dict[str, str]
+    fields: dict[str, str | None]
     path: str | None = None
     glob: bool = False
     records: str | None = None
@@ -71,6 +76,7 @@ class DatasetParameters:
     split: str = "train"
     rows: int | None = None
     verifier: str = "math"
+    verifiers: dict[str, str] = field(default_factory=dict)
     answer_after: str | None = None
     several: str | None = None
     choices: list[str] = field(default_factory=list)
@@ -85,16 +91,25 @@ class DatasetParameters:
     unanswered: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        needed = {"problem"} if self.reference else {"problem", "answer"}
-        if missing := needed - set(self.fields):
+        needed = {"problem"} if self.reference and not self.by_row else {"problem", "answer"}
+        if missing := needed - {name for name, column in self.fields.items() if column is not None}:
             raise UserError(f"parameters.fields has no {min(missing)!r}: say what the data set calls it")
-        refuse_unknown("key in parameters.fields", self.fields, ("problem", "answer"))
+        refuse_unknown("key in parameters.fields", self.fields, ("problem", "answer", "verifier"))
         if self.several not in (None, *SEVERAL):
             raise unknown("meaning of several answers", self.several, SEVERAL)
         if len(self.choices) >= len(LETTERS):
             raise UserError(
                 f"{len(self.choices)} choices: accepted are at most {len(LETTERS) - 1} wrong ones"
             )
+
+    @property
+    def by_row(self) -> bool:
+        """Whether each row says how it is judged."""
+        return self.fields.get("verifier") is not None
+
+    def is_made_of(self, columns: list[str], verifier: str, its_own: str) -> bool:
+        """Whether the answer of a row judged by `verifier` is made of `columns`, which are `its_own`'s."""
+        return bool(columns) and (not self.by_row or verifier == its_own)
 
 
 def dataset_problems(
@@ -143,8 +158,8 @@ def dataset_problems(
     if not problems:
         values = "; ".join(f"{key!r} has {', '.join(sorted(found)[:8])}" for key, found in seen.items())
         raise UserError(f"none of the {count} rows of {where} remain{'; ' + values if values else ''}")
-    if given.verifier == "ifeval":
-        check_instructions([problem.answer for problem in problems])
+    if instructions := [problem.answer for problem in problems if problem.verifier == "ifeval"]:
+        check_instructions(instructions)
     kept = clean(problems, given, dropped)
     if any(dropped.values()):
         report(source, count, dropped, len(kept), size)
@@ -153,7 +168,8 @@ def dataset_problems(
             f"{where} has {len(kept)} problems, not {size}: give size={len(kept)}, or null for all"
         )
     kept = with_unique_ids(kept[:size])
-    report_references(source, kept, given.verifier)
+    for verifier in dict.fromkeys(problem.verifier for problem in kept):
+        report_references(source, [problem for problem in kept if problem.verifier == verifier], verifier)
     return kept
 
 
@@ -207,9 +223,10 @@ def row_to_problem(
         for key, column in given.metadata.items()
         if (value := value_of(row, column, place)) is not None
     }
-    if given.reference:
+    verifier = verifier_of(row, place, given)
+    if given.is_made_of(given.reference, verifier, "ifeval"):
         values = {column: plain(value_of(row, column, place), column, place) for column in given.reference}
-        return problem_of(source, question, json.dumps(values), given.verifier, metadata)
+        return problem_of(source, question, json.dumps(values), verifier, metadata)
     answers = answers_of(row, place, given)
     if answers is None:
         return None
@@ -217,12 +234,30 @@ def row_to_problem(
     if given.several == "alternatives":
         answer, *others = answers
         metadata |= {"alternatives": others} if others else {}
-    if given.choices:
+    if given.is_made_of(given.choices, verifier, "multiple_choice"):
         wrong = [text_of(value_of(row, column, place), column, place) for column in given.choices]
         if answer in wrong:
             raise UserError(f"{place}: the right option {answer!r} is among the wrong ones too")
         question, answer = multiple_choice(question, answer, wrong, seed)
-    return problem_of(source, question, answer, given.verifier, metadata)
+    return problem_of(source, question, answer, verifier, metadata)
+
+
+def verifier_of(row: Mapping[str, Any], place: str, given: DatasetParameters) -> str:
+    """The verifier of a row: all rows', or what its field says.
+
+    Raises:
+        UserError: a field that is missing or empty, or says what is no verifier, nor any of those named.
+    """
+    if not (name := given.fields.get("verifier")):
+        return given.verifier
+    said = text_of(value_of(row, name, place), name, place)
+    if given.verifiers:
+        if said not in given.verifiers:
+            hint = nearest(said, given.verifiers) or "; say in parameters.verifiers who judges it"
+            raise unknown(f"value of field {name!r} in {place}:", said, given.verifiers, hint)
+        return given.verifiers[said]
+    refuse_unknown(f"verifier in field {name!r} of {place}:", [said], added("verifiers", VERIFIERS | POOLED))
+    return said
 
 
 def answers_of(row: Mapping[str, Any], place: str, given: DatasetParameters) -> list[str] | None:

@@ -41,6 +41,8 @@ def rare_file(config: Config, run: Path) -> Path:
     weights = {name: digests[name] for name in of_policy}
     made_from = [asdict(part) for part in (config.data, config.training.sampling, config.evaluation.rare)]
     model, data = config.model, config.data
+    if not data.parts:  # as there were none once
+        del made_from[0]["parts"]
     problems = load_problems(data, held_out=False) if is_fixed(data) else ()
     around = {
         "problems": content_fingerprint(problems) if problems else None,  # a file may become another

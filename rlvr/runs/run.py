@@ -30,7 +30,7 @@ from rlvr.files.shapes import NUMBERS
 from rlvr.policy.location import own_contents
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
-from rlvr.problems import contents, load_problems
+from rlvr.problems import LazyProblems, contents, load_problems
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.runs.cautions import cautions
 from rlvr.runs.deadline import OutOfTime, check_time, closing, stoppable
@@ -110,7 +110,8 @@ def contents_behind_paths(config: Config) -> dict[str, str]:
     Files that are gone are left out: a trained run needs none of them.
     """
     found = own_contents(config.model) if config.training.steps else {}
-    if config.data.path and Path(config.data.path).exists():
+    files = [Path(part.path) for part in (config.data, *config.data.parts.values()) if part.path]
+    if files and all(file.exists() for file in files):
         found |= contents({config.data.name: load_problems(config.data, held_out=False)})
     if needs_selection(config) and (file := Path(config.curriculum.selection or "")).is_file():
         found["the selection"] = read_selection(file).fingerprint()
@@ -249,7 +250,10 @@ def say_what_surrounds(config: Config, sets: Sequence[Sequence[Problem]]) -> Non
     prompts = config.model.prompts
     if config.model.name != "local":
         return
-    for verifier in sorted({problems[0].verifier for problems in sets if problems} & prompts.keys()):
+    several = (problems[:1] if isinstance(problems, LazyProblems) else problems for problems in sets)
+    for verifier in sorted(
+        {problem.verifier for problems in several for problem in problems} & prompts.keys()
+    ):
         if system := prompts[verifier].system:
             say(
                 f"model=local: before each problem judged by {verifier} stands {system!r}; "

@@ -205,11 +205,24 @@ def batch_metrics(batch: Batch, sampled: Sequence[Group] | None = None) -> dict[
         metrics["reward/success_rate"] = batch.correct_R.nanmean().item()
     if unscorable := (count_G == 0).float().mean().item():
         metrics["groups/unscorable"] = unscorable
-    metrics |= tree_metrics(batch.groups) | grade_metrics(batch)
+    metrics |= tree_metrics(batch.groups) | grade_metrics(batch) | source_metrics(batch)
     for verdict in Verdict:
         if count := verdicts.count(verdict):
             metrics[f"verdict/{verdict}"] = count / len(verdicts)
     return metrics
+
+
+def source_metrics(batch: Batch) -> dict[str, float]:
+    """Mean reward of the problems of each source, where there are several; one without a reward has none."""
+    sources = [batch.groups[g].problem.source for g in batch.group_index_R.tolist()]
+    if len(different := dict.fromkeys(sources)) == 1:
+        return {}
+    of_each = {s: batch.reward_R[torch.tensor([one == s for one in sources])] for s in different}
+    return {
+        f"reward/source/{source}": reward_R.nanmean().item()
+        for source, reward_R in of_each.items()
+        if not reward_R.isnan().all()
+    }
 
 
 def grade_metrics(batch: Batch) -> dict[str, float]:

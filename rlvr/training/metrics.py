@@ -29,6 +29,8 @@ METRICS = (
     Metric("reward/success_rate", "share of judged rollouts that are correct", healthy="rises, below 1"),
     Metric("reward/part/<name>", "mean of one number that the reward function returns", "reward",
            "the one that is meant to rises", "reward=..., a function that returns a dict"),
+    Metric("reward/source/<name>", "mean reward of one part of the data", "reward", "rises",
+           "data=[...], a mixture"),
     Metric("reward/left_out", "share of rollouts that were judged, and have no reward of the function", "",
            "0", "reward=..."),
     Metric("groups/mixed", "share of groups with right and wrong rollouts: only these teach", "",

@@ -68,7 +68,13 @@ def check_instructions(references: Sequence[str]) -> None:
         raise UserError("IFEval's checkers are not installed: pip install if-verifiable==0.1.2")
     from if_verifiable.ifeval.instructions_registry import INSTRUCTION_DICT
 
-    asked = [json.loads(reference)["instruction_id_list"] for reference in references]
+    try:
+        asked = [json.loads(reference)["instruction_id_list"] for reference in references]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            "verifier=ifeval: a reference is no JSON of prompt, instruction_id_list and kwargs; where rows "
+            "have these as fields, name them with parameters.reference=[prompt,instruction_id_list,kwargs]"
+        ) from error
     for name in sorted({name for names in asked for name in names} - INSTRUCTION_DICT.keys()):
         raise unknown("instruction", name, INSTRUCTION_DICT)
     count = sum(not NEED_SENTENCES.isdisjoint(names) for names in asked)

@@ -29,6 +29,7 @@ OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((CONF / gro
 
 
 NEEDED = {("model", "local"): ["model.path=embedded"], ("data", "jsonl"): ["data.path=questions.jsonl"]}
+NEEDED["data", "mixture"] = ["+data@data.parts.gsm8k=gsm8k"]
 NEEDED["benchmark", "jsonl"] = ["benchmark.tasks.jsonl.path=held-out.jsonl"]
 NEEDED["algorithm", "ds_grpo"] = ["algorithm.differential_smoothing.correct=0.1"]  # has no published value
 NEEDED["reward", "python"] = ["reward.function=mine.py:length@0123"]  # with a digest, as stored

@@ -16,7 +16,7 @@ PARTS = 'def parts(verdict):\n    return {"right": verdict == "correct", "consta
 # what one process without a profile or a broken verifier does not log; what computes it has tests of its own
 ELSEWHERE = {
     *("curriculum/phase", "curriculum/group_size", "ranks/slowest", "ranks/slowest_over_median"),
-    "groups/unscorable",
+    *("groups/unscorable", "reward/source/<name>"),
 }
 
 

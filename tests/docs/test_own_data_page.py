@@ -23,10 +23,10 @@ SMALL = [
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The page's first three, in a folder where the first one was done."""
+    """The page's first three, and the mixture's, in a folder where the first one was done."""
     monkeypatch.chdir(tmp_path)
     script, *others = (list(c.words) for c in commands_of(PAGE) if c.needs == "the files of this page")
-    assert script[0] == "python" and [words[0] for words in others] == ["rlvr", "rlvr"]
+    assert script[0] == "python" and [words[0] for words in others] == ["rlvr"] * 3
     runpy.run_path(str(ROOT / script[1]))
     return [words[1:] for words in others]
 
@@ -39,13 +39,20 @@ def test_from_a_file_of_problems_to_a_table(commands: list[list[str]], capsys: p
         assert eval(row["problem"].removeprefix("compute ")) == int(row["answer"])
     assert json.dumps(rows[0]) in PAGE.read_text()
 
-    train, table = commands
+    train, table, _ = commands
     main([*(word.replace("steps=0,100", "steps=0,1") for word in train), *SMALL])
     main(table)
     said = capsys.readouterr().out
     assert re.search(r"^steps=1 +1 +\d+\.\d±", said, re.MULTILINE)
     assert re.search(r"^  − steps=0 +[+−]\d", said, re.MULTILINE)
     assert Path("results/runs/sums/tables/sums-laptop.md").is_file()
+
+
+def test_a_mixture_trains(commands: list[list[str]]):
+    given = [word for word in SMALL if "jsonl" not in word]
+    main([*commands[2], *given, "scale=smoke", "training.steps=1", "arm=mixture", "benchmark=countdown_3"])
+    (line,) = Path("results/runs/adhoc/mixture/seed-1/metrics.jsonl").read_text().splitlines()
+    assert {"reward/source/countdown", "reward/source/jsonl"} <= json.loads(line).keys()
 
 
 def test_a_policy_that_can_write_no_box_is_not_judged_by_one(commands: list[list[str]]):

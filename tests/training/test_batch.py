@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -158,6 +159,20 @@ def test_groups_of_a_round_without_a_graded_rollout_have_no_parts():
     metrics = batch_metrics(make_batch(groups, config))
     assert metrics["reward/part/right"] == 0.5
     assert "reward/part/short" not in metrics  # NaN would be no JSON
+
+
+def test_each_source_has_its_mean_reward_where_there_are_several():
+    """Of a: 1 of 4; of b: 2 of 2, the lost one left out; of c nothing can be judged. Together 3 of 6."""
+    groups = make_groups([[RIGHT, WRONG], [RIGHT, RIGHT, LOST], [WRONG, WRONG], [LOST, LOST]])
+    for group, source in zip(groups, "abac", strict=True):
+        group.problem = replace(group.problem, source=source)
+    config = load_config([])
+    metrics = batch_metrics(make_batch(groups, config))
+    of_each = {name: value for name, value in metrics.items() if name.startswith("reward/source/")}
+    assert of_each == {"reward/source/a": 0.25, "reward/source/b": 1.0}
+    assert metrics["reward/mean"] == 0.5
+    alone = batch_metrics(make_batch([groups[0], groups[2]], config))
+    assert not any(name.startswith("reward/source/") for name in alone)
 
 
 @pytest.mark.parametrize(
