@@ -18,7 +18,7 @@ from rlvr.evaluation.sampling import key_of, sample_benchmarks
 from rlvr.evaluation.validation import Benchmarks, benchmark_problems, measured_k, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
 from rlvr.files.run_files import ANSWERS, LAST
-from rlvr.rollout.engine import RolloutEngine, Sampling
+from rlvr.rollout.engine import EngineWhenNeeded, RolloutEngine, Sampling
 from rlvr.rollout.lengths import longest_sequence
 from rlvr.runs import rare
 from rlvr.runs.deadline import check_time, closing
@@ -237,7 +237,7 @@ class CheckpointSampler:
     """Samples all benchmarks with checkpoints of a run, all of them with one engine.
 
     Attributes:
-        engine: what training left, to be taken over; made at the first checkpoint, if there is none.
+        engine: what training left, to be taken over; made for the first samples, if there is none.
     """
 
     config: Config
@@ -252,9 +252,8 @@ class CheckpointSampler:
             check_time()
             say_if_greedy(config, "samples")
             weights = weights_of(config, path, step)
-            self.engine = open_engine(config, weights, lengths_in(config, None, self.problems), self.engine)
             files = sample_benchmarks(
-                self.engine,
+                EngineWhenNeeded(lambda: self._open(weights)),
                 self.problems,
                 folder=path / folder,
                 report=self._report,
@@ -263,6 +262,11 @@ class CheckpointSampler:
             )
         self.directory.record_files(*(f"{folder}/{file.name}" for file in files.values()))
         return {name: benchmark_result(config, name, file) for name, file in files.items()}
+
+    def _open(self, weights: Path | None) -> RolloutEngine:
+        sequence = lengths_in(self.config, None, self.problems)
+        self.engine = open_engine(self.config, weights, sequence, self.engine)
+        return self.engine
 
     def _report(self, done: int, total: int) -> None:
         self.directory.report("evaluation", done, total)
