@@ -116,22 +116,20 @@ def sample_benchmarks(
             asked = None if takes_tokens(reward) else questions[name]
             shards[name] = with_earlier(parts, files[name], keys[name], asked, samples, elsewhere)
     say_what_is_there(files, keys, shards)
-    done, total = 0, sum(map(len, shards.values()))
-    for name, parts in shards.items():
-        for shard in parts:
-            report(done, total)
-            done += 1
-            if not is_whole(shard.file, keys[name], shard.problems, samples):
-                if shard.earlier:
-                    groups = earlier_groups(shard, shard.earlier, samples)
-                else:
-                    requests = [(problem, samples) for problem in shard.problems]
-                    groups = engine.generate(requests, sampling, seed=shard.seed)
-                verify(groups)
-                grade(groups, reward)
-                write_samples(groups, shard.file, keys[name], questions[name])
-                del groups  # whose tokens may be gigabytes, before the next ones come
-    report(total, total)
+    wanted = [(name, shard) for name, parts in shards.items() for shard in parts]
+    for done, (name, shard) in enumerate(wanted):
+        report(done, len(wanted))
+        if not is_whole(shard.file, keys[name], shard.problems, samples):
+            if shard.earlier:
+                groups = earlier_groups(shard, shard.earlier, samples)
+            else:
+                requests = [(problem, samples) for problem in shard.problems]
+                groups = engine.generate(requests, sampling, seed=shard.seed)
+            verify(groups)
+            grade(groups, reward)
+            write_samples(groups, shard.file, keys[name], questions[name])
+            del groups  # whose tokens may be gigabytes, before the next ones come
+    report(len(wanted), len(wanted))
     for name, parts in shards.items():
         place = parts[0].file.parents[1]
         table = pa.concat_tables([pq.read_table(shard.file) for shard in parts])

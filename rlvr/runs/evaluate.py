@@ -24,7 +24,7 @@ from rlvr.runs import rare
 from rlvr.runs.deadline import check_time, closing
 from rlvr.runs.weights import digests_of, weights_of
 from rlvr.tracking.tracker import Tracker
-from rlvr.training.checkpoint import checkpoint_path, damage_of
+from rlvr.training.checkpoint import checkpoint_path, damage_of, read_manifest
 from rlvr.training.setup import open_engine
 from rlvr.verification.grading import is_graded
 
@@ -124,6 +124,7 @@ def evaluate_run(config: Config, directory: RunDirectory, engine: RolloutEngine 
             rare={
                 "step": step,
                 "settings": asdict(config.evaluation.rare),
+                "set": rare.set_name(config, directory.path),
                 "answers": len(answers),
                 "delta_nll": float((answers["nll"] - answers["initial_nll"]).mean()),
             }
@@ -156,6 +157,8 @@ def has_rare_answers(config: Config, path: Path) -> bool:
     summary = read_summary(path)
     measured = summary.get("rare", {})
     wanted = {"step": summary.get("checkpoint_step"), "settings": asdict(config.evaluation.rare)}
+    if read_manifest(checkpoint_path(path, 0)):  # else no set could be drawn
+        wanted["set"] = rare.set_name(config, path)
     lost = damaged_files(path, f"evaluation/{ANSWERS}.parquet")
     return not lost and {key: measured.get(key) for key in wanted} == wanted
 
