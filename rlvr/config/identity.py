@@ -28,6 +28,7 @@ LATER: dict[str, Any] = {
     "reward": {"name": "correctness"},
     "adapter": {"name": "none"},
     "data.verifier": None,
+    "model.revision": None,
     "model.sha256": None,
     "model.chat_template": None,
     "training.micro_batch": "auto",

@@ -94,6 +94,8 @@ def profile_name(config: Config) -> str:
     made_from = [asdict(part) for part in (config.model, config.data, config.training.sampling)]
     if config.model.chat_template is None:  # as all were once: those keep their names
         del made_from[0]["chat_template"]
+    if config.model.revision is None:
+        del made_from[0]["revision"]
     if config.training.precision != "float32":  # in which all were once: those keep their names
         made_from.append({"precision": config.training.precision})
     if engine_args := getattr(config.rollout, "engine_args", None):  # vLLM's, a quantization among them

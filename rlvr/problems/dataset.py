@@ -43,6 +43,7 @@ class DatasetParameters:
         file: name of the data set's file in the folder `data.root`, without suffix; by default `name`.
         url: the address of the published file.
         hub, subset, split: id on the hub and what of it to read.
+        revision: of the data set on the hub: a commit, branch or tag; None for its main branch.
         rows: rows that there must be; None accepts any number.
         verifier: of all problems.
         answer_after: where in the answer field the answer is: "boxed" (the last `\boxed{}`) or a regular
@@ -69,6 +70,7 @@ class DatasetParameters:
     hub: str | None = None
     subset: str | None = None
     split: str = "train"
+    revision: str | None = None
     rows: int | None = None
     verifier: str = "math"
     answer_after: str | None = None
@@ -172,7 +174,7 @@ def open_rows(given: DatasetParameters, name: str | None, root: str | None) -> t
         known_as = None if given.path else given.file or source
         return source, path, rows_at(path, name=known_as, pattern=given.glob, records=given.records)
     assert given.hub is not None
-    return source, given.hub, hub_rows(given.hub, given.subset, given.split)
+    return source, given.hub, hub_rows(given.hub, given.subset, given.split, given.revision)
 
 
 def file_stem(path: str) -> str:
