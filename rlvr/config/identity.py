@@ -29,6 +29,7 @@ LATER: dict[str, Any] = {
     "adapter": {"name": "none"},
     "data.verifier": None,
     "data.parts": {},
+    "model.revision": None,
     "model.sha256": None,
     "model.chat_template": None,
     "training.micro_batch": "auto",

@@ -1,5 +1,7 @@
 """What would be passed over without a word: settings of what is switched off, or that nothing looks at."""
 
+from pathlib import Path
+
 from rlvr.config.problem_sets import problem_sets, verifiers
 from rlvr.config.schema import Config, TrainingConfig
 from rlvr.errors import UserError, closest, refuse_unknown
@@ -21,6 +23,11 @@ def refuse_idle(config: Config) -> None:
         raise UserError(
             f"model.sha256 with model.path={model.path}: it is the digest of a GGUF file; accepted are "
             "model.path=<file>.gguf with it, or model.sha256=null"
+        )
+    if model.revision is not None and ("/" not in model.path or Path(model.path).exists()):
+        raise UserError(
+            f"model.revision={model.revision} with model.path={model.path}, which is not on the hub: "
+            "accepted are model.path=<hub id> with it, or model.revision=null"
         )
     penalty, sampling = config.algorithm.overlong_penalty, config.algorithm.dynamic_sampling
     if penalty.factor != type(penalty)().factor and not penalty.buffer:

@@ -36,6 +36,7 @@ class ModelConfig:
     name: str = MISSING  # of the option; chosen by model=
     # a policy of rlvr's own (rlvr.policy.recipes), a local folder or GGUF file, or a hub id
     path: str = MISSING
+    revision: str | None = None  # of a model on the hub: a commit, branch or tag; null: its main branch
     dtype: str = one_of("float32", "bfloat16", "float16")  # of the weights; in 16 bits small steps are lost
     # Python packages with the weights as GGUF, or a part of it each, in order; used where the hub's are not
     package: str | None = None

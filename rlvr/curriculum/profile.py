@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rlvr.config import Config, fingerprint
 from rlvr.config.registry import takes
@@ -29,6 +30,9 @@ class Profile:
         prompt_tokens, generated_tokens: tokens spent, each prompt counted once.
         flops: spent on sampling, see `rlvr.training.flops`.
         seconds: spent, over all starts.
+        judging: the problems and verifiers that the counts are of (`rlvr.evaluation.samples_key.judging`);
+            empty in a file of an older version.
+        contents: fingerprint of the model's files, see `rlvr.policy.location.own_contents`.
     """
 
     policy: str
@@ -38,6 +42,8 @@ class Profile:
     generated_tokens: int
     flops: float
     seconds: float
+    judging: dict[str, Any] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
 
     def success_rate(self, problem: Problem) -> float:
         """Share of right answers in [0, 1]; 0 for a problem of which no answer could be scored."""
@@ -48,16 +54,33 @@ class Profile:
         """Of the counts, which curricula and group sizes are made of."""
         return fingerprint_of(f"{name} {right}/{of}" for name, (right, of) in self.counts.items())
 
-    def check_policy(self, digest: str, config: Config) -> None:
+    def check_policy(self, digest: str, contents: dict[str, str], config: Config) -> None:
         """Refuse a policy that the profile is not of."""
-        if digest != self.policy:
+        if other := other_policy(self.policy, self.contents, digest, contents):
             file = profile_file(config)
             given = "give another profile.file="  # what else is in its folder is not ours to remove
             made = f"remove {file.parent} and make one of this policy with `rlvr profile`"
             raise UserError(
-                f"{file} is a profile of another policy (weights {self.policy}, not {digest}): "
-                f"{given if config.profile.file else made}"
+                f"{file} is a profile of another policy ({other}): {given if config.profile.file else made}"
             )
+
+    def check_judging(self, judging: dict[str, Any], config: Config) -> None:
+        """Refuse verifiers and references that the counts are not of."""
+        if judging != self.judging:
+            given = "give another profile.file=, or remove it"
+            made = "`rlvr profile` with the same overrides judges its samples again"
+            raise UserError(
+                f"{profile_file(config)} has the counts of another verifier, of another version of it or of "
+                f"other references (an older file does not say): {given if config.profile.file else made}"
+            )
+
+
+def other_policy(digest: str, contents: dict[str, str], digest_now: str, contents_now: dict[str, str]) -> str:
+    """What of a policy is another, its weights or other files of its model, or ""."""
+    if digest != digest_now:
+        return f"weights {digest}, not {digest_now}"
+    differing = [path for path, now in contents_now.items() if contents.get(path, now) != now]
+    return "".join(f"files of {path} {contents[path]}, not {contents_now[path]}" for path in differing[:1])
 
 
 def needs_profile(config: Config) -> bool:
@@ -73,8 +96,12 @@ def profile_name(config: Config) -> str:
         del made_from[0]["chat_template"]
     if not config.data.parts:
         del made_from[1]["parts"]
+    if config.model.revision is None:
+        del made_from[0]["revision"]
     if config.training.precision != "float32":  # in which all were once: those keep their names
         made_from.append({"precision": config.training.precision})
+    if engine_args := getattr(config.rollout, "engine_args", None):  # vLLM's, a quantization among them
+        made_from.append({"engine_args": engine_args})
     return f"{config.model.name}-{config.data.name}-{fingerprint([*made_from, config.profile.n])}"
 
 
@@ -116,11 +143,12 @@ PROFILE = {
     **dict.fromkeys(("policy", "data"), str),
     **dict.fromkeys(("prompt_tokens", "generated_tokens"), int),
     **{"counts": {"*": [int]}, "flops": NUMBER, "seconds": NUMBER},
+    **{"judging": dict, "contents": {"*": str}},
 }
 
 
 def read_profile(file: Path) -> Profile:
-    content = read_whole_json(file, PROFILE)
+    content = read_whole_json(file, PROFILE, judging={}, contents={})
     counts = {key: tuple(pair) for key, pair in content["counts"].items()}
     if wrong := [key for key, pair in counts.items() if len(pair) != 2 or not 0 <= pair[0] <= pair[1]]:
         raise UserError(

@@ -43,13 +43,20 @@ def samples_key(
     """
     return {
         "benchmark": benchmark,
-        "problems": content_fingerprint(problems),
-        "verifiers": {name: verifier_version(name) for name in sorted({p.verifier for p in problems})},
+        **judging(problems),
         "samples": samples,
         "sampling": asdict(sampling),
         "seed": seed,
         "samples_per_shard": samples_per_shard,
         **made_with,
+    }
+
+
+def judging(problems: Sequence[Problem]) -> dict[str, Any]:
+    """What verdicts depend on besides the texts: the problems, with their references, and the verifiers."""
+    return {
+        "problems": content_fingerprint(problems),
+        "verifiers": {name: verifier_version(name) for name in sorted({p.verifier for p in problems})},
     }
 
 

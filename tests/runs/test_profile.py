@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from rlvr.curriculum.profile import (
     read_profile,
     write_profile,
 )
+from rlvr.data import Verdict
 from rlvr.errors import UserError
-from rlvr.evaluation import counts
+from rlvr.evaluation import counts, samples_key
 from rlvr.files.run_directory import RunDirectory, refuse_other
+from rlvr.policy.location import EMBEDDED
 from rlvr.policy.policy import Policy
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import load_problems
@@ -90,6 +93,8 @@ def test_one_profile_serves_every_arm_and_seed_of_the_same_policy_data_and_sampl
     assert {profile_file(tiny(runs, override)) for override in same} == {file}
     other.append("training.precision=bfloat16")
     assert len({profile_file(tiny(runs, override)) for override in other} | {file}) == 6
+    quantized = tiny(runs, "rollout=vllm", "+rollout.engine_args.quantization=fp8")
+    assert profile_file(tiny(runs, "rollout=vllm")) == file != profile_file(quantized)
 
 
 def test_a_profile_is_of_the_precision_of_the_runs_and_one_of_float32_keeps_its_name(tmp_path: Path):
@@ -153,6 +158,71 @@ def test_a_profile_is_made_anew_where_its_data_has_changed(tmp_path: Path):
     file.write_text("\n".join(rows))
     with pytest.raises(UserError, match=r"p\.json is a profile of another data set: give another"):
         profile(named)
+
+
+def test_a_profile_of_another_version_of_its_verifier_is_judged_again(
+    made: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It was taken as it was; now no engine is opened, and a run is told what to do first."""
+    config = tiny(tmp_path, "training.steps=1")
+    file = profile(config)
+    verify = rlvr.evaluation.sampling.verify
+
+    def never_right(groups):
+        verify(groups)
+        for group in groups:
+            group.verdicts = [Verdict.WRONG] * len(group.verdicts)
+
+    monkeypatch.setattr(rlvr.runs.profile, "open_engine", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(samples_key, "verifier_version", lambda name: "another")
+        patch.setattr(rlvr.evaluation.sampling, "verify", never_right)
+        with pytest.raises(UserError, match=r"another version of it or .*with the same overrides judges"):
+            run(config)
+        assert profile(config) == file
+        assert read_profile(file).counts == {name: (0, of) for name, (_, of) in made.counts.items()}
+        assert read_profile(file).generated_tokens == made.generated_tokens
+    profile(config)
+    assert read_profile(file).counts == made.counts
+    older = replace(read_profile(file), judging={})
+    write_profile(older, file)
+    with pytest.raises(UserError, match="an older file does not say"):
+        run(config)
+    profile(config)
+    assert read_profile(file).judging == samples_key.judging(load_problems(config.data, held_out=False))
+    named = tiny(tmp_path, f"profile.file={tmp_path / 'given.json'}")
+    write_profile(older, tmp_path / "given.json")
+    with pytest.raises(UserError, match=r"given\.json has the counts .*: give another profile.file="):
+        profile(named)
+
+
+def test_a_profile_by_an_edited_judge_is_that_of_the_same_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The digest of the judge's file is in the profile's name: it was sampled anew beside the first."""
+    monkeypatch.chdir(tmp_path)
+    files, texts = [], []
+    for verdict in ("True", "False"):
+        Path("mine.py").write_text(f"def judge(problem, text): return {verdict}")
+        files.append(profile(tiny(tmp_path / "runs", "verifier=mine.py:judge")))
+        texts.append(pq.read_table(files[-1].with_name("profile.parquet"))["text"])
+        assert sum(right for right, _ in read_profile(files[-1]).counts.values()) == 96 * (verdict == "True")
+        monkeypatch.setattr(rlvr.runs.profile, "open_engine", None)
+    assert files[0] != files[1] and texts[0] == texts[1]
+    assert sum(right for right, _ in read_profile(files[0]).counts.values()) == 96
+    with pytest.raises(TypeError):  # another seed has other samples
+        profile(tiny(tmp_path / "runs", "verifier=mine.py:judge", "profile.seed=1"))
+
+
+def test_a_profile_is_of_the_template_that_its_model_had(tmp_path: Path):
+    """Weights alone were looked at."""
+    shutil.copytree(EMBEDDED, tmp_path / "model")
+    config = tiny(tmp_path / "runs", "training.steps=1", f"model.path={tmp_path / 'model'}")
+    profile(config)
+    tokenizer = tmp_path / "model" / "tokenizer_config.json"
+    tokenizer.write_text(tokenizer.read_text() + " ")
+    with pytest.raises(UserError, match=r"is a profile of another policy \(files of .*/model \w+, not \w+\)"):
+        run(config)
 
 
 def test_a_broken_off_profile_goes_on_from_its_last_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

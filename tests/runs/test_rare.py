@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from rlvr.config import load_config
+from rlvr.data import Verdict
 from rlvr.errors import UserError
+from rlvr.evaluation import samples_key
 from rlvr.evaluation.rare import mean_nll, rarest
 from rlvr.evaluation.sampling import write_parquet
 from rlvr.files.atomic import locked
@@ -101,7 +103,7 @@ def test_the_set_is_drawn_once_and_is_of_correct_answers(evaluated):
     file = rare_file(config, path)
     written = file.stat().st_mtime_ns
     assert draw(config, path) == file and file.stat().st_mtime_ns == written
-    assert [other.name for other in file.parent.iterdir() if other.suffix == ".parquet"] == ["rare.parquet"]
+    assert [other.name for other in file.parent.glob("rare-*")] == [file.name]
     kept = pd.read_parquet(file)
     asked = {problem.id for problem in load_problems(config.data, held_out=False)}
     assert set(kept["problem_id"]) <= asked and kept["problem_id"].nunique() <= 6
@@ -125,10 +127,11 @@ def test_other_weights_data_or_sampling_have_another_set(evaluated, tmp_path):
     (checkpoint_path(other, 0) / "manifest.json").write_text(json.dumps(manifest))
     changed = [["model.prompts.default.instruction=Think"], ["model.stop_strings=[x]"]]
     changed += [["training.precision=bfloat16"]]
+    changed += [["evaluation.samples_per_shard=40"], ["rollout=vllm"]]
     changed += [["data.seed=7"], ["training.sampling.temperature=0.9"], ["evaluation.rare.samples=41"]]
     files = {rare_file(load_config([*overrides, *RARE, *change]), path) for change in changed}
     files |= {rare_file(config, path), rare_file(config, other)}
-    assert len(files) == 8
+    assert len(files) == 10
 
 
 def test_a_data_file_with_another_answer_has_another_set(evaluated, tmp_path):
@@ -153,12 +156,11 @@ def test_a_policy_that_is_never_right_has_no_rare_answers(evaluated, tmp_path):
     assert not rare_file(config, path).exists()
 
 
-def test_a_killed_draw_goes_on_with_shards_of_another_size(evaluated, tmp_path, monkeypatch):
-    """Its first shard, of one problem, used to stand for that of four."""
+def test_a_killed_draw_goes_on(evaluated, tmp_path, monkeypatch):
+    """But not with shards of another size, whose samples are others."""
     path, overrides, _ = evaluated
-    overrides = [*overrides, *RARE, "evaluation.rare.share=1"]
-    asked = set(pd.read_parquet(draw(load_config(overrides), path))["problem_id"])
-    overrides += [f"runs={tmp_path}"]
+    config = load_config([*overrides, *RARE, "evaluation.samples_per_shard=80", f"runs={tmp_path}"])
+    whole = load_config([*overrides, *RARE, "evaluation.samples_per_shard=80", f"runs={tmp_path / 'whole'}"])
 
     def killed(shard, table):
         write_parquet(shard, table)
@@ -166,10 +168,50 @@ def test_a_killed_draw_goes_on_with_shards_of_another_size(evaluated, tmp_path, 
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(rare, "write_parquet", killed)
-        draw(load_config([*overrides, "evaluation.samples_per_shard=40"]), path)
-    assert len(list(tmp_path.rglob("shard-*"))) == 1
-    assert set(pd.read_parquet(draw(load_config(overrides), path))["problem_id"]) == asked
-    assert not list(tmp_path.rglob("shard-*"))
+        draw(config, path)
+    (first,) = tmp_path.rglob("samples-*")
+    written = first.stat().st_mtime_ns
+    assert draw(config, path).read_bytes() == draw(whole, path).read_bytes()
+    assert first.stat().st_mtime_ns == written and len(list(first.parent.glob("samples-*"))) == 3
+    assert rare_file(load_config([*overrides, *RARE, f"runs={tmp_path}"]), path).parent != first.parent
+
+
+def test_another_version_of_the_verifier_judges_the_samples_again(evaluated, monkeypatch):
+    """The set of the first was taken, and a finished run kept its number."""
+    path, overrides, _ = evaluated
+    config = load_config([*overrides, *RARE])
+    before = draw(config, path)
+    monkeypatch.setattr(rare, "open_engine", None)
+    monkeypatch.setattr(samples_key, "verifier_version", lambda name: "another")
+    assert not is_finished(config, path)
+    again = draw(config, path)
+    assert again.parent == before.parent and again != before
+    assert again.read_bytes() == before.read_bytes()
+
+    def all_right(groups):
+        for group in groups:
+            group.verdicts = [Verdict.CORRECT] * len(group.completions)
+
+    monkeypatch.setattr(samples_key, "verifier_version", lambda name: "a third")
+    monkeypatch.setattr(rare, "verify", all_right)
+    assert len(pd.read_parquet(draw(config, path))) == 24  # a tenth of 6 x 40
+    more = draw(load_config([*overrides, *RARE, "evaluation.rare.share=1"]), path)
+    assert len(pd.read_parquet(more)) == 240
+
+
+def test_an_edited_judge_judges_the_samples_again(evaluated, tmp_path, monkeypatch):
+    path, overrides, _ = evaluated
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for rest in (0, 1):
+        Path("mine.py").write_text(f"def judge(problem, text): return len(text) % 2 == {rest}")
+        config = load_config([*overrides, *RARE, "evaluation.rare.share=1", "verifier=mine.py:judge"])
+        found.append(draw(config, path))
+        monkeypatch.setattr(rare, "open_engine", None)
+    assert found[0].parent == found[1].parent
+    texts = [text for shard in found[0].parent.glob("samples-*") for text in pd.read_parquet(shard)["text"]]
+    assert len(pd.read_parquet(found[0])) == sum(len(text) % 2 == 0 for text in texts)
+    assert len(pd.read_parquet(found[1])) == sum(len(text) % 2 == 1 for text in texts)
 
 
 def test_runs_of_a_sweep_wait_for_the_one_that_draws(evaluated, tmp_path):
