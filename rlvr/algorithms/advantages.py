@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rlvr.config.limits import Limits
+from rlvr.errors import UserError
 
 
 def group_relative_advantages(
@@ -40,15 +41,15 @@ def group_relative_advantages(
     reward = rewards.double()
     # Measured from the group's lowest reward, equal rewards are exact zeros; around their mean they need
     # not be: 0.1 + 0.1 + 0.1 is not 0.3.
+    count = sum_of_group(scorable.double(), group_index)
     lowest = _min_of_group(reward.where(scorable, torch.inf), group_index)
     gain = (reward - lowest).where(scorable, 0.0)
-    count = sum_of_group(scorable.double(), group_index)
     advantage = (gain - sum_of_group(gain, group_index) / count).where(scorable, 0.0)
     if normalize_std:
         variance = sum_of_group(advantage.square(), group_index) / (count - ddof)
         # The variance is 0 where all rewards are equal, and 0 / 0 where there is just one.
         advantage = (advantage / (variance.sqrt() + eps)).where(variance > 0, 0.0)
-    return advantage.to(_float_dtype(rewards))
+    return advantage.to(float_dtype(rewards))
 
 
 def group_relative(
@@ -87,7 +88,7 @@ def rloo(rewards: Tensor, group_index: Tensor) -> Tensor:
     """
     count = sum_of_group((~rewards.isnan()).double(), group_index)
     centred = group_relative_advantages(rewards.double(), group_index, normalize_std=False)
-    return (centred * count / (count - 1).clamp(min=1)).to(_float_dtype(rewards))
+    return (centred * count / (count - 1).clamp(min=1)).to(float_dtype(rewards))
 
 
 def reinforce_plus_plus(
@@ -124,7 +125,7 @@ def reinforce_plus_plus(
         reward = centred.where(~rewards.isnan(), torch.nan)
     whole_batch = torch.zeros_like(group_index)
     advantage = group_relative_advantages(reward, whole_batch, ddof=1, eps=advantage_eps) * has_signal
-    return advantage.to(_float_dtype(rewards))
+    return advantage.to(float_dtype(rewards))
 
 
 def maxrl(rewards: Tensor, correct: Tensor, group_index: Tensor) -> Tensor:
@@ -141,7 +142,7 @@ def maxrl(rewards: Tensor, correct: Tensor, group_index: Tensor) -> Tensor:
     """
     rate = success_rate(correct.double(), group_index)
     centred = group_relative_advantages(rewards.double(), group_index, normalize_std=False)
-    return (centred / rate).where(rate > 0, 0.0).to(_float_dtype(rewards))
+    return (centred / rate).where(rate > 0, 0.0).to(float_dtype(rewards))
 
 
 def signed(
@@ -164,8 +165,8 @@ def signed(
         positive_weight: of correct rollouts.
         negative_weight: of wrong ones.
     """
-    right = (correct == 1).to(_float_dtype(correct))
-    wrong = (correct == 0).to(_float_dtype(correct))
+    right = (correct == 1).to(float_dtype(correct))
+    wrong = (correct == 0).to(float_dtype(correct))
     return positive_weight * right - negative_weight * wrong
 
 
@@ -221,7 +222,7 @@ def pass_at_k(
     else:
         advantage = advantage * k_of
     has_others = (count > 1) | (baseline == "none")
-    return advantage.where(scorable & has_others, 0.0).to(_float_dtype(correct))
+    return advantage.where(scorable & has_others, 0.0).to(float_dtype(correct))
 
 
 def _all_wrong(count: Tensor, wrong: Tensor, draws: Tensor) -> Tensor:
@@ -250,11 +251,21 @@ def success_rate(correct: Tensor, group_index: Tensor) -> Tensor:
     scorable = ~correct.isnan()
     successes = sum_of_group(correct.double().where(scorable, 0.0), group_index)
     count = sum_of_group(scorable.double(), group_index)
-    return (successes / count.clamp(min=1)).to(_float_dtype(correct))
+    return (successes / count.clamp(min=1)).to(float_dtype(correct))
 
 
 def sum_of_group(values: Tensor, group_index: Tensor) -> Tensor:
-    """For each rollout, the sum over its group."""
+    """For each rollout, the sum over its group; both are [rollouts].
+
+    Raises:
+        UserError: for any other shapes, such as a row for each group.
+    """
+    if values.shape != group_index.shape or values.dim() != 1:
+        raise UserError(
+            f"rollouts of shape {list(values.shape)} with a group_index of shape {list(group_index.shape)}: "
+            "accepted are flat ones of the same length, an entry a rollout; the nearest are "
+            "values.flatten() and torch.arange(groups).repeat_interleave(group_size)"
+        )
     _, group = torch.unique(group_index, return_inverse=True)
     return torch.zeros_like(values).index_add(0, group, values)[group]
 
@@ -265,7 +276,8 @@ def _min_of_group(values: Tensor, group_index: Tensor) -> Tensor:
     return torch.full_like(values, torch.inf).scatter_reduce(0, group, values, "amin")[group]
 
 
-def _float_dtype(values: Tensor) -> torch.dtype:
+def float_dtype(values: Tensor) -> torch.dtype:
+    """Of what is computed from rewards or correctness: theirs, or the default for integers and booleans."""
     return values.dtype if values.is_floating_point() else torch.get_default_dtype()
 
 

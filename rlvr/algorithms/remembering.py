@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from rlvr.algorithms.advantages import success_rate
+from rlvr.algorithms.advantages import float_dtype, success_rate
 from rlvr.config.limits import Limits
 
 
@@ -27,7 +27,7 @@ class UnsolvedOnly:
 
     def __call__(self, correct: Tensor, problem_ids: Sequence[str]) -> Tensor:
         weights = [self.solved if name in self.seen else 1.0 for name in problem_ids]
-        return torch.tensor(weights, dtype=correct.dtype)
+        return torch.tensor(weights, dtype=float_dtype(correct))
 
     def observe(self, correct: Tensor, problem_ids: Sequence[str]) -> None:
         self.seen.update(name for name, right in zip(problem_ids, correct == 1, strict=True) if right)
@@ -72,7 +72,7 @@ class FocalPosterior:
             right, wrong = right + self.prior[0], wrong + self.prior[1]
             means[name] = right / (right + wrong) if right + wrong else 0.0
         rates = torch.tensor([means[name] for name in problem_ids], dtype=torch.float64)
-        return ((1 - rates) ** self.gamma).to(correct.dtype)
+        return ((1 - rates) ** self.gamma).to(float_dtype(correct))
 
     def observe(self, correct: Tensor, problem_ids: Sequence[str]) -> None:
         self.tallies |= self._updated(correct, problem_ids)
@@ -119,7 +119,7 @@ class CurveRL:
         bins = int(torch.unique(group_index, return_counts=True)[1].max()) + 1
         counts = _bin(reference, bins).bincount(minlength=bins).double()
         weights = counts / counts.cumsum(0).clamp(min=1)
-        return weights[_bin(rate, bins)].where(mixed, 0.0).to(correct.dtype)
+        return weights[_bin(rate, bins)].where(mixed, 0.0).to(float_dtype(correct))
 
     def observe(self, correct: Tensor, group_index: Tensor) -> None:
         rate = success_rate(correct.double(), group_index)

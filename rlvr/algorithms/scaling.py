@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from rlvr.algorithms.advantages import success_rate, sum_of_group
+from rlvr.algorithms.advantages import float_dtype, success_rate, sum_of_group
 from rlvr.algorithms.remembering import CurveRL, FocalPosterior, UnsolvedOnly
 from rlvr.config.limits import Limits
 from rlvr.data.answer_form import answer_form
@@ -41,7 +41,7 @@ def focal_weight(success_rate: Tensor, gamma: float) -> Tensor:
 
 def no_scaling(correct: Tensor, group_index: Tensor) -> Tensor:
     """Weight 1 for every rollout."""
-    return torch.ones_like(correct)
+    return torch.ones_like(correct, dtype=float_dtype(correct))
 
 
 def focal_scaling(
@@ -73,7 +73,7 @@ def power(
     Args:
         exponent: 0 is no scaling.
     """
-    count = sum_of_group((~correct.isnan()).to(correct.dtype), group_index)
+    count = sum_of_group((~correct.isnan()).to(float_dtype(correct)), group_index)
     return success_rate(correct, group_index).maximum(1 / count.clamp(min=1)) ** -exponent
 
 
@@ -101,12 +101,12 @@ def smoothed_pass_at_k(
     Args:
         k: of pass@k.
     """
-    count = sum_of_group((~correct.isnan()).to(correct.dtype), group_index)
+    count = sum_of_group((~correct.isnan()).to(float_dtype(correct)), group_index)
     rate = success_rate(correct.double(), group_index)
     right, wrong = 1 + count * rate, 1 + count * (1 - rate)
     log_mean = (wrong + k - 1).lgamma() - wrong.lgamma()  # of (1 - p)^(k-1)
     log_mean += (right + wrong).lgamma() - (right + wrong + k - 1).lgamma()
-    return (k * log_mean.exp()).to(correct.dtype)
+    return (k * log_mean.exp()).to(float_dtype(correct))
 
 
 def rare_answer(
@@ -126,7 +126,7 @@ def rare_answer(
     Args:
         exponent: 0 is no scaling; with 1 all forms of a group have the same share.
     """
-    weight = torch.ones_like(correct)
+    weight = torch.ones_like(correct, dtype=float_dtype(correct))
     forms = [answer_form(text) if right else None for text, right in zip(texts, correct == 1, strict=True)]
     for group in group_index.unique():
         (members,) = ((group_index == group) & (correct == 1)).nonzero(as_tuple=True)

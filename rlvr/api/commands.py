@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from rlvr.config.places import at_home
 from rlvr.errors import UserError
 from rlvr.files.run_directory import no_run
 from rlvr.runs.start import Start
+
+# Runs of several threads take turns: Hydra's state, torch's and that of loading a model are the process's
+_TURN = threading.RLock()
 
 
 def train(*overrides: str, **keys: Any) -> Run:
@@ -37,9 +41,10 @@ def train(*overrides: str, **keys: Any) -> Run:
         UserError: for what the command line would refuse, with the same sentence.
     """
     words = [*overrides, *_written(keys)]
-    given = _read("train", words)
     command = shlex.join(["rlvr", "train", *words])
-    return _run(load_config(given.overrides), given, command)
+    with _TURN:
+        given = _read("train", words)
+        return _run(load_config(given.overrides), given, command)
 
 
 def evaluate(
@@ -68,15 +73,16 @@ def evaluate(
     if n is not None:
         keys["n"] = n
     words = [*overrides, *_written(keys)]
-    given = _read("evaluate", words)
-    command = shlex.join(["rlvr", "evaluate", *words])
-    if given.run is not None:
-        config = config_of_run(run_folder(given.run), overrides_of_evaluation(given.overrides, n=given.n))
-        return _run(config, given, command, evaluate=True)
-    if not any(override.startswith("model") for override in given.overrides):
-        raise UserError("evaluate needs a run or a model, as in rlvr.evaluate(model='embedded', n=64)")
-    composed = overrides_of_evaluation(given.overrides, n=given.n, config_name="config")
-    return _run(load_config(composed), given, command, evaluate=True)
+    with _TURN:
+        given = _read("evaluate", words)
+        command = shlex.join(["rlvr", "evaluate", *words])
+        if given.run is not None:
+            config = config_of_run(run_folder(given.run), overrides_of_evaluation(given.overrides, n=given.n))
+            return _run(config, given, command, evaluate=True)
+        if not any(override.startswith("model") for override in given.overrides):
+            raise UserError("evaluate needs a run or a model, as in rlvr.evaluate(model='embedded', n=64)")
+        composed = overrides_of_evaluation(given.overrides, n=given.n, config_name="config")
+        return _run(load_config(composed), given, command, evaluate=True)
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:

@@ -37,10 +37,10 @@ from rlvr.runs.memory import (
     shortfall,
     trained,
 )
-from rlvr.runs.reproduce import refuse_keys_of_a_table, say_what_arms_set, schedule_runs
+from rlvr.runs.reproduce import say_what_arms_set, schedule_runs
 from rlvr.runs.retention import checkpoint_bytes
 from rlvr.tables.names import read_table
-from rlvr.tables.spec import Assumptions, TableSpec
+from rlvr.tables.spec import Assumptions, TableSpec, refuse_keys_of_a_table
 
 ON_CPUS = ("smoke", "laptop", "small")  # scales whose runs are made for CPU cores
 

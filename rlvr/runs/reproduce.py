@@ -30,17 +30,11 @@ from rlvr.tables.adhoc import check_seeds
 from rlvr.tables.claims_page import is_asked, write_claims
 from rlvr.tables.names import CLAIMS, papers, read_table, tables_of
 from rlvr.tables.page import assemble
-from rlvr.tables.spec import Arm, Select, TableSpec
+from rlvr.tables.spec import OF_A_TABLE, Arm, Select, TableSpec, refuse_keys_of_a_table, refuse_repeated
 from rlvr.tables.terminal import print_table
 from rlvr.tables.write import write_table
 from rlvr.tracking.tracker import Tracker
 
-# what a table says of each of its runs itself
-OF_A_TABLE = {
-    "arm": "every arm of a table is run",
-    "seed": "accepted is seeds=1,2,3",
-    "experiment": "a table's runs are kept under its own name",
-}
 # what each run of a table is given besides the overrides of its file and of its arm
 OF_EACH_RUN = {*OF_A_TABLE, "runs", "scale", "evaluation.last_too"}
 console = Console(stderr=True, markup=False, highlight=False)  # paths and arms may hold [brackets]
@@ -106,13 +100,6 @@ def reproduce_table(
     console.print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     print_table(table, files)
     return files
-
-
-def refuse_keys_of_a_table(overrides: Sequence[str]) -> None:
-    """Raise UserError for a key that each run of a table is given: it would be replaced without a word."""
-    for override in overrides:
-        if reason := OF_A_TABLE.get(override.lstrip("+").partition("=")[0]):
-            raise UserError(f"{override} with a table: {reason}")
 
 
 def refuse_other_settings(
@@ -267,6 +254,7 @@ def schedule_runs(spec: TableSpec, seeds: list[int], base: list[str]) -> list[Sc
     An arm may `ask` for a key that its paper gives no value for. It is scheduled only if `base` has that key,
     which then goes to no other arm.
     """
+    refuse_repeated("seed", seeds, spec)
     scheduled: list[ScheduledRun] = []
     asked = {arm.ask for arm in spec.arms if arm.ask}
     given = {o.partition("=")[0]: o for o in base if o.partition("=")[0] in asked}

@@ -17,7 +17,7 @@ from typing import Any
 from rlvr.config import EXPERIMENTS, options_of
 from rlvr.config.strict import check_keys, load_yaml, strictly
 from rlvr.errors import UserError, refuse_unknown, unknown
-from rlvr.tables.spec import DOMAINS, Arm, TableFile, TableSpec, check_spec
+from rlvr.tables.spec import DOMAINS, Arm, TableFile, TableSpec, check_spec, refuse_keys_of_a_table
 
 
 def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
@@ -33,6 +33,8 @@ def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
     layout = read_layout(path, root)
     layout = joined(layout, layout.pop("scales", {}).get(scale) or {})
     spec = strictly(TableSpec, layout | {"name": path.relative_to(root).with_suffix("").as_posix()}, path)
+    for overrides in (spec.overrides, *(arm.overrides for arm in spec.arms if not arm.of)):
+        refuse_keys_of_a_table(overrides, f"in {path}")
     if spec.rates:
         spec.arms += arms_at_other_rates(spec)
     if any(arm.of for arm in spec.arms):

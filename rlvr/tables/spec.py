@@ -20,6 +20,12 @@ EFFORT_UNITS = {
     "flops_undropped": "FLOPs of a trainer that leaves no rollout out",
     "seconds": "seconds",
 }
+# keys of a run that a table says of each of its runs itself
+OF_A_TABLE = {
+    "arm": "every arm of a table is run, under its own name",
+    "seed": "accepted is seeds=1,2,3, or seeds: [1, 2, 3] in its file",
+    "experiment": "a table's runs are kept under its own name",
+}
 DELTA_NLL, RARE = "delta_nll_rare", "rare"  # a metric besides pass@k, and what it is measured on
 
 
@@ -246,8 +252,8 @@ def check_spec(spec: TableSpec) -> None:
             given = [name for name, value in vars(spec).items() if value]
             raise UserError(f"a table needs a value for {key!r}; given are {', '.join(sorted(given))}")
     arms, benchmarks = [arm.name for arm in spec.arms], list(chain.from_iterable(spec.columns.values()))
-    _refuse_repeated("arm", arms, spec)
-    _refuse_repeated("benchmark", benchmarks, spec)
+    refuse_repeated("arm", arms, spec)
+    refuse_repeated("benchmark", benchmarks, spec)
     for group, names in spec.columns.items():
         if not names:
             raise UserError(
@@ -282,8 +288,16 @@ def check_spec(spec: TableSpec) -> None:
         raise UserError(f"table {spec.name} has a frontier, but no arm has a member: accepted is one or more")
 
 
-def _refuse_repeated(kind: str, names: Iterable[str], spec: TableSpec) -> None:
-    seen: set[str] = set()
+def refuse_keys_of_a_table(overrides: Iterable[str], where: str = "with a table") -> None:
+    """Raise UserError for a key that each run of a table is given: it would be replaced without a word."""
+    for override in overrides:
+        if reason := OF_A_TABLE.get(override.lstrip("+").partition("=")[0]):
+            raise UserError(f"{override} {where}: {reason}")
+
+
+def refuse_repeated(kind: str, names: Iterable[str | int], spec: TableSpec) -> None:
+    """Raise UserError for what a table has twice."""
+    seen: set[str | int] = set()
     for name in names:
         if name in seen:
             raise UserError(f"{kind} {name!r} is in table {spec.name} twice: accepted is once")

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 
 from rlvr.algorithms import group_relative_advantages, success_rate
+from rlvr.errors import UserError
 
 NAN = float("nan")
 
@@ -158,6 +159,17 @@ def test_success_rate_is_the_groups_share_of_correct():
     group_index = torch.tensor([7, 7, 7, -2, -2, 5, 9, 9])
     expected = torch.tensor([1 / 3, 1 / 3, 1 / 3, 1.0, 1.0, 0.0, 0.5, 0.5])
     assert torch.equal(success_rate(correct, group_index), expected)
+
+
+def test_rows_of_groups_are_refused():
+    """A row for each group was taken for a group of one rollout in each column: the rate of each was its own
+    correctness."""
+    rows = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+    for method in (success_rate, group_relative_advantages):
+        with pytest.raises(UserError, match=r"shape \[2, 3\] with a group_index of shape \[2\]"):
+            method(rows, torch.arange(2))
+    flat = torch.arange(2).repeat_interleave(3)
+    torch.testing.assert_close(success_rate(rows.flatten(), flat), torch.tensor([1 / 3] * 3 + [2 / 3] * 3))
 
 
 def test_success_rate_of_booleans():

@@ -201,3 +201,26 @@ def test_rare_answers_by_hand():
 )
 def test_the_form_of_an_answer(one: str, other: str, same: bool):
     assert (answer_form(one) == answer_form(other)) is same
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_whole_and_boolean_correctness_is_weighed_as_floats_are(dtype: torch.dtype):
+    """Groups of two right of four, and of none. Weights below 1 were cut to 0, and of booleans all were 1."""
+    right, groups = torch.tensor([1.0, 0, 0, 1, 0, 0, 0, 0]), torch.arange(2).repeat_interleave(4)
+    names, texts = ["a"] * 4 + ["b"] * 4, ["1+2", "2", "3", "2+1"] + ["9"] * 4
+    arguments = {"rare_answer": (groups, texts)} | dict.fromkeys(
+        ("unsolved_only", "focal_posterior"), (names,)
+    )
+
+    def weights(name: str, correct: Tensor) -> Tensor:
+        option, rest = SCALINGS[name], arguments.get(name, (groups,))
+        if name not in ("unsolved_only", "focal_posterior", "curverl"):
+            return option(correct, *rest)
+        method = option(solved=0.5) if name == "unsolved_only" else option()
+        method.observe(right, *rest)
+        return method(correct, *rest)
+
+    for name in SCALINGS:
+        close(weights(name, right.to(dtype)), weights(name, right))
+    assert weights("unsolved_only", right.to(dtype)).tolist() == [0.5] * 4 + [1.0] * 4
+    close(weights("power", right.to(dtype)), [2**0.5] * 4 + [2.0] * 4)

@@ -5,6 +5,8 @@ import json
 import shlex
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import matplotlib
@@ -17,7 +19,7 @@ from tiny_runs import TINY
 import rlvr
 import rlvr.runs.sweep
 from rlvr.api.commands import _written
-from rlvr.config import PACKAGE, load_config, run_directory
+from rlvr.config import PACKAGE, Config, load_config, run_directory
 from rlvr.evaluation import counts, pass_at_k_of
 from rlvr.report import find_runs, write_report
 
@@ -64,6 +66,23 @@ def test_the_folder_of_a_sweeps_arm_is_a_run_and_no_override(tmp_path: Path):
     (folder := tmp_path / "gamma=0.5" / "seed-1").mkdir(parents=True)
     with pytest.raises(rlvr.UserError, match=r"gamma=0.5/seed-1 is not a run directory"):
         rlvr.evaluate(str(folder), n=4)
+
+
+def test_runs_of_several_threads_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two that loaded a model at the same time said that a whole checkpoint lacked weights."""
+    at_work, most = [], []
+
+    def work(config: Config, start: object) -> Path:
+        at_work.append(config.seed)
+        most.append(len(at_work))
+        time.sleep(0.05)
+        at_work.remove(config.seed)
+        return tmp_path
+
+    monkeypatch.setattr(rlvr.runs.sweep, "run_with_display", work)
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda seed: rlvr.train(*TINY, runs=tmp_path, seed=seed), (1, 2, 3)))
+    assert most == [1, 1, 1]
 
 
 def test_a_run_that_was_broken_off_is_one_to_look_at(tmp_path: Path):

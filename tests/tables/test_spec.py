@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from rlvr.errors import UserError
+from rlvr.runs.reproduce import schedule_runs
 from rlvr.tables.claims_file import read_claims
 from rlvr.tables.names import tables
 from rlvr.tables.read_spec import read_spec
@@ -77,6 +79,20 @@ def test_a_learning_rate_is_checked_by_more_arms_and_an_arm_can_be_anothers(tmp_
     ):
         with pytest.raises(UserError, match=said):
             read_spec(write(tmp_path, shared | change), "laptop")
+
+
+@pytest.mark.parametrize("override", ["seed=5", "+seed=5", "arm=grpo", "experiment=mine"])
+def test_what_a_table_says_of_each_run_is_no_override_of_its_file(tmp_path, layout, override):
+    """Every run has the seed of its table: that of the file was dropped, and the page had other numbers."""
+    for change in ({"overrides": [override]}, {"arms": [ARM, {"name": "five", "overrides": [override]}]}):
+        with pytest.raises(UserError, match=rf"{re.escape(override)} in .*table3.yaml: "):
+            read_spec(write(tmp_path, layout | change), "laptop")
+
+
+def test_a_seed_that_is_there_twice_is_refused(spec):
+    """Both would be one run, in one folder."""
+    with pytest.raises(UserError, match=r"seed 1 is in table .* twice"):
+        schedule_runs(spec, [1, 2, 1], [])
 
 
 def test_an_arm_at_another_rate_or_anothers_trains_on_the_same_problems_and_is_asked_the_same(
