@@ -13,6 +13,8 @@ from rlvr.files.command import typed
 from rlvr.runs.start import Start
 from rlvr.tables.assumptions import Assumptions
 
+ARMS = "of the table, the only ones to run, with those that they depend on; patterns too"
+
 
 def stop_after_minutes() -> Any:
     return key(
@@ -203,6 +205,7 @@ class OfATable(ConfigFolder):
     )
     experiments: Path | None = key("a folder of tables of your own; without it, ./experiments", None)
     seeds: list[int] = key("of the table's arms; without it, those of its file", (), example="1,2,3")
+    arms: list[str] = key(ARMS, (), example="grpo,f-*")
 
 
 Plan: Any = optional_keys("Plan", Assumptions, (OfATable,))
@@ -220,6 +223,8 @@ def plan(keys: Any) -> None:
     What does not fit in their memory is said with the nearest remedy, and the exit status is 1.
     """
     if not keys.table:
+        if given := [name for name in ("experiments", "seeds", "arms") if getattr(keys, name)]:
+            raise UserError(f"{given[0]}= is for a table: write table=<paper>/<table> too")
         from rlvr.config import load_config
 
         load_config(keys.overrides)  # what is wrong is said before torch is imported
@@ -233,6 +238,7 @@ def plan(keys: Any) -> None:
         keys.overrides,
         table=keys.table,
         seeds=keys.seeds,
+        arms=keys.arms,
         experiments=keys.experiments,
         **given_of(keys, Assumptions),
     )
@@ -251,6 +257,7 @@ class Reproduce(ConfigFolder):
         "laptop, or another one of conf/scale", "laptop", choices=lambda: options_of("scale"), others=True
     )
     seeds: list[int] = key("of every arm; without it, those of the table's file", (), example="1,2,3")
+    arms: list[str] = key(ARMS, (), example="grpo,f-*")
     results: Path = key("where runs, tables and figures go", Path("results"))
     stop_after_minutes: float | None = stop_after_minutes()
     gpus_per_run: int = gpus_per_run()
@@ -268,8 +275,10 @@ def reproduce(keys: Reproduce) -> None:
     rlvr reproduce table=fgrpo/table1 scale=paper gpus_per_run=8         the published setting, on GPUs
     rlvr reproduce table=fgrpo/table1 --render               render what has been run so far
     rlvr reproduce table=fgrpo/table4 scale=gpu stop_after_minutes=10     a piece; repeat it until all is done
+    rlvr reproduce table=fgrpo/table1 arms=grpo,f-grpo-*            these arms alone
 
-    Further key=value pairs go to every run. Finished runs are not run again.
+    Further key=value pairs go to every run. Finished runs are not run again. With arms= the table is written
+    whole, and the other arms stand in it as they are: not run yet, or finished before.
     """
     from rlvr.tables.names import find_table
 
@@ -280,6 +289,7 @@ def reproduce(keys: Reproduce) -> None:
         keys.table,
         scale=keys.scale,
         seeds=keys.seeds,
+        arms=keys.arms,
         results=keys.results,
         experiments=keys.experiments,
         overrides=keys.overrides,

@@ -37,10 +37,11 @@ from rlvr.runs.memory import (
     shortfall,
     trained,
 )
-from rlvr.runs.reproduce import refuse_keys_of_a_table, say_what_arms_set, schedule_runs
+from rlvr.runs.reproduce import refuse_keys_of_a_table, say_what_arms_set
 from rlvr.runs.retention import checkpoint_bytes
+from rlvr.runs.schedule import ScheduledRun, runs_of, schedule_runs
 from rlvr.tables.names import read_table
-from rlvr.tables.spec import Assumptions, TableSpec
+from rlvr.tables.spec import Assumptions
 
 ON_CPUS = ("smoke", "laptop", "small")  # scales whose runs are made for CPU cores
 
@@ -281,6 +282,7 @@ def print_estimate(
     *,
     table: str | None = None,
     seeds: Sequence[int] = (),
+    arms: Sequence[str] = (),
     experiments: Path | None = None,
     **given: float,
 ) -> str | None:
@@ -288,6 +290,7 @@ def print_estimate(
 
     Args:
         table: its name; overrides then hold for every run.
+        arms: of the table, the only ones that are to run (`runs_of`).
         given: `Assumptions`; for a table they go before those of its file (`plan: {gpus: 1, ...}`).
     """
     scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
@@ -297,10 +300,15 @@ def print_estimate(
     if table:
         spec = read_table(table, scale, experiments)
         assumptions = assumptions_of({**(asdict(spec.plan) if spec.plan else {}), **given})
-        config = print_table(spec, scale, seeds, overrides, assumptions, on_cpu)
+        refuse_keys_of_a_table(overrides)
+        say_what_arms_set(spec, overrides)
+        base = [f"experiment={spec.folder(scale)}", f"scale={scale}", *overrides]
+        runs = runs_of(spec, schedule_runs(spec, list(seeds) or spec.seeds, base), arms)
+        config = print_table(f"{spec.name} at scale {scale}", runs, assumptions, on_cpu)
         training, tested = load_all(config)
         words = ["reproduce", f"table={table}", f"scale={scale}"]
         words += [f"seeds={','.join(map(str, seeds))}"] if seeds else []
+        words += [f"arms={','.join(arms)}"] if arms else []
         words += [f"experiments={experiments}"] if experiments else []
         words += [o for o in overrides if not o.startswith("scale=")]
     else:
@@ -353,22 +361,11 @@ def gpus_here() -> dict[str, float]:
     return {"gpus": len(sizes), "gpu_gib": min(sizes) / GIB} if sizes else {}
 
 
-def print_table(
-    spec: TableSpec,
-    scale: str,
-    seeds: Sequence[int],
-    overrides: Sequence[str],
-    given: Assumptions,
-    on_cpu: bool = False,
-) -> Config:
+def print_table(title: str, runs: Sequence[ScheduledRun], given: Assumptions, on_cpu: bool = False) -> Config:
     """One line a run, the largest run in full, and the total; returns the config of the largest."""
-    refuse_keys_of_a_table(overrides)
-    say_what_arms_set(spec, overrides)
-    base = [f"experiment={spec.folder(scale)}", f"scale={scale}", *overrides]
-    runs = schedule_runs(spec, list(seeds) or spec.seeds, base)
     estimates = [estimate_run(run.config, architecture_of(run.config.model), given) for run in runs]
     largest = max(range(len(runs)), key=lambda index: estimates[index].gpu_hours)
-    print(f"{spec.name} at scale {scale}: {len(runs)} runs\n")
+    print(f"{title}: {len(runs)} runs\n")
     print(f"{'run':<44}{'steps':>8}{'updates':>9}{'rollouts':>12}{'GPU hours':>11}{'GiB on disk':>13}")
 
     def hours(number: float) -> str:
