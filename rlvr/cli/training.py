@@ -220,7 +220,9 @@ def plan(keys: Any) -> None:
     Counts follow from the config; times follow from the assumptions, which are printed with them. A table's
     file may have assumptions of its own. GPUs are those of this machine unless gpus= and gpu_gib= are given;
     without any, the scales made for a CPU are planned for one, and the others for 16 of 80 GiB.
-    What does not fit in their memory is said with the nearest remedy, and the exit status is 1.
+    What does not fit in their memory is said with the nearest remedy, and the exit status is 1. So it is
+    where something that a run would need is missing or damaged; not where it may be on the hub and there is
+    no network here.
     """
     if not keys.table:
         if given := [name for name in ("experiments", "seeds", "arms") if getattr(keys, name)]:
@@ -234,7 +236,7 @@ def plan(keys: Any) -> None:
         find_table(keys.table, keys.experiments)
     from rlvr.runs.estimate import print_estimate
 
-    too_much = print_estimate(
+    reason = print_estimate(
         keys.overrides,
         table=keys.table,
         seeds=keys.seeds,
@@ -242,8 +244,8 @@ def plan(keys: Any) -> None:
         experiments=keys.experiments,
         **given_of(keys, Assumptions),
     )
-    if too_much:
-        print(f"rlvr: {too_much}", file=sys.stderr)
+    if reason:
+        print(f"rlvr: {reason}", file=sys.stderr)
         sys.exit(1)
 
 

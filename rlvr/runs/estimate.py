@@ -15,16 +15,10 @@ from pathlib import Path
 import torch
 
 from rlvr.config import Config, load_config, run_directory
-from rlvr.data import Problem
-from rlvr.errors import UserError
 from rlvr.files.atomic import free_bytes
 from rlvr.policy.architecture import Architecture, architecture_of
-from rlvr.policy.location import find
-from rlvr.policy.policy import load_policy
-from rlvr.policy.weights import check_stored
-from rlvr.problems import LazyProblems, load_problems
-from rlvr.problems.cleaning import overlap
 from rlvr.runs.cautions import cautions
+from rlvr.runs.inventory import MISSING, checks, load_all
 from rlvr.runs.memory import (
     BYTES,
     GIB,
@@ -228,55 +222,6 @@ def _parts(sizes: dict[str, float]) -> str:
     return ", ".join(f"{name} {size:,.1f}" for name, size in sizes.items())
 
 
-Loaded = dict[str, Sequence[Problem] | UserError]
-
-
-def load_all(config: Config) -> tuple[Loaded, Loaded]:
-    """The training data and the benchmarks by name, each as problems or the reason why they can't be had.
-
-    Sizes that the config leaves to a file become those of the file.
-    """
-    training, tested = {config.data.name: config.data}, config.benchmark.tasks
-    loaded: list[Loaded] = []
-    for sources, held_out in ((training, False), (tested, True)):
-        loaded.append({})
-        for name, source in sources.items():
-            try:
-                problems = loaded[-1][name] = load_problems(source, held_out=held_out)
-            except UserError as error:
-                loaded[-1][name] = error
-            else:
-                source.size = len(problems) if source.size is None else source.size
-    return loaded[0], loaded[1]
-
-
-def checks(config: Config, training: Loaded, tested: Loaded) -> Iterator[str]:
-    """What of the run's model and data is on this machine, and whether training and benchmarks overlap."""
-    try:
-        place = find(config.model)
-        if Path(place).is_dir():
-            check_stored(place)
-            load_policy(config.model.path, settings=config.model, dtype=config.model.dtype, device="meta")
-        yield f"ok       model {place}"
-    except UserError as error:
-        yield f"MISSING  {error}"
-    for name, problems in [*training.items(), *tested.items()]:
-        if isinstance(problems, UserError):
-            yield f"MISSING  {name}: {problems}"
-        else:
-            yield f"ok       {name}: {len(problems):,} problems"
-    data = training[config.data.name]
-    benchmarks = {name: found for name, found in tested.items() if not isinstance(found, UserError)}
-    if isinstance(data, LazyProblems):
-        yield f"ok       {config.data.name} is drawn on the training side of the split"
-    elif not isinstance(data, UserError):
-        common = overlap(data, benchmarks)
-        for name, ids in common.items():
-            yield f"OVERLAP  {len(ids)} problems of {name} are in {config.data.name}: {', '.join(ids[:3])}"
-        if benchmarks and not common:
-            yield f"ok       no problem of the benchmarks ({', '.join(benchmarks)}) is in the training data"
-
-
 def print_estimate(
     overrides: Sequence[str],
     *,
@@ -322,12 +267,15 @@ def print_estimate(
     matters = ["mean_tokens"] if on_cpu else taken
     assumed = ", ".join(f"{name}={taken[name]:g}" for name in matters)
     print(f"\nassumed     {assumed}")
-    print("\n".join(["", *checks(config, training, tested)]))
-    for caution in cautions(config):
-        print(f"note     {caution}")
+    found = list(checks(config, training, tested, of_table=table is not None))
+    found += [("note", caution) for caution in cautions(config)]
+    if any(mark == "LATER" for mark, _ in found):
+        found.append(("note", "what is marked LATER is looked for on the hub when the run starts"))
+    print("\n".join(["", *(f"{mark:<9}{text}" for mark, text in found)]))
     too_much = None if on_cpu else shortfall(config, architecture_of(config.model), assumptions)
-    if too_much:
-        return too_much
+    missing = [text for mark, text in found if mark == MISSING]
+    if too_much or missing:
+        return too_much or " ".join(["a run would not start:", "; ".join(missing)])
     per_run = 1 if config.backend.name == "verl" else assumptions.gpus  # verl starts its own processes
     print("\n".join(["", *commands(words, per_run, of_table=table is not None)]))
     return None
