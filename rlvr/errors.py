@@ -14,6 +14,10 @@ class UserError(ValueError):
     """
 
 
+class NotHere(UserError):
+    """Says that something may be on the hub or the web, which can't be reached from this machine."""
+
+
 # of a place that a person named; never a fault of rlvr's own
 OF_PLACES = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),

@@ -13,6 +13,8 @@ from rlvr.files.command import typed
 from rlvr.runs.start import Start
 from rlvr.tables.assumptions import Assumptions
 
+ARMS = "of the table, the only ones to run, with those that they depend on; patterns too"
+
 
 def stop_after_minutes() -> Any:
     return key(
@@ -203,6 +205,7 @@ class OfATable(ConfigFolder):
     )
     experiments: Path | None = key("a folder of tables of your own; without it, ./experiments", None)
     seeds: list[int] = key("of the table's arms; without it, those of its file", (), example="1,2,3")
+    arms: list[str] = key(ARMS, (), example="grpo,f-*")
 
 
 Plan: Any = optional_keys("Plan", Assumptions, (OfATable,))
@@ -217,9 +220,13 @@ def plan(keys: Any) -> None:
     Counts follow from the config; times follow from the assumptions, which are printed with them. A table's
     file may have assumptions of its own. GPUs are those of this machine unless gpus= and gpu_gib= are given;
     without any, the scales made for a CPU are planned for one, and the others for 16 of 80 GiB.
-    What does not fit in their memory is said with the nearest remedy, and the exit status is 1.
+    What does not fit in their memory is said with the nearest remedy, and the exit status is 1. So it is
+    where something that a run would need is missing or damaged; not where it may be on the hub and there is
+    no network here.
     """
     if not keys.table:
+        if given := [name for name in ("experiments", "seeds", "arms") if getattr(keys, name)]:
+            raise UserError(f"{given[0]}= is for a table: write table=<paper>/<table> too")
         from rlvr.config import load_config
 
         load_config(keys.overrides)  # what is wrong is said before torch is imported
@@ -229,15 +236,16 @@ def plan(keys: Any) -> None:
         find_table(keys.table, keys.experiments)
     from rlvr.runs.estimate import print_estimate
 
-    too_much = print_estimate(
+    reason = print_estimate(
         keys.overrides,
         table=keys.table,
         seeds=keys.seeds,
+        arms=keys.arms,
         experiments=keys.experiments,
         **given_of(keys, Assumptions),
     )
-    if too_much:
-        print(f"rlvr: {too_much}", file=sys.stderr)
+    if reason:
+        print(f"rlvr: {reason}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -251,6 +259,7 @@ class Reproduce(ConfigFolder):
         "laptop, or another one of conf/scale", "laptop", choices=lambda: options_of("scale"), others=True
     )
     seeds: list[int] = key("of every arm; without it, those of the table's file", (), example="1,2,3")
+    arms: list[str] = key(ARMS, (), example="grpo,f-*")
     results: Path = key("where runs, tables and figures go", Path("results"))
     stop_after_minutes: float | None = stop_after_minutes()
     gpus_per_run: int = gpus_per_run()
@@ -268,8 +277,10 @@ def reproduce(keys: Reproduce) -> None:
     rlvr reproduce table=fgrpo/table1 scale=paper gpus_per_run=8         the published setting, on GPUs
     rlvr reproduce table=fgrpo/table1 --render               render what has been run so far
     rlvr reproduce table=fgrpo/table4 scale=gpu stop_after_minutes=10     a piece; repeat it until all is done
+    rlvr reproduce table=fgrpo/table1 arms=grpo,f-grpo-*            these arms alone
 
-    Further key=value pairs go to every run. Finished runs are not run again.
+    Further key=value pairs go to every run. Finished runs are not run again. With arms= the table is written
+    whole, and the other arms stand in it as they are: not run yet, or finished before.
     """
     from rlvr.tables.names import find_table
 
@@ -280,6 +291,7 @@ def reproduce(keys: Reproduce) -> None:
         keys.table,
         scale=keys.scale,
         seeds=keys.seeds,
+        arms=keys.arms,
         results=keys.results,
         experiments=keys.experiments,
         overrides=keys.overrides,

@@ -29,7 +29,8 @@ def bootstrap_interval(per_problem_values: ArrayLike, *, iterations: int = 10_00
     policy (the values of the problems carry their noise) and, from two seeds on, other training seeds.
     With one seed it says nothing about training; with fewer than about five it is still too narrow there,
     since no resampling can show a spread that a handful of runs did not. Where all values are 0, or all 1,
-    there is nothing to resample and the interval has no width: see `share_interval`.
+    there is nothing to resample and the interval has no width: see `share_interval`. Of one problem there is
+    no interval: its bounds are NaN.
 
     Args:
         per_problem_values: [problems] or [seeds, problems], such as the pass@k of each problem under each
@@ -79,8 +80,10 @@ def resampled_means(values: np.ndarray, problem_weights: np.ndarray, seed_weight
         seed_weights: [iterations, seeds].
 
     Returns:
-        [iterations, ...].
+        [iterations, ...], NaN of one problem, which says nothing of how others would differ.
     """
+    if values.shape[1] == 1:
+        return np.full((len(problem_weights), *values.shape[2:]), np.nan)
     by_seed = np.tensordot(problem_weights, values, axes=(1, 1))
     return np.einsum("is,is...->i...", seed_weights, by_seed)
 
@@ -119,7 +122,8 @@ def saturated_bounds(
         problems: that each is a mean over.
     """
     distance = _bound_of_none(problems)
-    none, all_ = np.less(value, AS_NONE), np.greater(value, 1 - AS_NONE)
+    unknown = np.isnan(low)  # of one problem
+    none, all_ = np.less(value, AS_NONE) & ~unknown, np.greater(value, 1 - AS_NONE) & ~unknown
     return np.select([none, all_], [0.0, 1 - distance], low), np.select([none, all_], [distance, 1.0], high)
 
 

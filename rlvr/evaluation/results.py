@@ -42,6 +42,11 @@ def mean_rewards_of(file: Path) -> pd.Series:
     return samples.groupby("problem_id")["reward"].mean().dropna()
 
 
+def give_or_take(half: float, text: str, between: str = " ± ") -> str:
+    """What stands behind a value: half the width of its interval as text; nothing where it has none (NaN)."""
+    return "" if isnan(half) else f"{between}{text}"
+
+
 def percent(value: float, low: float = nan, high: float = nan, between: str = " ± ") -> str:
     """A share and half the width of its interval in percent, such as "12.5 ± 3.1"; "–" where it is NaN."""
     if isnan(value):

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rlvr.errors import UserError
+from rlvr.errors import NotHere, UserError
 from rlvr.files.atomic import write_whole
 
 
@@ -44,7 +44,7 @@ def download(address: str, name: str | None = None) -> Path:
             looked for there.
 
     Raises:
-        UserError: when it can't be had; says the command that fetches it.
+        UserError: when it can't be had; says the command that fetches it. `NotHere` without a network.
     """
     from huggingface_hub import constants
 
@@ -59,7 +59,7 @@ def download(address: str, name: str | None = None) -> Path:
         f"as {PATH_KEY}{or_folder}"
     )
     if not reachable(address):
-        raise UserError(f"{file.name} is not on this machine and can't be reached: {advice}")
+        raise NotHere(f"{file.name} is not on this machine and can't be reached: {advice}")
     try:
         with urllib.request.urlopen(address, timeout=60) as response:
             content = response.read()

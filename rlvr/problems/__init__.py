@@ -1,7 +1,10 @@
 """Where problems come from: each source is a function of (size, held_out, seed, **parameters)."""
 
+import inspect
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from rlvr.config import DataConfig, ProblemsConfig
 from rlvr.config.plugins import added
@@ -56,8 +59,11 @@ def load_problems(config: ProblemsConfig, *, held_out: bool) -> Sequence[Problem
         parameters = {"name": config.name, "root": config.root} | parameters
         if config.verifier is not None:
             parameters |= {"verifier": config.verifier}  # references that are not for it are not checked
+    source = sources[config.source]
+    given = {"size": config.size, "held_out": held_out, "seed": config.seed, **parameters}
     try:
-        problems = sources[config.source](size=config.size, held_out=held_out, seed=config.seed, **parameters)
+        inspect.signature(source).bind(**given)
+        problems = source(**given) if config.source in SOURCES else called(config.source, source, given)
     except TypeError as error:
         raise UserError(f"parameters of {config.name}: {error}") from error
     return problems if config.verifier is None else judged_by(problems, config.verifier)
@@ -74,6 +80,25 @@ def mixture(config: DataConfig, *, held_out: bool) -> list[Problem]:
         within = replace(part, root=part.root or config.root, verifier=config.verifier or part.verifier)
         problems += [replace(one, source=name) for one in load_problems(within, held_out=held_out)]
     return with_unique_ids(problems)
+
+
+def called(name: str, source: Callable[..., Sequence[Problem]], given: dict[str, Any]) -> Sequence[Problem]:
+    """The problems of a plug-in's source.
+
+    Raises:
+        UserError: for whatever it raises, with the last line of its own file that was at work.
+    """
+    try:
+        return source(**given)
+    except UserError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)[1:]  # without this function's own
+        own = [frame for frame in frames if frame.filename == frames[0].filename]
+        raise UserError(
+            f"the problem source {name!r} failed in {own[-1].filename}, line {own[-1].lineno}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def judged_by(problems: Sequence[Problem], verifier: str) -> Sequence[Problem]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rlvr.errors import UserError
+from rlvr.errors import NotHere, UserError
 from rlvr.files.hub import PATH_KEY, download, reachable
 from rlvr.problems.rows import FILE_SUFFIXES, Row, arrow_rows, first_line, kind_of, read_rows
 
@@ -66,14 +66,14 @@ def hub_rows(hub: str, subset: str | None, split: str, revision: str | None) -> 
     """The rows of a data set on the hub, or of its copy in the hub's cache, in the types of its Arrow files.
 
     Raises:
-        UserError: when it is on neither, or can't be read.
+        UserError: when it is on neither (`NotHere` where there is no network), or can't be read.
     """
     import datasets  # half a second and much memory, which the verifier's processes do without
 
     datasets.disable_progress_bars()
     cached = Path(datasets.config.HF_DATASETS_CACHE) / hub.replace("/", "___")
     if not cached.exists() and not reachable():
-        raise UserError(
+        raise NotHere(
             f"data set {hub!r} is not on this machine and the hub can't be reached: fetch it where there "
             f"is a network with `hf download --repo-type dataset {hub}`, and give its JSONL or Parquet "
             f"file as {PATH_KEY}, or the folder of all such files as data.root="

@@ -15,16 +15,10 @@ from pathlib import Path
 import torch
 
 from rlvr.config import Config, load_config, run_directory
-from rlvr.data import Problem
-from rlvr.errors import UserError
 from rlvr.files.atomic import free_bytes
 from rlvr.policy.architecture import Architecture, architecture_of
-from rlvr.policy.location import find
-from rlvr.policy.policy import load_policy
-from rlvr.policy.weights import check_stored
-from rlvr.problems import LazyProblems, load_problems
-from rlvr.problems.cleaning import overlap
 from rlvr.runs.cautions import cautions
+from rlvr.runs.inventory import MISSING, checks, load_all
 from rlvr.runs.memory import (
     BYTES,
     GIB,
@@ -37,10 +31,11 @@ from rlvr.runs.memory import (
     shortfall,
     trained,
 )
-from rlvr.runs.reproduce import say_what_arms_set, schedule_runs
+from rlvr.runs.reproduce import say_what_arms_set
 from rlvr.runs.retention import checkpoint_bytes
+from rlvr.runs.schedule import ScheduledRun, runs_of, schedule_runs
 from rlvr.tables.names import read_table
-from rlvr.tables.spec import Assumptions, TableSpec, refuse_keys_of_a_table
+from rlvr.tables.spec import Assumptions, refuse_keys_of_a_table
 
 ON_CPUS = ("smoke", "laptop", "small")  # scales whose runs are made for CPU cores
 
@@ -227,60 +222,12 @@ def _parts(sizes: dict[str, float]) -> str:
     return ", ".join(f"{name} {size:,.1f}" for name, size in sizes.items())
 
 
-Loaded = dict[str, Sequence[Problem] | UserError]
-
-
-def load_all(config: Config) -> tuple[Loaded, Loaded]:
-    """The training data and the benchmarks by name, each as problems or the reason why they can't be had.
-
-    Sizes that the config leaves to a file become those of the file.
-    """
-    training, tested = {config.data.name: config.data}, config.benchmark.tasks
-    loaded: list[Loaded] = []
-    for sources, held_out in ((training, False), (tested, True)):
-        loaded.append({})
-        for name, source in sources.items():
-            try:
-                problems = loaded[-1][name] = load_problems(source, held_out=held_out)
-            except UserError as error:
-                loaded[-1][name] = error
-            else:
-                source.size = len(problems) if source.size is None else source.size
-    return loaded[0], loaded[1]
-
-
-def checks(config: Config, training: Loaded, tested: Loaded) -> Iterator[str]:
-    """What of the run's model and data is on this machine, and whether training and benchmarks overlap."""
-    try:
-        place = find(config.model)
-        if Path(place).is_dir():
-            check_stored(place)
-            load_policy(config.model.path, settings=config.model, dtype=config.model.dtype, device="meta")
-        yield f"ok       model {place}"
-    except UserError as error:
-        yield f"MISSING  {error}"
-    for name, problems in [*training.items(), *tested.items()]:
-        if isinstance(problems, UserError):
-            yield f"MISSING  {name}: {problems}"
-        else:
-            yield f"ok       {name}: {len(problems):,} problems"
-    data = training[config.data.name]
-    benchmarks = {name: found for name, found in tested.items() if not isinstance(found, UserError)}
-    if isinstance(data, LazyProblems):
-        yield f"ok       {config.data.name} is drawn on the training side of the split"
-    elif not isinstance(data, UserError):
-        common = overlap(data, benchmarks)
-        for name, ids in common.items():
-            yield f"OVERLAP  {len(ids)} problems of {name} are in {config.data.name}: {', '.join(ids[:3])}"
-        if benchmarks and not common:
-            yield f"ok       no problem of the benchmarks ({', '.join(benchmarks)}) is in the training data"
-
-
 def print_estimate(
     overrides: Sequence[str],
     *,
     table: str | None = None,
     seeds: Sequence[int] = (),
+    arms: Sequence[str] = (),
     experiments: Path | None = None,
     **given: float,
 ) -> str | None:
@@ -288,6 +235,7 @@ def print_estimate(
 
     Args:
         table: its name; overrides then hold for every run.
+        arms: of the table, the only ones that are to run (`runs_of`).
         given: `Assumptions`; for a table they go before those of its file (`plan: {gpus: 1, ...}`).
     """
     scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
@@ -297,10 +245,15 @@ def print_estimate(
     if table:
         spec = read_table(table, scale, experiments)
         assumptions = assumptions_of({**(asdict(spec.plan) if spec.plan else {}), **given})
-        config = print_table(spec, scale, seeds, overrides, assumptions, on_cpu)
+        refuse_keys_of_a_table(overrides)
+        say_what_arms_set(spec, overrides)
+        base = [f"experiment={spec.folder(scale)}", f"scale={scale}", *overrides]
+        runs = runs_of(spec, schedule_runs(spec, list(seeds) or spec.seeds, base), arms)
+        config = print_table(f"{spec.name} at scale {scale}", runs, assumptions, on_cpu)
         training, tested = load_all(config)
         words = ["reproduce", f"table={table}", f"scale={scale}"]
         words += [f"seeds={','.join(map(str, seeds))}"] if seeds else []
+        words += [f"arms={','.join(arms)}"] if arms else []
         words += [f"experiments={experiments}"] if experiments else []
         words += [o for o in overrides if not o.startswith("scale=")]
     else:
@@ -314,12 +267,15 @@ def print_estimate(
     matters = ["mean_tokens"] if on_cpu else taken
     assumed = ", ".join(f"{name}={taken[name]:g}" for name in matters)
     print(f"\nassumed     {assumed}")
-    print("\n".join(["", *checks(config, training, tested)]))
-    for caution in cautions(config):
-        print(f"note     {caution}")
+    found = list(checks(config, training, tested, of_table=table is not None))
+    found += [("note", caution) for caution in cautions(config)]
+    if any(mark == "LATER" for mark, _ in found):
+        found.append(("note", "what is marked LATER is looked for on the hub when the run starts"))
+    print("\n".join(["", *(f"{mark:<9}{text}" for mark, text in found)]))
     too_much = None if on_cpu else shortfall(config, architecture_of(config.model), assumptions)
-    if too_much:
-        return too_much
+    missing = [text for mark, text in found if mark == MISSING]
+    if too_much or missing:
+        return too_much or " ".join(["a run would not start:", "; ".join(missing)])
     per_run = 1 if config.backend.name == "verl" else assumptions.gpus  # verl starts its own processes
     print("\n".join(["", *commands(words, per_run, of_table=table is not None)]))
     return None
@@ -353,22 +309,11 @@ def gpus_here() -> dict[str, float]:
     return {"gpus": len(sizes), "gpu_gib": min(sizes) / GIB} if sizes else {}
 
 
-def print_table(
-    spec: TableSpec,
-    scale: str,
-    seeds: Sequence[int],
-    overrides: Sequence[str],
-    given: Assumptions,
-    on_cpu: bool = False,
-) -> Config:
+def print_table(title: str, runs: Sequence[ScheduledRun], given: Assumptions, on_cpu: bool = False) -> Config:
     """One line a run, the largest run in full, and the total; returns the config of the largest."""
-    refuse_keys_of_a_table(overrides)
-    say_what_arms_set(spec, overrides)
-    base = [f"experiment={spec.folder(scale)}", f"scale={scale}", *overrides]
-    runs = schedule_runs(spec, list(seeds) or spec.seeds, base)
     estimates = [estimate_run(run.config, architecture_of(run.config.model), given) for run in runs]
     largest = max(range(len(runs)), key=lambda index: estimates[index].gpu_hours)
-    print(f"{spec.name} at scale {scale}: {len(runs)} runs\n")
+    print(f"{title}: {len(runs)} runs\n")
     print(f"{'run':<44}{'steps':>8}{'updates':>9}{'rollouts':>12}{'GPU hours':>11}{'GiB on disk':>13}")
 
     def hours(number: float) -> str:

@@ -14,7 +14,7 @@ from rlvr.errors import UserError
 from rlvr.policy.activations import Activations
 from rlvr.policy.architecture import Architecture
 from rlvr.tables.assumptions import Assumptions
-from rlvr.training.optimizers import state_bytes
+from rlvr.training.optimizers import lost_above, state_bytes
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -278,11 +278,28 @@ def shortfall(config: Config, model: Architecture, given: Assumptions) -> str | 
     )
     if found := fitting(config, model, given):
         overrides, less = found
-        return f"{said}; it takes {less.peak:.0f} GiB with {overrides}"
+        whole = or_all_of_it(config, model, given) if overrides.startswith("adapter=") else ""
+        return f"{said}; it takes {less.peak:.0f} GiB with {overrides}{whole}"
     if gpus := fewest_gpus(config, model, given):
         found = fitting(config, model, replace(given, gpus=gpus))
         return f"{said}; it fits on {gpus} such GPUs" + (f" with {found[0]}" if found and found[0] else "")
     return f"{said}; a smaller model fits"
+
+
+def or_all_of_it(config: Config, model: Architecture, given: Assumptions) -> str:
+    """Beside an adapter: all of the model in bfloat16, if that fits too, and its price.
+
+    It comes second, since small steps do not reach weights in that precision (`check_trained_dtype`).
+    """
+    half = replace(config, model=replace(config.model, dtype="bfloat16"))
+    if not (found := fitting_as_trained(half, model, given)):
+        return ""
+    rate = config.training.learning_rate
+    return (
+        f", or with all of the model {found[1].peak:.0f} GiB with "
+        f"{' '.join(filter(None, ['model.dtype=bfloat16', found[0]]))}, where steps of {rate:g} are lost on "
+        f"weights larger than {lost_above(rate):.2g}"
+    )
 
 
 def on_cards(config: Config, model: Architecture, given: Assumptions) -> Iterator[str]:

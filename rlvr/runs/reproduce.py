@@ -4,16 +4,16 @@ import re
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from rlvr.config import EXPERIMENTS, Config, config_from_yaml, hydra_text, load_config, run_directory
+from rlvr.config import EXPERIMENTS, Config, config_from_yaml, hydra_text
 from rlvr.curriculum.lim import read_selection
 from rlvr.curriculum.profile import needs_profile
-from rlvr.errors import UserError, say, unknown
+from rlvr.errors import UserError, say
 from rlvr.files.atomic import hold
 from rlvr.files.run_directory import conflicts, flat, read_summary
 from rlvr.files.run_files import RunFiles
@@ -23,14 +23,15 @@ from rlvr.report import find_runs, write_report
 from rlvr.runs.evaluate import chosen_step, is_finished
 from rlvr.runs.profile import is_profiled
 from rlvr.runs.rare import rare_file
-from rlvr.runs.select import made_otherwise, select, selection_file
+from rlvr.runs.schedule import ScheduledRun, baselines_of, named_arms, runs_of, schedule_runs, settings_of
+from rlvr.runs.select import made_otherwise, select
 from rlvr.runs.start import Start
 from rlvr.runs.sweep import launch
 from rlvr.tables.adhoc import check_seeds
 from rlvr.tables.claims_page import is_asked, write_claims
 from rlvr.tables.names import CLAIMS, papers, read_table, tables_of
 from rlvr.tables.page import assemble
-from rlvr.tables.spec import OF_A_TABLE, Arm, Select, TableSpec, refuse_keys_of_a_table, refuse_repeated
+from rlvr.tables.spec import OF_A_TABLE, TableSpec, refuse_keys_of_a_table
 from rlvr.tables.terminal import print_table
 from rlvr.tables.write import write_table
 from rlvr.tracking.tracker import Tracker
@@ -45,6 +46,7 @@ def reproduce_table(
     *,
     scale: str = "laptop",
     seeds: Sequence[int] = (),
+    arms: Sequence[str] = (),
     results: Path = Path("results"),
     overrides: Sequence[str] = (),
     start: Start = Start(),
@@ -56,6 +58,8 @@ def reproduce_table(
     Args:
         name: `<paper>/<table>`.
         seeds: of every arm; none for the table's own.
+        arms: the only ones to run, with those that they depend on (`runs_of`); none for all. The table has
+            the others too, as they are.
         overrides: hold for every run, but for arms that set the same key.
         start: when to stop.
         experiments: a folder of tables that is looked through before rlvr's own.
@@ -68,6 +72,9 @@ def reproduce_table(
     seeds = list(seeds) or spec.seeds
     say_what_arms_set(spec, overrides)
     spec.repeat = repeat_of(name, scale, seeds, experiments, overrides)
+    if arms and (spec.experiment or render_only):
+        whose = "--render" if render_only else f"table {name}, which shows the runs of {spec.experiment},"
+        raise UserError(f"arms= says what is run, and {whose} runs nothing: leave it out")
     if spec.experiment:
         return render_taken(spec, results)
     folder = results / "runs" / spec.folder(scale)
@@ -76,15 +83,9 @@ def reproduce_table(
     placed = [f"experiment={spec.folder(scale)}", f"runs={hydra_text(str(results / 'runs'))}"]
     scheduled = schedule_runs(spec, seeds, [*placed, f"scale={scale}", *overrides])
     refuse_other_settings(scheduled, overrides, evaluated=render_only)
-    if not render_only:
-        run_missing(spec, scheduled, start)
-        finished = sum(is_finished(run.config, run.directory) for run in scheduled)
-        if finished < len(scheduled):
-            done = f"{finished} of {len(scheduled)} runs finished"
-            console.print(f"time is up with {done}: the same command goes on")
-        if not finished:
-            lock.close()
-            return []
+    if not render_only and not run_arms(spec, scheduled, arms, start):
+        lock.close()
+        return []
     runs = [RunFiles(run.directory, arm=run.arm.name) for run in scheduled if not is_shorter(run)]
     table = assemble(spec, runs)
     files = write_table(table, results)
@@ -103,7 +104,7 @@ def reproduce_table(
 
 
 def refuse_other_settings(
-    scheduled: Sequence["ScheduledRun"], overrides: Sequence[str], *, evaluated: bool
+    scheduled: Sequence[ScheduledRun], overrides: Sequence[str], *, evaluated: bool
 ) -> None:
     """Raise UserError for a run that is there with another value of a key that the table sets.
 
@@ -147,7 +148,7 @@ def is_set_by(keys: set[str], key: str) -> bool:
     return any(f"{key}.".startswith(f"{one}.") for one in keys)
 
 
-def selected_otherwise(run: "ScheduledRun", stored: Config) -> dict[str, tuple[Any, Any]]:
+def selected_otherwise(run: ScheduledRun, stored: Config) -> dict[str, tuple[Any, Any]]:
     """{key: (before, now)} of what an arm selects by, where the run that is there has another choice."""
     curriculum, now = stored.curriculum, run.config.curriculum
     if not run.source or curriculum.name != now.name or not curriculum.selection:
@@ -165,7 +166,7 @@ def selected_otherwise(run: "ScheduledRun", stored: Config) -> dict[str, tuple[A
     return {f"select.{key}": values for key, values in differing.items()}
 
 
-def is_shorter(run: "ScheduledRun") -> bool:
+def is_shorter(run: ScheduledRun) -> bool:
     """Whether a run is there as it was with other steps than it is to have, and not gone on with yet.
 
     It is said, since the page leaves it out.
@@ -188,6 +189,26 @@ def say_what_arms_set(spec: TableSpec, overrides: Sequence[str]) -> None:
             arm.name for arm in spec.arms if key in {text.partition("=")[0] for text in arm.overrides}
         ]:
             say(f"{override} is not for {', '.join(arms)}: of {key} they have a value of their own")
+
+
+def run_arms(spec: TableSpec, scheduled: Sequence[ScheduledRun], names: Sequence[str], start: Start) -> bool:
+    """Run what is missing of the arms that are named; whether the table then has any finished run.
+
+    Those that are run without being asked for are said, and those that can't be.
+    """
+    asked, chosen = named_arms(spec, names), runs_of(spec, scheduled, names)
+    of_table, run = ({one.arm.name: one.arm for one in runs} for runs in (scheduled, chosen))
+    for arm in asked:
+        if arm.name not in of_table:
+            console.print(f"{arm.name} is left out: its paper gives no {arm.ask}; run it with {arm.ask}=...")
+    if more := [name for name, arm in run.items() if arm not in asked]:
+        console.print(f"{', '.join(more)} too, which the arms that were asked for depend on")
+    run_missing(spec, chosen, start)
+    finished = [run for run in scheduled if is_finished(run.config, run.directory)]
+    if missing := set(chosen).difference(finished):
+        done = f"{len(chosen) - len(missing)} of {len(chosen)} runs finished"
+        console.print(f"time is up with {done}: the same command goes on")
+    return bool(finished)
 
 
 def repeat_of(
@@ -225,89 +246,6 @@ def render_taken(spec: TableSpec, results: Path) -> list[Path]:
     return files
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ScheduledRun:
-    """One arm under one seed: what will be run, and where.
-
-    Attributes:
-        source: the run whose accuracies choose this one's problems, if any.
-    """
-
-    arm: Arm
-    seed: int
-    overrides: list[str]
-    config: Config
-    source: "ScheduledRun | None" = None
-
-    @property
-    def directory(self) -> Path:
-        return run_directory(self.config)
-
-    @property
-    def trained(self) -> bool:
-        return read_summary(self.directory).get("trained_steps") == self.config.training.steps
-
-
-def schedule_runs(spec: TableSpec, seeds: list[int], base: list[str]) -> list[ScheduledRun]:
-    """Every run of a table; the base policy, which is not trained, has one seed only.
-
-    An arm may `ask` for a key that its paper gives no value for. It is scheduled only if `base` has that key,
-    which then goes to no other arm.
-    """
-    refuse_repeated("seed", seeds, spec)
-    scheduled: list[ScheduledRun] = []
-    asked = {arm.ask for arm in spec.arms if arm.ask}
-    given = {o.partition("=")[0]: o for o in base if o.partition("=")[0] in asked}
-    base = [override for override in base if override not in given.values()]
-    configs: dict[str, Config] = {}  # composing is slow, and seeds differ in nothing else, unless in ${seed}
-    rates: dict[str, float] = {}
-    for seed in seeds:
-        for arm in spec.arms:
-            if arm.ask not in (None, *given):
-                continue
-            overrides = [*spec.overrides, *base, f"arm={arm.name}", *arm.overrides]
-            overrides += [given[arm.ask]] if arm.ask else []
-            overrides += ["evaluation.last_too=true"] if spec.last_step else []
-            overrides += [f"seed={seed}"]
-            if arm.times and arm.name not in rates:
-                rates[arm.name] = arm.times * load_config(overrides).training.learning_rate
-            overrides += [f"training.learning_rate={rates[arm.name]}"] if arm.times else []
-            if arm.name not in configs or any("${" in override for override in overrides):
-                configs[arm.name] = load_config(overrides)
-            run = ScheduledRun(arm, seed, overrides, replace(configs[arm.name], seed=seed))
-            if arm.select:
-                run = with_selection(run, scheduled)
-            if run.config.training.steps or seed == seeds[0]:
-                scheduled.append(run)
-    return scheduled
-
-
-def with_selection(run: ScheduledRun, scheduled: list[ScheduledRun]) -> ScheduledRun:
-    """The run with the file of its problems, which the arm `select.from` of the same seed is to choose.
-
-    Arms that choose by the same settings share a file; of several settings of one method the first has the
-    plain name.
-    """
-    earlier = {other.arm.name: other for other in scheduled if other.seed == run.seed}
-    if (name := run.arm.select.from_) not in earlier:
-        raise unknown("arm to select from, before this one", name, earlier)
-    source = earlier[name]
-    file = selection_file(source.directory, run.config.curriculum.name)
-    others = {
-        other.config.curriculum.selection: other.arm.select for other in earlier.values() if other.arm.select
-    }
-    if others.get(str(file), run.arm.select) != run.arm.select:
-        settings = (f"{key}={value}" for key, value in settings_of(run.arm.select).items())
-        file = file.with_stem("-".join([file.stem, *settings]))
-    overrides = [*run.overrides, f"curriculum.selection={hydra_text(str(file))}"]
-    return ScheduledRun(run.arm, run.seed, overrides, load_config(overrides), source)
-
-
-def settings_of(chosen: Select) -> dict[str, float | int]:
-    """What an arm's `select` gives of the settings of `rlvr.runs.select.select`."""
-    return {key: value for key, value in vars(chosen).items() if key != "from_" and value is not None}
-
-
 def prepare(run: ScheduledRun, start: Start) -> None:
     """Make the policy, the profile or the selection that a run needs; a profile where its runs will be.
 
@@ -332,9 +270,6 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) ->
     `checkpoint: baseline` takes every arm's best one."""
     unfinished = [run for run in scheduled if not is_finished(run.config, run.directory)]
     untrained = [run for run in unfinished if not run.trained]
-    for arm in spec.arms:
-        if arm.name not in {run.arm.name for run in scheduled}:
-            console.print(f"{arm.name} is left out: its paper gives no {arm.ask}; run it with {arm.ask}=...")
     console.print(
         f"{spec.name}: {len(scheduled)} runs, {len(scheduled) - len(unfinished)} of them finished; "
         f"training {len(untrained)}, then evaluating {len(unfinished)}",
@@ -367,17 +302,6 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) ->
         limited = {run: latest_step(baselines[run]) for run in unfinished if run in baselines}
         jobs = [[*run.overrides, *limited.get(run, [])] for run in unfinished]
         launch(jobs, start=replace(start, evaluate=True))
-
-
-def baselines_of(spec: TableSpec, scheduled: list[ScheduledRun]) -> dict[ScheduledRun, ScheduledRun]:
-    """For each run whose checkpoint is chosen among those up to its baseline's choice, that baseline; none
-    unless the table says `checkpoint: baseline`, which favours the arm (docs/how-to/read-a-table.md)."""
-    by_name = {(run.arm.name, run.seed): run for run in scheduled}
-    return {
-        run: by_name[run.arm.baseline, run.seed]
-        for run in scheduled
-        if run.arm.baseline and run.config.evaluation.checkpoint == "best" and spec.checkpoint == "baseline"
-    }
 
 
 def latest_step(baseline: ScheduledRun) -> list[str]:

@@ -13,6 +13,7 @@ from rlvr.evaluation.intervals import (
     resampled_means,
     resampling_weights,
 )
+from rlvr.evaluation.results import give_or_take
 from rlvr.files.run_files import ANSWERS, RunFiles, damage_as_sentence
 from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, DIFFERENCES, by_arm
 from rlvr.tables.part import Panel, Part
@@ -119,4 +120,5 @@ def rare_panel(spec: TableSpec, frame: pd.DataFrame, pairs: pd.DataFrame) -> Pan
 
 
 def _nats(value: float, low: float, high: float) -> str:
-    return f"{value:+z.3f} ± {(high - low) / 2:.3f}".replace("-", "−")
+    half_width = (high - low) / 2
+    return f"{value:+z.3f}{give_or_take(half_width, f'{half_width:.3f}')}".replace("-", "−")

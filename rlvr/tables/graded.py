@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rlvr.evaluation.intervals import bootstrap_interval
-from rlvr.evaluation.results import mean_rewards_of
+from rlvr.evaluation.results import give_or_take, mean_rewards_of
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import by_arm
 from rlvr.tables.part import Panel, Part
@@ -49,6 +49,10 @@ def reward_panel(spec: TableSpec, rewards: pd.DataFrame) -> Panel:
     for arm, label in spec.arm_labels.items():
         of_arm = [cells.get((arm, name)) for name in names]
         if known := [cell for cell in of_arm if cell]:
-            texts = ["–" if c is None else f"{c.value:.3f} ± {(c.high - c.low) / 2:.3f}" for c in of_arm]
+            halves = [None if c is None else (c.high - c.low) / 2 for c in of_arm]
+            texts = [
+                "–" if half is None else f"{c.value:.3f}{give_or_take(half, f'{half:.3f}')}"
+                for c, half in zip(of_arm, halves, strict=True)
+            ]
             rows.append([label, str(max(cell.seeds for cell in known)), *texts])
     return Panel("Mean reward", ["", "seeds", *map(spec.label, names)], rows)

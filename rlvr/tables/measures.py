@@ -7,6 +7,7 @@ import pandas as pd
 
 from rlvr.evaluation.intervals import percentile_interval, resampled_means, resampling_weights
 from rlvr.evaluation.measures import distinct_answers, measure_names, per_problem
+from rlvr.evaluation.results import give_or_take
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import BOOTSTRAP_ITERATIONS, by_arm, kept_problems, ks_of, tallies_of
 from rlvr.tables.part import Panel, Part
@@ -166,4 +167,5 @@ def _head(measure: str) -> str:
 
 def _text(cell: pd.Series, measure: str) -> str:
     factor = 1 if measure == DISTINCT else 100
-    return f"{factor * cell.value:.1f} ± {factor * (cell.high - cell.low) / 2:.1f}"
+    half_width = factor * (cell.high - cell.low) / 2
+    return f"{factor * cell.value:.1f}{give_or_take(half_width, f'{half_width:.1f}')}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from rlvr.evaluation.results import give_or_take
 from rlvr.evaluation.significance import ALPHA, ITERATIONS, SUBSAMPLE
 from rlvr.files.run_files import RunFiles
 from rlvr.tables.collect import AVERAGE, LEFT_OUT
@@ -144,7 +145,8 @@ def value_text(cell: pd.Series) -> str:
         return "not run"
     if np.isnan(cell.value):
         return f"n < {cell.k}"
-    return f"{_percent(cell.value)} ± {_percent((cell.high - cell.low) / 2)}{_mark(cell)}"
+    half_width = (cell.high - cell.low) / 2
+    return f"{_percent(cell.value)}{give_or_take(half_width, _percent(half_width))}{_mark(cell)}"
 
 
 def difference_text(cell: pd.Series, between: str = " ± ") -> str:
@@ -152,7 +154,8 @@ def difference_text(cell: pd.Series, between: str = " ± ") -> str:
     if np.isnan(cell.difference):
         return "–"
     half_width = (cell.difference_high - cell.difference_low) / 2
-    return f"{_percent(cell.difference, '+')}{between}{_percent(half_width)}{_mark(cell)}"
+    width = give_or_take(half_width, _percent(half_width), between)
+    return f"{_percent(cell.difference, '+')}{width}{_mark(cell)}"
 
 
 def _mark(cell: pd.Series) -> str:

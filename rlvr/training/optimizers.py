@@ -30,6 +30,11 @@ class StateBytes(NamedTuple):
     host: float
 
 
+def lost_above(learning_rate: float) -> float:
+    """The weight in bfloat16 from which on a step is lost: its neighbours are 2^-8 of it away, or more."""
+    return 2**9 * learning_rate
+
+
 def state_bytes(optimizer: str, bytes_per_parameter: int = 4) -> StateBytes:
     """Of `adamw`, `adamw_8bit` or `adamw_host`, for parameters of so many bytes.
 
@@ -71,7 +76,7 @@ def check_trained_dtype(dtype: torch.dtype, learning_rate: float) -> None:
             f"model.dtype=float16: in it AdamW divides by 0 and ruins the model; accepted are {instead}"
         )
     if dtype == torch.bfloat16 and rank() == 0:
-        lost = 2**9 * learning_rate  # whose neighbours are 2^-8 of it away, or more
+        lost = lost_above(learning_rate)
         say(
             f"model.dtype=bfloat16: steps of training.learning_rate={learning_rate:g} are lost on weights "
             f"larger than {lost:.2g}, which stay as they are; better are {instead}"

@@ -19,7 +19,7 @@ from rlvr.config import (
 )
 from rlvr.config.keys import all_keys
 from rlvr.errors import UserError
-from rlvr.runs.reproduce import schedule_runs
+from rlvr.runs.schedule import schedule_runs
 from rlvr.runs.sweep import expand
 from rlvr.tables.names import tables
 from rlvr.tables.read_spec import read_layout, read_spec

@@ -15,7 +15,7 @@ from rlvr import config
 from rlvr.cli import main as cli
 from rlvr.cli.arguments import read
 from rlvr.cli.overrides import wanted
-from rlvr.runs import reproduce
+from rlvr.runs import schedule
 from rlvr.runs.evaluation_config import overrides_of_evaluation
 from rlvr.runs.sweep import expand, launch
 from rlvr.tables.names import read_table
@@ -71,7 +71,7 @@ def composes(words: tuple[str, ...]) -> None:
 
 @cache
 def table_composes(table: str, scale: str, overrides: tuple[str, ...]) -> None:
-    assert reproduce.schedule_runs(read_table(table, scale), [1], [f"scale={scale}", *overrides])
+    assert schedule.schedule_runs(read_table(table, scale), [1], [f"scale={scale}", *overrides])
 
 
 def exists(command: Command) -> None:

@@ -5,6 +5,7 @@ from scipy.stats import binom
 from rlvr.errors import UserError
 from rlvr.evaluation.intervals import (
     bootstrap_interval,
+    difference_bounds,
     difference_freedom,
     effective_freedom,
     percentile_interval,
@@ -12,6 +13,7 @@ from rlvr.evaluation.intervals import (
     resampling_weights,
     share_interval,
 )
+from rlvr.evaluation.results import percent
 
 
 def test_equal_values_have_no_spread():
@@ -145,3 +147,16 @@ def test_what_is_printed_as_all_or_nothing_has_jeffreys_interval_too():
     assert share_interval(1 - nearly)[1:] == share_interval(np.zeros(50))[1:]
     clearly = np.array([1.0] * 49 + [0.9])
     assert share_interval(clearly) == bootstrap_interval(clearly)
+
+
+def test_one_problem_has_no_interval():
+    """It had one without width, as if another problem could not have been answered otherwise."""
+    for values in ([0.25], [1.0], [[0.0], [0.5]]):
+        mean, low, high = share_interval(values)
+        assert mean == np.mean(values) and np.isnan([low, high]).all()
+        assert percent(mean, low, high) == f"{100 * mean:.1f}"
+    one, other = np.array([[0.5]]), np.array([[0.25]])
+    difference = bootstrap_interval(one - other)
+    assert difference.value == 0.25 and np.isnan(difference[1:]).all()
+    low, high = difference_bounds(0.0, np.nan, np.nan, 1)  # of two arms that agree on it
+    assert np.isnan([low, high]).all()

@@ -189,7 +189,9 @@ def test_the_table_of_the_paper_in_words(no_network: None, capsys: pytest.Captur
     assert "153 steps an epoch, 1,530 in all, 4 updates each: 6,120 optimizer steps" in said
     assert "391,680 prompts, 3,133,440 rollouts" in said
     assert "assumed     gpus=16" in said
-    assert said.count("MISSING") == 11  # the model, the data and nine benchmarks
+    assert said.count("LATER  ") == 11  # the model, the data and nine benchmarks
+    assert "note     what is marked LATER is looked for on the hub when the run starts\n" in said
+    assert "MISSING" not in said and "run it      rlvr reproduce" in said
     assert "hf download Qwen/Qwen2.5-7B" in said
 
 
@@ -276,8 +278,24 @@ def test_what_training_would_refuse_is_said_of_a_models_folder(
     with pytest.raises(UserError) as refused:
         load_policy(folder)
     words = ["plan", "model=local", f"model.path={folder}", "benchmark=countdown_3", "data.size=64"]
-    command_line(words)
-    assert f"MISSING  {refused.value}" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        command_line(words)
+    assert ended.value.code == 1
+    said = capsys.readouterr()
+    assert f"MISSING  {refused.value}" in said.out
+    assert said.err.endswith(f"rlvr: a run would not start: {refused.value}\n")
+
+
+def test_a_file_that_is_not_there_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """Of the data as of a benchmark; the command that would fail is not printed."""
+    words = ["plan", "data=jsonl", f"data.path={tmp_path}/none.jsonl", "data.size=64"]
+    words += ["benchmark=jsonl", f"benchmark.tasks.jsonl.path={tmp_path}/no.jsonl"]
+    with pytest.raises(SystemExit) as ended:
+        command_line(words)
+    said = capsys.readouterr()
+    assert ended.value.code == 1
+    assert said.out.count("MISSING  jsonl: there is no data file") == 2 and "run it" not in said.out
+    assert f"a run would not start: jsonl: there is no data file {tmp_path}/none.jsonl" in said.err
 
 
 @pytest.mark.parametrize(

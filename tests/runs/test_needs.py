@@ -1,5 +1,6 @@
 """What a table's arms need before they can train: profiles, and selections from an earlier arm."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,8 @@ from rlvr.config import EXPERIMENTS, hydra_text, load_config
 from rlvr.curriculum.profile import profile_file
 from rlvr.errors import UserError
 from rlvr.runs.estimate import print_estimate
-from rlvr.runs.reproduce import (
-    repeat_of,
-    reproduce_table,
-    run_missing,
-    say_what_arms_set,
-    schedule_runs,
-)
+from rlvr.runs.reproduce import repeat_of, reproduce_table, run_missing, say_what_arms_set
+from rlvr.runs.schedule import ScheduledRun, runs_of, schedule_runs
 from rlvr.runs.select import selection_file
 from rlvr.runs.start import Start
 from rlvr.tables.read_spec import read_spec
@@ -97,9 +93,7 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
         trained.update(map(arm, jobs))
 
     trained: set[str] = set()
-    monkeypatch.setattr(
-        rlvr.runs.reproduce.ScheduledRun, "trained", property(lambda run: run.arm.name in trained)
-    )
+    monkeypatch.setattr(ScheduledRun, "trained", property(lambda run: run.arm.name in trained))
     monkeypatch.setattr(rlvr.runs.reproduce, "launch", launch)
     monkeypatch.setattr(
         rlvr.runs.reproduce,
@@ -119,6 +113,57 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
         ("launch", "f-grpo-lim", "grpo-lim"),
         ("launch", "f-grpo-lim", "f-grpo-sgpo", "grpo", "grpo-lim", "grpo-sgpo"),
     ]
+
+
+def named(runs: list[ScheduledRun]) -> list[str]:
+    return [run.arm.name for run in runs]
+
+
+def test_some_arms_are_run_with_the_run_that_chooses_their_problems(tmp_path: Path):
+    """And without the arm that they are compared with."""
+    spec = spec_of("combined/laptop", "base", "grpo", "f-grpo", "grpo-lim", "f-grpo-lim")
+    scheduled = schedule_runs(spec, [1, 2], base(tmp_path, "combined/laptop"))
+    assert runs_of(spec, scheduled) == scheduled
+    assert named(runs_of(spec, scheduled, ["f-grpo"])) == ["f-grpo", "f-grpo"]
+    chosen = runs_of(spec, scheduled, ["f-grpo-*"])
+    assert [(run.arm.name, run.seed) for run in chosen] == [
+        *(("grpo", 1), ("f-grpo-lim", 1), ("grpo", 2), ("f-grpo-lim", 2)),
+    ]
+    assert named(runs_of(spec, scheduled, ["*-lim", "base"])) == [
+        *("base", "grpo", "grpo-lim", "f-grpo-lim"),
+        *("grpo", "grpo-lim", "f-grpo-lim"),  # the base policy is not trained, and has one seed
+    ]
+
+
+def test_some_arms_are_run_with_the_baselines_that_bound_their_checkpoints(tmp_path: Path):
+    spec = spec_of("fgrpo/table1", "grpo", "f-grpo", "cispo", "f-cispo")
+    scheduled = schedule_runs(spec, [1], base(tmp_path, "fgrpo/table1"))
+    assert named(runs_of(spec, scheduled, ["f-cispo"])) == ["f-cispo"]
+    bounded = replace(spec, checkpoint="baseline")
+    assert named(runs_of(bounded, scheduled, ["f-cispo"])) == ["cispo", "f-cispo"]
+
+
+def test_an_arm_that_is_not_there_or_has_no_value_is_a_sentence(tmp_path: Path):
+    spec = spec_of("fgrpo/table3", "grpo", "ds-grpo")
+    scheduled = schedule_runs(spec, [1], base(tmp_path, "fgrpo/table3"))
+    said = "unknown arm of table fgrpo/table3 'gpro': accepted are ds-grpo, grpo; did you mean grpo?"
+    with pytest.raises(UserError, match=re.escape(said)):
+        runs_of(spec, scheduled, ["grpo", "gpro"])
+    with pytest.raises(UserError, match=r"ds-grpo is not run: its paper gives no algorithm.differential"):
+        runs_of(spec, scheduled, ["ds-*"])
+
+
+def test_arms_are_not_given_where_nothing_is_run(tmp_path: Path):
+    with pytest.raises(UserError, match="arms= says what is run, and --render runs nothing"):
+        reproduce_table("limr/laptop", results=tmp_path, arms=["lim"], render_only=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_plan_of_some_arms_is_of_their_runs(capsys: pytest.CaptureFixture):
+    print_estimate(["scale=smoke"], table="combined/laptop", seeds=[1], arms=["f-grpo-lim"])
+    printed = capsys.readouterr().out
+    assert printed.startswith("combined/laptop at scale smoke: 2 runs\n")
+    assert printed.endswith("rlvr reproduce table=combined/laptop scale=smoke seeds=1 arms=f-grpo-lim\n")
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,8 @@ from tiny_runs import tiny
 from rlvr.config import run_directory, to_yaml
 from rlvr.curriculum.lim import Selection, write_selection
 from rlvr.errors import UserError
-from rlvr.runs.reproduce import (
-    ScheduledRun,
-    baselines_of,
-    is_shorter,
-    refuse_other_settings,
-    schedule_runs,
-)
+from rlvr.runs.reproduce import is_shorter, refuse_other_settings
+from rlvr.runs.schedule import ScheduledRun, baselines_of, schedule_runs
 from rlvr.tables.spec import Arm, Select, TableSpec
 
 TINY = [
@@ -238,3 +233,34 @@ def test_two_tables_share_an_arm_that_is_trained_once(tmp_path: Path):
         [sys.executable, "-m", "tests.audit", tables / "own-two-smoke.csv"], capture_output=True, text=True
     )
     assert audit.returncode == 0, audit.stdout
+
+
+@pytest.mark.slow
+def test_arms_that_were_not_asked_for_stand_in_the_table_as_not_run(tmp_path: Path):
+    """And asked for later they join those that are there, which are not run again."""
+    arms = [
+        {"name": "base", "overrides": ["training.steps=0"]},
+        {"name": "grpo"},
+        {"name": "f-grpo", "baseline": "grpo", "overrides": ["advantage_scaling=focal"]},
+    ]
+    table = {"title": "Mine", "metrics": ["pass@1", "pass@4"], "columns": {"in_domain": ["countdown_3"]}}
+    file = tmp_path / "experiments" / "own" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(yaml.safe_dump(table | {"arms": arms, "figures": []}))
+    keys = ["table=own/mine", f"experiments={file.parents[1]}", "scale=smoke", f"results={tmp_path}"]
+    keys += ["benchmark=countdown_3", "benchmark.tasks.countdown_3.size=4", *TINY[2:7], "evaluation.k=[1,4]"]
+    page, runs = tmp_path / "tables" / "own-mine-smoke.md", tmp_path / "runs" / "own" / "mine" / "smoke"
+
+    def there(*given: str) -> set[str]:
+        command = [sys.executable, "-m", "rlvr", "reproduce", *keys, *given]
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        return {path.parent.parent.name for path in runs.glob("*/seed-1/summary.json")}
+
+    assert there("arms=f-*") == {"f-grpo"}
+    first = page.read_text()
+    assert there("--render") == {"f-grpo"} and page.read_text() == first
+    assert next(line for line in first.splitlines() if line.startswith("| grpo ")).count("not run") == 1
+    trained = (runs / "f-grpo" / "seed-1" / "metrics.jsonl").stat().st_mtime_ns
+    assert there("arms=base,grpo") == {"base", "grpo", "f-grpo"}
+    assert (runs / "f-grpo" / "seed-1" / "metrics.jsonl").stat().st_mtime_ns == trained
+    assert "not run" not in page.read_text()

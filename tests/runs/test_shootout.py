@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from rlvr.config import EXPERIMENTS
-from rlvr.runs.reproduce import reproduce_table, schedule_runs
+from rlvr.runs.reproduce import reproduce_table
+from rlvr.runs.schedule import schedule_runs
 from rlvr.tables.claims_file import BestRate, read_claims
 from rlvr.tables.rates import members, own_strength
 from rlvr.tables.read_spec import read_spec

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 from table_runs import collect, finished
@@ -92,3 +93,10 @@ def test_published_rows_keep_what_tells_them_apart(spec):
     assert panel.header == ["run", "samples", "aime24", "math500", "amc23", "Average"]
     assert panel.rows[0] == ["Qwen2.5-Math-7B", "", "16.7", "52.4", "52.5", "40.5"]
     assert panel.rows[4] == ["LIMR", "1389", "32.5", "78.0", "63.8", "58.1"]
+
+
+def test_what_has_no_interval_has_no_width():
+    """Of one problem; it was ± 0.0, as if certain."""
+    none = dict.fromkeys(("low", "high", "difference_low", "difference_high"), np.nan)
+    cell = pd.Series({"seeds": 1, "k": 1, "value": 0.5, "difference": -0.25, "significant": pd.NA} | none)
+    assert (panels.value_text(cell), panels.difference_text(cell)) == ("50.0", "−25.0")
