@@ -13,25 +13,57 @@ METHODS = {
     "ppo": "algorithm=grpo, which has PPO's clip, and no value model",
 }
 KEYS = {
+    # sizes of a step
     "num_generations": "group_size.n",
     "rollout.n": "group_size.n",
     "n_rollouts": "group_size.n",
+    "num_generations_eval": "evaluation.validation_samples",
+    "val_kwargs.n": "evaluation.validation_samples",
     "max_completion_length": "training.sampling.max_tokens",
     "max_response_length": "training.sampling.max_tokens",
+    "generation_batch_size": "training.prompts_per_step, in prompts",
     "train_batch_size": "training.prompts_per_step",
+    "per_device_train_batch_size": "training.mini_batch_prompts, in prompts",
+    "gradient_accumulation_steps": "training.mini_batch_prompts, in prompts",
     "ppo_mini_batch_size": "training.mini_batch_prompts",
     "num_iterations": "training.num_iterations",
     "ppo_epochs": "training.num_iterations",
+    "ppo_micro_batch_size": "training.max_tokens_per_micro_batch, in tokens",
+    "ppo_micro_batch_size_per_gpu": "training.max_tokens_per_micro_batch, in tokens",
+    "ppo_max_token_len_per_gpu": "training.max_tokens_per_micro_batch",
+    "max_steps": "training.steps",
+    "total_training_steps": "training.steps",
+    "num_train_epochs": "training.epochs with training.steps=null",
+    "total_epochs": "training.epochs with training.steps=null",
+    "save_steps": "training.checkpoint_every",
+    "eval_steps": "training.checkpoint_every",
+    "save_freq": "training.checkpoint_every",
+    "test_freq": "training.checkpoint_every",
+    # optimizer
     "lr_scheduler_type": "training.lr_scheduler_type",
     "warmup_style": "training.lr_scheduler_type",
-    "ppo_max_token_len_per_gpu": "training.max_tokens_per_micro_batch",
+    "lr_warmup_steps": "training.warmup_steps",
+    "adam_beta1": "training.betas",
+    "adam_beta2": "training.betas",
+    "max_grad_norm": "training.gradient_clip",
+    "clip_grad": "training.gradient_clip",
+    "grad_clip": "training.gradient_clip",
+    "bf16": "training.precision=bfloat16",
+    "gradient_checkpointing": "training.activation_checkpointing",
+    "enable_gradient_checkpointing": "training.activation_checkpointing",
+    # algorithm
+    "adv_estimator": "algorithm=<name>",
     "beta": "algorithm.kl_coefficient",
     "kl_coef": "algorithm.kl_coefficient",
     "kl_loss_coef": "algorithm.kl_coefficient",
+    "use_kl_loss": "algorithm.kl_coefficient",
+    "entropy_coef": "algorithm.entropy_coefficient",
     "entropy_coeff": "algorithm.entropy_coefficient",
     "epsilon": "algorithm.clip_low",
     "epsilon_high": "algorithm.clip_high",
-    "clip_ratio": "algorithm.clip_low",
+    "clip_range": "algorithm.clip_low and clip_high",
+    "cliprange": "algorithm.clip_low and clip_high",
+    "clip_ratio": "algorithm.clip_low and clip_high",
     "clip_ratio_low": "algorithm.clip_low",
     "clip_ratio_high": "algorithm.clip_high",
     "clip_ratio_c": "algorithm.dual_clip",
@@ -39,6 +71,32 @@ KEYS = {
     "norm_adv_by_std_in_grpo": "algorithm.normalize_std",
     "loss_type": "algorithm.aggregation",
     "loss_agg_mode": "algorithm.aggregation",
+    "loss_mode": "algorithm=<name>",
+    "importance_sampling_level": "algorithm=gspo",
+    "mask_truncated_completions": "algorithm.truncated=masked",
+    "filter_groups.enable": "algorithm.dynamic_sampling.enabled",
+    # model, data, rewards, machines
+    "evaluation.n": "evaluation.samples",
+    "evaluation.temperature": "evaluation.sampling.temperature",
+    "train_files": "data=jsonl data.path",
+    "val_files": "benchmark=jsonl benchmark.tasks.jsonl.path",
+    "custom_reward_function": "reward=my_rewards.py:f",
+    "custom_reward_function.path": "reward=my_rewards.py:f",
+    "reward_funcs": "reward=my_rewards.py:f",
+    "lora_r": "adapter=lora adapter.rank",
+    "lora_rank": "adapter=lora adapter.rank",
+    "lora_alpha": "adapter=lora adapter.alpha",
+    "use_vllm": "rollout=vllm",
+    "tensor_model_parallel_size": "rollout.tensor_parallel_size",
+    "vllm_tensor_parallel_size": "rollout.tensor_parallel_size",
+    "vllm_gpu_memory_utilization": "rollout.gpu_memory_utilization",
+    "n_gpus_per_node": "gpus_per_run",
+    "output_dir": "runs",
+    "default_local_dir": "runs",
+    "run_name": "arm",
+    "experiment_name": "arm",
+    "project_name": "tracking.project",
+    "report_to": "tracking",
 }
 
 
@@ -50,5 +108,7 @@ def method_meant(given: str) -> str:
 
 def key_meant(given: str) -> str:
     """The key for one that was given by TRL's or verl's name, dotted or not; "" for what is none."""
-    meant = KEYS.get(given) or KEYS.get(given.rpartition(".")[2])
+    parts = given.split(".")
+    ends = (".".join(parts[i:]) for i in range(len(parts)))
+    meant = next((KEYS[end] for end in ends if end in KEYS), "")
     return f"; did you mean {meant}?" if meant else ""

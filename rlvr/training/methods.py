@@ -39,15 +39,22 @@ class Methods:
         }
 
     def __call__(self, columns: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
-        """Reward, weight by the scaling, and scaled advantage of each rollout, all float [R]."""
+        """Reward, weight by the scaling, and scaled advantage of each rollout, all float [R].
+
+        Raises:
+            UserError: a method did not return a float tensor [R], or an advantage or a weight is no finite
+                number where the rollout has a reward.
+        """
         columns = dict(columns)
         reward_R = columns.get("graded", columns["correct"]).clone()
         for method in self.rewards:
             reward_R += _of_rollouts(f"algorithm.{method.option}", method(columns), reward_R)
         columns["rewards"] = reward_R
         advantage_R = _of_rollouts("algorithm.advantage", self.advantage(columns), reward_R)
+        _check_finite(f"algorithm.advantage={self.advantage.option}", advantage_R, columns)
         columns["advantages"] = advantage_R
         weight_R = _of_rollouts("advantage_scaling", self.scaling(columns), reward_R)
+        _check_finite(f"advantage_scaling={self.scaling.option}", weight_R, columns)
         found = reward_R, weight_R, advantage_R * weight_R
         return tuple(values_R.to(columns["correct"].dtype) for values_R in found)
 
@@ -74,3 +81,16 @@ def _of_rollouts(key: str, values: Any, like_R: Tensor) -> Tensor:
             f"{len(like_R)} rollouts"
         )
     return values.to(torch.promote_types(values.dtype, like_R.dtype))
+
+
+def _check_finite(key: str, values_R: Tensor, columns: Mapping[str, Any]) -> None:
+    """0 times a weight of infinity is NaN, and so are then the gradients of the whole mini-batch."""
+    bad_R = ~values_R.isfinite() & ~columns["rewards"].isnan()
+    if bad_R.any():
+        first = int(bad_R.nonzero()[0])
+        correct = columns["correct"][columns["group_index"] == columns["group_index"][first]]
+        raise UserError(
+            f"{key} gave {values_R[first].item()} for a rollout of a group with {int(correct.nansum())} of "
+            f"{int((~correct.isnan()).sum())} right: accepted are finite numbers, for groups that are all "
+            "wrong or all right too"
+        )

@@ -13,7 +13,9 @@ from rlvr.config import (
     compose,
     config_from_yaml,
     config_groups,
+    elsewhere,
     load_config,
+    options_of,
     run_directory,
     to_yaml,
 )
@@ -348,3 +350,15 @@ def test_what_would_be_passed_over_is_refused(overrides: list[str], sentence: st
     load_config(["data.root=files", "benchmark=gsm8k"])
     load_config(["algorithm.overlong_penalty={buffer: 8, factor: 0.5}"])
     load_config(["algorithm=dapo", "algorithm.dynamic_sampling={enabled: true, max_refills: 9}"])
+
+
+def test_every_key_of_another_framework_leads_to_one_that_there_is():
+    """Of what is offered each word is a key, or a group with one of its options."""
+    known = {key.name.replace("<name>", "jsonl") for key in all_keys()}
+    for given, meant in elsewhere.KEYS.items():
+        for word in meant.split(",")[0].split():
+            name, _, option = word.partition("=")
+            if name in config_groups() and option in options_of(name):
+                continue
+            is_key = name in known or name in config_groups() or f"algorithm.{name}" in known
+            assert is_key or word in ("and", "with", "gpus_per_run"), f"{given}: {word}"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from training_groups import RIGHT, WRONG, make_groups
 
-from rlvr.algorithms import focal_weight
+from rlvr.algorithms import focal_weight, success_rate
 from rlvr.config import load_config, plugins, registry
 from rlvr.config.limits import Limits
 from rlvr.config.plugins import Plugin
@@ -235,6 +235,20 @@ def test_a_wrong_result_names_the_method(plug_in):
     config = load_config(["algorithm.advantage=one"])
     with pytest.raises(UserError, match=r"the method of algorithm.advantage returned float: accepted is"):
         make_batch(make_groups([[RIGHT, WRONG]]), config)
+
+
+def test_a_weight_that_is_no_number_is_refused(plug_in):
+    """log(1 + 1/p) at p = 0 is infinite, and the advantage there is 0: their product would be NaN."""
+
+    def rare(correct: Tensor, group_index: Tensor) -> Tensor:
+        return (1 + 1 / success_rate(correct, group_index)).log()
+
+    plug_in("advantage_scaling/rare", advantage_scalings={"rare": rare})
+    config = load_config(["advantage_scaling=rare"])
+    weight_R = make_batch(make_groups([[RIGHT, WRONG]]), config).focal_R
+    torch.testing.assert_close(weight_R, torch.tensor([math.log(3)] * 2))
+    with pytest.raises(UserError, match=r"advantage_scaling=rare gave inf .* 0 of 2 right: accepted"):
+        make_batch(make_groups([[RIGHT, WRONG], [WRONG, WRONG]]), config)
 
 
 def test_a_key_with_two_meanings_is_said(plug_in):
