@@ -40,11 +40,19 @@ class Kernels:
             yield
 
     @contextmanager
-    def sampling(self) -> Iterator[None]:
+    def sampling(self, model: nn.Module) -> Iterator[None]:
         """The context of many forwards with the same weights, without gradients."""
-        # inference mode would have autocast convert the weights anew at every token
-        with torch.no_grad():
-            yield
+        # autocast keeps what it converts of weights that may have a gradient alone: in inference mode, and of
+        # the frozen ones around an adapter, it would convert all of them anew at every token
+        frozen = [weight for weight in model.parameters() if not weight.requires_grad]
+        try:
+            with torch.no_grad():
+                for weight in frozen:
+                    weight.requires_grad_(True)
+                yield
+        finally:
+            for weight in frozen:
+                weight.requires_grad_(False)
 
     def padded_rows(self, rows: int, weights: int) -> int:
         """How many rows a product of `rows` with matrices of up to `weights` numbers had better have."""

@@ -210,7 +210,7 @@ class TransformersEngine(RolloutEngine):
         group_at = {(index, i): group for group, (index, rollouts) in enumerate(parts) for i in rollouts}
         places = [(index, i) for index, rollouts in whole for i in rollouts]
         texts: dict[tuple[int, ...], str] = {}
-        with policy.kernels.sampling():
+        with policy.kernels.sampling(policy.model):
             for start in range(0, len(places), self.max_rows):
                 whole_wave = places[start : start + self.max_rows]
                 # drawn for all rollouts of the wave, whichever of them are sampled here

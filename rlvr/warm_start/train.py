@@ -38,11 +38,11 @@ SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the steps taken -
 }
 
 
-def build_policy(recipe: WarmStart) -> Policy:
-    """The policy before its training: a language model as it is, or one freshly initialised."""
+def build_policy(recipe: WarmStart, device: str = "cpu") -> Policy:
+    """The policy before its training, on a device: a language model as it is, or one freshly initialised."""
     if recipe.start:
         model = load_config([f"model={recipe.start}"]).model
-        return load_policy(model.path, settings=model)
+        return load_policy(model.path, settings=model, device=device)
     if recipe.task not in TOKENIZERS:
         raise unknown("task of the warm start", recipe.task, TOKENIZERS)
     torch.manual_seed(recipe.seed)
@@ -61,7 +61,7 @@ def build_policy(recipe: WarmStart) -> Policy:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return Policy(Qwen2ForCausalLM(config), tokenizer)
+    return Policy(Qwen2ForCausalLM(config).to(device), tokenizer)
 
 
 def solved_examples(recipe: WarmStart) -> Examples:
@@ -100,8 +100,7 @@ def warm_start(recipe: WarmStart, folder: Path, *, device: str = "cpu") -> Polic
             f"a warm start of steps={recipe.steps} with examples_per_step={recipe.examples_per_step}: "
             "accepted are 1 or more of both"
         )
-    policy = build_policy(recipe)
-    policy.model.to(device)
+    policy = build_policy(recipe, device)
     optimizer = torch.optim.AdamW(
         policy.model.parameters(),
         lr=recipe.learning_rate,

@@ -14,8 +14,9 @@ from rlvr.cli.main import main as command_line
 from rlvr.config import load_config
 from rlvr.errors import UserError
 from rlvr.policy.architecture import KNOWN, architecture_from
+from rlvr.policy.kernels import Kernels
 from rlvr.policy.location import EMBEDDED, SHIPPED, local_files, made_here
-from rlvr.policy.policy import load_policy
+from rlvr.policy.policy import Policy, load_policy
 from rlvr.policy.recipes import RECIPES
 from rlvr.problems import load_problems
 from rlvr.problems.gym_words import worked
@@ -32,6 +33,21 @@ MAZE = [
     *("training.sampling.max_tokens=24", "evaluation.sampling.max_tokens=24"),
 ]
 SHORT = replace(RECIPES["maze_small"], steps=2, examples_per_step=4)
+
+
+def test_the_policy_is_one_of_the_device_it_is_trained_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """It had the layers and the attention of a CPU on every device."""
+    seen = []
+
+    def first_step(policy: Policy, examples: list) -> float:
+        seen.append((policy.device.type, type(policy.kernels)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rlvr.warm_start.train.supervised_step", first_step)
+    for recipe in (SHORT, RECIPES["embedded"]):
+        with pytest.raises(KeyboardInterrupt):
+            warm_start(recipe, tmp_path / "policy", device="meta")
+    assert seen == [("meta", Kernels)] * 2
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -72,7 +72,7 @@ class CPUKernels(Kernels):
         return Autocast(device.type, DTYPES[precision])
 
     @contextmanager
-    def sampling(self) -> Iterator[None]:
+    def sampling(self, model: nn.Module) -> Iterator[None]:
         with torch.inference_mode(), reordered_weights():
             yield
 

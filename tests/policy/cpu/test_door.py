@@ -73,7 +73,7 @@ def test_an_adapter_is_obeyed_with_and_without_gradient(name: str, before: bool)
     tree = PrefixTree.build([prompt], [[answer]])
     with torch.no_grad():
         torch.testing.assert_close(policy.logprobs(tree)[0], expected.detach(), atol=1e-5, rtol=1e-5)
-        with policy.kernels.sampling():
+        with policy.kernels.sampling(policy.model):
             torch.testing.assert_close(policy.logprobs(tree)[0], expected.detach(), atol=1e-5, rtol=1e-5)
     logp, _ = policy.logprobs(tree)
     logp.sum().backward()
