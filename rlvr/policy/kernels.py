@@ -44,7 +44,9 @@ class Kernels:
         """The context of many forwards with the same weights, without gradients."""
         # autocast keeps what it converts of weights that may have a gradient alone: in inference mode, and of
         # the frozen ones around an adapter, it would convert all of them anew at every token
-        frozen = [weight for weight in model.parameters() if not weight.requires_grad]
+        frozen = [
+            weight for weight in model.parameters() if weight.is_floating_point() and not weight.requires_grad
+        ]
         try:
             with torch.no_grad():
                 for weight in frozen:
