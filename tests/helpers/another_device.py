@@ -117,7 +117,9 @@ def another_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with ExitStack() as stack:
         patch = stack.enter_context(monkeypatch.context())
         for name, function in of_cpu.items():
-            patch.setattr(torch, name, lambda device, *rest, f=function, **named: f("cpu", *rest, **named))
+            patch.setattr(
+                torch, name, lambda device="cpu", *rest, f=function, **named: f("cpu", *rest, **named)
+            )
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         patch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
         patch.setattr(token_budget, "free_bytes", lambda device: 2**33)
