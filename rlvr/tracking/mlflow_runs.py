@@ -15,6 +15,8 @@ from rlvr.files.run_directory import flat
 from rlvr.tracking.sent import Sent
 
 AT_ONCE = 100  # parameters of one request, as MLflow's servers take them
+POINTS_AT_ONCE = 1000  # of metrics
+CURVES = "pass_at_k/"
 OTHER = re.compile(r"[^\w\-. :/]")  # characters that MLflow has no metric with
 # of the environment, where it has none of its own
 SETTINGS = {
@@ -47,10 +49,16 @@ class MLflow:
         sent.write(self.path / "mlflow_step")  # first, so that no step is there twice
         self._log({name: value for name, value in values.items() if name != "step"}, sent.step)
 
-    def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
-        """A curve for each benchmark, with k in the place of the step; MLflow has no @ in names."""
+    def log_evaluation(self, rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> None:
+        """A curve for each benchmark, with k in the place of the step; MLflow has no @ in names.
+
+        A point can't be taken back: where the run has those of an earlier evaluation, another run with all
+        the rest takes its place.
+        """
+        if any(name.startswith(CURVES) for name in self._client.get_run(self._id).data.metrics):
+            self._replace_run()
         for row in rows:
-            self._log({f"pass_at_k/{row['benchmark']}": row["value"]}, row["k"])
+            self._log({f"{CURVES}{row['benchmark']}": row["value"]}, row["k"])
 
     def log_table(self, files: list[Path]) -> None:
         """The table's files as artifacts."""
@@ -62,8 +70,6 @@ class MLflow:
 
     def _run_id(self, config: Config) -> str:
         """The run's id, made where it has none yet, with the config as its parameters."""
-        from mlflow.entities import Param
-
         file = self.path / "mlflow_id"
         if file.exists():
             self._client.update_run(file.read_text(), status="RUNNING")
@@ -73,11 +79,31 @@ class MLflow:
             run_name=f"{arm_name(config)}/seed-{config.seed}",
             tags={"experiment": config.experiment, "arm": arm_name(config), "folder": str(self.path)},
         )
-        settings = [Param(name, str(value)) for name, value in flat(yaml.safe_load(to_yaml(config))).items()]
-        for start in range(0, len(settings), AT_ONCE):
-            self._client.log_batch(run.info.run_id, params=settings[start : start + AT_ONCE])
+        self._log_settings(run.info.run_id, flat(yaml.safe_load(to_yaml(config))))
         write_whole(file, run.info.run_id)
         return run.info.run_id
+
+    def _replace_run(self) -> None:
+        """By one without curves; the earlier one is among those that MLflow calls deleted."""
+        earlier = self._client.get_run(self._id)
+        info, data = earlier.info, earlier.data
+        run = self._client.create_run(info.experiment_id, info.start_time, data.tags, info.run_name)
+        self._log_settings(run.info.run_id, data.params)
+        for name in data.metrics:
+            if not name.startswith(CURVES):
+                points = self._client.get_metric_history(self._id, name)
+                for start in range(0, len(points), POINTS_AT_ONCE):
+                    self._client.log_batch(run.info.run_id, points[start : start + POINTS_AT_ONCE])
+        write_whole(self.path / "mlflow_id", run.info.run_id)
+        self._client.delete_run(self._id)
+        self._id = run.info.run_id
+
+    def _log_settings(self, run_id: str, settings: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        given = [Param(name, str(value)) for name, value in settings.items()]
+        for start in range(0, len(given), AT_ONCE):
+            self._client.log_batch(run_id, params=given[start : start + AT_ONCE])
 
     def _experiment_id(self, project: str) -> str:
         """Of the project, made where there is none: by whichever comes first of runs that start together."""
