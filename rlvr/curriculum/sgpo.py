@@ -17,7 +17,7 @@ import numpy as np
 from rlvr.config.limits import Limits
 from rlvr.curriculum.profile import Profile
 from rlvr.data import UNSCORABLE, Group, Problem, Verdict
-from rlvr.errors import UserError
+from rlvr.errors import UserError, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,13 @@ def sgpo_curriculum(
     phases = sgpo_phases(
         problems, profile, group_size, threshold=threshold, unsolved_share=unsolved_share, seed=seed
     )
+    shortest = {"steps": 1, "epochs": 0, "plateau": 2 * window}[phase_end]  # steps of a phase
+    if 0 < steps <= (len(phases) - 1) * shortest:
+        say(
+            f"curriculum=sgpo: training.steps={steps} ends before phase {-(-steps // shortest) + 1} of "
+            f"{len(phases)}, so the hardest problems are never trained on; more than "
+            f"{(len(phases) - 1) * shortest} may reach all phases"
+        )
     return SGPOCurriculum(
         phases,
         steps=steps,

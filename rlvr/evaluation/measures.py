@@ -26,12 +26,13 @@ def covered(n: ArrayLike, c: ArrayLike, tau: float) -> np.ndarray:
     Cover@tau over tau ~ Beta(1, k), which weighs low rates.
 
     Raises:
-        UserError: for a tau outside of (0, 1].
+        UserError: for a tau outside of (0, 1], and for counts that `pass_at_k` refuses.
     """
     if not 0 < tau <= 1:
         raise UserError(f"Cover@tau got tau={tau}: accepted is above 0 and at most 1")
+    pass_at_k(n, c, 1)  # refuses what can't be counts
     # tau n as a fraction that has been through a decimal, such as 0.1 of 10, is not to miss by a rounding
-    return (np.asarray(c) >= tau * np.asarray(n) - 1e-9).astype(float)
+    return (np.asarray(c) >= tau * np.asarray(n) * (1 - 1e-9)).astype(float)
 
 
 def log_k_area(n: ArrayLike, c: ArrayLike, largest: int) -> np.ndarray:

@@ -56,8 +56,14 @@ def paired_subsampling_test(
         The difference of mean pass@k, focal minus baseline, and its two-sided p-value, both [ks].
 
     Raises:
-        UserError: if the arms differ in problems, or k, m and n do not fit each other.
+        UserError: if an arm's n and c differ in shape, the arms in problems, or k, m and n do not fit.
     """
+    for n, c in (focal, baseline):
+        if (of_n := np.shape(n)) != (of_c := np.shape(c)) or not of_n:
+            raise UserError(
+                f"a paired test got n of shape {of_n} and c of shape {of_c}: accepted are two of the same, "
+                "[problems] or [seeds, problems]"
+            )
     problems = np.shape(focal[0])[-1], np.shape(baseline[0])[-1]
     if problems[0] != problems[1]:
         raise UserError(f"a paired test got {problems[0]} and {problems[1]} problems: accepted are the same")

@@ -230,7 +230,7 @@ def evaluate_benchmarks(
     results = sampler.results(step, "evaluation")
     tracker = Tracker(config, directory.path)
     tracker.catch_up()
-    tracker.log_evaluation(pass_at_k_rows(results))
+    tracker.log_evaluation(pass_at_k_rows(results), pass_at_k_rows(summary.get("evaluation", {})))
     tracker.close()
     directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
 

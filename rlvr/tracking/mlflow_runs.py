@@ -47,8 +47,9 @@ class MLflow:
         sent.write(self.path / "mlflow_step")  # first, so that no step is there twice
         self._log({name: value for name, value in values.items() if name != "step"}, sent.step)
 
-    def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
-        """A curve for each benchmark, with k in the place of the step; MLflow has no @ in names."""
+    def log_evaluation(self, rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> None:
+        """A curve for each benchmark, with k in the place of the step; MLflow has no @ in names, and takes no
+        point of an earlier evaluation back."""
         for row in rows:
             self._log({f"pass_at_k/{row['benchmark']}": row["value"]}, row["k"])
 

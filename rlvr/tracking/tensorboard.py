@@ -31,7 +31,7 @@ class TensorBoard:
                 self._writer.add_scalar(name, value, sent.step)
         self._writer.flush()
 
-    def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
+    def log_evaluation(self, rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> None:
         """A curve for each benchmark, with k in the place of the step."""
         for row in rows:
             self._writer.add_scalar(f"pass@k/{row['benchmark']}", row["value"], row["k"])

@@ -7,7 +7,7 @@ Trackers are sent what the files have, so one that is chosen later, or failed be
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,8 +43,9 @@ class Sink(Protocol):
         """The numbers of a step or of its validation, and `step`; they come in order, each once."""
         ...
 
-    def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
-        """pass@k over k, a curve for each benchmark; `rows` have benchmark, k and value."""
+    def log_evaluation(self, rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> None:
+        """pass@k over k, a curve for each benchmark, in the place of the `earlier` ones; rows have benchmark,
+        k and value."""
         ...
 
     def log_table(self, files: list[Path]) -> None:
@@ -93,9 +94,10 @@ class Tracker:
         step_lines.append(self.validation, step, scores)
         self._send(Sent(step, validated=True), as_validation(step, scores))
 
-    def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
-        """pass@k over k, a curve for each benchmark; `rows` have benchmark, k and value."""
-        self._everywhere(lambda sink: sink.log_evaluation(rows))
+    def log_evaluation(self, rows: list[dict[str, Any]], earlier: Sequence[dict[str, Any]] = ()) -> None:
+        """pass@k over k, a curve for each benchmark, in the place of the `earlier` ones; rows have benchmark,
+        k and value."""
+        self._everywhere(lambda sink: sink.log_evaluation(rows, list(earlier)))
 
     def log_table(self, files: list[Path]) -> None:
         """A rendered table's numbers and figures."""

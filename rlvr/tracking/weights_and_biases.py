@@ -49,9 +49,12 @@ class WeightsAndBiases:
             note_sent(self.path, sent)  # first, so that W&B has no step twice
         self._run.log(values)
 
-    def log_evaluation(self, rows: list[dict[str, Any]]) -> None:
+    def log_evaluation(self, rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> None:
         """pass@k as a table, as the run's summary, and as a history of its own with k in the place of the
-        step, so that curves of many runs can be grouped and averaged like any other."""
+        step, so that curves of many runs can be grouped and averaged like any other.
+
+        W&B takes no row of a history back; table and summary are those of the last evaluation alone.
+        """
         import wandb
 
         self._run.define_metric("k", hidden=True, summary="none")
@@ -67,7 +70,10 @@ class WeightsAndBiases:
             data=[[r["benchmark"], r["k"], r["value"]] for r in rows],
         )
         self._run.log({"evaluation/pass@k": table})
-        self._run.summary.update({f"evaluation/{r['benchmark']}/pass@{r['k']}": r["value"] for r in rows})
+        no_more: list[dict[str, Any]] = [{**row, "value": None} for row in earlier]
+        self._run.summary.update(
+            {f"evaluation/{r['benchmark']}/pass@{r['k']}": r["value"] for r in [*no_more, *rows]}
+        )
 
     def log_table(self, files: list[Path]) -> None:
         """A rendered table's numbers and figures as W&B objects."""

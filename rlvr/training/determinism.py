@@ -1,4 +1,4 @@
-"""What holds for a process on a GPU: its allocator, and kernels that give the same bits twice."""
+"""What holds for a process: torch as it begins, a GPU's allocator, kernels that give the same bits twice."""
 
 import os
 import sys
@@ -9,6 +9,29 @@ import torch
 
 from rlvr.config import Config
 from rlvr.errors import UserError
+
+
+def refuse_torch_settings() -> None:
+    """Hold this thread's torch against what a run computes with, which is as its config says and no other.
+
+    Raises:
+        UserError: within a context, or after a call, that has torch compute otherwise.
+    """
+    within_autocast = torch.autocast_increment_nesting() > 1  # a disabled one too keeps converted weights
+    torch.autocast_decrement_nesting()
+    device = torch.get_default_device()
+    found = {
+        "in torch.autocast": within_autocast,
+        "in torch.inference_mode": torch.is_inference_mode_enabled(),
+        "in torch.no_grad": not torch.is_grad_enabled() and not torch.is_inference_mode_enabled(),
+        f"with a default dtype of {torch.get_default_dtype()}": torch.get_default_dtype() != torch.float32,
+        f"with {device} as torch's default device": device.type != "cpu",
+    }
+    if said := [words for words, is_so in found.items() if is_so]:
+        raise UserError(
+            f"a run was started {' and '.join(said)}: accepted is torch as it is when a process "
+            "begins, since a run computes as model.dtype, training.precision and training.device say"
+        )
 
 
 def configure_gpu(config: Config) -> None:

@@ -16,7 +16,7 @@ from rlvr.policy.policy import Policy, load_policy
 from rlvr.rollout import build_engine
 from rlvr.rollout.engine import RolloutEngine
 from rlvr.training.checkpoint import load_state
-from rlvr.training.determinism import configure_gpu
+from rlvr.training.determinism import configure_gpu, refuse_torch_settings
 from rlvr.training.distributed.data_parallel import DataParallelEngine
 from rlvr.training.distributed.ranks import (
     from_rank_zero,
@@ -38,7 +38,12 @@ def device_of(config: Config) -> str:
 
 
 def configure_process(config: Config) -> None:
-    """Thread count, allocator and GPU of this process."""
+    """Thread count, allocator and GPU of this process.
+
+    Raises:
+        UserError: where torch is to compute otherwise than a config can say.
+    """
+    refuse_torch_settings()
     torch.set_num_threads(config.training.threads)
     configure_gpu(config)
     device = torch.device(device_of(config))

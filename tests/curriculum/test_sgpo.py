@@ -179,3 +179,28 @@ def test_shuffled_problems_have_group_sizes_of_their_own(profiled: tuple[list[Pr
         *(("0", 8), ("1", 8), ("2", 4)),
         *((str(right), 2) for right in range(3, 9)),
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["training.steps=2"], "training.steps=2 ends before phase 3 of 3"),
+        (["training.steps=3"], None),
+        # two windows a phase at the least: steps 1 to 4 and 5 to 8
+        (["training.steps=8", "curriculum.phase_end=plateau", "curriculum.window=2"], "before phase 3 of 3"),
+        (["training.steps=5", "curriculum.phase_end=plateau", "curriculum.window=2"], "before phase 3 of 3"),
+        (["training.steps=9", "curriculum.phase_end=plateau", "curriculum.window=2"], None),
+    ],
+)
+def test_phases_that_no_step_is_left_for_are_said(profiled, options: list[str], said: str | None, capsys):
+    problems, profile = profiled
+    config = load_config([*SIZED, *options])
+    curriculum = build_curriculum(config, problems, profile)
+    printed = capsys.readouterr().err
+    assert said in printed if said else not printed
+    reached = set()
+    for _ in range(config.training.steps):  # with a success rate that never changes
+        reached.add(curriculum.phase)
+        curriculum.next_batch()
+        curriculum.observe(groups_with_success_rate(0.5, curriculum.phases[curriculum.phase].group_size))
+    assert reached == set(range(2 if said else 3))

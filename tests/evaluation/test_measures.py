@@ -15,6 +15,10 @@ def test_cover_by_hand():
     assert covered(n, c, 0.9).tolist() == [0, 0, 0, 1]
     assert covered(n, c, 1 / 256).tolist() == [0, 1, 1, 1]  # one success of four
     assert covered([10], [1], 0.1).tolist() == [1]
+    assert covered([4], [0], 1e-10).tolist() == [0]
+    for impossible in ((0, 0), (8, 9)):
+        with pytest.raises(UserError, match=f"n={impossible[0]}, c={impossible[1]}"):
+            covered(*impossible, 0.5)
     for tau in (0, 1.5):
         with pytest.raises(UserError, match="tau"):
             covered(n, c, tau)

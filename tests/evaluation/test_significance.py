@@ -101,6 +101,18 @@ def test_refuses_sizes_that_do_not_fit(k, m):
         paired_subsampling_test(arm, arm, [k], subsample=m)
 
 
+def test_refuses_an_n_that_is_not_that_of_each_problem():
+    arm = ([1024, 1024], [100, 100])
+    for other in (([1024], [100, 200]), (1024, 100)):
+        with pytest.raises(
+            UserError, match=r"shape \(.*\) and c of shape \(.*\): accepted are two of the same"
+        ):
+            paired_subsampling_test(other, arm, [1], iterations=50)
+    one = ([1024], [100, 200]), ([1024], [100, 100])
+    with pytest.raises(UserError, match=r"n of shape \(1,\) and c of shape \(2,\)"):
+        paired_subsampling_test(*one, [1], iterations=50)
+
+
 def test_refuses_other_problems():
     with pytest.raises(UserError, match="4 and 3 problems"):
         paired_subsampling_test((np.full(4, 8), np.ones(4)), (np.full(3, 8), np.ones(3)), [1], subsample=4)

@@ -336,6 +336,31 @@ def test_mlflow_has_every_step_once_and_the_config(tmp_path: Path):
     assert history("pass_at_k/gcd") == [(1, 0.5), (8, 0.75)]
 
 
+def test_an_evaluation_takes_the_place_of_the_one_before(tmp_path: Path, offline: None):
+    """The first went up to k = 8, the second up to 4: nothing of 8 is in the summary any more."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = load_config(["tracking=[wandb,tensorboard]", f"runs={tmp_path}", "arm=grpo"])
+    path = tmp_path / "run"
+    path.mkdir()
+    log_in_two_parts(config, path)
+    again = [{"benchmark": "gcd", "k": 1, "value": 0.25}, {"benchmark": "gcd", "k": 4, "value": 0.625}]
+    tracker = Tracker(config, path)
+    tracker.catch_up()
+    tracker.log_evaluation(again, earlier=ROWS)
+    tracker.close()
+
+    events = EventAccumulator(str(path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("pass@k/gcd")] == [(1, 0.25), (4, 0.625)]
+    summaries = [values(r.summary.update) for r in offline_records(path) if r.HasField("summary")]
+    said = {key: value for summary in summaries for key, value in summary.items() if "gcd/pass@" in key}
+    assert said == {
+        "evaluation/gcd/pass@1": 0.25,
+        "evaluation/gcd/pass@8": None,
+        "evaluation/gcd/pass@4": 0.625,
+    }
+
+
 def test_runs_that_start_together_share_an_mlflow_experiment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):

@@ -1,5 +1,7 @@
 """What a run works with, as it is at a checkpoint."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import tiny_runs
 import torch
 
 from rlvr.config import load_config
+from rlvr.errors import UserError
 from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
@@ -53,3 +56,33 @@ def test_the_gpu_of_a_run_is_that_of_what_names_none(monkeypatch: pytest.MonkeyP
         configure_process(load_config([f"training.device={device}"]))
     assert taken == [torch.device("cuda:1")]
     assert load_config(["training.device=cuda:0", "rollout=vllm"]).training.device == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (lambda: torch.autocast("cpu", dtype=torch.bfloat16), "in torch.autocast:"),
+        (lambda: torch.autocast("cpu", enabled=False), "in torch.autocast:"),
+        (torch.no_grad, "in torch.no_grad:"),
+        (torch.inference_mode, "in torch.inference_mode:"),
+        (lambda: default_dtype(torch.float64), "with a default dtype of torch.float64:"),
+        (lambda: torch.device("meta"), "with meta as torch's default device:"),
+    ],
+)
+def test_a_run_is_computed_as_its_config_says_or_not_at_all(setting, said: str, tmp_path: Path):
+    """Under autocast it had other metrics and said nothing."""
+    config = tiny_runs.tiny(tmp_path)
+    with setting(), pytest.raises(UserError, match=f"a run was started {said} accepted is torch as it is"):
+        run(config)
+    configure_process(config)
+    assert not list(tmp_path.iterdir())
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
