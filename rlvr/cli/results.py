@@ -163,13 +163,16 @@ def table(keys: TableOfRuns) -> None:
     existing_folder(keys.path)
     selection = wanted(keys.overrides)
     from rlvr.report.write import write_table_of_runs
+    from rlvr.runs.display import working
     from rlvr.tables.adhoc import Wish
     from rlvr.tables.terminal import print_table
 
     again = shlex.join(word for word in shlex.split(typed()) if not word.startswith("file="))  # written once
     wish = Wish(keys.x, keys.series, keys.baseline, keys.k, keys.name, repeat=again)
     folder = keys.results or keys.path
-    print_table(*write_table_of_runs(keys.path, wish, selection, folder, file=keys.file))
+    with working(f"making the table and the report of the runs in {keys.path}"):
+        written = write_table_of_runs(keys.path, wish, selection, folder, file=keys.file)
+    print_table(*written)
 
 
 @dataclass(kw_only=True)
@@ -188,8 +191,10 @@ def report(keys: Report) -> None:
     """
     existing_folder(keys.path)
     from rlvr.report import find_runs, write_report
+    from rlvr.runs.display import working
 
-    file = write_report(find_runs(keys.path), keys.file or keys.path / "report.html")
+    with working(f"writing the report of {keys.path}"):
+        file = write_report(find_runs(keys.path), keys.file or keys.path / "report.html")
     print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
 
 

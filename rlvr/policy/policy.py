@@ -46,7 +46,7 @@ class Policy:
     Args:
         prompts: what stands around a problem's own words, by verifier (`rlvr.policy.prompts`).
         end_tokens: tokens that end a completion, besides those of the tokenizer and the generation config.
-        stop_strings: texts that end a completion once it has one of them.
+        stop_strings: texts that end a completion once it has one of them, besides the generation config's.
         runs_on: the device that the model will work on, if it is moved to another than it is on.
         adapter: what alone is trained of the model, if it is not all of it.
 
@@ -69,7 +69,7 @@ class Policy:
         self.model = model
         self.adapter = adapter
         self.tokenizer = tokenizer
-        self.stop_strings = tuple(stop_strings)
+        self.stop_strings = all_stop_strings(model.generation_config.stop_strings, stop_strings)
         self.prompts = prompts or {}
         self.model.set_attn_implementation(ATTENTION)
         on_cpu = torch.device(runs_on or self.device).type == "cpu"
@@ -223,6 +223,21 @@ def end_token_ids(
         )
     named = [token_id(tokenizer, token) for token in end_tokens]
     return sorted({*ends, *named, tokenizer.eos_token_id} - {None})
+
+
+def all_stop_strings(own: str | list[str] | None, given: Sequence[str]) -> tuple[str, ...]:
+    """Texts that end a completion: those of a generation config, which an export has, and the given ones.
+
+    Args:
+        own: `stop_strings` of a generation config.
+    """
+    own = [own] if isinstance(own, str) else own or []
+    if not isinstance(own, list) or not all(isinstance(text, str) and text for text in own):
+        raise UserError(
+            f"the model ends at the text {own!r}: accepted are texts of one character or more; correct "
+            "stop_strings in generation_config.json"
+        )
+    return tuple(dict.fromkeys([*own, *given]))
 
 
 def load_policy(

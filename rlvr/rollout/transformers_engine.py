@@ -254,25 +254,28 @@ class TransformersEngine(RolloutEngine):
         ended_R = torch.zeros(rows, dtype=torch.bool, device=device)
         running = torch.arange(rows, device=device)  # rows that have not ended
         node = torch.repeat_interleave(torch.tensor(sizes, device=device))  # of each of them
-        for step in range(sampling.max_tokens):
-            logits_SV = policy.logits(hidden_SE)
-            token, logprob = sample_tokens(logits_SV, node, uniform_TR[step, running], sampling)
-            tokens_RT[running, step], logprobs_RT[running, step] = token, logprob
-            ends_now = torch.isin(token, ends)
-            if policy.stop_strings:
-                ends_now |= self._has_stop_string(tokens_RT[running, : step + 1])
-            length_R[running[ends_now]] = step + 1
-            ended_R[running[ends_now]] = True
-            running, node, token = running[~ends_now], node[~ends_now], token[~ends_now]
-            if len(running) == 0 or step + 1 == sampling.max_tokens:
-                break
-            # rollouts of one node that drew one token are at one node again
-            distinct_S, node = (node * vocabulary + token).unique(return_inverse=True)
-            slot_S = layout.branch(distinct_S // vocabulary)
-            node = slot_S[node]
-            token_S = torch.empty_like(slot_S).index_copy_(0, slot_S, distinct_S % vocabulary)
-            hidden_SE = policy.hidden(token_S, layout.lengths_S + step, layout)
-            layout.filled += 1
+        # by the layers as they are: compiled ones (training.compile) convert all weights at every call, since
+        # torch traces them without autocast's cache
+        with torch.compiler.set_stance("force_eager"):
+            for step in range(sampling.max_tokens):
+                logits_SV = policy.logits(hidden_SE)
+                token, logprob = sample_tokens(logits_SV, node, uniform_TR[step, running], sampling)
+                tokens_RT[running, step], logprobs_RT[running, step] = token, logprob
+                ends_now = torch.isin(token, ends)
+                if policy.stop_strings:
+                    ends_now |= self._has_stop_string(tokens_RT[running, : step + 1])
+                length_R[running[ends_now]] = step + 1
+                ended_R[running[ends_now]] = True
+                running, node, token = running[~ends_now], node[~ends_now], token[~ends_now]
+                if len(running) == 0 or step + 1 == sampling.max_tokens:
+                    break
+                # rollouts of one node that drew one token are at one node again
+                distinct_S, node = (node * vocabulary + token).unique(return_inverse=True)
+                slot_S = layout.branch(distinct_S // vocabulary)
+                node = slot_S[node]
+                token_S = torch.empty_like(slot_S).index_copy_(0, slot_S, distinct_S % vocabulary)
+                hidden_SE = policy.hidden(token_S, layout.lengths_S + step, layout)
+                layout.filled += 1
         lengths = length_R.tolist()
         tokens = [row[:length] for row, length in zip(tokens_RT.tolist(), lengths, strict=True)]
         logprobs = [row[:length] for row, length in zip(logprobs_RT.tolist(), lengths, strict=True)]

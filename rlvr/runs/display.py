@@ -2,11 +2,13 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from rlvr.config import Config, arm_name
 from rlvr.errors import UserError, printable
@@ -98,6 +100,16 @@ class Display:
             finished = sum(share == 1 for share in shares)
             what = stages[0] if len(shares) == 1 else f"{finished} of {len(shares)} runs done"
             self.console.print(", ".join(text for text in (f"{100 * done:.0f} %", left, what) if text))
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on a terminal that something is being done, and for how long by now, until it is."""
+    console = Console(stderr=True, markup=False, highlight=False)
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        progress.add_task(printable(what), total=None)
+        yield
 
 
 def time_left(done: float, found: float, seconds: float) -> str:

@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+from transformers import GenerationConfig, PreTrainedTokenizerFast
+
+from rlvr.config import Config, PromptConfig
+from rlvr.data import Problem
 from rlvr.errors import UserError, refuse_unknown
 from rlvr.files.atomic import make_folder
 from rlvr.files.run_files import RunFiles
 from rlvr.policy.location import find
-from rlvr.policy.policy import DTYPES
+from rlvr.policy.policy import DTYPES, Policy
+from rlvr.policy.prompts import render
 from rlvr.runs.evaluate import chosen_step
 from rlvr.runs.weights import weights_of
 from rlvr.training.checkpoint import checkpoints, damage_of
@@ -20,7 +25,7 @@ def export_run(
     dtype: str | None = None,
     adapter: str = "merge",
 ) -> Path:
-    """Write safetensors, config, generation config (with all end tokens) and tokenizer; returns the folder.
+    """Write safetensors, config, tokenizer, and how to sample as the evaluation does; returns the folder.
 
     Args:
         run: a run directory.
@@ -58,6 +63,60 @@ def export_run(
         policy.model.float()
     policy.merge_adapter()
     policy.model.to(DTYPES[dtype or config.model.dtype])
-    policy.model.generation_config.eos_token_id = policy.end_ids
+    policy.model.generation_config = generation_config(policy, config)
     policy.save(folder)
+    (folder / "README.md").write_text(how_to_ask(policy, config))
     return folder
+
+
+def generation_config(policy: Policy, config: Config) -> GenerationConfig:
+    """What ends a completion, and the evaluation's sampling in the place of the model's own defaults."""
+    ids, sampling = policy.model.generation_config, config.evaluation.sampling
+    drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+    greedy = sampling.temperature == 0
+    return GenerationConfig(
+        bos_token_id=ids.bos_token_id,
+        pad_token_id=ids.pad_token_id,
+        eos_token_id=policy.end_ids,
+        stop_strings=list(policy.stop_strings) or None,
+        do_sample=not greedy,
+        **({} if greedy else drawn),
+    )
+
+
+def how_to_ask(policy: Policy, config: Config) -> str:
+    """Markdown: the prompt around a problem of each verifier, and how to sample an answer to one."""
+    known = {"default": PromptConfig()} | config.model.prompts
+    prompts = {
+        verifier: render(policy.tokenizer, placeholder(verifier), config.model.prompts, tokenize=False)
+        for verifier in known
+    }
+    # AutoTokenizer makes the tokenizer of the model's architecture anew, which may split words otherwise
+    is_whole = isinstance(policy.tokenizer, PreTrainedTokenizerFast)
+    reader = "PreTrainedTokenizerFast" if is_whole else "AutoTokenizer"
+    longest = config.evaluation.sampling.max_tokens
+    lines = "\n".join(f"    {verifier!r}: {text!r}," for verifier, text in prompts.items())
+    return f"""## How to ask it
+
+```python
+from transformers import AutoModelForCausalLM, {reader}
+
+problem = "..."  # as the data set has it
+prompts = {{  # by verifier
+{lines}
+}}
+model, tokenizer = AutoModelForCausalLM.from_pretrained("."), {reader}.from_pretrained(".")
+prompt = prompts["default"].replace("{{problem}}", problem)
+ids = tokenizer.encode(prompt, add_special_tokens=False, return_tensors="pt")
+answer = model.generate(ids, max_new_tokens={longest}, tokenizer=tokenizer)[0, ids.shape[1] :]
+print(tokenizer.decode(answer, skip_special_tokens=True))
+```
+
+`generation_config.json` has the sampling of the run's evaluation and all that ends an answer. In rlvr it is
+`model={config.model.name} model.path=<this folder>`, with what the run was given of `model.` besides.
+"""
+
+
+def placeholder(verifier: str) -> Problem:
+    """A problem whose own words are {problem}."""
+    return Problem("placeholder", "placeholder", ({"role": "user", "content": "{problem}"},), "", verifier)

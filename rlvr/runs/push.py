@@ -40,7 +40,8 @@ def push_run(
     evaluated = files.summary.get("checkpoint_step")
     chosen = chosen_step(files.config, run) if step is None else step
     export_run(run, folder, chosen, dtype)
-    (folder / "README.md").write_text(card(files, chosen, evaluated == chosen))
+    readme = folder / "README.md"
+    readme.write_text(card(files, chosen, evaluated == chosen, readme.read_text()))
     for name in PAPERS:
         if (run / name).exists():
             shutil.copyfile(run / name, folder / f"rlvr-{name}")
@@ -65,11 +66,12 @@ def upload(folder: Path, hub: str) -> str:
     return str(done)
 
 
-def card(run: RunFiles, step: int, evaluated: bool) -> str:
+def card(run: RunFiles, step: int, evaluated: bool, how_to_ask: str) -> str:
     """The model card, as the hub shows it: what was trained, how well it does, and how to make it again.
 
     Args:
         evaluated: whether the run's evaluation is of this checkpoint.
+        how_to_ask: what the export says of prompts and sampling.
     """
     config, provenance = run.config, run.provenance
     blocks = [
@@ -79,6 +81,7 @@ def card(run: RunFiles, step: int, evaluated: bool) -> str:
         f"checkpoint of step {step} of {config.training.steps}.",
         "## How well it does",
         pass_at_k_table(run) if evaluated else "This checkpoint was not evaluated.",
+        how_to_ask.rstrip(),
         "## What it took",
         f"{cost([run])}.",
         "## How to make it again",

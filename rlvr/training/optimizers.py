@@ -126,7 +126,8 @@ class HostAdamW(torch.optim.AdamW):
         weight, gradient = local_shard(parameter), local_shard(parameter.grad)
         state = self.state[parameter]
         if not state:
-            state["step"] = torch.zeros((), dtype=torch.float32)
+            # pinned like its moments: a copy to other memory is waited for, here at every parameter
+            state["step"] = on_host(torch.zeros((), dtype=torch.float32))
             state["exp_avg"], state["exp_avg_sq"] = (on_host(torch.zeros_like(weight)) for _ in range(2))
         near = {key: value.to(weight.device, non_blocking=True) for key, value in state.items()}
         adamw(

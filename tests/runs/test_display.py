@@ -71,6 +71,20 @@ def test_time_left_is_that_of_the_pace_since_the_start():
 
 
 @pytest.mark.parametrize("terminal", [True, False])
+def test_a_report_shows_on_a_terminal_that_it_is_being_written(
+    terminal: bool, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FORCE_COLOR" if terminal else "NO_COLOR", "1")
+    monkeypatch.setattr("rlvr.report.find_runs", lambda _: [])
+    monkeypatch.setattr("rlvr.report.write_report", lambda _, file: [file.write_text("page"), file][1])
+    main(["report", str(tmp_path)])
+    said = capsys.readouterr()
+    assert said.out == f"{tmp_path / 'report.html'} (0.0 MB)\n"
+    assert ("writing the report of" in said.err) == terminal
+    assert terminal or not said.err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
 def test_an_arms_name(
     config: Config, terminal: bool, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):

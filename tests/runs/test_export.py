@@ -1,20 +1,25 @@
 """An exported checkpoint is a plain transformers folder: nothing of rlvr is needed to use it."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from rlvr.cli.main import main
 from rlvr.config import load_config
-from rlvr.config.schema import VLLMRolloutConfig
+from rlvr.config.schema import ModelConfig, VLLMRolloutConfig
 from rlvr.data import Problem
 from rlvr.errors import UserError
 from rlvr.policy.blocks import BlockAttention
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.problems import load_problems
+from rlvr.rollout.engine import Sampling
+from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.runs.evaluate import sampling_settings
 from rlvr.runs.export import export_run
 from rlvr.runs.run import run
@@ -88,6 +93,55 @@ def test_the_chat_template_of_a_run_is_that_of_its_samples_and_goes_out_with_it(
         run(other)
 
 
+def asked_as_the_readme_says(
+    folder: Path, problem: Problem, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> tuple[str, str]:
+    """The prompt and the answer that the code of an export's README makes for a problem."""
+    monkeypatch.chdir(folder)
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code.replace('"..."', repr(problem.prompt[0]["content"])), names)
+    return names["prompt"], capsys.readouterr().out.removesuffix("\n")
+
+
+def test_transformers_answers_as_the_evaluation_does_by_the_code_of_the_readme(
+    tmp_path: Path, problems: list[Problem], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    greedy = ["evaluation.sampling.temperature=0", "model.prompts.default.instruction=compute"]
+    config = load_config([*TINY, f"runs={tmp_path}", *greedy])
+    folder = export_run(run(config), tmp_path / "mine", step=2)
+    policy = load_policy(folder, settings=config.model)
+    sampling = Sampling(**vars(config.evaluation.sampling))
+    (group,) = TransformersEngine(policy).generate([(problems[0], 1)], sampling, seed=0)
+    capsys.readouterr()
+    prompt, answer = asked_as_the_readme_says(folder, problems[0], monkeypatch, capsys)
+    assert policy.tokenizer.encode(prompt, add_special_tokens=False) == group.prompt_ids
+    assert policy.tokenizer.decode(group.prompt_ids) != load_policy(folder).tokenizer.decode(
+        load_policy(folder).encode(problems[0])
+    )
+    assert answer == group.completions[0].text
+
+
+def test_an_export_samples_and_ends_as_the_run_is_evaluated(trained: Path, tmp_path: Path):
+    """The base's own temperature, top_k and penalty are not what the run sampled with."""
+    base = export_run(trained, tmp_path / "base")
+    GenerationConfig(do_sample=True, temperature=0.7, top_k=20, repetition_penalty=1.05).save_pretrained(base)
+    sampled = ["evaluation.sampling.temperature=0.6", "evaluation.sampling.top_p=0.95"]
+    given = [f"model.path={base}", "model.stop_strings=[' = 24',' no']", *sampled]
+    path = run(load_config([*TINY, f"runs={tmp_path}", "training.steps=1", *given]))
+    folder = export_run(path, tmp_path / "mine")
+    said = GenerationConfig.from_pretrained(folder)
+    assert (said.do_sample, said.temperature, said.top_p, said.top_k) == (True, 0.6, 0.95, 0)
+    assert said.repetition_penalty is None
+    assert said.stop_strings == [" = 24", " no"]
+    assert load_policy(folder).stop_strings == (" = 24", " no")
+    assert load_policy(folder, settings=ModelConfig(stop_strings=["!"])).stop_strings == (" = 24", " no", "!")
+    edited = json.loads((folder / "generation_config.json").read_text()) | {"stop_strings": [""]}
+    (folder / "generation_config.json").write_text(json.dumps(edited))
+    with pytest.raises(UserError, match=r"ends at the text \[''\]: accepted are texts of one character"):
+        load_policy(folder)
+
+
 def test_the_dtype_can_be_chosen(trained: Path, tmp_path: Path):
     half = AutoModelForCausalLM.from_pretrained(export_run(trained, tmp_path / "half", dtype="bfloat16"))
     assert {weight.dtype for weight in half.parameters()} == {torch.bfloat16}
@@ -109,7 +163,6 @@ def test_what_can_not_be_exported_is_said_in_a_sentence(trained: Path, tmp_path:
 def test_vllm_loads_it_and_gives_the_same_log_probabilities(
     trained: Path, tmp_path: Path, problems: list[Problem]
 ):
-    from rlvr.rollout.engine import Sampling
     from rlvr.rollout.vllm_engine import VLLMEngine
 
     folder = export_run(trained, tmp_path / "mine", step="2")

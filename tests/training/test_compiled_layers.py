@@ -1,5 +1,7 @@
 """Layers that are compiled or exchanged compute what transformers' own do."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from test_token_budget import like_on_cuda, steps
@@ -14,6 +16,9 @@ from rlvr.policy import liger
 from rlvr.policy.policy import Policy, load_policy
 from rlvr.policy.prefix_tree import PrefixTree
 from rlvr.policy.varlen import VarlenAttention
+from rlvr.problems.countdown import countdown_problems
+from rlvr.rollout.engine import Sampling
+from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.training.layers import compile_layers, prepare_layers
 from rlvr.training.recompute import recompute_activations
 
@@ -65,6 +70,28 @@ def test_a_layer_is_compiled_once_however_many_there_are():
             policy.logprobs(PrefixTree.build([[5, 6, 7]], [[list(range(length)), [9, 8]]]))
         compiled.append(len(graphs))
     assert compiled[0] == compiled[1] > 0
+
+
+def test_sampling_goes_through_compiled_layers_for_prompts_alone():
+    """Under autocast their code converts every weight at each call, which would be at every token."""
+    policy, calls = like_on_cuda(), []
+
+    def counting(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> Callable:
+        return lambda *inputs: calls.append(graph) or graph.forward(*inputs)
+
+    torch._dynamo.reset()
+    compile_layers(policy, backend=counting)
+    engine, problem = (
+        TransformersEngine(policy, precision="bfloat16"),
+        countdown_problems(size=1, held_out=True, seed=3)[0],
+    )
+    of_length = {}
+    for length in (1, 3):
+        calls.clear()
+        (group,) = engine.generate([(problem, 2)], Sampling(max_tokens=length), seed=0)
+        of_length[length] = len(calls)
+    assert max(len(one.token_ids) for one in group.completions) > 1
+    assert of_length[1] == of_length[3] > 0
 
 
 @pytest.mark.slow

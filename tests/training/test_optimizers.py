@@ -16,6 +16,7 @@ from rlvr.config import load_config
 from rlvr.config.schema import TrainingConfig
 from rlvr.errors import UserError
 from rlvr.policy.policy import load_policy
+from rlvr.training import optimizers
 from rlvr.training.batch import make_batch
 from rlvr.training.learner import Learner
 from rlvr.training.optimizers import OnDevice, build_optimizer, set_learning_rate, state_bytes, state_tensors
@@ -70,6 +71,18 @@ def test_state_in_host_memory_gives_the_bits_of_adamw_and_either_goes_on_from_th
     take(plain, theirs, range(4, 6))
     assert_equal(ours, theirs)
     assert not ours[0].equal(parameters()[0])
+
+
+def test_all_state_in_host_memory_is_pinned(monkeypatch: pytest.MonkeyPatch):
+    """A copy to any other memory is waited for, at every parameter."""
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(optimizers, "on_host", lambda tensor: pinned.append(tensor.clone()) or pinned[-1])
+    weights = parameters()
+    host = optimizer_of("adamw_host", weights)
+    take(host, weights, range(1))
+    kept = [tensor for weight in weights for tensor in host.state[weight].values()]
+    assert len(kept) == 3 * len(weights)
+    assert {id(tensor) for tensor in kept} == {id(tensor) for tensor in pinned}
 
 
 @pytest.mark.parametrize("name", ["adamw", pytest.param("adamw_8bit", marks=needs_torchao)])
