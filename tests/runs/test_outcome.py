@@ -66,7 +66,7 @@ def test_the_table_to_make_is_of_the_sweep_alone(tmp_path: Path, told):
     [
         ({"none": [], "focal": ["advantage_scaling=focal"]}, " baseline=advantage_scaling=none"),
         ({"tokens": ["credit=process_lambda"], "outcome": []}, " baseline=credit=outcome"),
-        ({"steps=0": ["training.steps=0"], "steps=4": []}, " baseline=steps=0"),
+        ({"steps=0": [], "steps=4": []}, " baseline=steps=0"),
         ({"focal": ["advantage_scaling=focal"], "dapo": ["algorithm=dapo"]}, ""),  # neither's like is there
         ({"grpo": [], "dapo": ["algorithm=dapo"]}, ""),
     ],
@@ -74,7 +74,10 @@ def test_the_table_to_make_is_of_the_sweep_alone(tmp_path: Path, told):
 def test_the_table_to_make_has_differences_where_one_arm_is_plainly_the_baseline(
     tmp_path: Path, told, arms: dict[str, list[str]], baseline: str
 ):
-    folders = [write_run(tmp_path, arm, SAMPLES, overrides=keys) for arm, keys in arms.items()]
+    folders = [
+        write_run(tmp_path, arm, SAMPLES, steps=0 if arm == "steps=0" else 4, overrides=keys)
+        for arm, keys in arms.items()
+    ]
     assert told(folders)[-1] == f"next: rlvr table {tmp_path}/sweep{baseline}"
 
 
