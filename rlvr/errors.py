@@ -59,13 +59,20 @@ def initials(name: str) -> str:
     return "".join(word[:1] for word in words) if len(words) > 1 else ""
 
 
-def unknown(kind: str, given: object, accepted: Iterable[str], hint: str = "") -> UserError:
+def unknown(
+    kind: str, given: object, accepted: Iterable[str], hint: str = "", *, meant: str = ""
+) -> UserError:
     """The error for a name that does not exist: `unknown("table", "fgrpo/tabel1", names)`.
 
     Args:
         hint: what to say at the end in the place of the nearest name.
+        meant: what was meant, where that is known; it is said before a list that may be long.
     """
     accepted = sorted(map(str, accepted))
+    if meant:
+        return UserError(
+            f"unknown {kind} {given!r}: did you mean {meant}? Accepted are {', '.join(accepted)}"
+        )
     return UserError(
         f"unknown {kind} {given!r}: accepted are {', '.join(accepted)}{hint or nearest(given, accepted)}"
     )

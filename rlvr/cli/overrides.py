@@ -8,7 +8,7 @@ from string import Template
 from typing import Any, ClassVar
 
 from rlvr.cli.arguments import Verb, flag, flag_lines, listing
-from rlvr.errors import UserError, initials, refuse_unknown, unknown
+from rlvr.errors import UserError, refuse_unknown, unknown
 
 SEVERAL = ("benchmark", "data", "tracking")  # config groups of which several options are taken together
 LABELS = {f"{group}.name" for group in ("algorithm", "model", "scale", "tracking")}  # which choose nothing
@@ -24,7 +24,7 @@ class Overrides:
     def accept_override(verb: Verb, text: str) -> None:
         """Refuse what Hydra can't read, and a key that neither the verb nor a config has."""
         from rlvr.config import config_groups
-        from rlvr.config.elsewhere import key_meant
+        from rlvr.config.keys import meant
 
         name, _, value = text.partition("=")
         plain = name.lstrip("+~")
@@ -32,8 +32,7 @@ class Overrides:
             raise UserError(f"{text!r} has no key: write key=value, as in seed=2")
         root = re.split(r"[.@/]", plain)[0]
         if not name.startswith(("+", "~")) and root not in (keys := roots()):
-            hint = f"; did you mean {meant}?" if (meant := whole_keys(plain, value)) else key_meant(plain)
-            raise unknown("key", root, {*keys, *verb.fields("key")}, hint)
+            raise unknown("key", root, {*keys, *verb.fields("key")}, meant=meant(plain, value))
         if plain in ("hydra.sweeper", "hydra.launcher"):
             raise UserError(f"{text}: a config group has a slash; did you mean {text.replace('.', '/', 1)}?")
         if plain in ("hydra.run.dir", "hydra.sweep.subdir"):
@@ -100,16 +99,6 @@ def options_of(group: str) -> list[str]:
     from rlvr.config import options_of  # what it takes is imported where it is asked for
 
     return options_of(group)
-
-
-def whole_keys(name: str, value: str) -> str:
-    """Keys of the config that end like a name, with a value: path=x for data.path=x; "" if there is none."""
-    from rlvr.config.keys import all_keys
-
-    ends = dict.fromkeys(key.name for key in all_keys() if "<" not in key.name)
-    found = [key for key in ends if name in ((last := key.split(".")[-1]), initials(last))]
-    found = sorted(found, key=lambda key: (key.count("."), not key.startswith(("data.", "training."))))
-    return " or ".join(f"{key}={value}" for key in found[:3])
 
 
 def first_number_of(group: str) -> str | None:

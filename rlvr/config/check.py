@@ -11,7 +11,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rlvr.config import registry
 from rlvr.config.chat_template import with_text
-from rlvr.config.elsewhere import key_meant
+from rlvr.config.elsewhere import option_meant
 from rlvr.config.identity import LATER
 from rlvr.config.limits import check_limits
 from rlvr.config.places import check_names, expand_home
@@ -66,7 +66,8 @@ def _check(composed: DictConfig) -> Config:
         config.reward = {"name": "python", "function": config.reward}
     for group, variants in groups_with_variants().items():
         option = OmegaConf.select(config, f"{group}.name")
-        refuse_unknown(group, [option], variants)
+        if option not in variants:
+            raise unknown(group, option, variants, option_meant(group, str(option), variants))
         OmegaConf.update(schema, group, OmegaConf.structured(variants[option]), merge=False)
     algorithm = registry.algorithm_schema(*chosen_methods(config))
     OmegaConf.update(schema, "algorithm", OmegaConf.structured(algorithm), merge=False)
@@ -137,11 +138,13 @@ def chosen_methods(config: DictConfig) -> tuple[str, str]:
 
 
 def _unknown_key(error: ConfigKeyError, composed: DictConfig) -> UserError:
+    from rlvr.config.keys import meant
+
     parent, _, leaf = str(error.full_key).rpartition(".")
+    given, value = _as_given(composed, str(error.full_key))
     accepted = [item.name for item in fields(error.object_type)] if is_dataclass(error.object_type) else []
-    sentence = str(
-        unknown(f"key in {parent or 'the configuration'}", leaf, accepted, key_meant(str(error.full_key)))
-    )
+    place = parent or "the configuration"
+    sentence = str(unknown(f"key in {place}", leaf, accepted, meant=meant(given, value)))
     options = groups_with_variants().get(parent, {})
     if owners := [
         f"{parent}={option}" for option, kind in options.items() if leaf in kind.__dataclass_fields__
@@ -154,6 +157,15 @@ def _unknown_key(error: ConfigKeyError, composed: DictConfig) -> UserError:
             f"; {leaf} is a key of {' and '.join(owners)}, not of loss={loss} with advantage={advantage}"
         )
     return UserError(sentence)
+
+
+def _as_given(composed: DictConfig, key: str) -> tuple[str, Any]:
+    """A key that the schema does not have down to where it has a value, and that value: a.b.c, 8 for a."""
+    value = OmegaConf.select(composed, key)
+    while isinstance(value, DictConfig) and len(value) == 1:
+        (name,) = value
+        key, value = f"{key}.{name}", value[name]
+    return key, value
 
 
 def _methods_with(name: str) -> list[str]:

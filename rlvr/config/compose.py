@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.config.check import LACKING, check, groups_with_variants, interpolated
-from rlvr.config.elsewhere import method_meant
+from rlvr.config.elsewhere import PLUGGED, option_meant
 from rlvr.config.idle import refuse_idle
 from rlvr.config.plugins import config_folders
 from rlvr.config.schema import Config
@@ -53,7 +53,9 @@ def hydra_errors_as_sentences():
         root, slash, folder = group.partition("/")
         if root in ("model", "data", "benchmark") and slash:  # a path was given as an option's name
             group, option = root, f"{folder}/{option}"
-        raise unknown(group or "config", option, error.options, hint_of_a_place(group, option)) from error
+        options = error.options
+        hint = hint_of_a_place(group, option) or option_meant(group, option, options)
+        raise unknown(group or "config", option, options, hint) from error
     except OverrideParseException as error:
         raise UserError(f"{error.override!r} is not an override: write key=value, as in seed=2") from error
     except ConfigCompositionException as error:
@@ -73,7 +75,7 @@ def hydra_errors_as_sentences():
 
 
 def hint_of_a_place(group: str, given: str) -> str:
-    """What takes a model's folder or hub id, or a file, that was given as an option's name."""
+    """What takes a model's folder or hub id, or a file, that was given as an option's name; "" for others."""
     if group == "reward":
         return ", and a function of a file, as my_rewards.py:length_penalised"
     if group == "model" and ("/" in given or Path(given).is_dir()):
@@ -81,9 +83,9 @@ def hint_of_a_place(group: str, given: str) -> str:
     if group in ("data", "benchmark") and (Path(given).suffix or Path(given).is_file()):
         key = "data.path" if group == "data" else "benchmark.tasks.jsonl.path"
         return f"; did you mean {group}=jsonl {key}={given}?"
-    if group in ("algorithm", "advantage_scaling", "credit", "group_size", "curriculum") and ".py" in given:
+    if group in PLUGGED and ".py" in given:
         return "; one of your own is a plug-in: docs/how-to/add-an-algorithm.md"
-    return method_meant(given)
+    return ""
 
 
 def config_groups() -> list[str]:

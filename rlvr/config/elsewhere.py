@@ -1,6 +1,10 @@
 """Names that papers, TRL and verl have for what has another name here."""
 
 import re
+from collections.abc import Iterable
+from typing import Any
+
+from rlvr.errors import nearest
 
 # methods that are several options here, or none, by their letters alone: F-GRPO, f_grpo, fgrpo
 METHODS = {
@@ -78,8 +82,8 @@ KEYS = {
     # model, data, rewards, machines
     "evaluation.n": "evaluation.samples",
     "evaluation.temperature": "evaluation.sampling.temperature",
-    "train_files": "data=jsonl data.path",
-    "val_files": "benchmark=jsonl benchmark.tasks.jsonl.path",
+    "train_files": "data=verl data.path",
+    "val_files": "benchmark=verl benchmark.tasks.verl.path",
     "custom_reward_function": "reward=my_rewards.py:f",
     "custom_reward_function.path": "reward=my_rewards.py:f",
     "reward_funcs": "reward=my_rewards.py:f",
@@ -99,6 +103,31 @@ KEYS = {
     "report_to": "tracking",
 }
 
+# what TRL and verl give some of these keys -> what says the same here
+VALUES = {
+    "loss_type": {
+        "grpo": "algorithm.aggregation=sequence_mean",
+        "bnpo": "algorithm.aggregation=token_mean",
+        "dapo": "algorithm.aggregation=token_mean",
+        "dr_grpo": "algorithm.aggregation=constant_length",
+        "cispo": "algorithm=cispo",
+    },
+    "loss_agg_mode": {
+        "token-mean": "algorithm.aggregation=token_mean",
+        "seq-mean-token-mean": "algorithm.aggregation=sequence_mean",
+        "seq-mean-token-sum-norm": "algorithm.aggregation=constant_length",
+    },
+}
+PLUGGED = ("algorithm", "advantage_scaling", "credit", "group_size", "curriculum")  # groups of methods
+
+
+def option_meant(group: str, given: str, accepted: Iterable[str]) -> str:
+    """What ends the sentence about an option that a group does not have."""
+    meant = method_meant(given) or nearest(given, accepted)
+    if meant or group not in PLUGGED:
+        return meant
+    return "; one of a plug-in is there once its package is installed in this environment"
+
 
 def method_meant(given: str) -> str:
     """The options that make a method that was given by its paper's name; "" for what is none."""
@@ -106,9 +135,13 @@ def method_meant(given: str) -> str:
     return f"; did you mean {meant}?" if meant else ""
 
 
-def key_meant(given: str) -> str:
-    """The key for one that was given by TRL's or verl's name, dotted or not; "" for what is none."""
+def key_meant(given: str, value: Any = None) -> str:
+    """The key for one that was given by TRL's or verl's name, dotted or not; "" for what is none.
+
+    Args:
+        value: that it was given, which may say more.
+    """
     parts = given.split(".")
     ends = (".".join(parts[i:]) for i in range(len(parts)))
-    meant = next((KEYS[end] for end in ends if end in KEYS), "")
-    return f"; did you mean {meant}?" if meant else ""
+    end = next((end for end in ends if end in KEYS), "")
+    return VALUES.get(end, {}).get(str(value).strip("'\""), KEYS.get(end, ""))

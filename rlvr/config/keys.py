@@ -6,8 +6,10 @@ from typing import Any, get_args, get_origin
 
 from rlvr.config import registry
 from rlvr.config.check import groups_with_variants
+from rlvr.config.elsewhere import key_meant
 from rlvr.config.limits import ANY, Limits
 from rlvr.config.schema import Config
+from rlvr.errors import initials
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,15 @@ def _of_field(item: Field, prefix: str, option: str, owner: Any) -> list[Key]:
         return _keys(inner, f"{name}.<name>.", option, inner)
     default = item.default if item.default is not MISSING else item.default_factory()
     return [Key(name, option, item.type, default, item.metadata.get("limits", ANY), owner)]
+
+
+def meant(name: str, value: Any = None) -> str:
+    """The key of the config that a name stands for which is none: path=x for data.path=x, `group_size.n` for
+    verl's `actor_rollout_ref.rollout.n`; "" where nothing is known."""
+    ends = dict.fromkeys(key.name for key in all_keys() if "<" not in key.name)
+    found = [key for key in ends if name in ((last := key.split(".")[-1]), initials(last))]
+    found = sorted(found, key=lambda key: (key.count("."), not key.startswith(("data.", "training."))))
+    return " or ".join(f"{key}={value}" for key in found[:3]) or key_meant(name, value)
 
 
 def choices(name: str) -> list[str]:

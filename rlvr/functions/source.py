@@ -18,6 +18,7 @@ REFERENCE = re.compile(r"(?P<path>[^,'\"]*\.py)(?::(?P<name>[^@]*))?(?:@(?P<dige
 
 REWARD_OFFERS = ("problem", "text", "token_ids", "verdict")  # what a reward may take, by name
 VERIFIER_OFFERS = ("problem", "text")
+OF_VERL = ("data_source", "solution_str", "ground_truth")  # what verl's compute_score takes
 
 
 def is_file_function(text: Any) -> bool:
@@ -113,6 +114,8 @@ def takes(
     hint = f"; what {key}.parameters sets stands behind a * among the parameters" if settable else ""
     for name in names:
         if name not in offers:
+            if name in OF_VERL:
+                hint = "; how verl's is given is in docs/how-to/from-trl-or-verl.md"
             accepted = f"{', '.join(offers)}{nearest(name, offers)}{hint}"
             raise UserError(f"{function.plain} takes {name!r}: accepted are {accepted}")
     if given.vararg:

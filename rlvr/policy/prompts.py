@@ -36,13 +36,18 @@ def prompt_for(problem: Problem, prompts: Prompts) -> PromptConfig:
 
 
 def chat(problem: Problem, prompt: PromptConfig) -> list[dict[str, str]]:
-    """The messages the chat template is given."""
+    """The messages the chat template is given: a problem's own system message is the only one."""
     messages = [dict(message) for message in problem.prompt]
     if prompt.instruction:
         messages[-1]["content"] += f"\n\n{prompt.instruction}"
-    if prompt.system:
+    if prompt.system and not brings_system(problem):
         messages.insert(0, {"role": "system", "content": prompt.system})
     return messages
+
+
+def brings_system(problem: Problem) -> bool:
+    """Whether a problem of a data set of chat messages has a system message of its own."""
+    return problem.prompt[0]["role"] == "system"
 
 
 def switches(prompt: PromptConfig) -> dict[str, Any]:

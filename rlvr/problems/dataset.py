@@ -19,7 +19,7 @@ from rlvr.data import Problem, Verdict
 from rlvr.errors import UserError, nearest, refuse_unknown, say, unknown
 from rlvr.files.hub import PATH_KEY
 from rlvr.problems.cleaning import without_conflicting, without_long, without_repeated
-from rlvr.problems.fields import answer_after, plain, text_of, texts_of, value_of
+from rlvr.problems.fields import answer_after, messages_of, plain, text_of, texts_of, value_of
 from rlvr.problems.location import file_in_root, hub_rows, rows_at
 from rlvr.problems.rows import FILE_SUFFIXES, Row
 from rlvr.verification import POOLED, VERIFIERS
@@ -37,7 +37,8 @@ class DatasetParameters:
 
     Attributes:
         fields: the data set's names for `problem`, `answer` and, where rows are judged in several ways,
-            `verifier`; "a.b.0" goes into nested fields, lists and JSON texts.
+            `verifier`; "a.b.0" goes into nested fields, lists and JSON texts. A problem is a text or
+            a list of chat messages, {"role": ..., "content": ...}.
         path: a file or an address (https://...) in the place of all others.
         glob: whether `path` is a pattern for several files, read in alphabetical order.
         records: where a JSON file that is one object keeps its list of rows.
@@ -219,7 +220,7 @@ def row_to_problem(
         UserError: a field that is missing, empty or no text; names the row and the field.
     """
     name = given.fields["problem"]
-    question = text_of(value_of(row, name, place), name, place)
+    messages = messages_of(value_of(row, name, place), name, place)
     metadata = {
         key: plain(value, column, place)
         for key, column in given.metadata.items()
@@ -228,7 +229,7 @@ def row_to_problem(
     verifier = verifier_of(row, place, given)
     if given.is_made_of(given.reference, verifier, "ifeval"):
         values = {column: plain(value_of(row, column, place), column, place) for column in given.reference}
-        return problem_of(source, question, json.dumps(values), verifier, metadata)
+        return problem_of(source, messages, json.dumps(values), verifier, metadata)
     answers = answers_of(row, place, given)
     if answers is None:
         return None
@@ -240,8 +241,9 @@ def row_to_problem(
         wrong = [text_of(value_of(row, column, place), column, place) for column in given.choices]
         if answer in wrong:
             raise UserError(f"{place}: the right option {answer!r} is among the wrong ones too")
-        question, answer = multiple_choice(question, answer, wrong, seed)
-    return problem_of(source, question, answer, verifier, metadata)
+        question, answer = multiple_choice(messages[-1]["content"], answer, wrong, seed)
+        messages = (*messages[:-1], {"role": "user", "content": question})
+    return problem_of(source, messages, answer, verifier, metadata)
 
 
 def verifier_of(row: Mapping[str, Any], place: str, given: DatasetParameters) -> str:
@@ -309,13 +311,16 @@ def multiple_choice(question: str, answer: str, wrong: Sequence[str], seed: int)
     return text, LETTERS[options.index(answer)]
 
 
-def problem_of(source: str, question: str, answer: str, verifier: str, metadata: dict[str, Any]) -> Problem:
+def problem_of(
+    source: str, messages: tuple[dict[str, str], ...], answer: str, verifier: str, metadata: dict[str, Any]
+) -> Problem:
     """A problem whose id is made of its words and answer, so that it stays when rows move."""
+    question = "\0".join(message["content"] for message in messages)
     digest = hashlib.blake2b(f"{question}\0{answer}".encode(), digest_size=8).hexdigest()
     return Problem(
         id=f"{source}/{digest}",
         source=source,
-        prompt=({"role": "user", "content": question},),
+        prompt=messages,
         answer=answer,
         verifier=verifier,
         metadata=metadata,

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rlvr.data.answer_text import final_answer
-from rlvr.errors import UserError, nearest
+from rlvr.errors import UserError, nearest, refuse_unknown
 from rlvr.problems.rows import NoNumber, Number, described, parse_json
 
+ROLES = ("system", "user", "assistant")
 EXACT = 2**53  # whole numbers up to here are exact in double precision
 _BOX_WITHOUT_BRACES = re.compile(r"\\(?:boxed|fbox)\s+([^\s{}\\$.,;]+)")
 
@@ -78,6 +79,29 @@ def text_of(value: Any, name: str, place: str) -> str:
     if fault:
         raise UserError(f"{place}: field {name!r} {fault}")
     return text
+
+
+def messages_of(value: Any, name: str, place: str) -> tuple[dict[str, str], ...]:
+    """What is asked, as chat messages: a text is one of the user's; a list of messages, as verl's and TRL's
+    data sets have, is kept with its roles.
+
+    Raises:
+        UserError: a message without a role or a content that is a text, or a last one that is not the user's.
+    """
+    if not (isinstance(value, list) and value and all(isinstance(message, Mapping) for message in value)):
+        return ({"role": "user", "content": text_of(value, name, place)},)
+    messages = []
+    for index, message in enumerate(value):
+        at = f"{place}, {name}.{index}"
+        texts = {key: text_of(value_of(message, key, at), key, at) for key in ("role", "content")}
+        refuse_unknown(f"role in {at}:", [texts["role"]], ROLES)
+        messages.append(texts)
+    if messages[-1]["role"] != "user":
+        raise UserError(
+            f"{place}: the last message of {name!r} is the {messages[-1]['role']}'s: accepted are messages "
+            "that end with the user's, which the policy answers"
+        )
+    return tuple(messages)
 
 
 def unwritable(text: str) -> str:

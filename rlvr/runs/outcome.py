@@ -19,7 +19,7 @@ from rlvr.files.run_files import RunFiles
 from rlvr.report import find_runs
 from rlvr.report.provenance import flops
 from rlvr.report.training_groups import evenly
-from rlvr.tables.adhoc import chosen, table_of_runs
+from rlvr.tables.adhoc import chosen, plain_baseline, table_of_runs
 from rlvr.tables.collect import measure, tidy
 from rlvr.tables.panels import duration
 from rlvr.tables.settings import differing, said, settings_of, value_of
@@ -156,7 +156,8 @@ def next_command(runs: Sequence[RunFiles], folder: Path, again: str) -> str:
             return f"rlvr evaluate run={shlex.quote(str(run.directory))}"
     if len(runs) == 1:
         return f"rlvr report {shlex.quote(str(folder))}"
-    return " ".join(["rlvr table", shlex.quote(str(folder)), *selecting(runs, folder)])
+    baseline = [f"baseline={shlex.quote(given)}"] if (given := plain_baseline(runs)) else []
+    return " ".join(["rlvr table", shlex.quote(str(folder)), *selecting(runs, folder), *baseline])
 
 
 def selecting(runs: Sequence[RunFiles], folder: Path) -> list[str]:

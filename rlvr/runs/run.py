@@ -30,6 +30,7 @@ from rlvr.files.run_directory import RunDirectory, check_files, refuse_other
 from rlvr.files.shapes import NUMBERS
 from rlvr.policy.location import own_contents
 from rlvr.policy.policy import Policy
+from rlvr.policy.prompts import brings_system
 from rlvr.policy.weights import weights_digest
 from rlvr.problems import LazyProblems, contents, load_problems
 from rlvr.rollout.engine import RolloutEngine
@@ -247,15 +248,19 @@ def load_data(config: Config, directory: RunDirectory) -> TrainingData:
 
 
 def say_what_surrounds(config: Config, sets: Sequence[Sequence[Problem]]) -> None:
-    """Say what `model=local` puts before problems, since nobody wrote it down for that model."""
+    """Say what `model=local` puts before problems, since nobody wrote it down for that model, and where a
+    system message of the data goes before that of a model."""
     prompts = config.model.prompts
-    if config.model.name != "local":
-        return
     several = (problems[:1] if isinstance(problems, LazyProblems) else problems for problems in sets)
-    for verifier in sorted(
-        {problem.verifier for problems in several for problem in problems} & prompts.keys()
-    ):
-        if system := prompts[verifier].system:
+    kinds = {(problem.verifier, brings_system(problem)) for problems in several for problem in problems}
+    for verifier, own in sorted(kinds):
+        system = prompts[verifier].system if verifier in prompts else None
+        if system and own:
+            say(
+                f"problems judged by {verifier} that bring a system message keep it: {system!r}, of "
+                f"model={config.model.name}, is not asked of them"
+            )
+        elif system and config.model.name == "local":
             say(
                 f"model=local: before each problem judged by {verifier} stands {system!r}; "
                 f"model.prompts.{verifier}.system=null takes it out"

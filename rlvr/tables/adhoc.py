@@ -1,6 +1,7 @@
 """A table of runs that no file in `experiments/` describes: its arms are told from the keys that differ."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -30,6 +31,7 @@ from rlvr.tables.settings import (
 from rlvr.tables.spec import Arm, Sweep, TableSpec
 
 FILE_KEYS = ("metrics", "columns", "labels", "sweep", "arms")
+PLAIN = ("advantage_scaling=none", "credit=outcome")  # what other options are held against
 DOMAIN_LABELS = {"in_domain": "In-domain", "out_of_domain": "Out-of-domain"}
 
 
@@ -231,6 +233,18 @@ def baselines_of(grid: Grid, given: str, arms: Sequence[Arm]) -> dict[str, str]:
             f"{'; '.join(arm.label for arm in arms)}"
         )
     return found
+
+
+def plain_baseline(runs: Sequence[RunFiles]) -> str:
+    """What `baselines_of` is given for the arms that are plainly the baselines of others: those without a
+    scaling or credit where others have one, or the one that is not trained; "" where there are none."""
+    grid = grid_of(runs)
+    for given in PLAIN:
+        with suppress(UserError):
+            baselines_of(grid, given, [])
+            return given
+    untrained = {run.arm for run in runs if not run.trains}
+    return untrained.pop() if len(untrained) == 1 < len(grid.arms) else ""
 
 
 def with_sweep(spec: TableSpec, grid: Grid, wish: Wish) -> TableSpec:

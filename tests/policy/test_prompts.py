@@ -6,6 +6,7 @@ The templates below are written from what the tokenizers' own put out for one sy
 import importlib.util
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,12 @@ def test_a_problem_is_not_changed_by_its_prompt():
     text = render(tokenizer(QWEN25), asked, prompts, tokenize=False)
     assert text == chatml("s", "1+1?\n\ni")
     assert asked == problem("math")
+
+
+def test_a_system_message_of_the_data_is_the_only_one():
+    asked = replace(problem("math"), prompt=({"role": "system", "content": "own"}, *problem("math").prompt))
+    prompts = {"default": PromptConfig(system="s", instruction="i")}
+    assert render(tokenizer(QWEN25), asked, prompts, tokenize=False) == chatml("own", "1+1?\n\ni")
 
 
 def test_without_a_chat_template_the_error_says_what_is_missing():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import datasets
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from rlvr.problems import load_problems
 from rlvr.problems.cleaning import normalized_text, overlap, without_conflicting, without_repeated
 from rlvr.problems.dataset import dataset_problems, multiple_choice
 
+SYSTEM = {"role": "system", "content": "Be brief."}
 PA = {"problem": "problem", "answer": "answer"}
 
 
@@ -64,6 +66,18 @@ def test_parquet_reads_as_jsonl_does(write, tmp_path: Path):
     file = tmp_path / "rows.parquet"
     pd.DataFrame(rows).to_parquet(file)
     assert read(str(file)) == read(write(rows))
+
+
+def test_chat_messages_are_asked_as_they_are(write, tmp_path: Path):
+    user = {"role": "user", "content": "1+1?"}
+    rows = [{"problem": asked, "answer": "2"} for asked in ("1+1?", [user], [SYSTEM, user])]
+    text, alone, after_system = read(write(rows))
+    assert text.prompt == alone.prompt == (user,)
+    assert alone.id == f"{text.id}#2"  # the same words and answer
+    assert after_system.prompt == (SYSTEM, user)
+    assert not after_system.id.startswith(text.id)
+    pq.write_table(pa.Table.from_pylist(rows[2:]), tmp_path / "rows.parquet")
+    assert read(str(tmp_path / "rows.parquet")) == [after_system]
 
 
 def test_ids_stay_when_rows_move_and_change_with_the_answer(write):
@@ -122,6 +136,21 @@ def test_the_answer_may_stand_in_the_solutions_last_box(write):
             "row 2 .*: field 'answer' is empty",
         ),
         ([{"problem": "", "answer": "1"}], {}, "row 1 .*: field 'problem' is empty"),
+        (
+            [{"problem": [{"role": "user", "text": "a"}], "answer": "1"}],
+            {},
+            "row 1 .*, problem.0 has no field 'content': it has 'role', 'text'; did you mean text",
+        ),
+        (
+            [{"problem": [{"role": "usr", "content": "a"}], "answer": "1"}],
+            {},
+            r"unknown role in row 1 .*, problem.0: 'usr': .*did you mean user\?",
+        ),
+        (
+            [{"problem": [{"role": "user", "content": "a"}, SYSTEM], "answer": "1"}],
+            {},
+            "row 1 .*: the last message of 'problem' is the system's: accepted are messages that end with",
+        ),
     ],
 )
 def test_faults_of_a_file_name_row_and_field(write, rows: list[dict], parameters: dict, sentence: str):

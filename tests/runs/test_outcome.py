@@ -61,6 +61,26 @@ def test_the_table_to_make_is_of_the_sweep_alone(tmp_path: Path, told):
     assert told(write_sweep(tmp_path))[-1] == f"next: rlvr table {tmp_path}/sweep algorithm=grpo"
 
 
+@pytest.mark.parametrize(
+    ("arms", "baseline"),
+    [
+        ({"none": [], "focal": ["advantage_scaling=focal"]}, " baseline=advantage_scaling=none"),
+        ({"tokens": ["credit=process_lambda"], "outcome": []}, " baseline=credit=outcome"),
+        ({"steps=0": [], "steps=4": []}, " baseline=steps=0"),
+        ({"focal": ["advantage_scaling=focal"], "dapo": ["algorithm=dapo"]}, ""),  # neither's like is there
+        ({"grpo": [], "dapo": ["algorithm=dapo"]}, ""),
+    ],
+)
+def test_the_table_to_make_has_differences_where_one_arm_is_plainly_the_baseline(
+    tmp_path: Path, told, arms: dict[str, list[str]], baseline: str
+):
+    folders = [
+        write_run(tmp_path, arm, SAMPLES, steps=0 if arm == "steps=0" else 4, overrides=keys)
+        for arm, keys in arms.items()
+    ]
+    assert told(folders)[-1] == f"next: rlvr table {tmp_path}/sweep{baseline}"
+
+
 def test_without_an_evaluation_there_is_the_validation(tmp_path: Path, told):
     (folder, *_) = write_sweep(tmp_path, status="trained")
     lines = told([folder])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -267,6 +268,17 @@ def test_the_words_around_problems_of_a_local_model_are_said(tmp_path: Path, cap
         lines = " ".join(capsys.readouterr().err.split())
         assert lines.count("before each problem judged by math stands 'Please reason") == said
         assert lines.count(r"\\boxed{}.'; model.prompts.math.system=null takes it out") == said
+
+
+def test_a_system_message_of_the_data_is_said_to_replace_the_models(tmp_path: Path, capsys):
+    (asked,) = load_problems(tiny(tmp_path, "data=arithmetic", "data.size=1").data, held_out=False)
+    own = replace(asked, prompt=({"role": "system", "content": "Add."}, *asked.prompt))
+    say_what_surrounds(tiny(tmp_path, "model=local", "model.path=somewhere"), [[own]])
+    lines = " ".join(capsys.readouterr().err.split())
+    assert lines.startswith("problems judged by math that bring a system message keep it: 'Please reason")
+    assert "before each problem" not in lines
+    say_what_surrounds(tiny(tmp_path), [[own]])  # the embedded model has none
+    assert not capsys.readouterr().err
 
 
 def test_a_full_or_read_only_place_is_one_sentence(tmp_path: Path):

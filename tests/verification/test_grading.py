@@ -54,6 +54,7 @@ def other_names(verdict): return {str(verdict): 1.0}
 class Reward: pass
 async def later(): return 1.0
 def everything(*all): return 1.0
+def of_verl(data_source, solution_str): return 1.0
 def judge(problem, text):
     if text == "raise": raise ValueError(text)
     return {"yes": True, "no": False, "none": "no_answer"}[text]
@@ -156,6 +157,10 @@ def test_a_function_that_never_ends_is_not_waited_for_at_every_completion():
         (
             "everything",
             r"mine.py:everything takes \*all: accepted are problem, text, token_ids, verdict, by name",
+        ),
+        (
+            "of_verl",
+            r"takes 'data_source': accepted are problem, .*; how verl's is given is in docs",
         ),
         ("length reward.parameters.scael=1", r"unknown parameter of .* 'scael': .*did you mean scale\?"),
         ("length reward.weights.length=1", r"reward.weights is given, and mine.py:length returns no dict"),
