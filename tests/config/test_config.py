@@ -33,6 +33,8 @@ OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((CONF / gro
 NEEDED = {("model", "local"): ["model.path=embedded"], ("data", "jsonl"): ["data.path=questions.jsonl"]}
 NEEDED["data", "mixture"] = ["+data@data.parts.gsm8k=gsm8k"]
 NEEDED["benchmark", "jsonl"] = ["benchmark.tasks.jsonl.path=held-out.jsonl"]
+NEEDED["data", "verl"] = ["data.path=train.parquet"]
+NEEDED["benchmark", "verl"] = ["benchmark.tasks.verl.path=test.parquet"]
 NEEDED["algorithm", "ds_grpo"] = ["algorithm.differential_smoothing.correct=0.1"]  # has no published value
 NEEDED["reward", "python"] = ["reward.function=mine.py:length@0123"]  # with a digest, as stored
 
@@ -155,7 +157,7 @@ def test_an_arm_that_asks_for_a_key_runs_only_where_it_is_given():
             ["training.lr_scheduler_type=linear", "training.steps=4", "training.warmup_steps=16"],
             "linear with training.warmup_steps=16 of 16 optimizer steps: .* fewer warm-up steps than 16, or",
         ),
-        (["lr_scheduler_type=cosine"], r"did you mean training.lr_scheduler_type\?"),
+        (["lr_scheduler_type=cosine"], r"did you mean training.lr_scheduler_type=cosine\?"),
         (["training.betas=[1,1]"], r"betas=\[1.0, 1.0\]: accepted is 2 numbers, each 0 or more and below 1"),
         (["training.betas=[0.9]"], r"betas=\[0.9\]: accepted is 2 numbers.* is \[0.9,0.999\]"),
         (["training.learning_rate=inf"], "learning_rate=inf: accepted is a finite number, above 0"),
@@ -357,7 +359,7 @@ def test_what_would_be_passed_over_is_refused(overrides: list[str], sentence: st
 
 def test_every_key_of_another_framework_leads_to_one_that_there_is():
     """Of what is offered each word is a key, or a group with one of its options."""
-    known = {key.name.replace("<name>", "jsonl") for key in all_keys()}
+    known = {key.name.replace("<name>", task) for key in all_keys() for task in ("jsonl", "verl")}
     for given, meant in elsewhere.KEYS.items():
         for word in meant.split(",")[0].split():
             name, _, option = word.partition("=")

@@ -95,6 +95,7 @@ def test_sources_train_first_and_what_is_there_is_not_made_again(
     trained: set[str] = set()
     monkeypatch.setattr(ScheduledRun, "trained", property(lambda run: run.arm.name in trained))
     monkeypatch.setattr(rlvr.runs.reproduce, "launch", launch)
+    monkeypatch.setattr(rlvr.runs.reproduce, "is_profiled", lambda config: profile_file(config).exists())
     monkeypatch.setattr(
         rlvr.runs.reproduce,
         "select",

@@ -271,7 +271,7 @@ def test_the_words_around_problems_of_a_local_model_are_said(tmp_path: Path, cap
 
 
 def test_a_system_message_of_the_data_is_said_to_replace_the_models(tmp_path: Path, capsys):
-    (asked,) = load_problems(tiny(tmp_path, "data=arithmetic", "data.size=1").data, held_out=False)
+    asked = load_problems(tiny(tmp_path, "data=arithmetic", "data.size=8").data, held_out=False)[0]
     own = replace(asked, prompt=({"role": "system", "content": "Add."}, *asked.prompt))
     say_what_surrounds(tiny(tmp_path, "model=local", "model.path=somewhere"), [[own]])
     lines = " ".join(capsys.readouterr().err.split())
