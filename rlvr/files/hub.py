@@ -33,7 +33,8 @@ def reachable(address: str | None = None) -> bool:
     return True
 
 
-PATH_KEY = "data.path= (of a benchmark as benchmark.tasks.<its name>.path=)"  # what a data file is given as
+# what a data file is given as
+PATH_KEY = "data.path= (or data.parts.<its name>.path=, of a benchmark benchmark.tasks.<its name>.path=)"
 
 
 def download(address: str, name: str | None = None) -> Path:

@@ -53,6 +53,7 @@ CASES = {
         "algorithm.entropy_coefficient=0.01",
         "training.activation_checkpointing=true",
     ],
+    "two passes": ["training.mini_batch_prompts=3", "training.num_iterations=2"],
     "state in host memory": [
         "training.mini_batch_prompts=3",
         "training.optimizer=adamw_host",
