@@ -12,14 +12,15 @@ if (section("passk")) (() => {
       const baseline = ARMS.get(ARMS.get(arm).baseline);
       const label = kind === "value" ? ARMS.get(arm).label : `${ARMS.get(arm).label} − ${baseline.label}`;
       const [low, high] = kind === "value" ? ["low", "high"] : ["difference_low", "difference_high"];
-      return { label, arm, x: curve.k, y: curve[kind], low: curve[low], high: curve[high] };
+      const known = curve[low].some((value) => value != null); // not of one problem alone
+      return { label, arm, x: curve.k, y: curve[kind], ...(known ? { low: curve[low], high: curve[high] } : {}) };
     });
     chart.draw(lines, { x: "k", y: kind === "value" ? "pass@k, %" : "points", log2: true, percent: kind === "value" });
     const ks = lines.length ? lines[0].x : [];
     numbers.replaceChildren(el("table", {},
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "k"), ...ks.map((k) => el("th", { scope: "col" }, String(k))))),
       el("tbody", {}, ...lines.map((line) => el("tr", {}, el("th", { scope: "row" }, line.label),
-        ...line.y.map((value, i) => el("td", {}, value == null ? "–" : `${value.toFixed(1)} (${line.low[i].toFixed(1)} to ${line.high[i].toFixed(1)})`)))))));
+        ...line.y.map((value, i) => el("td", {}, value == null ? "–" : `${value.toFixed(1)}${line.low ? ` (${line.low[i].toFixed(1)} to ${line.high[i].toFixed(1)})` : ""}`)))))));
   };
   const benchmark = choice("Benchmark", DATA.passk.map((entry) => [entry.key, entry.label]), (value) => { key = value; keep("passk.benchmark", key, keys[0]); draw(); }, key);
   const show = choice("Show", [["value", "pass@k"], ["difference", "difference to the baseline"]], (value) => { kind = value; keep("passk.show", kind, "value"); draw(); }, kind);

@@ -17,7 +17,8 @@ if (section("frontier")) (() => {
     for (const arm of ARMS.values()) {
       const curve = arms[arm.name], i = curve?.k.indexOf(kx), j = curve?.k.indexOf(ky);
       if (!shown.has(arm.name) || !curve || curve.value[i] == null || curve.value[j] == null) continue;
-      points.push({ label: arm.label, arm: arm.name, marks: true, hollow: Boolean(arm.rate), x: [curve.value[i]], y: [curve.value[j]], left: [curve.low[i]], right: [curve.high[i]], low: [curve.low[j]], high: [curve.high[j]] });
+      const interval = curve.low[i] == null ? {} : { left: [curve.low[i]], right: [curve.high[i]], low: [curve.low[j]], high: [curve.high[j]] };
+      points.push({ label: arm.label, arm: arm.name, marks: true, hollow: Boolean(arm.rate), x: [curve.value[i]], y: [curve.value[j]], ...interval });
     }
     const joined = new Map();
     for (const point of points) {
