@@ -92,13 +92,11 @@ def needs_profile(config: Config) -> bool:
 def profile_name(config: Config) -> str:
     """The same for all runs that can share a profile: same policy, problems, sampling, precision and seed."""
     made_from = [asdict(part) for part in (config.model, config.data, config.training.sampling)]
-    if config.model.chat_template is None:  # as all were once: those keep their names
-        del made_from[0]["chat_template"]
-    if not config.data.parts:
-        del made_from[1]["parts"]
-    if config.model.revision is None:
-        del made_from[0]["revision"]
-    if config.training.precision != "float32":  # in which all were once: those keep their names
+    # what came later says nothing where it is as it was once: those profiles keep their names
+    for index, key in ((0, "chat_template"), (0, "revision"), (1, "parts")):
+        if made_from[index][key] in (None, {}):
+            del made_from[index][key]
+    if config.training.precision != "float32":
         made_from.append({"precision": config.training.precision})
     if engine_args := getattr(config.rollout, "engine_args", None):  # vLLM's, a quantization among them
         made_from.append({"engine_args": engine_args})

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rlvr.config.plugins import added
+from rlvr.config.problem_sets import verifiers
 from rlvr.config.strict import strictly
 from rlvr.data import Problem, Verdict
 from rlvr.errors import UserError, nearest, refuse_unknown, say, unknown
@@ -22,7 +22,7 @@ from rlvr.problems.cleaning import without_conflicting, without_long, without_re
 from rlvr.problems.fields import answer_after, messages_of, plain, text_of, texts_of, value_of
 from rlvr.problems.location import file_in_root, hub_rows, rows_at
 from rlvr.problems.rows import FILE_SUFFIXES, Row
-from rlvr.verification import POOLED, VERIFIERS
+from rlvr.verification import VERIFIERS
 from rlvr.verification.ifeval import check_instructions
 
 LETTERS = "ABCDEFGHIJ"
@@ -260,7 +260,7 @@ def verifier_of(row: Mapping[str, Any], place: str, given: DatasetParameters) ->
             hint = nearest(said, given.verifiers) or "; say in parameters.verifiers who judges it"
             raise unknown(f"value of field {name!r} in {place}:", said, given.verifiers, hint)
         return given.verifiers[said]
-    refuse_unknown(f"verifier in field {name!r} of {place}:", [said], added("verifiers", VERIFIERS | POOLED))
+    refuse_unknown(f"verifier in field {name!r} of {place}:", [said], verifiers())
     return said
 
 

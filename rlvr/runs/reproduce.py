@@ -246,22 +246,26 @@ def render_taken(spec: TableSpec, results: Path) -> list[Path]:
     return files
 
 
-def prepare(run: ScheduledRun, start: Start) -> None:
+def prepare(run: ScheduledRun, start: Start) -> bool:
     """Make the policy, the profile or the selection that a run needs; a profile where its runs will be.
 
     A policy or a profile that is there is left alone. A selection costs nothing and is made again, since its
     file may be of other settings than the table's.
+
+    Returns:
+        Whether all is there; not so where time was up before the profile was.
     """
     model = run.config.model
     if model.path in RECIPES and local_files(model) is None:
         from rlvr.warm_start.train import make_policy
 
         make_policy(model.path)
-    if needs_profile(run.config) and not is_profiled(run.config):
+    if lacks_profile := needs_profile(run.config) and not is_profiled(run.config):
         launch([run.overrides], start=replace(start, makes="profile"))
     if run.source:
         method, file = run.config.curriculum.name, Path(run.config.curriculum.selection)
         select(run.source.directory, method, file=file, **settings_of(run.arm.select))
+    return not lacks_profile or is_profiled(run.config)
 
 
 def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) -> None:
@@ -284,8 +288,7 @@ def run_missing(spec: TableSpec, scheduled: list[ScheduledRun], start: Start) ->
     for number in sorted({wave_of(run) for run in untrained}):
         wave = [run for run in untrained if wave_of(run) == number]
         for run in wave:
-            prepare(run, start)
-            if needs_profile(run.config) and not is_profiled(run.config):
+            if not prepare(run, start):
                 return  # out of time
         limited = {run: latest_step(baselines[run]) for run in wave if number[1]}
         jobs = [[*run.overrides, "evaluation.after_training=false", *limited.get(run, [])] for run in wave]
