@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from transformers import GenerationConfig, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from rlvr.config import Config, PromptConfig
 from rlvr.data import Problem
@@ -16,6 +16,11 @@ from rlvr.runs.evaluate import chosen_step
 from rlvr.runs.weights import weights_of
 from rlvr.training.checkpoint import checkpoints, damage_of
 from rlvr.training.setup import initial_policy
+
+REBUILT = """
+
+Of this architecture transformers' AutoTokenizer, which vLLM and lm-evaluation-harness use too, makes another
+tokenizer whatever `tokenizer_config.json` says, with other tokens: take the one above."""
 
 
 def export_run(
@@ -58,14 +63,15 @@ def export_run(
         policy.adapter.path = find(config.model)  # for peft, which knows rlvr's own models by their folder
         policy.save(folder)
         policy.tokenizer.save_pretrained(folder)
-        return folder
-    if dtype == "float32":  # before the sum, which keeps more then
-        policy.model.float()
-    policy.merge_adapter()
-    policy.model.to(DTYPES[dtype or config.model.dtype])
-    policy.model.generation_config = generation_config(policy, config)
-    policy.save(folder)
-    (folder / "README.md").write_text(how_to_ask(policy, config))
+        generation_config(policy, config).save_pretrained(folder)
+    else:
+        if dtype == "float32":  # before the sum, which keeps more then
+            policy.model.float()
+        policy.merge_adapter()
+        policy.model.to(DTYPES[dtype or config.model.dtype])
+        policy.model.generation_config = generation_config(policy, config)
+        policy.save(folder)
+    (folder / "README.md").write_text(how_to_ask(policy, config, folder))
     return folder
 
 
@@ -84,37 +90,59 @@ def generation_config(policy: Policy, config: Config) -> GenerationConfig:
     )
 
 
-def how_to_ask(policy: Policy, config: Config) -> str:
+def how_to_ask(policy: Policy, config: Config, folder: Path) -> str:
     """Markdown: the prompt around a problem of each verifier, and how to sample an answer to one."""
     known = {"default": PromptConfig()} | config.model.prompts
     prompts = {
         verifier: render(policy.tokenizer, placeholder(verifier), config.model.prompts, tokenize=False)
         for verifier in known
     }
-    # AutoTokenizer makes the tokenizer of the model's architecture anew, which may split words otherwise
-    is_whole = isinstance(policy.tokenizer, PreTrainedTokenizerFast)
-    reader = "PreTrainedTokenizerFast" if is_whole else "AutoTokenizer"
+    reader = "PreTrainedTokenizerFast" if rebuilt(policy.tokenizer, folder) else "AutoTokenizer"
     longest = config.evaluation.sampling.max_tokens
     lines = "\n".join(f"    {verifier!r}: {text!r}," for verifier, text in prompts.items())
+    imports = f"from transformers import AutoModelForCausalLM, {reader}"
+    model = 'model = AutoModelForCausalLM.from_pretrained(".")'
+    elsewhere = (
+        f"In rlvr it is\n`model={config.model.name} model.path=<this folder>`, with what the run was given "
+        "of `model.` besides."
+    )
+    if policy.adapter:
+        imports = "from peft import AutoPeftModelForCausalLM\n"
+        imports += f"from transformers import GenerationConfig, {reader}"
+        model = """model = AutoPeftModelForCausalLM.from_pretrained(".")
+model.generation_config = GenerationConfig.from_pretrained(".")"""
+        elsewhere = "The model\nbelow it is where `base_model_name_or_path` of `adapter_config.json` says."
+    if reader != "AutoTokenizer":
+        elsewhere += REBUILT
     return f"""## How to ask it
 
 ```python
-from transformers import AutoModelForCausalLM, {reader}
+{imports}
 
 problem = "..."  # as the data set has it
 prompts = {{  # by verifier
 {lines}
 }}
-model, tokenizer = AutoModelForCausalLM.from_pretrained("."), {reader}.from_pretrained(".")
+{model}
+tokenizer = {reader}.from_pretrained(".")
 prompt = prompts["default"].replace("{{problem}}", problem)
 ids = tokenizer.encode(prompt, add_special_tokens=False, return_tensors="pt")
-answer = model.generate(ids, max_new_tokens={longest}, tokenizer=tokenizer)[0, ids.shape[1] :]
+answer = model.generate(input_ids=ids, max_new_tokens={longest}, tokenizer=tokenizer)[0, ids.shape[1] :]
 print(tokenizer.decode(answer, skip_special_tokens=True))
 ```
 
-`generation_config.json` has the sampling of the run's evaluation and all that ends an answer. In rlvr it is
-`model={config.model.name} model.path=<this folder>`, with what the run was given of `model.` besides.
+`generation_config.json` has the sampling of the run's evaluation and all that ends an answer. {elsewhere}
 """
+
+
+def rebuilt(tokenizer: PreTrainedTokenizerBase, folder: Path) -> bool:
+    """Whether AutoTokenizer splits text otherwise than the tokenizer that was saved to a folder.
+
+    For the architectures of transformers' MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS, Qwen2 among them, it
+    takes the vocabulary alone and splits as the architecture's own tokenizer does.
+    """
+    text = tokenizer.decode(range(len(tokenizer)))
+    return AutoTokenizer.from_pretrained(folder).encode(text) != tokenizer.encode(text)
 
 
 def placeholder(verifier: str) -> Problem:

@@ -1,12 +1,11 @@
 """An exported checkpoint is a plain transformers folder: nothing of rlvr is needed to use it."""
 
 import json
-import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from readme_of_export import asked_as_the_readme_says
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from rlvr.cli.main import main
@@ -21,7 +20,7 @@ from rlvr.problems import load_problems
 from rlvr.rollout.engine import Sampling
 from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.runs.evaluate import sampling_settings
-from rlvr.runs.export import export_run
+from rlvr.runs.export import export_run, rebuilt
 from rlvr.runs.run import run
 from rlvr.training.checkpoint import checkpoint_path
 
@@ -93,17 +92,6 @@ def test_the_chat_template_of_a_run_is_that_of_its_samples_and_goes_out_with_it(
         run(other)
 
 
-def asked_as_the_readme_says(
-    folder: Path, problem: Problem, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> tuple[str, str]:
-    """The prompt and the answer that the code of an export's README makes for a problem."""
-    monkeypatch.chdir(folder)
-    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(code.replace('"..."', repr(problem.prompt[0]["content"])), names)
-    return names["prompt"], capsys.readouterr().out.removesuffix("\n")
-
-
 def test_transformers_answers_as_the_evaluation_does_by_the_code_of_the_readme(
     tmp_path: Path, problems: list[Problem], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
@@ -114,7 +102,7 @@ def test_transformers_answers_as_the_evaluation_does_by_the_code_of_the_readme(
     sampling = Sampling(**vars(config.evaluation.sampling))
     (group,) = TransformersEngine(policy).generate([(problems[0], 1)], sampling, seed=0)
     capsys.readouterr()
-    prompt, answer = asked_as_the_readme_says(folder, problems[0], monkeypatch, capsys)
+    prompt, answer = asked_as_the_readme_says(folder, problems[0].prompt[0]["content"], monkeypatch, capsys)
     assert policy.tokenizer.encode(prompt, add_special_tokens=False) == group.prompt_ids
     assert policy.tokenizer.decode(group.prompt_ids) != load_policy(folder).tokenizer.decode(
         load_policy(folder).encode(problems[0])
@@ -140,6 +128,19 @@ def test_an_export_samples_and_ends_as_the_run_is_evaluated(trained: Path, tmp_p
     (folder / "generation_config.json").write_text(json.dumps(edited))
     with pytest.raises(UserError, match=r"ends at the text \[''\]: accepted are texts of one character"):
         load_policy(folder)
+
+
+def test_the_readme_names_a_reader_that_gives_the_tokens_of_the_run(trained: Path, tmp_path: Path):
+    """transformers has the tokenizer of every Qwen2 split as Qwen's does, where numbers are single digits."""
+    folder = export_run(trained, tmp_path / "mine")
+    own = load_policy(folder).tokenizer
+    assert own.convert_ids_to_tokens(own.encode("compute 12 + 7")) == ["compute", "12", "+", "7"]
+    readme = (folder / "README.md").read_text()
+    assert "tokenizer = PreTrainedTokenizerFast.from_pretrained" in readme and "with other tokens" in readme
+    assert rebuilt(own, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt_neox"}))
+    assert not rebuilt(own, folder)
 
 
 def test_the_dtype_can_be_chosen(trained: Path, tmp_path: Path):

@@ -7,10 +7,11 @@ from pathlib import Path
 import peft
 import pytest
 import torch
+from readme_of_export import asked_as_the_readme_says
 from safetensors import safe_open
 from tiny_runs import tiny
 from training_groups import RIGHT, WRONG, make_groups
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from rlvr.config import config_from_yaml, identity, load_config
 from rlvr.errors import UserError
@@ -151,6 +152,24 @@ def test_it_is_exported_merged_or_alone_and_others_load_it(finished: Path, tmp_p
     assert not (merged / "base.json").exists()
     half = AutoModelForCausalLM.from_pretrained(export_run(finished, tmp_path / "half", dtype="bfloat16"))
     assert {weight.dtype for weight in half.parameters()} == {torch.bfloat16}
+
+
+def test_the_code_beside_an_adapter_answers_as_the_merged_model_does(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """With the sampling and the ends of the run, which no file of the base has."""
+    greedy = tiny(tmp_path, *LORA, "evaluation.sampling.temperature=0", "evaluation.after_training=false")
+    path = run(greedy)
+    answers = {}
+    for adapter in ("keep", "merge"):
+        folder = export_run(path, tmp_path / adapter, step=2, adapter=adapter)
+        said = GenerationConfig.from_pretrained(folder)
+        assert said.do_sample is False and said.eos_token_id == load_policy("embedded").end_ids
+        capsys.readouterr()
+        answers[adapter] = asked_as_the_readme_says(folder, "compute 12 + 7 - 3", monkeypatch, capsys)
+    assert answers["keep"] == answers["merge"]
+    prompt, answer = answers["keep"]
+    assert prompt == "<bos> compute 12 + 7 - 3 <answer>" and answer
 
 
 def test_a_run_of_the_whole_model_has_no_adapter_to_keep(tmp_path: Path):
