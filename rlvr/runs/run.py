@@ -167,6 +167,7 @@ def train_run(config: Config, directory: RunDirectory) -> RolloutEngine | None:
     policy, engine, state = open_run(config, data, found.path if found else None)
     save = partial(save_checkpoint, path, policy=policy, **state)
     done = found.step if found else 0
+    directory.begin_training(config)
     keep = evaluates_after_training(config) and outlives_training(config)
     with closing(engine, keep=keep), closing_at_end(RunLogs(config, path, policy.tokenizer)) as logs:
         logs.rewind(done, found.logs if found else {})
