@@ -240,10 +240,11 @@ def _validation(config: Config, trained: bool) -> dict[str, Any]:
 
 
 def run_folders(path: Path) -> list[Path]:
-    """All run directories below a folder, while runs may be writing to them."""
+    """All run directories below a folder, whatever their names, while runs may be writing to them."""
     found = []
     for folder, below, files in os.walk(path):  # unlike glob, which fails at a folder that has just gone
-        if "config.yaml" in files and Path(folder).name.startswith("seed-"):
+        named = Path(folder).name.startswith("seed-")  # with folder=, or by hand, it may have another name
+        if "config.yaml" in files and (named or "provenance.json" in files):
             found.append(Path(folder))
             below.clear()
     return sorted(found)
