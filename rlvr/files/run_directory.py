@@ -38,6 +38,9 @@ RECORDED_PACKAGES = (
 )
 
 
+TRAINING = "training.yaml"  # the config as training was last begun, whatever is evaluated later
+
+
 class RunDirectory:
     """The folder of one run, locked for as long as this object lives.
 
@@ -75,16 +78,21 @@ class RunDirectory:
                     "name this one otherwise with arm=, or remove that folder"
                 )
             if stored.training.steps < config.training.steps:
-                if self.read_summary():
-                    self.update_summary(status="training")  # tables leave it out until it is evaluated again
-            elif read_summary(self.path).get("status") == "finished":
+                return  # until `begin_training`: if that is refused, what it says of fewer steps stays true
+            if read_summary(self.path).get("status") == "finished":
                 return  # what it says of the evaluation is true until another has been done
         self.write_config(config)
 
-    def write_config(self, config: Config) -> None:
+    def begin_training(self, config: Config) -> None:
+        """Once nothing can be refused any more: of a run that was given more steps it is said from now on."""
+        if self.read_summary().get("trained_steps", config.training.steps) != config.training.steps:
+            self.update_summary(status="training")  # tables leave it out until it is evaluated again
+        self.write_config(config)
+
+    def write_config(self, config: Config, name: str = "config.yaml") -> None:
         """config.yaml: what is being done, or what has been done once a run is finished."""
         # without its folder, so that a copy is its own run wherever it is
-        write_whole(self.path / "config.yaml", to_yaml(replace(config, folder=None)))
+        write_whole(self.path / name, to_yaml(replace(config, folder=None)))
 
     def record_provenance(
         self,
@@ -177,7 +185,9 @@ def conflicts(path: Path, stored: Config, config: Config) -> dict[str, tuple[Any
     before["seed"], now["seed"] = read_provenance(path).get("seed", stored.seed), config.seed
     if (path / "validation.jsonl").exists():
         trained = read_summary(path).get("trained_steps") == config.training.steps
-        before |= flat(_validation(stored, trained))
+        # config.yaml is as the last evaluation was; older runs have nothing else
+        as_trained = config_from_yaml(path / TRAINING) if (path / TRAINING).exists() else stored
+        before |= flat(_validation(stored if trained else as_trained, trained))
         now |= flat(_validation(config, trained))
     longer = 0 < stored.training.steps <= config.training.steps and not why_not_longer(path, stored, config)
     return {
@@ -222,15 +232,19 @@ def _validation(config: Config, trained: bool) -> dict[str, Any]:
         for name, task in config.benchmark.tasks.items()
         if task.domain == "in_domain"
     }
-    settings = {"evaluation": {name: evaluation[name] for name in names}}
-    return settings if trained else settings | {"benchmark": {"tasks": tasks}}
+    settings: dict[str, Any] = {"evaluation": {name: evaluation[name] for name in names}}
+    if not trained:
+        settings["evaluation"]["validation_samples' k"] = config.evaluation.validated_k
+        settings["benchmark"] = {"tasks": tasks}
+    return settings
 
 
 def run_folders(path: Path) -> list[Path]:
-    """All run directories below a folder, while runs may be writing to them."""
+    """All run directories below a folder, whatever their names, while runs may be writing to them."""
     found = []
     for folder, below, files in os.walk(path):  # unlike glob, which fails at a folder that has just gone
-        if "config.yaml" in files and Path(folder).name.startswith("seed-"):
+        named = Path(folder).name.startswith("seed-")  # with folder=, or by hand, it may have another name
+        if "config.yaml" in files and (named or "provenance.json" in files):
             found.append(Path(folder))
             below.clear()
     return sorted(found)

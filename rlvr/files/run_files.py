@@ -78,9 +78,22 @@ class RunFiles:
         return step_lines.Lines(self.directory / "rollouts.jsonl", finite=True, shape=ROLLOUTS)
 
     def samples(self, name: str) -> Path | None:
-        """The Parquet file of an evaluation's samples; None if there is none."""
+        """The Parquet file of a benchmark's samples, or of the `ANSWERS`; None where the evaluation that the
+        summary tells of has none. One of before may have left some, of another checkpoint or another way to
+        draw them, which stay in the folder."""
         file = self.directory / self._samples_in / f"{name}.parquet"
-        return file if file.exists() else None
+        return file if file.exists() and self._is_measured(name) else None
+
+    def _is_measured(self, name: str) -> bool:
+        """Whether the summary's numbers are of these samples; so are all where it has none yet."""
+        summary = self.summary
+        if self._samples_in == LAST:
+            of_last = summary.get("last", {}).get("evaluated", {}).get("step") == summary.get("trained_steps")
+            return of_last and name in summary.get("last", {}).get("evaluation", {})
+        if name == ANSWERS:
+            step = summary.get("checkpoint_step")
+            return summary.get("rare", {}).get("step", step) == step
+        return name in summary.get("evaluation", [name])
 
     @property
     def measures_last(self) -> bool:

@@ -32,6 +32,11 @@ Shapes = dict[str, tuple[int, ...]]  # of the tensors in safetensors files, by n
 def check_folder(folder: Path) -> None:
     """Raises UserError for a folder that is no whole model: it names the file, and what is wrong with it."""
     contents = {name: read_object(folder / name) for name in OBJECTS}
+    if not contents[CONFIG] and exists(folder / ADAPTER):
+        raise UserError(
+            f"{folder} has an adapter alone: accepted is a whole model, as `rlvr export` writes it without "
+            "adapter=keep, or peft's merge_and_unload"
+        )
     if not contents[CONFIG]:
         raise UserError(f"{folder / CONFIG} is missing or empty: it says what model the folder has; fetch it")
     if exists(folder / ADAPTER):

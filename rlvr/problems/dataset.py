@@ -163,7 +163,8 @@ def dataset_problems(
         raise UserError(f"none of the {count} rows of {where} remain{'; ' + values if values else ''}")
     if instructions := [problem.answer for problem in problems if problem.verifier == "ifeval"]:
         check_instructions(instructions)
-    kept = clean(problems, given, dropped)
+    if not (kept := clean(problems, given, dropped)):
+        raise UserError(f"none of the rows of {where} remain: {', '.join(shares_of(count, dropped))}")
     if any(dropped.values()):
         report(source, count, dropped, len(kept), size)
     elif size is not None and len(kept) < size:
@@ -328,14 +329,17 @@ def problem_of(
 
 
 def with_unique_ids(problems: list[Problem]) -> list[Problem]:
-    """Number the second and further problems with the same words and answer."""
+    """Number the second and further problems with the same words and answer; of a mixture's, some may have
+    been numbered within their part."""
     seen: Counter[str] = Counter()
-    unique = []
+    unique: dict[str, Problem] = {}
     for problem in problems:
-        seen[problem.id] += 1
-        again = f"#{seen[problem.id]}" if seen[problem.id] > 1 else ""
-        unique.append(replace(problem, id=problem.id + again))
-    return unique
+        name = problem.id
+        while name in unique:
+            seen[problem.id] += 1
+            name = f"{problem.id}#{seen[problem.id] + 1}"
+        unique[name] = replace(problem, id=name)
+    return list(unique.values())
 
 
 def report_references(source: str, problems: Sequence[Problem], verifier: str) -> None:
@@ -369,6 +373,10 @@ def report_references(source: str, problems: Sequence[Problem], verifier: str) -
 
 def report(source: str, rows: int, dropped: Mapping[str, int], kept: int, size: int | None) -> None:
     """Say what was left out, and the number that remains beside the one asked for (often the published)."""
-    parts = [f"{rows:,} rows", *(f"{count:,} {reason}" for reason, count in dropped.items())]
     beside = "" if size is None else f", {size:,} asked for"
-    say(f"{source}: {', '.join(parts)}; {kept:,} problems remain{beside}")
+    say(f"{source}: {', '.join(shares_of(rows, dropped))}; {kept:,} problems remain{beside}")
+
+
+def shares_of(rows: int, dropped: Mapping[str, int]) -> list[str]:
+    """How many rows there are, and how many of them were left out for what."""
+    return [f"{rows:,} rows", *(f"{count:,} {reason}" for reason, count in dropped.items())]

@@ -23,7 +23,9 @@ def find_runs(path: Path) -> list[RunFiles]:
     if (path / "config.yaml").is_file():
         runs = [RunFiles(path)]
         siblings = map(RunFiles, run_folders(path.parent.parent)) if runs[0].trains else []
-        runs += [run for run in siblings if run.finished and not run.trains]
+        untrained = [run for run in siblings if run.finished and not run.trains]
+        # where folder= has put the run, anything may lie beside it
+        runs += [run for run in untrained if run.config.experiment == runs[0].config.experiment]
     else:
         runs = [RunFiles(folder) for folder in run_folders(path)]
     runs = [run for run in runs if run.config.experiment != "profiles"]

@@ -232,7 +232,10 @@ def evaluate_benchmarks(
     tracker.catch_up()
     tracker.log_evaluation(pass_at_k_rows(results), pass_at_k_rows(summary.get("evaluation", {})))
     tracker.close()
-    directory.update_summary(status="finished", evaluated=wanted, checkpoint_step=step, evaluation=results)
+    new = {"evaluated": wanted, "checkpoint_step": step, "evaluation": results}
+    if "last" in summary:  # of the evaluation before, drawn in another way maybe; its samples can be taken up
+        new["last"] = {}
+    directory.update_summary(status="finished", **new)
 
 
 @dataclass

@@ -8,12 +8,13 @@ from rlvr.config import Config, PromptConfig
 from rlvr.data import Problem
 from rlvr.errors import UserError, refuse_unknown
 from rlvr.files.atomic import make_folder
+from rlvr.files.run_directory import refuse_other
 from rlvr.files.run_files import RunFiles
 from rlvr.policy.location import find
 from rlvr.policy.policy import DTYPES, Policy
 from rlvr.policy.prompts import render
 from rlvr.runs.evaluate import chosen_step
-from rlvr.runs.weights import weights_of
+from rlvr.runs.weights import contents_of_base, weights_of
 from rlvr.training.checkpoint import checkpoints, damage_of
 from rlvr.training.setup import initial_policy
 
@@ -56,6 +57,7 @@ def export_run(
     weights = weights_of(config, run, chosen_step(config, run) if step is None else int(step))
     if weights and (damage := damage_of(weights)):
         raise UserError(f"{weights} is damaged ({damage}): choose another checkpoint with step=")
+    refuse_other(run, "contents", contents_of_base(config))
     policy = initial_policy(config, weights, device="cpu")
     if adapter == "keep" and policy.adapter is None:
         raise UserError(f"{run} has no adapter: adapter=keep is for runs with adapter=lora")

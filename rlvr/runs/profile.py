@@ -1,6 +1,7 @@
 """How often the initial policy solves each training problem: sampled once, before any training."""
 
 import json
+import re
 import time
 from collections import Counter
 from contextlib import suppress
@@ -31,6 +32,7 @@ from rlvr.runs.evaluate import lengths_in
 from rlvr.training.flops import forward_flops, parameter_count
 from rlvr.training.setup import initial_policy, open_engine
 
+JUDGE = re.compile(r"data\.(parts\.[^.]+\.)?(parameters\.)?verifiers?(\..+)?")  # keys of who judges
 SAMPLES = "profile"  # the file of samples, beside the profile
 SAMPLES_PER_SHARD = 16384  # fixed, because a resumed profile must cut the problems as the first start did
 
@@ -114,7 +116,8 @@ def judged_otherwise(config: Config, folder: Path, digest: str, contents: dict[s
             if before.get("policy") == digest and before.get("contents", contents) == contents:
                 with suppress(UserError):  # of another version
                     stored = config_from_yaml(other / "config.yaml")
-                    if conflicts(other, stored, config).keys() == {"data.verifier"}:
+                    differing = conflicts(other, stored, config)
+                    if differing and all(JUDGE.fullmatch(key) for key in differing):
                         found.append(other)
     return found
 

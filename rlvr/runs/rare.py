@@ -7,15 +7,16 @@ sampling. Beside it are all samples, which another judge judges again. A run's p
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlvr.config import Config, fingerprint
+from rlvr.config import Config, ProblemsConfig, fingerprint
 from rlvr.data import Completion, Group, Problem, Verdict
 from rlvr.errors import UserError
 from rlvr.evaluation.rare import mean_nll, rarest
@@ -25,6 +26,7 @@ from rlvr.files.atomic import locked, make_folder
 from rlvr.files.run_files import ANSWERS
 from rlvr.functions.source import is_file_function
 from rlvr.policy.adapter import BASE
+from rlvr.policy.location import own_contents
 from rlvr.policy.model_files import TEMPLATE, TOKENIZER_CONFIG, TOKENIZERS
 from rlvr.policy.policy import Policy
 from rlvr.problems import load_problems
@@ -51,14 +53,14 @@ def rare_file(config: Config, run: Path) -> Path:
     of_policy = (BASE,) if BASE in digests else ("*.safetensors",)
     asking = (*TOKENIZERS, TOKENIZER_CONFIG, TEMPLATE, "merges.txt")
     read = {name: digests[name] for name in digests if any(fnmatch(name, one) for one in of_policy + asking)}
+    if BASE in digests:  # which has the digest of the weights alone
+        read |= own_contents(config.model)
     model, data = config.model, config.data
     asked = asked_problems(config)
-    if is_file_function(data.verifier):  # which judges, and decides nothing of what is asked
-        data = replace(data, verifier="of a file")
     made_from = {
         "policy": read,
         "dtype": model.dtype,
-        "data": asdict(data) | {"root": None},  # where the files are says nothing of what is in them
+        "data": drawn_from(data) | {"parts": {name: drawn_from(part) for name, part in data.parts.items()}},
         "questions": questions_of(asked),  # a file may become another
         "sampling": asdict(config.training.sampling),
         "rare": asdict(config.evaluation.rare) | {"share": None},
@@ -72,6 +74,13 @@ def rare_file(config: Config, run: Path) -> Path:
     }
     folder = Path(config.runs) / "rare" / f"{model.name}-{data.name}-{fingerprint(made_from)}"
     return folder / f"rare-{fingerprint([judging(asked), config.evaluation.rare.share])}.parquet"
+
+
+def drawn_from(data: ProblemsConfig) -> dict[str, Any]:
+    """The keys of a data set, or of a part of a mixture, that may decide what is asked: not where its files
+    are, nor which function of a file judges."""
+    judge = "of a file" if is_file_function(data.verifier) else data.verifier
+    return asdict(data) | {"root": None, "verifier": judge}
 
 
 def set_name(config: Config, run: Path) -> str:

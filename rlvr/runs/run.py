@@ -41,6 +41,7 @@ from rlvr.runs.profile import profile
 from rlvr.runs.rare import draw
 from rlvr.runs.retention import remove_unneeded
 from rlvr.runs.start import Start
+from rlvr.runs.weights import contents_of_base
 from rlvr.training.checkpoint import (
     Checkpoint,
     checkpoints,
@@ -96,8 +97,9 @@ def run_on_rank_zero(config: Config, start: Start) -> None:
                     say(f"{directory.path} has not been trained to step {steps}: that comes first")
                 with directory.timed("training"):
                     engine = trainer_of(config)(config, directory)
-            elif not start.evaluate:
-                refuse_other(directory.path, "contents", contents_behind_paths(config))
+            else:
+                files = contents_of_base(config) if start.evaluate else contents_behind_paths(config)
+                refuse_other(directory.path, "contents", files)
             check_files(directory.path, "*.jsonl")
             if start.evaluate or evaluates_after_training(config):
                 with at_stage("evaluation"):
@@ -165,6 +167,7 @@ def train_run(config: Config, directory: RunDirectory) -> RolloutEngine | None:
     torch.manual_seed(config.seed)
     found = checkpoint_to_go_on_from(config, path)
     policy, engine, state = open_run(config, data, found.path if found else None)
+    directory.begin_training(config)
     save = partial(save_checkpoint, path, policy=policy, **state)
     done = found.step if found else 0
     keep = evaluates_after_training(config) and outlives_training(config)

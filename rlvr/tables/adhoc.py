@@ -152,7 +152,8 @@ def grid_of(runs: Sequence[RunFiles]) -> Grid:
     """The arms of some runs with the keys that differ among them, those that do not train first."""
     arms: dict[str, Settings] = {}
     untrained: set[str] = set()  # of which most keys say nothing
-    for run in runs:
+    # an arm is what its numbers are of: a seed that goes on to more steps has other settings by now
+    for run in sorted(runs, key=lambda run: not run.finished):
         arms.setdefault(run.arm, trained_settings(run.config))
         if not run.trains:
             untrained.add(run.arm)

@@ -131,6 +131,8 @@ def test_a_saved_adapter_is_whole_and_knows_its_base(tmp_path: Path):
     assert logprobs(adapted(rank=4, saved=folder)).equal(logprobs(policy))
     with pytest.raises(UserError, match=r"another rank or other layers than adapter\.rank=8"):
         adapted(rank=8, saved=folder)
+    with pytest.raises(UserError, match=r"has an adapter alone: accepted is a whole model, as `rlvr export`"):
+        load_policy(folder)
 
     other = load_policy("embedded")
     with torch.no_grad():

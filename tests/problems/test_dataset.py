@@ -198,6 +198,14 @@ def test_deepscaler_is_filtered_as_the_paper_did(write, capsys: pytest.CaptureFi
     assert load_config(["data=deepscaler"]).data.size == 39_202
 
 
+def test_data_of_which_nothing_is_left_is_refused(write):
+    """A part of a mixture that was all left out was none, in silence, and so was a benchmark."""
+    twice = [{"problem": "a", "answer": "1"}, {"problem": "a", "answer": "2"}]
+    said = "none of the rows of .* remain: 2 rows, 2 with different answers to the same problem"
+    with pytest.raises(UserError, match=said):
+        read(write(twice), drop_conflicting=True)
+
+
 def test_dapo_has_each_problem_once(write, capsys: pytest.CaptureFixture):
     rows = [{"prompt": f"Find {i}.", "solution": f"{i}"} for i in (1, 2, 1, 1, 3, 2)]
     config = load_config(

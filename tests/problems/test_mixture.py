@@ -165,6 +165,19 @@ def test_a_problem_of_two_parts_has_two_ids():
     assert (first.verifier, third.verifier) == ("math", "integer")
 
 
+def test_a_problem_that_one_part_has_twice_and_another_once_has_three_ids():
+    """The third was #2 too, so that counts, tallies and profiles of the two were one."""
+    read([ROWS[0], ROWS[0]])
+    parts = {
+        name: {"name": name, "source": "dataset", "path": "rows.jsonl", "size": size}
+        | {"parameters": {"fields": {"problem": "problem", "answer": "answer"}}}
+        for name, size in (("twice", 2), ("once", 1), ("again", 2))
+    }
+    data = DataConfig(name="mixture", parts={name: ProblemsConfig(**part) for name, part in parts.items()})
+    ids = [problem.id for problem in load_problems(data, held_out=False)]
+    assert ids[1:] == [f"{ids[0]}{again}" for again in ("#2", "#3", "#4", "#2#2")]
+
+
 def test_a_mixture_may_have_a_file(tmp_path: Path):
     """As docs/how-to/own-data.md has it; sizes are of the parts' own files, where none is given."""
     page = (PACKAGE.parent / "docs" / "how-to" / "own-data.md").read_text()

@@ -14,6 +14,7 @@ from rlvr.errors import UserError
 from rlvr.evaluation import samples_key
 from rlvr.evaluation.sampling import key_of
 from rlvr.files.run_directory import read_summary
+from rlvr.files.run_files import RunFiles
 from rlvr.rollout.transformers_engine import TransformersEngine
 from rlvr.runs import evaluate
 from rlvr.runs.deadline import OutOfTime
@@ -280,3 +281,33 @@ def test_validation_keeps_to_its_settings_until_the_run_is_trained(finished: Pat
     ):
         with pytest.raises(UserError, match=f"holds a run with {change.partition('=')[0]}="):
             run(tiny(tmp_path, change))
+
+
+def test_more_steps_are_validated_as_those_before_whatever_was_evaluated_since(tmp_path: Path):
+    """What an evaluation changed in config.yaml was held for what the training had: it went on with other
+    problems and draws in one validation.jsonl, and not with its own."""
+    evaluated_otherwise = (
+        "evaluation.sampling.temperature=0.5",
+        "benchmark.tasks.countdown_3.size=3",
+        "evaluation.k=[1,4]",
+    )
+    path = run(tiny(tmp_path / "parts", "training.steps=1"))
+    run(tiny(tmp_path / "parts", "training.steps=1", *evaluated_otherwise))
+    keys = ("sampling.temperature", r"tasks\.countdown_3\.size", "validation_samples' k")
+    for change, key in zip(evaluated_otherwise, keys, strict=True):
+        with pytest.raises(UserError, match=rf"holds a run with \S+\.{key}="):
+            run(tiny(tmp_path / "parts", change))
+    run(tiny(tmp_path / "parts"))
+    whole = run(tiny(tmp_path / "whole"))
+    assert (path / "validation.jsonl").read_text() == (whole / "validation.jsonl").read_text()
+
+
+def test_the_last_checkpoints_numbers_are_those_of_the_evaluation_or_none(finished: Path, tmp_path: Path):
+    """Drawn at another temperature, the chosen checkpoint stood beside the last one of before."""
+    path = copy_of(finished, tmp_path)
+    run(tiny(tmp_path, "evaluation.last_too=true"))
+    before = read_summary(path)["last"]["evaluation"]
+    run(tiny(tmp_path, "evaluation.sampling.temperature=0.5"))
+    assert RunFiles(path).at_last_step().samples("countdown_3") is None
+    run(tiny(tmp_path, "evaluation.last_too=true"))
+    assert read_summary(path)["last"]["evaluation"] == before

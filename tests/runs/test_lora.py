@@ -16,9 +16,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from rlvr.config import config_from_yaml, identity, load_config
 from rlvr.errors import UserError
 from rlvr.policy.adapter import Adapter, trained
-from rlvr.policy.policy import load_policy
+from rlvr.policy.policy import EMBEDDED, load_policy
+from rlvr.runs.evaluation_config import config_of_run
 from rlvr.runs.export import export_run
 from rlvr.runs.run import run
+from rlvr.runs.start import Start
 from rlvr.training.batch import make_batch
 from rlvr.training.checkpoint import checkpoint_path, load_state
 from rlvr.training.layers import compile_layers
@@ -170,6 +172,20 @@ def test_the_code_beside_an_adapter_answers_as_the_merged_model_does(
     assert answers["keep"] == answers["merge"]
     prompt, answer = answers["keep"]
     assert prompt == "<bos> compute 12 + 7 - 3 <answer>" and answer
+
+
+def test_its_base_is_what_it_was_with_tokenizer_and_all(tmp_path: Path):
+    """Checkpoints have the digest of the weights alone: with another template the run was sampled and
+    exported in silence, and samples of the template before were taken for the new one's."""
+    base = tmp_path / "base"
+    shutil.copytree(EMBEDDED, base)
+    path = run(tiny(tmp_path, *LORA, f"model.path={base}", "training.steps=1"))
+    with (base / "chat_template.jinja").open("a") as template:
+        template.write(" ")
+    with pytest.raises(UserError, match=r"base is not what .*seed-1 was trained with so far"):
+        run(config_of_run(path, []), Start(evaluate=True))
+    with pytest.raises(UserError, match=r"base is not what .*seed-1 was trained with so far"):
+        export_run(path, tmp_path / "exported")
 
 
 def test_a_run_of_the_whole_model_has_no_adapter_to_keep(tmp_path: Path):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from tiny_runs import tiny
 
-from rlvr.config import Config
+from rlvr.config import Config, config_from_yaml
 from rlvr.errors import UserError
+from rlvr.files.run_directory import read_summary
 from rlvr.runs.run import run
 
 SUMS = [{"problem": f"compute {a} + 4 - 1", "answer": str(a + 3), "kind": "integer"} for a in range(1, 7)]
@@ -53,6 +54,9 @@ def test_two_steps_on_a_mixture(tmp_path: Path):
     write("sums.jsonl", [*SUMS[:5], SUMS[5] | {"kind": "words"}])
     with pytest.raises(UserError, match="mixture"):
         run(config_of(tmp_path, "training.steps=3"))
+    # and refused, it is what it was: it had 3 steps from then on, and was no run of any table
+    assert config_from_yaml(path / "config.yaml").training.steps == 2
+    assert read_summary(path)["status"] == "trained"
 
 
 def test_a_mixture_goes_on_with_the_bits_of_one_that_was_not_stopped(tmp_path: Path):

@@ -51,6 +51,17 @@ TINY = [
     "group_size=inverse_success",
 ]
 
+# 24 problems again
+JUDGED_PARTS = [
+    "data=[countdown,jsonl]",
+    *("data.parts.countdown.size=20", "data.parts.countdown.verifier=mine.py:judge"),
+    *(
+        "data.parts.jsonl.path=sums.jsonl",
+        "data.parts.jsonl.size=4",
+        "data.parts.jsonl.verifier=mine.py:judge",
+    ),
+]
+
 
 def tiny(folder: Path, *overrides: str) -> Config:
     return load_config([*TINY, f"runs={folder}", *overrides])
@@ -196,22 +207,25 @@ def test_a_profile_of_another_version_of_its_verifier_is_judged_again(
         profile(named)
 
 
+@pytest.mark.parametrize("judged", [["verifier=mine.py:judge"], JUDGED_PARTS], ids=["all", "of parts"])
 def test_a_profile_by_an_edited_judge_is_that_of_the_same_samples(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: list[str]
 ):
     """The digest of the judge's file is in the profile's name: it was sampled anew beside the first."""
     monkeypatch.chdir(tmp_path)
+    sums = [{"problem": f"compute {a} + 4", "answer": str(a + 4)} for a in range(4)]
+    Path("sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sums))
     files, texts = [], []
     for verdict in ("True", "False"):
         Path("mine.py").write_text(f"def judge(problem, text): return {verdict}")
-        files.append(profile(tiny(tmp_path / "runs", "verifier=mine.py:judge")))
+        files.append(profile(tiny(tmp_path / "runs", *judged)))
         texts.append(pq.read_table(files[-1].with_name("profile.parquet"))["text"])
         assert sum(right for right, _ in read_profile(files[-1]).counts.values()) == 96 * (verdict == "True")
         monkeypatch.setattr(rlvr.runs.profile, "open_engine", None)
     assert files[0] != files[1] and texts[0] == texts[1]
     assert sum(right for right, _ in read_profile(files[0]).counts.values()) == 96
     with pytest.raises(TypeError):  # another seed has other samples
-        profile(tiny(tmp_path / "runs", "verifier=mine.py:judge", "profile.seed=1"))
+        profile(tiny(tmp_path / "runs", *judged, "profile.seed=1"))
 
 
 def test_a_profile_is_of_the_template_that_its_model_had(tmp_path: Path):

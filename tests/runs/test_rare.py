@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from threading import Thread
 
@@ -14,6 +15,8 @@ from rlvr.evaluation import samples_key
 from rlvr.evaluation.rare import mean_nll, rarest
 from rlvr.evaluation.sampling import write_parquet
 from rlvr.files.atomic import locked
+from rlvr.policy.adapter import BASE
+from rlvr.policy.policy import EMBEDDED
 from rlvr.problems import load_problems
 from rlvr.runs import rare
 from rlvr.runs.evaluate import is_finished
@@ -143,6 +146,37 @@ def test_a_data_file_with_another_answer_has_another_set(evaluated, tmp_path):
         file.write_text(json.dumps({"problem": "2 + 2", "answer": answer}) + "\n")
         files.append(rare_file(config, path))
     assert files[0] == files[1] != files[2]
+
+
+def test_a_mixtures_set_is_that_of_its_questions(evaluated, tmp_path, monkeypatch):
+    """Neither the folder of a part's files nor a judge of a file is asked anything."""
+    path, overrides, _ = evaluated
+    monkeypatch.chdir(tmp_path)
+    parts = ["data=[countdown,mental_arithmetic]", "data.parts.countdown.size=16"]
+    parts += ["data.parts.mental_arithmetic.size=8", "data.parts.countdown.verifier=mine.py:judge"]
+    folders = set()
+    for judge, more in (("True", []), ("False", []), ("False", ["data.parts.countdown.root=elsewhere"])):
+        (tmp_path / "mine.py").write_text(f"def judge(problem, text): return {judge}")
+        folders.add(rare_file(load_config([*overrides, *RARE, *parts, *more]), path).parent)
+    assert len(folders) == 1
+    other = ["data.parts.countdown.seed=7"]
+    assert rare_file(load_config([*overrides, *RARE, *parts, *other]), path).parent not in folders
+
+
+def test_the_set_of_an_adapter_is_also_that_of_its_bases_tokenizer(evaluated, tmp_path):
+    """A checkpoint has the digest of the base's weights, and none of its other files."""
+    _, overrides, _ = evaluated
+    base, run_folder = tmp_path / "base", tmp_path / "run"
+    shutil.copytree(EMBEDDED, base)
+    checkpoint_path(run_folder, 0).mkdir(parents=True)
+    manifest = {"step": 0, "blake2b": {BASE: "0", "adapter_model.safetensors": "1", "trainer.pt": "2"}}
+    (checkpoint_path(run_folder, 0) / "manifest.json").write_text(json.dumps(manifest))
+    config = load_config([*overrides, *RARE, "adapter=lora", f"model.path={base}"])
+    before = rare_file(config, run_folder)
+    assert rare_file(config, run_folder) == before
+    with (base / "chat_template.jinja").open("a") as template:
+        template.write(" ")
+    assert rare_file(config, run_folder).parent != before.parent
 
 
 def test_a_policy_that_is_never_right_has_no_rare_answers(evaluated, tmp_path):

@@ -1,6 +1,7 @@
 """Tables of runs that no file describes: which keys tell arms apart, and what they are compared with."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,7 +10,7 @@ from reported_runs import EASY, HARD, write_run
 
 from rlvr.errors import UserError
 from rlvr.evaluation.sampling import KEY
-from rlvr.files.run_files import RunFiles
+from rlvr.files.run_files import ANSWERS, RunFiles
 from rlvr.report import find_runs
 from rlvr.report.write import write_table_of_runs
 from rlvr.runs.reproduce import render_taken
@@ -184,6 +185,55 @@ def test_a_table_says_which_samples_were_judged_otherwise(tmp_path: Path):
         "ab; c, seed 1: countdown_3.verifiers=countdown 34, not countdown 12; c, seed 1: "
         "countdown_3.engine=vllm, not transformers."
     )
+
+
+def test_an_arm_is_called_by_the_runs_that_its_numbers_are_of(tmp_path: Path):
+    """Its first seed goes on to 9 steps, and the numbers are those of the second, which has 4."""
+    right = {EASY: [("correct", "")]}
+    write_run(tmp_path, "a", right, seed=1, steps=9, status="training")
+    write_run(tmp_path, "a", right, seed=2, steps=4)
+    write_run(tmp_path, "b", right, steps=2)
+    arms = grid_of(find_runs(tmp_path / "sweep")).arms
+    assert {arm: settings["training.steps"] for arm, settings in arms.items()} == {"a": 4, "b": 2}
+
+
+def test_samples_of_an_earlier_evaluation_are_none_of_a_tables_numbers(tmp_path: Path):
+    """Arm b was asked countdown_3 at step 4, then countdown_4 alone at step 2: its countdown_3 is not run."""
+    result = {"domain": "in_domain", "problems": 1, "samples": 4, "pass@k": {"1": 0.5}}
+    samples = {EASY: [("correct", ""), ("wrong", "")] * 2}
+    both = "benchmark=[countdown_3,countdown_4]"
+    runs = [
+        write_run(tmp_path, "a", samples, overrides=[both]),
+        write_run(tmp_path, "b", samples, overrides=["benchmark=countdown_4"]),
+    ]
+    for run in runs:
+        shutil.copyfile(run / "evaluation/countdown_3.parquet", run / "evaluation/countdown_4.parquet")
+    later = {"checkpoint_step": 2, "evaluation": {"countdown_4": result}}
+    (runs[1] / "summary.json").write_text(json.dumps(RunFiles(runs[1]).summary | later))
+
+    _, (page, *_) = write_table_of_runs(tmp_path / "sweep", Wish(k=[1]), {}, tmp_path, iterations=50)
+    rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| ")]
+    cells = {row[1].strip(): [cell.split("±")[0].strip() for cell in row[3:5]] for row in rows}
+    assert cells["a"] == ["50.0", "50.0"]
+    assert cells["b"] == ["not run", "50.0"]
+
+
+def test_samples_of_an_earlier_last_step_or_checkpoint_are_none_of_a_run(tmp_path: Path):
+    """Trained to step 4, its last step was measured at step 2, and its rare answers at step 2 too."""
+    run = write_run(tmp_path, "a", {EASY: [("correct", "")]})
+    (run / "evaluation-last").mkdir()
+    for name in ("evaluation-last/countdown_3", "evaluation/rare-answers"):
+        shutil.copyfile(run / "evaluation/countdown_3.parquet", run / f"{name}.parquet")
+
+    def found(step: int) -> list[bool]:
+        last = {"evaluated": {"step": step}, "evaluation": {"countdown_3": {}}}
+        summary = RunFiles(run).summary | {"checkpoint_step": 3, "last": last, "rare": {"step": step - 1}}
+        (run / "summary.json").write_text(json.dumps(summary))
+        files = RunFiles(run)
+        return [files.at_last_step().samples("countdown_3") is not None, files.samples(ANSWERS) is not None]
+
+    assert found(4) == [True, True]
+    assert found(2) == [False, False]
 
 
 def test_seeds_that_were_judged_otherwise_are_no_arm(tmp_path: Path):

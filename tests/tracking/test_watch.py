@@ -144,6 +144,9 @@ def test_runs_are_found_while_folders_come_and_go(tmp_path: Path, monkeypatch):
     for arm in ("grpo", "cispo"):
         (tmp_path / arm / "seed-1" / "checkpoints").mkdir(parents=True)
         (tmp_path / arm / "seed-1" / "config.yaml").touch()
+    (tmp_path / "mine").mkdir()  # as folder= puts it; a folder that a run pushed has no provenance.json
+    for file in ("mine/config.yaml", "mine/provenance.json", "config.yaml"):
+        (tmp_path / file).touch()
     (tmp_path / "half").mkdir()
     scan, listed = os.scandir, []
 
@@ -154,5 +157,5 @@ def test_runs_are_found_while_folders_come_and_go(tmp_path: Path, monkeypatch):
         return scan(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert run_folders(tmp_path) == [tmp_path / "cispo" / "seed-1", tmp_path / "grpo" / "seed-1"]
+    assert run_folders(tmp_path) == [tmp_path / name for name in ("cispo/seed-1", "grpo/seed-1", "mine")]
     assert "half" in listed and "checkpoints" not in listed
