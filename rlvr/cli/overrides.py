@@ -231,16 +231,27 @@ def show(keys: HydraFlags, overrides: list[str]) -> bool:
     elif keys.info:
         show_info(keys.info, overrides, keys.config_name)
     elif keys.cfg:
-        print(config_text(overrides, keys.config_name, keys.cfg, keys.package, resolve=keys.resolve), end="")
+        processes = getattr(keys, "gpus_per_run", 1)
+        text = config_text(overrides, keys.config_name, keys.cfg, keys.package, keys.resolve, processes)
+        print(text, end="")
     else:
         return False
     return True
 
 
 def config_text(
-    overrides: list[str], config_name: str, which: str, package: str | None = None, *, resolve: bool = False
+    overrides: list[str],
+    config_name: str,
+    which: str,
+    package: str | None = None,
+    resolve: bool = False,
+    processes: int = 1,
 ) -> str:
-    """What `--cfg` prints: a composed config as YAML, checked, and with the schema's defaults."""
+    """What `--cfg` prints: a composed config as YAML, checked, and with the schema's defaults.
+
+    Args:
+        processes: of each run (`gpus_per_run`), for which the launcher asks.
+    """
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
@@ -248,6 +259,11 @@ def config_text(
 
     with hydra_errors_as_sentences():
         composed = compose(overrides, config_name=config_name, with_hydra=True)
+        if which != "job" and processes > 1:
+            from rlvr.runs.placement import gpus_here, placement
+
+            placed, _ = placement(composed.hydra.launcher, overrides, processes, len(gpus_here()))
+            composed = compose([*overrides, *placed], config_name=config_name, with_hydra=True)
     HydraConfig.instance().set_config(composed)  # what ${hydra:...} asks
     shown = asdict(checked(composed, overrides))
     if not resolve:

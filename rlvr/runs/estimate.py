@@ -190,7 +190,7 @@ def describe(config: Config, given: Assumptions, on_cpu: bool = False) -> Iterat
         yield (
             f"time        {hours:,.0f} GPU hours: sampling {estimate.sampling_hours:,.0f}, "
             f"training {estimate.training_hours:,.0f}, evaluation {estimate.evaluation_hours:,.0f}; "
-            f"{hours / given.gpus:,.1f} hours on {given.gpus} GPUs"
+            f"{hours / given.gpus:,.1f} hours on {given.cards}"
         )
     free = free_bytes(Path(config.runs)) / GIB
     needed = sum(estimate.disk_gib.values())
@@ -204,7 +204,7 @@ def describe_memory(config: Config, model: Architecture, given: Assumptions, mem
     for name, parts in (("updating", memory.updating), ("sampling", memory.sampling)):
         yield (
             f"{'memory' if name == 'updating' else '':<12}{name} {sum(parts.values()):,.1f} of "
-            f"{given.gpu_gib:,.0f} GiB on each of {given.gpus} GPUs: {_parts(parts)}"
+            f"{given.gpu_gib:,.0f} GiB on each of {given.cards}: {_parts(parts)}"
         )
     nodes = math.ceil(given.gpus / GPUS_A_NODE)
     yield (

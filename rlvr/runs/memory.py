@@ -271,10 +271,9 @@ def shortfall(config: Config, model: Architecture, given: Assumptions) -> str | 
     if memory.fits(given.gpu_gib):
         return None
     part = max(memory.largest, key=memory.largest.__getitem__)
-    cards = f"{given.gpus} GPU{'s' if given.gpus > 1 else ''} of {given.gpu_gib:.0f} GiB"
     said = (
-        f"{config.model.path} does not fit on {cards}: {memory.peak:.0f} GiB are needed on each, "
-        f"{memory.largest[part]:.0f} of them for {part}"
+        f"{config.model.path} does not fit on {given.cards} of {given.gpu_gib:.0f} GiB: "
+        f"{memory.peak:.0f} GiB are needed on each, {memory.largest[part]:.0f} of them for {part}"
     )
     if found := fitting(config, model, given):
         overrides, less = found

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -146,23 +147,33 @@ def launch(
                 "runs out: what its runs have done is kept, and the same command goes on; fewer at a time "
                 "with hydra.launcher.n_jobs=1"
             ) from error
-    failures = []
-    for result, path in zip(results, directories, strict=True):
-        try:
-            _ = result.return_value
-        except UserError as error:
-            failures.append(str(error))
-        except Exception as error:
-            failures.append(f"{path}: {type(error).__name__}: {error}")
+    failures = list(reasons_of_failure(results, directories))
     if again is not None and len(failures) < len(jobs):
         from rlvr.runs.outcome import print_outcome
 
         print_outcome(list(zip(configs, directories, strict=True)), again)
     if failures:
         raise UserError(
-            f"{len(failures)} of {len(jobs)} runs failed, the others are kept: " + "; ".join(failures)
+            f"{len(failures)} of {len(jobs)} runs failed, the others are kept: " + each_once(failures)
         )
     return directories
+
+
+def reasons_of_failure(results: Sequence[Any], directories: Sequence[Path]) -> Iterator[str]:
+    """Why each run that failed did; of what is no sentence yet, with the run's folder."""
+    for result, path in zip(results, directories, strict=True):
+        try:
+            _ = result.return_value
+        except UserError as error:
+            yield str(error)
+        except Exception as error:
+            yield f"{path}: {type(error).__name__}: {error}"
+
+
+def each_once(reasons: Sequence[str]) -> str:
+    """Sentences in one line, with how many runs have each: a model that is not there all of them lack."""
+    counts = Counter(reasons)
+    return "; ".join(f"{reason} ({count} runs)" if count > 1 else reason for reason, count in counts.items())
 
 
 def signals_in(error: BaseException) -> str:

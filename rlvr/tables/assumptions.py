@@ -26,6 +26,11 @@ class Assumptions:
         0.4, "least time of a layer for one token of all running rollouts (rollout=transformers)"
     )
 
+    @property
+    def cards(self) -> str:
+        """`1 GPU` or `8 GPUs`."""
+        return f"{self.gpus} GPU{'s' if self.gpus > 1 else ''}"
+
     def __post_init__(self) -> None:
         for item in fields(self):
             value, most = getattr(self, item.name), item.metadata["most"]

@@ -76,6 +76,14 @@ def test_cfg_hydra_and_all(capsys: pytest.CaptureFixture):
     assert printed(capsys, "train", "--cfg", "hydra", "-p", "hydra.run.dir", "--resolve") == "results/runs\n"
 
 
+def test_cfg_hydra_has_what_the_launcher_asks_the_cluster_for(capsys: pytest.CaptureFixture):
+    asked = ["train", "cluster=slurm", "--cfg", "hydra", "-p", "hydra.launcher"]
+    one, eight = (yaml.safe_load(printed(capsys, *asked, *more)) for more in ([], ["gpus_per_run=8"]))
+    names = ("nodes", "gpus_per_node", "cpus_per_task", "mem_gb")
+    assert [one[name] for name in names] == [1, 1, 8, 64]
+    assert [eight[name] for name in names] == [1, 8, 64, 512]
+
+
 def test_cfg_checks_what_it_prints(capsys: pytest.CaptureFixture):
     assert "did you mean steps?" in refused(capsys, "train", "--cfg", "training.stepss=1")
     assert "unknown part of the config 'trainin'" in refused(capsys, "train", "--cfg", "job", "-p", "trainin")

@@ -132,6 +132,15 @@ def test_a_job_that_was_lost_is_one_failure_among_the_others(tmp_path: Path, mon
     assert done.exists()
 
 
+def test_what_all_runs_of_a_sweep_lack_is_said_once(tmp_path: Path):
+    jobs = [[*TINY, f"runs={tmp_path}", f"model.path={tmp_path}/none", f"seed={n}"] for n in (1, 2, 3)]
+    with pytest.raises(UserError) as raised:
+        launch(jobs)
+    said = str(raised.value)
+    assert said.startswith("3 of 3 runs failed, the others are kept: ") and said.endswith(" (3 runs)")
+    assert said.count(f"{tmp_path}/none") == 1
+
+
 def test_a_sweep_is_from_the_folder_and_environment_it_is_started_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
