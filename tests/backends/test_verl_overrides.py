@@ -1,6 +1,7 @@
 """The part of the verl backend that runs without verl."""
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -11,13 +12,14 @@ import pytest
 import torch
 
 from rlvr.backends.verl.data import problem_of, template_switches, write_problems
-from rlvr.backends.verl.launch import ATTENTION, Launch, check_attention
+from rlvr.backends.verl.launch import ATTENTION, Launch, check_attention, end_ids
 from rlvr.backends.verl.overrides import ACCEPTED, Job, arguments, differences, refuse, verl_overrides
 from rlvr.cli import main as cli
 from rlvr.config import PACKAGE, PromptConfig, load_config, run_directory
 from rlvr.config.plugins import Plugin
 from rlvr.errors import UserError
 from rlvr.files.run_directory import read_summary
+from rlvr.policy.location import EMBEDDED
 from rlvr.problems import load_problems
 from rlvr.runs.run import run, trainer_of
 from rlvr.runs.start import Start
@@ -149,6 +151,17 @@ def test_token_weights_choose_the_trainer_that_has_them():
 def test_what_verl_cant_be_told_is_refused(changes: list[str], sentence: str):
     with pytest.raises(UserError, match=sentence):
         refuse(load_config([*VERL, *changes]))
+
+
+def test_ends_of_the_model_that_verl_cant_be_told_are_refused(tmp_path: Path):
+    """Those of a folder, as `model.stop_strings` are; rollouts went on beyond them without a word."""
+    folder = tmp_path / "base"
+    shutil.copytree(EMBEDDED, folder)
+    own = json.loads((folder / "generation_config.json").read_text())
+    assert end_ids(load_config([*VERL, f"model.path={folder}"])) == [own["eos_token_id"]]
+    (folder / "generation_config.json").write_text(json.dumps(own | {"stop_strings": ["\n\n"]}))
+    with pytest.raises(UserError, match=r"does not accept the stop_strings in .*generation_config\.json"):
+        end_ids(load_config([*VERL, f"model.path={folder}"]))
 
 
 def test_a_learned_weight_is_refused(monkeypatch: pytest.MonkeyPatch):

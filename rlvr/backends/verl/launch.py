@@ -105,13 +105,22 @@ def prepare(config: Config, directory: RunDirectory) -> Launch:
 
 
 def end_ids(config: Config) -> list[int]:
-    """Ids of the tokens that end a completion: of generation config, tokenizer and model.end_tokens."""
-    tokenizer = load_tokenizer(config.model)
+    """Ids of the tokens that end a completion: of generation config, tokenizer and model.end_tokens.
+
+    Raises:
+        UserError: where the generation config has texts that end one too.
+    """
+    folder = find(config.model)
     try:
-        ends = GenerationConfig.from_pretrained(find(config.model)).eos_token_id
+        own = GenerationConfig.from_pretrained(folder)
     except OSError:  # a model need not have one
-        ends = None
-    return end_token_ids(tokenizer, ends, config.model.end_tokens)
+        own = GenerationConfig()
+    if own.stop_strings:
+        raise UserError(
+            f"backend=verl does not accept the stop_strings in {folder}/generation_config.json: its rollouts "
+            "end at tokens only; the nearest valid choice is a folder without them, and model.end_tokens"
+        )
+    return end_token_ids(load_tokenizer(config.model), own.eos_token_id, config.model.end_tokens)
 
 
 def environment(config: Config, run: Path) -> dict[str, str]:
