@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 TABLE  ?= fgrpo/table1
-SCALE  ?= laptop
+SCALE  ?=
 SEEDS  ?=
 ARGS   ?=
 TORCH  := torch==2.13.0
@@ -36,10 +36,10 @@ $(VENV)/.ready: pyproject.toml requirements/lock.txt
 	@touch $@
 
 reproduce-table: setup ## train, evaluate and render a published table (TABLE=, SCALE=, SEEDS=)
-	$(VENV)/bin/rlvr reproduce table=$(TABLE) scale=$(SCALE) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
+	$(VENV)/bin/rlvr reproduce table=$(TABLE) $(if $(SCALE),scale=$(SCALE)) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
 
 audit: setup ## compute a rendered table anew from its runs, with nothing of rlvr (TABLE=, SCALE=)
-	$(VENV)/bin/python -m tests.audit results/tables/$(subst /,-,$(TABLE))-$(SCALE).csv
+	$(VENV)/bin/python -m tests.audit results/tables/$(subst /,-,$(TABLE))-$(or $(SCALE),laptop).csv
 
 claims: setup ## what the papers claim against what is measured here, from the tables in results/
 	$(VENV)/bin/rlvr claims $(ARGS)

@@ -255,8 +255,11 @@ class Reproduce(ConfigFolder):
         "a table of experiments/, as <paper>/<table>", choices=tables, others=True, example="fgrpo/table1"
     )
     experiments: Path | None = key("a folder of tables of your own; without it, ./experiments", None)
-    scale: str = key(
-        "laptop, or another one of conf/scale", "laptop", choices=lambda: options_of("scale"), others=True
+    scale: str | None = key(
+        "one of conf/scale; without it, the table's own",
+        None,
+        choices=lambda: options_of("scale"),
+        others=True,
     )
     seeds: list[int] = key("of every arm; without it, those of the table's file", (), example="1,2,3")
     arms: list[str] = key(ARMS, (), example="grpo,f-*")
@@ -267,7 +270,7 @@ class Reproduce(ConfigFolder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse_unknown("scale", [self.scale], options_of("scale"))
+        refuse_unknown("scale", [self.scale] if self.scale else [], options_of("scale"))
 
 
 def reproduce(keys: Reproduce) -> None:

@@ -34,8 +34,8 @@ from rlvr.runs.memory import (
 from rlvr.runs.reproduce import say_what_arms_set
 from rlvr.runs.retention import checkpoint_bytes
 from rlvr.runs.schedule import ScheduledRun, runs_of, schedule_runs
-from rlvr.tables.names import read_table
-from rlvr.tables.spec import Assumptions, refuse_keys_of_a_table
+from rlvr.tables.names import read_table, scale_of
+from rlvr.tables.spec import LAPTOP, Assumptions, refuse_keys_of_a_table
 
 ON_CPUS = ("smoke", "laptop", "small")  # scales whose runs are made for CPU cores
 
@@ -238,7 +238,8 @@ def print_estimate(
         arms: of the table, the only ones that are to run (`runs_of`).
         given: `Assumptions`; for a table they go before those of its file (`plan: {gpus: 1, ...}`).
     """
-    scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), "laptop")
+    scale = next((o.partition("=")[2] for o in overrides if o.startswith("scale=")), None)
+    scale = scale or (scale_of(table, experiments) if table else LAPTOP)
     on_cpu = scale in ON_CPUS and "gpus" not in given and not gpus_here()
     if on_cpu:
         given = given | {"gpus": 1}

@@ -29,7 +29,7 @@ from rlvr.runs.start import Start
 from rlvr.runs.sweep import launch
 from rlvr.tables.adhoc import check_seeds
 from rlvr.tables.claims_page import is_asked, write_claims
-from rlvr.tables.names import CLAIMS, papers, read_table, tables_of
+from rlvr.tables.names import CLAIMS, papers, read_table, scale_of, tables_of
 from rlvr.tables.page import assemble
 from rlvr.tables.spec import OF_A_TABLE, TableSpec, refuse_keys_of_a_table
 from rlvr.tables.terminal import print_table
@@ -44,7 +44,7 @@ console = Console(stderr=True, markup=False, highlight=False)  # paths and arms 
 def reproduce_table(
     name: str,
     *,
-    scale: str = "laptop",
+    scale: str | None = None,
     seeds: Sequence[int] = (),
     arms: Sequence[str] = (),
     results: Path = Path("results"),
@@ -57,6 +57,7 @@ def reproduce_table(
 
     Args:
         name: `<paper>/<table>`.
+        scale: an option of `conf/scale`; None for the table's own.
         seeds: of every arm; none for the table's own.
         arms: the only ones to run, with those that they depend on (`runs_of`); none for all. The table has
             the others too, as they are.
@@ -68,6 +69,7 @@ def reproduce_table(
         The files rendered, the table's page first; last the page of the paper's claims, if any are declared.
     """
     refuse_keys_of_a_table(overrides)
+    scale = scale or scale_of(name, experiments)
     spec = read_table(name, scale, experiments)
     seeds = list(seeds) or spec.seeds
     say_what_arms_set(spec, overrides)
@@ -78,26 +80,24 @@ def reproduce_table(
     if spec.experiment:
         return render_taken(spec, results)
     folder = results / "runs" / spec.folder(scale)
-    lock = hold(folder, "is being reproduced", "wait for it; its finished runs will be used")
-    started = time.perf_counter()
-    placed = [f"experiment={spec.folder(scale)}", f"runs={hydra_text(str(results / 'runs'))}"]
-    scheduled = schedule_runs(spec, seeds, [*placed, f"scale={scale}", *overrides])
-    refuse_other_settings(scheduled, overrides, evaluated=render_only)
-    if not render_only and not run_arms(spec, scheduled, arms, start):
-        lock.close()
-        return []
-    runs = [RunFiles(run.directory, arm=run.arm.name) for run in scheduled if not is_shorter(run)]
-    table = assemble(spec, runs)
-    files = write_table(table, results)
-    claimed = (paper := name.partition("/")[0]) in papers() and name in tables_of(EXPERIMENTS)
-    if claimed and is_asked(EXPERIMENTS / paper / CLAIMS, scale):
-        files += write_claims([paper], scale, results, EXPERIMENTS)
-    started_runs = [run for run in runs if (run.directory / "config.yaml").exists()]
-    files.append(write_report(started_runs, results / "reports" / f"{table.stem}.html", table=table))
-    tracker = Tracker(replace(scheduled[0].config, arm="table"), folder)
-    tracker.log_table(files)
-    tracker.close()
-    lock.close()
+    with hold(folder, "is being reproduced", "wait for it; its finished runs will be used"):
+        started = time.perf_counter()
+        placed = [f"experiment={spec.folder(scale)}", f"runs={hydra_text(str(results / 'runs'))}"]
+        scheduled = schedule_runs(spec, seeds, [*placed, f"scale={scale}", *overrides])
+        refuse_other_settings(scheduled, overrides, evaluated=render_only)
+        if not render_only and not run_arms(spec, scheduled, arms, start):
+            return []
+        runs = [RunFiles(run.directory, arm=run.arm.name) for run in scheduled if not is_shorter(run)]
+        table = assemble(spec, runs)
+        files = write_table(table, results)
+        claimed = (paper := name.partition("/")[0]) in papers() and name in tables_of(EXPERIMENTS)
+        if claimed and is_asked(EXPERIMENTS / paper / CLAIMS, scale):
+            files += write_claims([paper], scale, results, EXPERIMENTS)
+        started_runs = [run for run in runs if (run.directory / "config.yaml").exists()]
+        files.append(write_report(started_runs, results / "reports" / f"{table.stem}.html", table=table))
+        tracker = Tracker(replace(scheduled[0].config, arm="table"), folder)
+        tracker.log_table(files)
+        tracker.close()
     console.print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     print_table(table, files)
     return files

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rlvr.config import CONFIG_DIRS, EXPERIMENTS
 from rlvr.errors import UserError, nearest, unknown
-from rlvr.tables.read_spec import read_spec
-from rlvr.tables.spec import TableSpec
+from rlvr.tables.read_spec import read_layout, read_spec
+from rlvr.tables.spec import LAPTOP, TableSpec
 
 CLAIMS = "claims.yaml"  # beside the tables of a paper
 
@@ -41,6 +41,11 @@ def read_table(name: str, scale: str, own: Path | None = None) -> TableSpec:
     """The table of a name at a scale; see `find_table`."""
     file, root = find_table(name, own)
     return read_spec(file, scale, root)
+
+
+def scale_of(name: str, own: Path | None = None) -> str:
+    """The scale that a table is made at unless another is given."""
+    return read_layout(*find_table(name, own)).get("scale", LAPTOP)
 
 
 def find_table(name: str, own: Path | None = None) -> tuple[Path, Path]:

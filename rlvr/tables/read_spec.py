@@ -3,6 +3,7 @@
 On top of the keys of `rlvr.tables.spec.Layout` a file may say
 
 extends: fgrpo/table1                       # another file, whose keys hold where this one has none
+scale: small                                # the one that it is made at unless another is given; else laptop
 scales: {paper: {columns: ...}}             # what replaces the keys at one scale
 
 Reading one imports neither torch nor pandas, so that a misspelt name is answered at once.
@@ -17,7 +18,7 @@ from typing import Any
 from rlvr.config import EXPERIMENTS, options_of
 from rlvr.config.strict import check_keys, load_yaml, strictly
 from rlvr.errors import UserError, refuse_unknown, unknown
-from rlvr.tables.spec import DOMAINS, Arm, TableFile, TableSpec, check_spec, refuse_keys_of_a_table
+from rlvr.tables.spec import DOMAINS, LAPTOP, Arm, TableFile, TableSpec, check_spec, refuse_keys_of_a_table
 
 
 def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
@@ -31,6 +32,7 @@ def read_spec(path: Path, scale: str, root: Path | None = None) -> TableSpec:
     """
     root = root or path.parents[1]
     layout = read_layout(path, root)
+    layout.pop("scale", None)
     layout = joined(layout, layout.pop("scales", {}).get(scale) or {})
     spec = strictly(TableSpec, layout | {"name": path.relative_to(root).with_suffix("").as_posix()}, path)
     for overrides in (spec.overrides, *(arm.overrides for arm in spec.arms if not arm.of)):
@@ -107,6 +109,7 @@ def read_layout(path: Path, root: Path | None = None, below: tuple[Path, ...] = 
     layout = load_yaml(path)
     check_keys(TableFile, layout, path)
     check_scales(layout.get("scales", {}), f"scales of {path}")
+    check_scales([layout.get("scale", LAPTOP)], f"scale of {path}")
     if not (parent := layout.pop("extends", None)):
         return layout
     roots = (root or path.parents[1], EXPERIMENTS)

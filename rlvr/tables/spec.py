@@ -11,6 +11,7 @@ from itertools import chain
 from rlvr.errors import UserError, refuse_unknown, unknown
 from rlvr.tables.assumptions import Assumptions
 
+LAPTOP = "laptop"  # the scale of a table whose file names none
 DOMAINS = ("in_domain", "out_of_domain")  # the groups of benchmarks, as a benchmark's config has them
 FIGURES = ("pass-at-k", "difference", "group-size", "training")  # the first two where none are named
 CHECKPOINTS = ("baseline", "best")
@@ -211,6 +212,7 @@ class TableFile(Layout):
     """All that a table's file may hold."""
 
     extends: str | None = None
+    scale: str = LAPTOP
     scales: dict[str, Layout] = field(default_factory=dict)
 
 

@@ -204,6 +204,13 @@ def test_the_command_of_a_plan_runs_what_was_planned(tmp_path: Path, capsys: pyt
     assert f"run it      rlvr reproduce table=own scale=laptop seeds=3,4 experiments={tmp_path}\n" in said
 
 
+def test_a_table_is_planned_at_its_own_scale(tmp_path: Path, capsys: pytest.CaptureFixture):
+    table = "title: One\nmetrics: [pass@1]\narms: [{name: grpo, label: GRPO}]\ncolumns: {in_domain: [gcd]}\n"
+    (tmp_path / "own.yaml").write_text(f"scale: smoke\n{table}")
+    command_line(["plan", "table=own", f"experiments={tmp_path}"])
+    assert "run it      rlvr reproduce table=own scale=smoke " in capsys.readouterr().out
+
+
 def test_what_is_here_is_checked(no_network: None, capsys: pytest.CaptureFixture):
     command_line(["plan", "benchmark=countdown_3", "data.size=64"])
     said = capsys.readouterr().out

@@ -10,7 +10,7 @@ import yaml
 from rlvr.errors import UserError
 from rlvr.runs.reproduce import schedule_runs
 from rlvr.tables.claims_file import read_claims
-from rlvr.tables.names import tables
+from rlvr.tables.names import scale_of, tables
 from rlvr.tables.read_spec import read_spec
 from rlvr.tables.spec import Arm, Dynamics, Measures, PublishedSource, Sweep, check_spec
 
@@ -29,6 +29,19 @@ def test_the_scale_replaces_what_it_names(tmp_path, layout, spec):
     assert read_spec(file, "laptop") == replace(spec, name="paper/table3")
     other = replace(spec, name="paper/table3", columns={"in_domain": ["math500"]})
     assert read_spec(file, "paper") == other
+
+
+def test_a_table_has_its_own_scale_unless_another_is_given(tmp_path, layout, spec):
+    """Those of language models were trained with the steps and rollouts of scale=laptop, for hours."""
+    names = ("qwen/sums", "smollm2/engines", "shootout/small", "shootout/gpu", "fgrpo/table1")
+    assert [scale_of(name) for name in names] == ["small", "small", "small", "gpu", "laptop"]
+    file = write(tmp_path, layout | {"scale": "small", "scales": {"small": {"seeds": [7]}}})
+    assert scale_of("paper/table3", tmp_path) == "small"
+    assert read_spec(file, "small") == replace(spec, name="paper/table3", seeds=[7])
+    assert read_spec(file, "laptop") == replace(spec, name="paper/table3")
+    write(tmp_path, layout | {"scale": "smal"})
+    with pytest.raises(UserError, match=r"unknown scale in scale of .*table3\.yaml 'smal'.*small"):
+        scale_of("paper/table3", tmp_path)
 
 
 def test_a_table_starts_from_what_it_extends(tmp_path, layout):
