@@ -15,7 +15,7 @@ from rlvr.data import UNSCORABLE, Problem, Verdict
 from rlvr.errors import UserError
 from rlvr.evaluation.passk import pass_at_k
 from rlvr.files import step_lines
-from rlvr.files.run_directory import TRAINING, RunDirectory, fingerprint_of
+from rlvr.files.run_directory import RunDirectory, fingerprint_of
 from rlvr.files.shapes import NUMBERS
 from rlvr.policy.location import HUB_ID, fetch, own_contents
 from rlvr.problems import contents, ids_of, is_fixed, load_problems
@@ -107,8 +107,6 @@ def record_data(
         | own_contents(config.model),
         resumed=resumed,
     )
-    if config.training.steps:
-        directory.write_config(config, TRAINING)
 
 
 def validate(

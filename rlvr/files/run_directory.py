@@ -88,6 +88,8 @@ class RunDirectory:
         if self.read_summary().get("trained_steps", config.training.steps) != config.training.steps:
             self.update_summary(status="training")  # tables leave it out until it is evaluated again
         self.write_config(config)
+        if config.training.steps:
+            self.write_config(config, TRAINING)
 
     def write_config(self, config: Config, name: str = "config.yaml") -> None:
         """config.yaml: what is being done, or what has been done once a run is finished."""
@@ -185,9 +187,9 @@ def conflicts(path: Path, stored: Config, config: Config) -> dict[str, tuple[Any
     before["seed"], now["seed"] = read_provenance(path).get("seed", stored.seed), config.seed
     if (path / "validation.jsonl").exists():
         trained = read_summary(path).get("trained_steps") == config.training.steps
-        # config.yaml is as the last evaluation was; older runs have nothing else
-        as_trained = config_from_yaml(path / TRAINING) if (path / TRAINING).exists() else stored
-        before |= flat(_validation(stored if trained else as_trained, trained))
+        began = path / TRAINING  # config.yaml is as the last evaluation was; older runs have nothing else
+        as_trained = config_from_yaml(began) if not trained and began.exists() else stored
+        before |= flat(_validation(as_trained, trained))
         now |= flat(_validation(config, trained))
     longer = 0 < stored.training.steps <= config.training.steps and not why_not_longer(path, stored, config)
     return {

@@ -159,6 +159,7 @@ def train_with_verl(
             "of its own (docs/verl.md), or give --dry-run to see what would be run"
         )
     check_attention(launch.command)
+    directory.begin_training(config)
     directory.report("training", 0, config.training.steps)
     if status := run_verl(launch, check_time):
         raise UserError(
