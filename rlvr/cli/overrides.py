@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, ClassVar
 
-from rlvr.cli.arguments import Verb, flag, flag_lines, listing
+from rlvr.cli.arguments import Verb, flag, flag_lines, key, listing
 from rlvr.errors import UserError, refuse_unknown, unknown
 
 SEVERAL = ("benchmark", "data", "tracking")  # config groups of which several options are taken together
@@ -166,10 +166,21 @@ def searched(overrides: list[str]) -> list[str]:
     return [path.removeprefix("file://") for path in paths if path.startswith("file://")]
 
 
+def gpus_per_run() -> Any:
+    return key(
+        "GPUs of each run, which torchrun then starts a process on each of; processes where there are none",
+        1,
+        least=1,
+        example="8",
+    )
+
+
 @dataclass(kw_only=True)
 class HydraFlags(ConfigFolder):
-    """The flags of a Hydra program that look at a config, or say where it comes from."""
+    """The flags of a Hydra program that look at a config, or say where it comes from, and what the launcher
+    asks for."""
 
+    gpus_per_run: int = gpus_per_run()
     cfg: str | None = flag(
         *("--cfg", "-c"),
         help="print the config and stop: job (the run's own; also without a word), hydra, or all",
@@ -231,48 +242,35 @@ def show(keys: HydraFlags, overrides: list[str]) -> bool:
     elif keys.info:
         show_info(keys.info, overrides, keys.config_name)
     elif keys.cfg:
-        processes = getattr(keys, "gpus_per_run", 1)
-        text = config_text(overrides, keys.config_name, keys.cfg, keys.package, keys.resolve, processes)
-        print(text, end="")
+        print(config_text(keys, overrides), end="")
     else:
         return False
     return True
 
 
-def config_text(
-    overrides: list[str],
-    config_name: str,
-    which: str,
-    package: str | None = None,
-    resolve: bool = False,
-    processes: int = 1,
-) -> str:
-    """What `--cfg` prints: a composed config as YAML, checked, and with the schema's defaults.
-
-    Args:
-        processes: of each run (`gpus_per_run`), for which the launcher asks.
-    """
+def config_text(keys: HydraFlags, overrides: list[str]) -> str:
+    """What `--cfg` prints: a composed config as YAML, checked, and with the schema's defaults."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
     from rlvr.config import checked, compose, hydra_errors_as_sentences
 
     with hydra_errors_as_sentences():
-        composed = compose(overrides, config_name=config_name, with_hydra=True)
-        if which != "job" and processes > 1:
+        composed = compose(overrides, config_name=keys.config_name, with_hydra=True)
+        if keys.cfg != "job" and keys.gpus_per_run > 1:
             from rlvr.runs.placement import gpus_here, placement
 
-            placed, _ = placement(composed.hydra.launcher, overrides, processes, len(gpus_here()))
-            composed = compose([*overrides, *placed], config_name=config_name, with_hydra=True)
+            placed, _ = placement(composed.hydra.launcher, overrides, keys.gpus_per_run, len(gpus_here()))
+            composed = compose([*overrides, *placed], config_name=keys.config_name, with_hydra=True)
     HydraConfig.instance().set_config(composed)  # what ${hydra:...} asks
     shown = asdict(checked(composed, overrides))
-    if not resolve:
+    if not keys.resolve:
         _restore_interpolations(shown, OmegaConf.to_container(composed, resolve=False))
-    if which != "job":
-        hydra: Any = OmegaConf.to_container(composed.hydra, resolve=resolve, enum_to_str=True)
+    if keys.cfg != "job":
+        hydra: Any = OmegaConf.to_container(composed.hydra, resolve=keys.resolve, enum_to_str=True)
         own = {key: value for key, value in hydra.items() if key not in ("hydra_help", "help")}
-        shown = (shown if which == "all" else {}) | {"hydra": own}
-    return part_of(shown, package)
+        shown = (shown if keys.cfg == "all" else {}) | {"hydra": own}
+    return part_of(shown, keys.package)
 
 
 def part_of(config: dict[str, Any], package: str | None = None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.cli.arguments import Verb, flag, given_of, key, optional_keys
-from rlvr.cli.overrides import ConfigFolder, HydraFlags, options_of, part_of, show
+from rlvr.cli.overrides import ConfigFolder, HydraFlags, gpus_per_run, options_of, part_of, show
 from rlvr.errors import UserError, refuse_unknown
 from rlvr.files.command import typed
 from rlvr.runs.start import Start
@@ -22,15 +22,6 @@ def stop_after_minutes() -> Any:
         None,
         above=0,
         example="10",
-    )
-
-
-def gpus_per_run() -> Any:
-    return key(
-        "GPUs of each run, which torchrun then starts a process on each of; processes where there are none",
-        1,
-        least=1,
-        example="8",
     )
 
 
@@ -55,7 +46,6 @@ def run_folder(path: Path) -> Path:
 @dataclass(kw_only=True)
 class Train(HydraFlags):
     stop_after_minutes: float | None = stop_after_minutes()
-    gpus_per_run: int = gpus_per_run()
     multirun: bool = flag(
         "-m", "--multirun", help="a sweep: every combination of values given with commas, choice(), range()"
     )
@@ -114,7 +104,6 @@ def train(keys: Train) -> None:
 @dataclass(kw_only=True)
 class Evaluate(HydraFlags):
     stop_after_minutes: float | None = stop_after_minutes()
-    gpus_per_run: int = gpus_per_run()
     run: Path | None = key("the run whose chosen checkpoint is evaluated", None, example="results/runs/...")
     n: int | None = key("samples a problem, with k = 1, 2, 4, ... up to it", None, least=1, example="64")
     like: str | None = flag(
@@ -168,7 +157,6 @@ def evaluate(keys: Evaluate) -> None:
 
 @dataclass(kw_only=True)
 class Profile(HydraFlags):
-    gpus_per_run: int = gpus_per_run()
     n: int | None = key("samples a problem (profile.n)", None, least=1, example="8")
 
 
